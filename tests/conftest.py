@@ -78,5 +78,7 @@ def market_data() -> Path:
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("BACKTEST_SHARED_DATA", default))
     if not folder.is_dir():
-        pytest.skip(f"no real market data in {folder}; set BACKTEST_SHARED_DATA to a folder that has it")
+        pytest.skip(
+            f"no real market data in {folder}; set BACKTEST_SHARED_DATA to a folder that has it"
+        )
     return folder

@@ -1,0 +1,1 @@
+"""Indicators: what each one is (declarations, free of numba) and how it is computed (kernels)."""

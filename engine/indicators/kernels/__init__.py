@@ -1,0 +1,1 @@
+"""Compiled kernels, one module per family; each computes many parameter variants in one call."""
