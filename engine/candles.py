@@ -1,0 +1,175 @@
+"""Bars as the engine sees them: a gapless timeline of float64 arrays and its traded slice.
+
+All times are int64 milliseconds since the Unix epoch (UTC). A bar is named by the time it opens
+and known at the time it closes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
+
+MINUTE_MS = 60_000
+
+TIMEFRAMES: Mapping[str, int] = MappingProxyType(
+    {
+        "1m": MINUTE_MS,
+        "3m": 3 * MINUTE_MS,
+        "5m": 5 * MINUTE_MS,
+        "15m": 15 * MINUTE_MS,
+        "30m": 30 * MINUTE_MS,
+        "1h": 60 * MINUTE_MS,
+        "2h": 120 * MINUTE_MS,
+        "4h": 240 * MINUTE_MS,
+        "6h": 360 * MINUTE_MS,
+        "12h": 720 * MINUTE_MS,
+        "1d": 1440 * MINUTE_MS,
+    }
+)
+
+
+class NoMarketData(Exception):  # noqa: N818 – the name is the failure code
+    """No bucket of the traded range has a minute."""
+
+
+class Bars(Protocol):
+    """Candles as a structure of arrays of one length, ascending by `ts_open`, gaps allowed.
+
+    The candle store's own type fits, so does the synthetic generator's: the engine knows neither.
+    """
+
+    @property
+    def ts_open(self) -> Int64:
+        """Milliseconds since the epoch."""
+
+    @property
+    def open(self) -> Float64:
+        """First price."""
+
+    @property
+    def high(self) -> Float64:
+        """Highest price."""
+
+    @property
+    def low(self) -> Float64:
+        """Lowest price."""
+
+    @property
+    def close(self) -> Float64:
+        """Last price."""
+
+    @property
+    def volume(self) -> Float64:
+        """Traded amount in the base asset."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """T contiguous bars of one timeframe; those from `first` on are traded, the others warm up.
+
+    `ts_open` is int64[T] with `ts_open[i + 1] - ts_open[i] == timeframe_ms`; prices and volume are
+    finite float64[T].
+    """
+
+    ts_open: Int64
+    open: Float64
+    high: Float64
+    low: Float64
+    close: Float64
+    volume: Float64
+    timeframe_ms: int
+    first: int
+
+    def close_time(self) -> Int64:
+        """int64[T]: when each bar is complete, in ms."""
+        return self.ts_open + self.timeframe_ms
+
+    @property
+    def traded_bars(self) -> int:
+        """Number of bars on which positions may change."""
+        return len(self.ts_open) - self.first
+
+    def content_hash(self) -> str:
+        """Hex sha256 of the arrays, the timeframe and the traded slice.
+
+        Equal hashes mean that a computation may be resumed on these candles.
+        """
+        digest = hashlib.sha256(f"{self.timeframe_ms} {self.first} {len(self.ts_open)}".encode())
+        digest.update(np.ascontiguousarray(self.ts_open, dtype="<i8").data)
+        for column in (self.open, self.high, self.low, self.close, self.volume):
+            digest.update(np.ascontiguousarray(column, dtype="<f8").data)
+        return digest.hexdigest()
+
+
+def load_range(start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int) -> tuple[int, int]:
+    """Minutes `[from_ms, to_ms)` to read for a traded range `[start_ms, end_ms)`.
+
+    The first traded bar is the one that closes at or right after the start, hence one bar more than
+    the warm-up asks for.
+    """
+    first_close = -(-start_ms // timeframe_ms) * timeframe_ms
+    return first_close - (warmup_bars + 1) * timeframe_ms, end_ms
+
+
+def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Candles:
+    """Make the gapless timeline of the rolled-up buckets `rows` and find its traded slice.
+
+    An empty bucket between two others repeats the last close with volume 0. Nothing is invented
+    before the first bucket or after the last one. A bar is traded when
+    `start_ms <= its close time < end_ms`; later bars are cut off.
+
+    Raises `NoMarketData` when no bucket of `rows` is in the traded range, `ValueError` when `rows`
+    are not ascending or not aligned to the timeframe.
+    """
+    bucket = rows.ts_open // timeframe_ms
+    steps = np.diff(bucket)
+    if (steps <= 0).any() or (bucket * timeframe_ms != rows.ts_open).any():
+        raise ValueError(f"buckets are not ascending multiples of {timeframe_ms} ms")
+    closes_at = rows.ts_open + timeframe_ms
+    if not ((closes_at >= start_ms) & (closes_at < end_ms)).any():
+        raise NoMarketData(_no_data_message(rows, start_ms, end_ms, timeframe_ms))
+
+    length = int(bucket[-1] - bucket[0]) + 1
+    filled = np.arange(length, dtype=np.int64)
+    # Row of `rows` that each bar is, or repeats.
+    origin = np.searchsorted(bucket - bucket[0], filled, side="right") - 1
+    empty = (bucket - bucket[0])[origin] != filled
+    ts_open = filled * timeframe_ms + rows.ts_open[0]
+    keep = slice(0, int(np.searchsorted(ts_open + timeframe_ms, end_ms, side="left")))
+
+    last_close = rows.close[origin]
+
+    def column(values: Float64) -> Float64:
+        return np.ascontiguousarray(np.where(empty, last_close, values[origin])[keep], np.float64)
+
+    return Candles(
+        ts_open=np.ascontiguousarray(ts_open[keep]),
+        open=column(rows.open),
+        high=column(rows.high),
+        low=column(rows.low),
+        close=column(rows.close),
+        volume=np.ascontiguousarray(np.where(empty, 0.0, rows.volume[origin])[keep], np.float64),
+        timeframe_ms=timeframe_ms,
+        first=int(np.searchsorted(ts_open + timeframe_ms, start_ms, side="left")),
+    )
+
+
+def _no_data_message(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int) -> str:
+    names = {ms: name for name, ms in TIMEFRAMES.items()}
+    timeframe = names.get(timeframe_ms, f"{timeframe_ms} ms")
+    asked = f"no {timeframe} bar closes between {_utc(start_ms)} and {_utc(end_ms)}"
+    if len(rows.ts_open) == 0:
+        return f"{asked}: there are no candles in this range or in the warm-up before it"
+    first, last = int(rows.ts_open[0]), int(rows.ts_open[-1])
+    return f"{asked}: the nearest candles are those from {_utc(first)} to {_utc(last)}"
+
+
+def _utc(ms: int) -> str:
+    return f"{np.datetime64(ms // 1000, 's')}Z"
