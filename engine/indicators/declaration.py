@@ -1,0 +1,177 @@
+"""What an indicator declares: inputs, bounded parameters, outputs and the rule reading each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4")
+"""Price series an indicator with a `source` input may be computed on."""
+
+INPUTS = ("source", "open", "high", "low", "close", "volume")
+
+
+class DeclarationError(ValueError):
+    """An indicator's declaration contradicts itself; the message says where."""
+
+
+class UnknownOutput(LookupError):
+    """The indicator has no output of this name; the message lists those it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of an indicator or a rule.
+
+    Bounds are inclusive, `None` = unbounded. A `choice` is written by name in a request and reaches
+    the kernel as its index in `choices`.
+    """
+
+    name: str
+    kind: Literal["int", "float", "choice"]
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.kind == "choice") != bool(self.choices):
+            raise DeclarationError(f"{self.name}: choices belong to a choice, and only there")
+        if self.minimum is not None and self.maximum is not None and self.maximum < self.minimum:
+            raise DeclarationError(f"{self.name}: maximum below minimum")
+
+    @property
+    def filler(self) -> float:
+        """What a kernel gets where the chosen output does not use this parameter."""
+        return 0.0 if self.minimum is None else float(self.minimum)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How values become LONG and SHORT, and the signal parameters this takes, in order."""
+
+    name: str
+    params: tuple[Param, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One series of an indicator and the rule that reads it.
+
+    `params` names the compute parameters this series depends on, in declared order; a request that
+    varies another one is refused. `center` is the middle of `threshold_centered`.
+    """
+
+    name: str
+    rule: str
+    params: tuple[str, ...] = ()
+    center: float = 1.0
+
+
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("price_vs_output", (), "source above the output: LONG, below: SHORT"),
+        Rule("volume_vs_output", (), "volume above the output: LONG, below: SHORT"),
+        Rule("sign", (), "above zero: LONG, below zero: SHORT"),
+        Rule(
+            "threshold_band",
+            (Param("long_threshold", "float"), Param("short_threshold", "float")),
+            "long <= short: at or below long LONG, at or above short SHORT (mean reversion); "
+            "long > short: at or above long LONG, at or below short SHORT (momentum)",
+        ),
+        Rule(
+            "threshold_centered",
+            (Param("abs_threshold", "float", 0.0),),
+            "above center + threshold: LONG, below center - threshold: SHORT",
+        ),
+        Rule(
+            "delta_sign",
+            (
+                Param("long_delta_periods", "int", 1, 1_000_000),
+                Param("short_delta_periods", "int", 1, 1_000_000),
+            ),
+            "higher than long periods ago: LONG, lower than short periods ago: SHORT",
+        ),
+        Rule(
+            "candle_body",
+            (Param("min_body", "float", 0.0),),
+            "at least min_body: LONG on a rising candle, SHORT on a falling one",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """One indicator.
+
+    `inputs` are series in the order the kernel takes them; `ordered` are validity rules on
+    parameters (`(("fast", "slow"),)` means fast < slow). `kernel` is `"module:function"`, imported
+    on first use, with the signature
+
+        kernel(inputs: tuple of float64[T], params: float64[P, K], output: int, out: float64[P, T])
+
+    It gets one stretch of bars on which all inputs are finite, fills every cell of `out` (NaN where
+    a value is undefined) and reads bars <= t only for bar t. Row p belongs to row p of `params`,
+    whose columns are the declared parameters; the result of a row must not depend on other rows.
+    `formula` says where the definition comes from.
+    """
+
+    id: str
+    inputs: tuple[str, ...]
+    params: tuple[Param, ...]
+    outputs: tuple[Output, ...]
+    kernel: str
+    description: str
+    formula: str
+    ordered: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [param.name for param in self.params]
+        problem = (
+            _twice("input", self.inputs)
+            or _twice("parameter", names)
+            or _twice("output", [output.name for output in self.outputs])
+            or _unknown("input", self.inputs, INPUTS)
+            or _unknown("rule", [output.rule for output in self.outputs], tuple(RULES))
+            or _unknown("parameter", [n for pair in self.ordered for n in pair], names)
+            or _unknown("parameter", [n for output in self.outputs for n in output.params], names)
+            or ("no inputs" if not self.inputs else "")
+            or ("no outputs" if not self.outputs else "")
+            or ("kernel must read 'module:function'" if self.kernel.count(":") != 1 else "")
+        )
+        if problem:
+            raise DeclarationError(f"indicator {self.id}: {problem}")
+
+    @property
+    def has_source(self) -> bool:
+        """Whether a request chooses the price series."""
+        return "source" in self.inputs
+
+    def output(self, name: str | None = None) -> Output:
+        """Return the named output, or the first one. Raises `UnknownOutput`."""
+        if name is None:
+            return self.outputs[0]
+        for output in self.outputs:
+            if output.name == name:
+                return output
+        known = ", ".join(output.name for output in self.outputs)
+        raise UnknownOutput(f"{self.id} has no output {name!r}; it has {known}")
+
+
+def window(name: str = "window", minimum: int = 2) -> Param:
+    """Return a length in bars. Longer than the candles means no value at all, not an error."""
+    return Param(name, "int", minimum, 1_000_000)
+
+
+def mult(name: str = "mult") -> Param:
+    """Return a multiplier of a deviation or range."""
+    return Param(name, "float", 0.0, 1_000.0)
+
+
+def _twice(what: str, names: Sequence[str]) -> str:
+    return "" if len(set(names)) == len(names) else f"a {what} is declared twice"
+
+
+def _unknown(what: str, names: Sequence[str], known: Sequence[str]) -> str:
+    return next((f"unknown {what} {name!r}" for name in names if name not in known), "")
