@@ -1,0 +1,55 @@
+"""The scheduler's view: which jobs need a wake-up, which have to be ended, how many there are."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from storage import statements
+from storage.records import Due, Gauges, State
+
+_SQL = statements.load("dispatch")
+
+
+def mark_due(conn: psycopg.Connection[Any], *, limit: int, redispatch_seconds: float) -> list[Due]:
+    """Mark at most `limit` due jobs as sent and return them in the order to send them.
+
+    Due are queued jobs, and running ones whose lease has run out, that have had no wake-up for
+    `redispatch_seconds`, doubling with each one to at most 60 s. The mark is committed on return;
+    what then could not be sent is given back with `unmark`.
+    """
+    values = {"limit": limit, "redispatch_seconds": redispatch_seconds}
+    with conn.cursor(row_factory=class_row(Due)) as cursor:
+        return cursor.execute(_SQL["mark_due"], values).fetchall()
+
+
+def unmark(conn: psycopg.Connection[Any], dues: Sequence[Due]) -> int:
+    """Make marked jobs due again at once; those claimed or marked since are left alone.
+
+    Returns how many.
+    """
+    values = {
+        "job_ids": [due.job_id for due in dues],
+        "dispatch_counts": [due.dispatch_count for due in dues],
+    }
+    return conn.execute(_SQL["unmark"], values).rowcount
+
+
+def sweep(conn: psycopg.Connection[Any], *, max_crashes: int, batch: int = 1000) -> Counter[State]:
+    """End expired jobs that nobody may claim any more; returns how many by their new state.
+
+    Those with a cancel requested are `cancelled`, those out of crashes `failed`. A released job
+    is never failed.
+    """
+    rows = conn.execute(_SQL["sweep"], {"max_crashes": max_crashes, "batch": batch})
+    return Counter(State(state) for (state,) in rows)
+
+
+def gauges(conn: psycopg.Connection[Any]) -> Gauges:
+    """Count the active jobs."""
+    with conn.cursor(row_factory=class_row(Gauges)) as cursor:
+        row = cursor.execute(_SQL["gauges"]).fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,261 @@
+"""What is stored about a job, as frozen dataclasses and string enumerations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+from uuid import UUID
+
+
+class State(StrEnum):
+    """Life cycle of a job; the last three are terminal."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing leaves this state."""
+        return self not in (State.QUEUED, State.RUNNING)
+
+
+class Stage(StrEnum):
+    """What a running job is doing, in this order."""
+
+    STAGE_A = "stage_a"
+    STAGE_B = "stage_b"
+    FINALIZING = "finalizing"
+
+
+class Mode(StrEnum):
+    """Where the request came from: a saved strategy or a free template."""
+
+    SAVED = "saved"
+    TEMPLATE = "template"
+
+
+class FailureCode(StrEnum):
+    """Stable codes of `last_error_json`."""
+
+    NO_MARKET_DATA = "no_market_data"
+    CANDLE_SOURCE_UNAVAILABLE = "candle_source_unavailable"
+    GUARD_EXCEEDED = "guard_exceeded"
+    INVALID_REQUEST = "invalid_request"
+    MEMORY_LIMIT_EXCEEDED = "memory_limit_exceeded"
+    STALLED = "stalled"
+    WORKER_CRASHED_REPEATEDLY = "worker_crashed_repeatedly"
+    UNEXPECTED_ERROR = "unexpected_error"
+
+
+class EventName(StrEnum):
+    """The lifecycle events, each appended once when it happens."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    STAGE_STARTED = "stage_started"
+    RECLAIMED = "reclaimed"
+    RESUMED_FROM_SHORTLIST = "resumed_from_shortlist"
+    LEASE_RELEASED = "lease_released"
+    CANCEL_REQUESTED = "cancel_requested"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to submit; `saved` mode needs `spec_hash` and `spec_payload_json`, `template` none.
+
+    `request_json` is the effective request: every value that can change a result.
+    """
+
+    user_id: UUID
+    mode: str
+    request_json: Mapping[str, Any]
+    request_hash: str
+    engine_params_hash: str
+    backtest_runtime_config_hash: str
+    priority: int = 0
+    idempotency_key: str | None = None
+    spec_hash: str | None = None
+    spec_payload_json: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of `backtest_jobs`; all times are aware and from the database clock."""
+
+    job_id: UUID
+    user_id: UUID
+    mode: Mode
+    priority: int
+    idempotency_key: str | None
+    state: State
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    request_json: dict[str, Any]
+    request_hash: str
+    engine_params_hash: str
+    backtest_runtime_config_hash: str
+    engine_version: str | None
+    spec_hash: str | None
+    spec_payload_json: dict[str, Any] | None
+    stage: Stage | None
+    processed_units: int
+    total_units: int
+    progress_updated_at: datetime | None
+    locked_by: str | None
+    locked_at: datetime | None
+    lease_expires_at: datetime | None
+    heartbeat_at: datetime | None
+    attempt: int
+    crash_count: int
+    next_dispatch_at: datetime | None
+    dispatch_count: int
+    last_error: str | None
+    last_error_json: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Make a job of a row by column name; columns it does not know are ignored."""
+        values = {field.name: row[field.name] for field in fields(cls)}
+        stage = values["stage"]
+        values |= {
+            "mode": Mode(values["mode"]),
+            "state": State(values["state"]),
+            "stage": None if stage is None else Stage(stage),
+        }
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a worker proves its ownership with; `attempt` is the fencing token."""
+
+    job_id: UUID
+    locked_by: str
+    attempt: int
+
+    def guard(self) -> dict[str, Any]:
+        """Parameters of the guard that every write of the owner carries."""
+        return {"job_id": self.job_id, "locked_by": self.locked_by, "attempt": self.attempt}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that the caller owns from now on.
+
+    `previous_owner` is None on the first claim; `crashed` says whether that owner vanished
+    (True) or released the job (False).
+    """
+
+    job: Job
+    lease: Lease
+    previous_owner: str | None
+    crashed: bool
+
+    @property
+    def reclaimed(self) -> bool:
+        """Whether somebody owned the job before."""
+        return self.job.attempt > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Answer of a guarded write that succeeded: the lease is still ours."""
+
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: a stable code, one short sentence for the user, JSON details."""
+
+    code: str
+    message: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """Result of stage A: variant indexes in rank order, and what they were computed from."""
+
+    indexes: Sequence[int]
+    stage_a_variants_total: int
+    risk_total: int
+    preselect_used: int
+    engine_version: str
+    candles_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShortlist:
+    """A shortlist as stored, with the attempt that wrote it."""
+
+    shortlist: Shortlist
+    attempt: int
+    updated_at: datetime
+
+    def usable_with(self, *, engine_version: str, candles_hash: str) -> bool:
+        """Whether stage B may start from it: same engine, same candles."""
+        return (self.shortlist.engine_version, self.shortlist.candles_hash) == (
+            engine_version,
+            candles_hash,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TopVariant:
+    """One row of the top list; the last three are None until the job has succeeded.
+
+    `total_return_pct` is in percent, `payload_json` enough to rerun this one variant.
+    """
+
+    rank: int
+    variant_key: str
+    indicator_variant_key: str
+    variant_index: int
+    total_return_pct: float
+    metrics_json: Mapping[str, Any]
+    payload_json: Mapping[str, Any]
+    report_table_md: str | None = None
+    trades_json: Sequence[Any] | None = None
+    equity_json: Sequence[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of `backtest_job_events`: who did what, when."""
+
+    event_id: int
+    job_id: UUID
+    at: datetime
+    event: EventName
+    attempt: int
+    actor: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A job that was marked for a wake-up; `dispatch_count` is the count after the mark."""
+
+    job_id: UUID
+    dispatch_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """The state of the queue at one moment; ages in seconds, 0 when nothing is queued."""
+
+    queued: int
+    running: int
+    oldest_queued_age_seconds: float
+    expired_leases: int
