@@ -1,0 +1,99 @@
+"""Jobs in the states that tests start from."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from storage import jobs, leases
+from storage.records import Claimed, Job, Lease, NewJob, State, TopVariant
+
+OWNER = "host-1-0000000a"
+SUCCESSOR = "host-2-0000000b"
+UNBOUNDED = 1_000_000
+
+
+def new_job(**changes: Any) -> NewJob:
+    values: dict[str, Any] = {
+        "user_id": uuid4(),
+        "mode": "template",
+        "request_json": {"blocks": [{"name": "trend"}], "top_k": 300},
+        "request_hash": "r" * 64,
+        "engine_params_hash": "e" * 64,
+        "backtest_runtime_config_hash": "c" * 64,
+    }
+    return NewJob(**(values | changes))
+
+
+def submitted(conn: psycopg.Connection, **changes: Any) -> Job:
+    return jobs.create(conn, new_job(**changes), max_active=UNBOUNDED)
+
+
+def claim(
+    conn: psycopg.Connection,
+    job_id: UUID,
+    *,
+    locked_by: str = OWNER,
+    max_crashes: int = 3,
+    lease_seconds: float = 60,
+) -> Claimed | State | None:
+    return leases.claim(
+        conn,
+        job_id,
+        locked_by=locked_by,
+        lease_seconds=lease_seconds,
+        max_crashes=max_crashes,
+        engine_version="engine-1",
+    )
+
+
+def claimed(conn: psycopg.Connection, **changes: Any) -> Lease:
+    return reclaimed(conn, submitted(conn, **changes).job_id, locked_by=OWNER)
+
+
+def reclaimed(conn: psycopg.Connection, job_id: UUID, *, locked_by: str = SUCCESSOR) -> Lease:
+    taken = claim(conn, job_id, locked_by=locked_by)
+    assert isinstance(taken, Claimed)
+    return taken.lease
+
+
+def expire(conn: psycopg.Connection, job_id: UUID) -> None:
+    conn.execute(
+        "UPDATE backtest_jobs SET lease_expires_at = now() - interval '1 second'"
+        " WHERE job_id = %s",
+        [job_id],
+    )
+
+
+def set_crashes(conn: psycopg.Connection, job_id: UUID, crash_count: int) -> None:
+    conn.execute(
+        "UPDATE backtest_jobs SET crash_count = %s WHERE job_id = %s", [crash_count, job_id]
+    )
+
+
+def current(conn: psycopg.Connection, job_id: UUID) -> Job:
+    job = jobs.get(conn, job_id)
+    assert job is not None
+    return job
+
+
+def event_names(conn: psycopg.Connection, job_id: UUID) -> list[str]:
+    return [str(event.event) for event in jobs.events(conn, job_id)]
+
+
+def variants(count: int, *, reports: bool = False, first_key: int = 0) -> list[TopVariant]:
+    return [
+        TopVariant(
+            rank=rank,
+            variant_key=f"key-{first_key + rank}",
+            indicator_variant_key=f"indicator-{rank}",
+            variant_index=first_key + rank,
+            total_return_pct=100 / (3 * rank),
+            metrics_json={"total_return_pct": 100 / (3 * rank), "profit_factor": None},
+            payload_json={"blocks": [{"fast": rank}]},
+            report_table_md=f"| {rank} |" if reports else None,
+            trades_json=[{"id": 1}] if reports and rank == 1 else None,
+            equity_json=[[0, 10000.0]] if reports and rank == 1 else None,
+        )
+        for rank in range(1, count + 1)
+    ]

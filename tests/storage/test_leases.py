@@ -1,0 +1,490 @@
+"""The lease: one owner at a time, and whoever lost it writes nothing more."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from storage import jobs, leases, results
+from storage.records import Beat, Claimed, Failure, Lease, Shortlist, Stage, State
+from tests.storage.making import (
+    OWNER,
+    SUCCESSOR,
+    claim,
+    claimed,
+    current,
+    event_names,
+    expire,
+    reclaimed,
+    set_crashes,
+    submitted,
+    variants,
+)
+
+FAILURE = Failure("no_market_data", "There are no candles in that range.", {"symbol": "BTCUSDT"})
+SHORTLIST = Shortlist([3, 1, 2], 100, 9, 3, "engine-1", "a" * 64)
+
+WRITES: dict[str, Callable[[psycopg.Connection, Lease], object]] = {
+    "heartbeat": lambda conn, lease: leases.heartbeat(conn, lease, 60),
+    "progress": lambda conn, lease: leases.progress(conn, lease, Stage.STAGE_A, 7, 10),
+    "start_stage": lambda conn, lease: leases.start_stage(conn, lease, Stage.STAGE_B, 10),
+    "resumed": lambda conn, lease: leases.resumed_from_shortlist(
+        conn, lease, written_by_attempt=1
+    ),
+    "shortlist": lambda conn, lease: results.save_shortlist(conn, lease, SHORTLIST),
+    "snapshot": lambda conn, lease: results.save_snapshot(conn, lease, variants(2)),
+    "succeed": lambda conn, lease: results.succeed(conn, lease, variants(2, reports=True)),
+    "fail": lambda conn, lease: leases.fail(conn, lease, FAILURE),
+    "cancelled": leases.cancelled,
+    "release": leases.release,
+}
+every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+
+
+def everything_about(conn: psycopg.Connection, lease: Lease) -> list[object]:
+    return [
+        conn.execute(f"SELECT * FROM {table} WHERE job_id = %s", [lease.job_id]).fetchall()
+        for table in (
+            "backtest_jobs",
+            "backtest_job_stage_a_shortlist",
+            "backtest_job_top_variants",
+            "backtest_job_events",
+        )
+    ]
+
+
+# --- claim
+
+
+def test_a_claim_writes_the_lease_and_starts_from_nothing(connection: psycopg.Connection) -> None:
+    job_id = submitted(connection).job_id
+    taken = claim(connection, job_id, lease_seconds=60)
+    assert isinstance(taken, Claimed)
+    job = taken.job
+    assert job == current(connection, job_id)
+    assert taken.lease == Lease(job_id, OWNER, 1)
+    assert (taken.previous_owner, taken.crashed, taken.reclaimed) == (None, False, False)
+    assert (job.state, job.stage, job.attempt, job.crash_count) == ("running", "stage_a", 1, 0)
+    assert (job.processed_units, job.total_units, job.progress_updated_at) == (0, 0, None)
+    assert (job.locked_by, job.engine_version) == (OWNER, "engine-1")
+    assert (job.next_dispatch_at, job.dispatch_count) == (None, 0)
+    assert job.started_at == job.locked_at == job.heartbeat_at
+    assert job.locked_at is not None
+    assert job.lease_expires_at == job.locked_at + timedelta(seconds=60)
+
+
+def test_a_reclaim_zeroes_progress_and_keeps_the_first_start(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    leases.start_stage(connection, lease, Stage.STAGE_B, 50)
+    leases.progress(connection, lease, Stage.STAGE_B, 20, 50)
+    before = current(connection, lease.job_id)
+    expire(connection, lease.job_id)
+    taken = claim(connection, lease.job_id, locked_by=SUCCESSOR)
+    assert isinstance(taken, Claimed)
+    assert taken.job.started_at == before.started_at
+    assert (taken.job.stage, taken.job.processed_units, taken.job.total_units) == ("stage_a", 0, 0)
+    assert (taken.previous_owner, taken.crashed, taken.reclaimed) == (OWNER, True, True)
+    assert (taken.job.attempt, taken.job.crash_count) == (2, 1)
+
+
+def test_a_live_lease_cannot_be_claimed(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    assert claim(connection, lease.job_id, locked_by=SUCCESSOR) is None
+    assert current(connection, lease.job_id).locked_by == OWNER
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "cancelled"])
+def test_a_terminal_job_cannot_be_claimed(connection: psycopg.Connection, end: str) -> None:
+    lease = claimed(connection)
+    WRITES[end](connection, lease)
+    ended = current(connection, lease.job_id)
+    assert claim(connection, lease.job_id, locked_by=SUCCESSOR) is None
+    assert current(connection, lease.job_id) == ended
+
+
+def test_an_unknown_job_cannot_be_claimed(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    connection.execute("DELETE FROM backtest_jobs")
+    assert claim(connection, lease.job_id) is None
+
+
+def test_of_many_simultaneous_claims_one_wins(
+    database: str, connection: psycopg.Connection
+) -> None:
+    contenders = 4
+    barrier = threading.Barrier(contenders)
+    rounds = [submitted(connection).job_id for _ in range(10)]
+
+    def contend(number: int) -> list[object]:
+        with psycopg.connect(database, autocommit=True) as conn:
+            taken = []
+            for job_id in rounds:
+                barrier.wait(timeout=20)
+                taken.append(claim(conn, job_id, locked_by=f"host-{number}-00000000"))
+            return taken
+
+    with ThreadPoolExecutor(contenders) as threads:
+        outcomes = list(threads.map(contend, range(contenders)))
+    for job_id, taken in zip(rounds, zip(*outcomes, strict=True), strict=True):
+        (winner,) = [claim for claim in taken if claim is not None]
+        assert isinstance(winner, Claimed)
+        assert current(connection, job_id).locked_by == winner.lease.locked_by
+        assert event_names(connection, job_id) == ["queued", "claimed"]
+
+
+def test_a_claim_waits_for_a_row_that_is_locked_for_a_moment(
+    database: str, connection: psycopg.Connection
+) -> None:
+    job_id = submitted(connection).job_id
+    locked, finish = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with psycopg.connect(database) as other:
+            other.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
+            locked.set()
+            finish.wait(timeout=20)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert locked.wait(timeout=20)
+    threading.Timer(0.2, finish.set).start()
+    assert isinstance(claim(connection, job_id), Claimed)
+    holder.join()
+
+
+def test_a_claim_gives_up_on_a_row_that_stays_locked(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "CLAIM_RETRY_SECONDS", 0.1)
+    job_id = submitted(connection).job_id
+    with psycopg.connect(database) as other:
+        other.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
+        assert claim(connection, job_id) is None
+    assert current(connection, job_id).state == "queued"
+
+
+# --- crashes
+
+
+def test_an_owner_that_vanished_counts_one_crash(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    for crashes in (1, 2, 3):
+        expire(connection, lease.job_id)
+        reclaimed(connection, lease.job_id)
+        assert current(connection, lease.job_id).crash_count == crashes
+
+
+def test_the_crash_beyond_the_limit_fails_the_job_in_the_claim(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    leases.start_stage(connection, lease, Stage.STAGE_B)
+    set_crashes(connection, lease.job_id, 3)
+    expire(connection, lease.job_id)
+    before = current(connection, lease.job_id)
+    assert claim(connection, lease.job_id, locked_by=SUCCESSOR, max_crashes=3) is State.FAILED
+    job = current(connection, lease.job_id)
+    assert (job.state, job.crash_count, job.attempt) == ("failed", 4, 1)
+    assert (job.locked_by, job.lease_expires_at) == (OWNER, None)
+    assert job.finished_at is not None
+    assert job.last_error == "The job was given up after its worker crashed 4 times."
+    assert job.last_error_json is not None
+    assert job.last_error_json["code"] == "worker_crashed_repeatedly"
+    assert job.last_error_json["message"] == job.last_error
+    details = job.last_error_json["details"]
+    assert (details["last_owner"], details["stage"]) == (OWNER, "stage_b")
+    assert before.heartbeat_at is not None
+    (heartbeat,) = connection.execute(
+        "SELECT %s::timestamptz", [details["last_heartbeat"]]
+    ).fetchone() or (None,)
+    assert heartbeat == before.heartbeat_at
+    assert event_names(connection, lease.job_id)[-1] == "failed"
+
+
+def test_the_last_crash_within_the_limit_does_not_fail_the_job(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    set_crashes(connection, lease.job_id, 2)
+    expire(connection, lease.job_id)
+    assert isinstance(claim(connection, lease.job_id, max_crashes=3), Claimed)
+
+
+def test_a_released_job_out_of_crashes_is_claimed_all_the_same(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    set_crashes(connection, lease.job_id, 3)
+    assert leases.release(connection, lease)
+    taken = claim(connection, lease.job_id, locked_by=SUCCESSOR, max_crashes=3)
+    assert isinstance(taken, Claimed)
+    assert taken.job.crash_count == 3
+    assert (taken.previous_owner, taken.crashed) == (OWNER, False)
+
+
+# --- the guard
+
+
+@every_write
+def test_an_owner_whose_lease_ran_out_writes_nothing(
+    connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
+) -> None:
+    lease = claimed(connection)
+    expire(connection, lease.job_id)
+    before = everything_about(connection, lease)
+    assert not write(connection, lease)
+    assert everything_about(connection, lease) == before
+
+
+@every_write
+def test_a_stale_owner_writes_nothing_over_its_successor(
+    connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
+) -> None:
+    stale = claimed(connection)
+    expire(connection, stale.job_id)
+    reclaimed(connection, stale.job_id)
+    before = everything_about(connection, stale)
+    assert not write(connection, stale)
+    assert everything_about(connection, stale) == before
+
+
+@every_write
+def test_an_earlier_attempt_of_the_same_owner_writes_nothing(
+    connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
+) -> None:
+    stale = claimed(connection)
+    expire(connection, stale.job_id)
+    reclaimed(connection, stale.job_id, locked_by=stale.locked_by)
+    before = everything_about(connection, stale)
+    assert not write(connection, stale)
+    assert everything_about(connection, stale) == before
+
+
+@every_write
+def test_after_the_release_the_former_owner_writes_nothing(
+    connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
+) -> None:
+    lease = claimed(connection)
+    leases.release(connection, lease)
+    before = everything_about(connection, lease)
+    assert not write(connection, lease)
+    assert everything_about(connection, lease) == before
+
+
+@every_write
+def test_a_terminal_job_is_written_by_nobody(
+    connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
+) -> None:
+    lease = claimed(connection)
+    assert results.succeed(connection, lease, variants(1, reports=True)) is State.SUCCEEDED
+    before = everything_about(connection, lease)
+    assert not write(connection, lease)
+    assert everything_about(connection, lease) == before
+
+
+@every_write
+def test_the_owner_writes(
+    connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
+) -> None:
+    lease = claimed(connection)
+    before = everything_about(connection, lease)
+    assert write(connection, lease)
+    assert everything_about(connection, lease) != before
+
+
+def test_a_write_that_waited_for_the_claim_of_a_successor_is_refused(
+    database: str, connection: psycopg.Connection
+) -> None:
+    stale = claimed(connection)
+    with psycopg.connect(database) as other, ThreadPoolExecutor(1) as threads:
+        expire(other, stale.job_id)
+        reclaimed(other, stale.job_id)
+        # To the stale owner its lease is alive until the other transaction commits.
+        written = threads.submit(leases.fail, connection, stale, FAILURE)
+        with psycopg.connect(database, autocommit=True) as observer:
+            wait_for_a_blocked_backend(observer)
+        other.commit()
+        assert written.result(timeout=20) is None
+    assert current(connection, stale.job_id).locked_by == SUCCESSOR
+
+
+def wait_for_a_blocked_backend(conn: psycopg.Connection) -> None:
+    for _ in range(2000):
+        row = conn.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+        ).fetchone()
+        if row is not None and row[0]:
+            return
+        conn.execute("SELECT pg_sleep(0.005)")
+    raise AssertionError("nothing is blocked")
+
+
+# --- beats and stages
+
+
+def test_a_heartbeat_renews_the_lease_from_the_database_clock(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    assert leases.heartbeat(connection, lease, 90) == Beat(cancel_requested=False)
+    job = current(connection, lease.job_id)
+    assert job.heartbeat_at is not None
+    assert job.lease_expires_at == job.heartbeat_at + timedelta(seconds=90)
+
+
+def test_progress_is_stored_without_an_event(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    beat = leases.progress(connection, lease, Stage.STAGE_B, 2**40, 2**41)
+    assert beat == Beat(cancel_requested=False)
+    job = current(connection, lease.job_id)
+    assert (job.stage, job.processed_units, job.total_units) == ("stage_b", 2**40, 2**41)
+    assert job.progress_updated_at == job.updated_at
+    assert event_names(connection, lease.job_id) == ["queued", "claimed"]
+
+
+@pytest.mark.parametrize("write", ["heartbeat", "progress", "start_stage"])
+def test_a_beat_brings_the_request_to_cancel(connection: psycopg.Connection, write: str) -> None:
+    lease = claimed(connection)
+    jobs.cancel(connection, lease.job_id, actor="api")
+    assert WRITES[write](connection, lease) == Beat(cancel_requested=True)
+
+
+def test_a_stage_starts_with_nothing_processed_and_one_event(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    leases.progress(connection, lease, Stage.STAGE_A, 10, 10)
+    leases.start_stage(connection, lease, Stage.STAGE_B, 40)
+    job = current(connection, lease.job_id)
+    assert (job.stage, job.processed_units, job.total_units) == ("stage_b", 0, 40)
+    event = jobs.events(connection, lease.job_id)[-1]
+    assert (event.event, event.details) == ("stage_started", {"stage": "stage_b"})
+    assert (event.actor, event.attempt) == (OWNER, 1)
+
+
+# --- the end
+
+
+def test_a_failure_stores_its_code_message_and_details(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    assert leases.fail(connection, lease, FAILURE) is State.FAILED
+    job = current(connection, lease.job_id)
+    assert (job.state, job.last_error) == ("failed", FAILURE.message)
+    assert job.last_error_json == {
+        "code": "no_market_data",
+        "message": FAILURE.message,
+        "details": {"symbol": "BTCUSDT"},
+    }
+    assert (job.locked_by, job.lease_expires_at, job.next_dispatch_at) == (OWNER, None, None)
+    assert job.finished_at == job.updated_at
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "cancelled"])
+def test_a_requested_cancel_wins_every_terminal_write(
+    connection: psycopg.Connection, end: str
+) -> None:
+    lease = claimed(connection)
+    results.save_snapshot(connection, lease, variants(1))
+    jobs.cancel(connection, lease.job_id, actor="api")
+    assert WRITES[end](connection, lease) is State.CANCELLED
+    job = current(connection, lease.job_id)
+    assert (job.state, job.last_error, job.last_error_json) == ("cancelled", None, None)
+    assert [row.report_table_md for row in results.top(connection, lease.job_id, 10)] == [None]
+    assert event_names(connection, lease.job_id) == [
+        "queued",
+        "claimed",
+        "cancel_requested",
+        "cancelled",
+    ]
+
+
+@pytest.mark.parametrize("crashes", [0, 3])
+def test_a_requested_cancel_wins_the_claim(connection: psycopg.Connection, crashes: int) -> None:
+    lease = claimed(connection)
+    jobs.cancel(connection, lease.job_id, actor="api")
+    set_crashes(connection, lease.job_id, crashes)
+    expire(connection, lease.job_id)
+    taken = claim(connection, lease.job_id, locked_by=SUCCESSOR, max_crashes=3)
+    assert taken is State.CANCELLED
+    job = current(connection, lease.job_id)
+    assert (job.state, job.last_error, job.attempt) == ("cancelled", None, 1)
+    assert jobs.events(connection, lease.job_id)[-1].actor == SUCCESSOR
+
+
+def test_a_cancel_that_a_terminal_write_waited_for_wins(
+    database: str, connection: psycopg.Connection
+) -> None:
+    lease = claimed(connection)
+    with psycopg.connect(database) as other, ThreadPoolExecutor(1) as threads:
+        jobs.cancel(other, lease.job_id, actor="api")
+        ended = threads.submit(results.succeed, connection, lease, variants(2, reports=True))
+        with psycopg.connect(database, autocommit=True) as observer:
+            wait_for_a_blocked_backend(observer)
+        other.commit()
+        assert ended.result(timeout=20) is State.CANCELLED
+    assert results.top(connection, lease.job_id, 10) == []
+
+
+def test_a_released_job_keeps_its_stage_and_is_free_at_once(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    leases.start_stage(connection, lease, Stage.STAGE_B, 5)
+    assert leases.release(connection, lease)
+    job = current(connection, lease.job_id)
+    assert (job.state, job.locked_by, job.stage) == ("running", None, "stage_b")
+    assert job.lease_expires_at == job.updated_at
+    assert isinstance(claim(connection, lease.job_id, locked_by=SUCCESSOR), Claimed)
+
+
+def test_the_owner_finds_its_own_end_and_only_that(connection: psycopg.Connection) -> None:
+    first = claimed(connection)
+    assert leases.own_end(connection, first) is None
+    expire(connection, first.job_id)
+    second = reclaimed(connection, first.job_id)
+    results.succeed(connection, second, variants(1, reports=True))
+    assert leases.own_end(connection, second) is State.SUCCEEDED
+    assert leases.own_end(connection, first) is None
+
+
+# --- events
+
+
+def test_the_events_tell_a_full_life(connection: psycopg.Connection) -> None:
+    first = claimed(connection)
+    leases.start_stage(connection, first, Stage.STAGE_A)
+    results.save_shortlist(connection, first, SHORTLIST)
+    leases.start_stage(connection, first, Stage.STAGE_B)
+    expire(connection, first.job_id)
+    second = reclaimed(connection, first.job_id)
+    leases.resumed_from_shortlist(connection, second, written_by_attempt=1)
+    leases.start_stage(connection, second, Stage.STAGE_B)
+    leases.release(connection, second)
+    third = reclaimed(connection, first.job_id, locked_by="host-3-0000000c")
+    leases.start_stage(connection, third, Stage.FINALIZING)
+    results.succeed(connection, third, variants(1, reports=True))
+
+    events = jobs.events(connection, first.job_id)
+    assert [(str(event.event), event.attempt, event.actor) for event in events] == [
+        ("queued", 0, "api"),
+        ("claimed", 1, OWNER),
+        ("stage_started", 1, OWNER),
+        ("stage_started", 1, OWNER),
+        ("reclaimed", 2, SUCCESSOR),
+        ("resumed_from_shortlist", 2, SUCCESSOR),
+        ("stage_started", 2, SUCCESSOR),
+        ("lease_released", 2, SUCCESSOR),
+        ("reclaimed", 3, "host-3-0000000c"),
+        ("stage_started", 3, "host-3-0000000c"),
+        ("succeeded", 3, "host-3-0000000c"),
+    ]
+    crashed, released = (event.details for event in events if event.event == "reclaimed")
+    assert (crashed["previous_owner"], crashed["reason"]) == (OWNER, "crashed")
+    assert (released["previous_owner"], released["reason"]) == (SUCCESSOR, "released")
+    assert events[5].details == {"written_by_attempt": 1}
