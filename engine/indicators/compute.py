@@ -1,14 +1,21 @@
 """Indicator values for many parameter rows at once, over candles that may have holes."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.indicators.declaration import Indicator, Output
+from engine.indicators.registry import catalogue
 
 if TYPE_CHECKING:
     from engine.candles import Candles
+
+Floats = NDArray[np.float64]
 
 
 def compute(
@@ -16,16 +23,96 @@ def compute(
     output: Output,
     candles: "Candles",
     source: str | None,
-    params: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    params: Floats,
+) -> Floats:
     """Return float64[P, T]: one row of values per row of `params` (float64[P, K]).
 
     `source` names the price series of an indicator that takes one (`None`: close). Each maximal
     stretch of bars on which every input is finite is a series of its own; elsewhere NaN.
     """
-    raise NotImplementedError
+    return Prepared.of(indicator, output, candles, source).values(params)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One output of an indicator on one source, ready to compute any rows of parameters.
+
+    inputs: float64[T] each. stretches: `[from, to)` of bars on which all of them are finite.
+    """
+
+    kernel: Callable[..., None]
+    output: int
+    inputs: tuple[Floats, ...]
+    stretches: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(
+        cls, indicator: Indicator, output: Output, candles: "Candles", source: str | None
+    ) -> "Prepared":
+        """Look the kernel up and gather its inputs."""
+        inputs = tuple(
+            price(candles, source or "close") if name == "source" else _own(getattr(candles, name))
+            for name in indicator.inputs
+        )
+        return cls(
+            _kernel(indicator.kernel),
+            indicator.outputs.index(output),
+            inputs,
+            _stretches(inputs),
+        )
+
+    def values(self, params: Floats) -> Floats:
+        """Return float64[P, T] for params float64[P, K]."""
+        rows = np.array(params, dtype=np.float64, order="C")
+        bars = self.inputs[0].shape[0]
+        if self.stretches == ((0, bars),):
+            return self._stretch(0, bars, rows)
+        values = np.full((rows.shape[0], bars), np.nan)
+        for start, stop in self.stretches:
+            values[:, start:stop] = self._stretch(start, stop, rows)
+        return values
+
+    def _stretch(self, start: int, stop: int, rows: Floats) -> Floats:
+        values = np.empty((rows.shape[0], stop - start))
+        self.kernel(tuple(x[start:stop] for x in self.inputs), rows, self.output, values)
+        return values
+
+
+def price(candles: "Candles", source: str) -> Floats:
+    """Return the price series of this name, float64[T]; a writable array of its own."""
+    high, low, close = candles.high, candles.low, candles.close
+    if source == "hl2":
+        return (high + low) / 2.0
+    if source == "hlc3":
+        return (high + low + close) / 3.0
+    if source == "ohlc4":
+        return (candles.open + high + low + close) / 4.0
+    return _own(getattr(candles, source))
 
 
 def preload_kernels() -> None:
     """Compile, or load from the disk cache, the kernel of every indicator in the catalogue."""
-    raise NotImplementedError
+    bars = np.linspace(1.0, 2.0, 8)
+    for indicator in catalogue():
+        rows = np.array([[max(param.filler, 1.0) for param in indicator.params]])
+        inputs = tuple(bars.copy() for _ in indicator.inputs)
+        for output in range(len(indicator.outputs)):
+            _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
+
+
+@lru_cache(maxsize=None)
+def _kernel(name: str) -> Callable[..., None]:
+    module, function = name.split(":")
+    kernel: Callable[..., None] = getattr(import_module(module), function)
+    return kernel
+
+
+def _own(series: Floats) -> Floats:
+    """Copy, so that every kernel sees one array type and is compiled once (read-only is another)."""
+    return np.array(series, dtype=np.float64, order="C")
+
+
+def _stretches(inputs: Sequence[Floats]) -> tuple[tuple[int, int], ...]:
+    finite: Any = np.logical_and.reduce([np.isfinite(x) for x in inputs])
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], finite, [False])).astype(np.int8)))
+    return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))

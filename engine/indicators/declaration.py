@@ -166,7 +166,7 @@ def window(name: str = "window", minimum: int = 2) -> Param:
 
 def mult(name: str = "mult") -> Param:
     """Return a multiplier of a deviation or range."""
-    return Param(name, "float", 0.0, 1_000.0)
+    return Param(name, "float", 0.01, 1_000.0)
 
 
 def _twice(what: str, names: Sequence[str]) -> str:

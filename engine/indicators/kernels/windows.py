@@ -1,0 +1,145 @@
+"""Sliding windows whose result depends on the bars of the window only.
+
+Running sums (add the new bar, subtract the old one) drag the rounding errors of the whole past
+along. Here a window is the end of one block and the beginning of the next, both summed up from
+nothing: for blocks as long as the window that is two additions per bar, no subtraction, and an error
+relative to the values inside the window, whatever came before it.
+
+On a window of equal inputs results are exact, by the run length of equal inputs: the mean is the
+value and the deviation 0. All functions write NaN before the first full window.
+"""
+
+import numpy as np
+
+from engine.indicators.kernels.compiled import compiled
+
+
+@compiled
+def equal_runs(x):
+    """Return int64[T]: how many bars up to and including bar t have the value x[t]."""
+    runs = np.empty(x.shape[0], np.int64)
+    length = 0
+    for t in range(x.shape[0]):
+        length = length + 1 if t > 0 and x[t] == x[t - 1] else 1
+        runs[t] = length
+    return runs
+
+
+@compiled
+def rolling_sum(x, window, out):
+    """Write the sum of x[t - window + 1 .. t] to out[t]."""
+    bars = x.shape[0]
+    out[: min(window - 1, bars)] = np.nan
+    if window > bars:
+        return
+    ends = np.zeros(window + 1)  # ends[j] = sum of the previous block from its bar j on
+    next_ends = np.zeros(window + 1)
+    for block in range(0, bars, window):
+        size = min(window, bars - block)
+        head = 0.0
+        if size == window:
+            tail = 0.0
+            for j in range(window):
+                head += x[block + j]
+                tail += x[block + window - 1 - j]
+                next_ends[window - 1 - j] = tail
+                out[block + j] = head + ends[j + 1]
+        else:
+            for j in range(size):
+                head += x[block + j]
+                out[block + j] = head + ends[j + 1]
+        if block == 0:
+            out[: window - 1] = np.nan
+        ends, next_ends = next_ends, ends
+
+
+@compiled
+def rolling_mean(x, runs, window, out):
+    """Write the mean of x[t - window + 1 .. t] to out[t]; `runs` are the `equal_runs` of x."""
+    rolling_sum(x, window, out)
+    for t in range(x.shape[0]):
+        out[t] = x[t] if runs[t] >= window else out[t] / window
+
+
+@compiled
+def rolling_weighted_mean(x, runs, window, out):
+    """Write the linearly weighted mean (newest bar: weight `window`) of each window to out[t]."""
+    bars = x.shape[0]
+    out[: min(window - 1, bars)] = np.nan
+    if window > bars:
+        return
+    ends = np.zeros(window + 1)  # bars from j to the end of the previous block, weighted 1, 2, ...
+    next_ends = np.zeros(window + 1)
+    weights = window * (window + 1.0) / 2.0
+    for block in range(0, bars, window):
+        size = min(window, bars - block)
+        head = 0.0
+        weighted_head = 0.0
+        for j in range(size):
+            head += x[block + j]
+            weighted_head += (j + 1.0) * x[block + j]
+            total = (ends[j + 1] + weighted_head) + (window - 1 - j) * head
+            out[block + j] = total / weights
+        if size == window:
+            tail = 0.0
+            weighted_tail = 0.0
+            for j in range(window - 1, -1, -1):
+                tail += x[block + j]
+                weighted_tail += tail
+                next_ends[j] = weighted_tail
+        if block == 0:
+            out[: window - 1] = np.nan
+        ends, next_ends = next_ends, ends
+    for t in range(window - 1, bars):
+        if runs[t] >= window:
+            out[t] = x[t]
+
+
+@compiled
+def rolling_deviation(x, runs, window, deviation, offset):
+    """Write the population standard deviation of each window, and x[t] minus the window's mean.
+
+    Welford's recurrence inside a block, the two parts joined by Chan's formula. Values are taken
+    relative to one bar of the window (the first of the newer block), so that neither a high price
+    level nor a small range costs digits.
+    """
+    bars = x.shape[0]
+    deviation[: min(window - 1, bars)] = np.nan
+    offset[: min(window - 1, bars)] = np.nan
+    if window > bars:
+        return
+    share = 1.0 / np.arange(1, window + 1)
+    end_means = np.zeros(window + 1)
+    end_squares = np.zeros(window + 1)
+    for block in range(0, bars, window):
+        anchor = x[block]
+        mean = 0.0
+        squares = 0.0
+        for j in range(min(window, bars - block)):
+            value = x[block + j] - anchor
+            step = value - mean
+            mean += step * share[j]
+            squares += step * (value - mean)
+            older = window - 1 - j  # bars of the window that belong to the previous block
+            gap = mean - end_means[j + 1]
+            joined = squares + end_squares[j + 1] + gap * gap * ((j + 1) * (older * share[-1]))
+            deviation[block + j] = np.sqrt(joined * share[-1])
+            offset[block + j] = value - (mean - gap * (older * share[-1]))
+        if block + window < bars:
+            anchor = x[block + window]
+            mean = 0.0
+            squares = 0.0
+            for j in range(window - 1, -1, -1):
+                value = x[block + j] - anchor
+                step = value - mean
+                mean += step * share[window - 1 - j]
+                squares += step * (value - mean)
+                end_means[j] = mean
+                end_squares[j] = squares
+        if block == 0:
+            deviation[: window - 1] = np.nan
+            offset[: window - 1] = np.nan
+    for t in range(window - 1, bars):
+        if runs[t] >= window:
+            deviation[t] = 0.0
+            offset[t] = 0.0
