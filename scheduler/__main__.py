@@ -1,0 +1,102 @@
+"""`python -m scheduler`: wakes workers up and keeps the table healthy, until it is told to stop."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import psycopg
+import structlog
+
+from configs import logs, settings
+from configs.documents import SettingsError
+from configs.environment import metrics_port, postgres_dsn, redis_url
+from scheduler.program import Program
+from storage import postgres
+from tasks import broker
+
+COMPONENT = "backtest-scheduler"
+DEFAULT_METRICS_PORT = 9205
+BAD_CONFIGURATION = 2
+
+log = structlog.get_logger()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    options = _options(arguments)
+    stop = _stop_on_signals()
+    try:
+        loaded = settings.load(options.config)
+        logs.configure(COMPONENT, loaded.env)
+        # Its own warnings about late and overlapping runs are the normal case while we back off.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        if not loaded.backtest.jobs.enabled:
+            # The operators' runbook knows this line under the name of the job runner.
+            log.info("disabled", component="backtest-job-runner", status="disabled")
+            return 0
+        dsn, url = postgres_dsn(os.environ), redis_url(os.environ)
+        port = options.metrics_port
+        if port is None:
+            port = metrics_port(os.environ, DEFAULT_METRICS_PORT)
+        if not postgres.wait_until_ready(dsn, _say_waiting, stop=stop):
+            return 0
+    except (SettingsError, postgres.InvalidDsn, postgres.SchemaNotMigrated) as error:
+        sys.stderr.write(f"{COMPONENT}: {error}\n")
+        return BAD_CONFIGURATION
+
+    def connect() -> psycopg.Connection[Any]:
+        heartbeat_seconds = loaded.backtest.jobs.heartbeat_seconds
+        return postgres.connect(
+            dsn, application_name=COMPONENT, heartbeat_seconds=heartbeat_seconds
+        )
+
+    program = Program(loaded.backtest.jobs, dsn, connect, broker.make_broker(url))
+    if options.once:
+        return program.once()
+    program.run(port, stop)
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scheduler",
+        description="Wakes workers up for due jobs and keeps the job table healthy. "
+        "Any number of schedulers may run.",
+        epilog="Environment: STRATEGY_PG_DSN, REDIS_URL, ROEHUB_ENV, ROEHUB_BACKTEST_CONFIG, "
+        "ROEHUB_METRICS_PORT. Exit codes: 0 stopped, 2 bad configuration or unmigrated schema, "
+        "3 --once could not do its work.",
+    )
+    parser.add_argument("--config", metavar="FILE", help="beats ROEHUB_BACKTEST_CONFIG")
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help=f"beats ROEHUB_METRICS_PORT; default {DEFAULT_METRICS_PORT}, 0 lets the system choose",
+    )
+    parser.add_argument("--once", action="store_true", help="one dispatch and one sweep, then exit")
+    return parser.parse_args(arguments)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        # Not set() itself: the handler may interrupt wait() while it holds the event's lock.
+        threading.Thread(target=stop.set).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return stop
+
+
+def _say_waiting(text: str) -> None:
+    log.warning("postgres_unavailable", error=text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

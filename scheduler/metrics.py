@@ -1,0 +1,87 @@
+"""What the scheduler tells Prometheus."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
+
+ERROR_KINDS = ("postgres", "redis", "unexpected")
+SWEPT_STATES = ("cancelled", "failed")
+COUNTED_STATES = ("queued", "running")
+UNKNOWN = float("nan")
+
+
+class Metrics:
+    """The scheduler's metrics, every series present with 0 from the start.
+
+    Gauges are NaN while Postgres cannot be asked: an old number would look like a healthy queue.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.dispatched = Counter(
+            "backtest_scheduler_dispatched_total",
+            "Wake-ups sent to the broker.",
+            registry=self.registry,
+        )
+        self.dispatch_errors = Counter(
+            "backtest_scheduler_dispatch_errors_total",
+            "Dispatch rounds or single sends that failed, by what was away.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.swept = Counter(
+            "backtest_scheduler_swept_total",
+            "Jobs whose owner vanished for good, by the state the sweep ended them in.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.jobs = Gauge(
+            "backtest_scheduler_jobs", "Jobs by state.", ["state"], registry=self.registry
+        )
+        self.oldest_queued_age = Gauge(
+            "backtest_scheduler_oldest_queued_age_seconds",
+            "Age of the job that has been queued for the longest time; 0 when none is.",
+            registry=self.registry,
+        )
+        self.expired_leases = Gauge(
+            "backtest_scheduler_expired_leases",
+            "Running jobs whose lease has run out and that nobody has claimed again yet.",
+            registry=self.registry,
+        )
+        self.tick_duration = Histogram(
+            "backtest_scheduler_tick_duration_seconds",
+            "Time one run of a periodic duty took.",
+            ["duty"],
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
+        )
+        for kind in ERROR_KINDS:
+            self.dispatch_errors.labels(kind)
+        for state in SWEPT_STATES:
+            self.swept.labels(state)
+        self.forget_gauges()
+
+    def forget_gauges(self) -> None:
+        """Declare what was read from Postgres unknown."""
+        for state in COUNTED_STATES:
+            self.jobs.labels(state).set(UNKNOWN)
+        self.oldest_queued_age.set(UNKNOWN)
+        self.expired_leases.set(UNKNOWN)
+
+    def serve(self, port: int) -> int:
+        """Serve `/metrics` from a thread; returns the port (chosen by the system for 0).
+
+        Raises OSError when the port is taken.
+        """
+        server, _thread = start_http_server(port, registry=self.registry)
+        return int(server.server_port)

@@ -1,0 +1,50 @@
+"""What keeps the table healthy: the sweep of dead leases, the gauges, retention."""
+
+from typing import Any
+
+import psycopg
+import structlog
+
+from scheduler.metrics import Metrics
+from storage import dispatch, jobs
+
+RETENTION_BATCH = 200
+
+log = structlog.get_logger()
+
+
+def sweep(connection: psycopg.Connection[Any], metrics: Metrics, *, max_crashes: int) -> None:
+    """End jobs that nobody will ever claim again: out of crashes, or cancelled while ownerless."""
+    for state, count in dispatch.sweep(connection, max_crashes=max_crashes).items():
+        if count:
+            metrics.swept.labels(str(state)).inc(count)
+            log.info("swept", state=str(state), jobs=count)
+
+
+def measure(connection: psycopg.Connection[Any], metrics: Metrics) -> None:
+    """Read the queue's gauges."""
+    gauges = dispatch.gauges(connection)
+    metrics.jobs.labels("queued").set(gauges.queued)
+    metrics.jobs.labels("running").set(gauges.running)
+    metrics.oldest_queued_age.set(gauges.oldest_queued_age_seconds)
+    metrics.expired_leases.set(gauges.expired_leases)
+
+
+def retain(connection: psycopg.Connection[Any], *, retention_days: float | None) -> int:
+    """Delete terminal jobs older than `retention_days` (None keeps all); returns how many.
+
+    Small batches, each its own transaction: nobody waits behind a long delete.
+    """
+    if retention_days is None:
+        return 0
+    deleted = 0
+    while True:
+        batch = jobs.delete_finished(
+            connection, older_than_days=retention_days, batch=RETENTION_BATCH
+        )
+        deleted += batch
+        if batch < RETENTION_BATCH:
+            break
+    if deleted:
+        log.info("retention", deleted=deleted, older_than_days=retention_days)
+    return deleted

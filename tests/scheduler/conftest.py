@@ -1,0 +1,82 @@
+"""A real queue, and jobs in every state a scheduler can meet."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import redis
+
+from scheduler.metrics import Metrics
+from storage import jobs
+from storage.records import NewJob
+from tasks.broker import JobBroker, make_broker
+
+Submit = Callable[..., UUID]
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Iterator[JobBroker]:
+    """The broker on an empty Redis."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+    broker = make_broker(redis_url)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def submit(connection: psycopg.Connection[Any]) -> Submit:
+    """Submit a job as a user does; columns given by name are then set directly, as SQL."""
+
+    def submit(priority: int = 0, **columns: str) -> UUID:
+        new_job = NewJob(
+            user_id=uuid4(),
+            mode="template",
+            request_json={},
+            request_hash="0" * 64,
+            engine_params_hash="0" * 64,
+            backtest_runtime_config_hash="0" * 64,
+            priority=priority,
+        )
+        job = jobs.create(connection, new_job, max_active=10)
+        if columns:
+            assignments = ", ".join(f"{name} = {value}" for name, value in columns.items())
+            connection.execute(
+                f"UPDATE backtest_jobs SET {assignments} WHERE job_id = %s", (job.job_id,)
+            )
+        return job.job_id
+
+    return submit
+
+
+def owned(*, lease: str, crash_count: int = 0, **columns: str) -> dict[str, str]:
+    """Columns of a job that a worker has claimed; `lease` is an interval from now on."""
+    return {
+        "state": "'running'",
+        "locked_by": "'host-1-00000000'",
+        "locked_at": "now()",
+        "heartbeat_at": "now()",
+        "started_at": "now()",
+        "attempt": "1",
+        "stage": "'stage_a'",
+        "next_dispatch_at": "NULL",
+        "updated_at": "now()",
+        "lease_expires_at": f"now() + interval '{lease}'",
+        "crash_count": str(crash_count),
+    } | columns
+
+
+def ended(*, days_ago: int) -> dict[str, str]:
+    """Columns of a job that was cancelled a while ago."""
+    return {
+        "state": "'cancelled'",
+        "finished_at": f"now() - interval '{days_ago} days'",
+        "next_dispatch_at": "NULL",
+    }

@@ -1,0 +1,95 @@
+import math
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from scheduler import upkeep
+from scheduler.metrics import Metrics
+from storage import jobs
+from storage.records import State
+from tests.scheduler.conftest import Submit, ended, owned
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"backtest_scheduler_{name}", labels)
+
+
+def state(connection: psycopg.Connection[Any], job_id: UUID) -> State:
+    job = jobs.get(connection, job_id)
+    assert job is not None
+    return job.state
+
+
+def test_the_sweep_fails_a_job_whose_owners_vanish_too_often(
+    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit
+) -> None:
+    job_id = submit(**owned(lease="-1 s", crash_count=3))
+    upkeep.sweep(connection, metrics, max_crashes=3)
+    assert state(connection, job_id) is State.FAILED
+    assert sample(metrics, "swept_total", state="failed") == 1
+
+
+def test_the_sweep_cancels_an_ownerless_job_that_was_asked_to_stop(
+    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit
+) -> None:
+    job_id = submit(**owned(lease="-1 s", cancel_requested_at="now()"))
+    upkeep.sweep(connection, metrics, max_crashes=3)
+    assert state(connection, job_id) is State.CANCELLED
+    assert sample(metrics, "swept_total", state="cancelled") == 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pytest.param(owned(lease="60 s", crash_count=3), id="owner alive"),
+        pytest.param(owned(lease="-1 s", crash_count=2), id="crashes left"),
+        pytest.param(owned(lease="0 s", crash_count=3, locked_by="NULL"), id="released"),
+    ],
+)
+def test_the_sweep_leaves_jobs_that_will_go_on(
+    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit, columns: dict[str, str]
+) -> None:
+    job_id = submit(**columns)
+    upkeep.sweep(connection, metrics, max_crashes=3)
+    assert state(connection, job_id) is State.RUNNING
+
+
+def test_gauges_are_unknown_before_the_first_reading(metrics: Metrics) -> None:
+    queued = sample(metrics, "jobs", state="queued")
+    assert queued is not None
+    assert math.isnan(queued)
+
+
+def test_gauges_count_active_jobs(
+    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit
+) -> None:
+    submit(created_at="now() - interval '90 s'")
+    submit()
+    submit(**owned(lease="-1 s"))
+    submit(**ended(days_ago=0))
+    upkeep.measure(connection, metrics)
+    assert sample(metrics, "jobs", state="queued") == 2
+    assert sample(metrics, "jobs", state="running") == 1
+    assert sample(metrics, "expired_leases") == 1
+    assert 90 <= (sample(metrics, "oldest_queued_age_seconds") or 0) < 150
+
+
+def test_retention_deletes_old_terminal_jobs_in_batches(
+    connection: psycopg.Connection[Any], submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "RETENTION_BATCH", 2)
+    for _ in range(5):
+        submit(**ended(days_ago=31))
+    kept = [submit(**ended(days_ago=29)), submit()]
+    assert upkeep.retain(connection, retention_days=30) == 5
+    rows = connection.execute("SELECT job_id FROM backtest_jobs").fetchall()
+    assert sorted(job_id for (job_id,) in rows) == sorted(kept)
+
+
+def test_without_retention_everything_is_kept(
+    connection: psycopg.Connection[Any], submit: Submit
+) -> None:
+    submit(**ended(days_ago=3650))
+    assert upkeep.retain(connection, retention_days=None) == 0
