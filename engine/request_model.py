@@ -1,0 +1,119 @@
+"""What a request is once it has been read: frozen values, no more checks needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.indicators.registry import Indicator, Output
+
+RISK_AXES = ("sl", "tp", "tsl")
+DIRECTION_MODES = ("long-short", "long-only", "short-only")
+SIZING_MODES = ("all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock")
+
+DirectionMode = Literal["long-short", "long-only", "short-only"]
+SizingMode = Literal["all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock"]
+Level = float | None
+"""A risk level in human percent, or None where the risk exit is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a request that leaves something out gets.
+
+    `fee_pct_by_market_id` and `indicator_grids` (id → {"params": axes, "signals": axes}) may lack
+    an entry; a request that needs it is then refused.
+    """
+
+    warmup_bars: int
+    top_k: int
+    preselect: int
+    top_k_persisted: int
+    top_trades_n: int
+    primary_metric: str
+    secondary_metric: str | None
+    init_cash_quote: float
+    fixed_quote: float
+    safe_profit_percent: float
+    slippage_pct: float
+    fee_pct_by_market_id: Mapping[int, float]
+    indicator_grids: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest request that is accepted: variants of either stage, estimated bytes."""
+
+    max_variants_per_compute: int
+    max_compute_bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRequest:
+    """One indicator with its axes, by parameter name in declared order.
+
+    `sources` is empty for an indicator that chooses none. A choice is held by its name.
+    """
+
+    name: str
+    indicator: Indicator
+    output: Output
+    sources: tuple[str, ...]
+    params: Mapping[str, tuple[float | str, ...]]
+    signals: Mapping[str, tuple[float | str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Cash and costs; percentages are human (0.075 = 0.075 %)."""
+
+    init_cash_quote: float
+    fee_pct: float
+    slippage_pct: float
+    fixed_quote: float
+    safe_profit_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """The risk axes, each at least one level long."""
+
+    sl: tuple[Level, ...]
+    tp: tuple[Level, ...]
+    tsl: tuple[Level, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of combinations."""
+        return len(self.sl) * len(self.tp) * len(self.tsl)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What variants are ordered by."""
+
+    primary_metric: str
+    secondary_metric: str | None
+    min_trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A valid request. `document` is the effective JSON it was made of; times are ms since 1970."""
+
+    document: Mapping[str, Any]
+    start_ms: int
+    end_ms: int
+    market_id: int
+    symbol: str
+    timeframe: str
+    timeframe_ms: int
+    blocks: tuple[BlockRequest, ...]
+    direction_mode: DirectionMode
+    sizing_mode: SizingMode
+    execution: Execution
+    risk: Risk
+    warmup_bars: int
+    preselect: int
+    top_k: int
+    top_trades_n: int
+    ranking: Ranking
