@@ -1,0 +1,288 @@
+"""What the migrated schema refuses by itself, whoever writes."""
+
+import secrets
+from collections.abc import Iterator
+from itertools import product
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from storage.records import State
+
+LEGAL = {
+    (State.QUEUED, State.RUNNING),
+    (State.QUEUED, State.CANCELLED),
+    (State.RUNNING, State.SUCCEEDED),
+    (State.RUNNING, State.FAILED),
+    (State.RUNNING, State.CANCELLED),
+}
+CHANGES = [(old, new) for old, new in product(State, State) if old is not new]
+
+# What has to be set along with a state, so that nothing but the transition can be refused.
+COLUMNS_OF_STATE = {
+    State.QUEUED: "lease_expires_at = NULL, finished_at = NULL, next_dispatch_at = now()",
+    State.RUNNING: "lease_expires_at = now() + interval '1 min', finished_at = NULL,"
+    " locked_by = 'host-1-0000000a'",
+} | dict.fromkeys(
+    (State.SUCCEEDED, State.FAILED, State.CANCELLED),
+    "lease_expires_at = NULL, finished_at = now(), next_dispatch_at = NULL",
+)
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """One database for the module: every test here rolls back."""
+    name = f"schema_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrated_template)
+            )
+        )
+        yield make_conninfo(postgres_server, dbname=name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def conn(shared_database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(shared_database) as made:
+        yield made
+        made.rollback()
+
+
+def a_job(conn: psycopg.Connection, state: State = State.QUEUED) -> UUID:
+    job_id = uuid4()
+    conn.execute(
+        "INSERT INTO backtest_jobs (job_id, user_id, mode, request_json, request_hash,"
+        " engine_params_hash, backtest_runtime_config_hash)"
+        " VALUES (%s, %s, 'template', '{}', 'r', 'e', 'c')",
+        [job_id, uuid4()],
+    )
+    path = {State.QUEUED: [], State.RUNNING: [State.RUNNING], State.CANCELLED: [State.CANCELLED]}
+    for step in path.get(state, [State.RUNNING, state]):
+        go(conn, job_id, step)
+    return job_id
+
+
+def go(conn: psycopg.Connection, job_id: UUID, state: State) -> None:
+    conn.execute(
+        f"UPDATE backtest_jobs SET state = %s, {COLUMNS_OF_STATE[state]} WHERE job_id = %s",
+        [state, job_id],
+    )
+
+
+# --- transitions
+
+
+@pytest.mark.parametrize(("old", "new"), [pair for pair in CHANGES if pair not in LEGAL])
+def test_an_illegal_transition_is_refused(
+    conn: psycopg.Connection, old: State, new: State
+) -> None:
+    job_id = a_job(conn, old)
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        go(conn, job_id, new)
+    assert caught.value.diag.constraint_name == "backtest_jobs_transition"
+    assert caught.value.diag.message_primary == f"a job cannot go from {old} to {new}"
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(LEGAL))
+def test_a_legal_transition_is_taken(conn: psycopg.Connection, old: State, new: State) -> None:
+    job_id = a_job(conn, old)
+    go(conn, job_id, new)
+    row = conn.execute("SELECT state FROM backtest_jobs WHERE job_id = %s", [job_id]).fetchone()
+    assert row == (new,)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_an_update_within_a_state_is_legal(conn: psycopg.Connection, state: State) -> None:
+    job_id = a_job(conn, state)
+    go(conn, job_id, state)
+    conn.execute("UPDATE backtest_jobs SET updated_at = now() WHERE job_id = %s", [job_id])
+
+
+def test_the_trigger_sees_changes_of_the_state_only(conn: psycopg.Connection) -> None:
+    row = conn.execute(
+        "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'backtest_jobs_transition'"
+    ).fetchone()
+    assert row is not None
+    assert "BEFORE UPDATE OF state" in row[0]
+    assert "WHEN ((old.state IS DISTINCT FROM new.state))" in row[0]
+
+
+# --- checks: (constraint, the state to start from, what to set)
+
+JOB_CHECKS = [
+    ("mode", State.QUEUED, "mode = 'other'"),
+    ("stage", State.RUNNING, "stage = 'stage_c'"),
+    ("lease_while_running", State.RUNNING, "lease_expires_at = NULL"),
+    ("lease_while_running", State.QUEUED, "lease_expires_at = now()"),
+    ("lease_while_running", State.SUCCEEDED, "lease_expires_at = now()"),
+    ("owner_until_release", State.RUNNING, "locked_by = NULL"),
+    ("finished_when_terminal", State.QUEUED, "finished_at = now()"),
+    ("finished_when_terminal", State.RUNNING, "finished_at = now()"),
+    ("finished_when_terminal", State.SUCCEEDED, "finished_at = NULL"),
+    ("finished_when_terminal", State.FAILED, "finished_at = NULL"),
+    ("finished_when_terminal", State.CANCELLED, "finished_at = NULL"),
+    ("spec_when_saved", State.QUEUED, "mode = 'saved'"),
+    ("spec_when_saved", State.QUEUED, "mode = 'saved', spec_hash = 's'"),
+    ("spec_when_saved", State.QUEUED, "mode = 'saved', spec_payload_json = '{}'"),
+    ("spec_when_saved", State.QUEUED, "spec_hash = 's'"),
+    ("spec_when_saved", State.QUEUED, "spec_payload_json = '{}'"),
+    ("wake_up_while_queued", State.QUEUED, "next_dispatch_at = NULL"),
+    ("processed_units", State.RUNNING, "processed_units = -1"),
+    ("total_units", State.RUNNING, "total_units = -1"),
+    ("attempt", State.RUNNING, "attempt = -1"),
+    ("crash_count", State.RUNNING, "crash_count = -1"),
+    ("dispatch_count", State.QUEUED, "dispatch_count = -1"),
+    ("request_json", State.QUEUED, "request_json = '[]'"),
+    ("request_json", State.QUEUED, "request_json = 'null'"),
+    ("spec_payload_json", State.QUEUED, "mode = 'saved', spec_hash = 's', spec_payload_json = '1'"),
+    ("last_error_json", State.FAILED, "last_error_json = '[]'"),
+    ("last_error_json", State.FAILED, """last_error_json = '{"code": 1, "message": 1}'"""),
+]
+
+
+@pytest.mark.parametrize(("constraint", "state", "change"), JOB_CHECKS)
+def test_a_job_row_that_contradicts_itself_is_refused(
+    conn: psycopg.Connection, constraint: str, state: State, change: str
+) -> None:
+    job_id = a_job(conn, state)
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        conn.execute(f"UPDATE backtest_jobs SET {change} WHERE job_id = %s", [job_id])
+    assert caught.value.diag.constraint_name == f"backtest_jobs_{constraint}"
+
+
+def test_an_unknown_state_is_refused(conn: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        conn.execute(
+            "INSERT INTO backtest_jobs (user_id, state, mode, request_json, request_hash,"
+            " engine_params_hash, backtest_runtime_config_hash)"
+            " VALUES (%s, 'paused', 'template', '{}', 'r', 'e', 'c')",
+            [uuid4()],
+        )
+    assert caught.value.diag.constraint_name == "backtest_jobs_state"
+
+
+def test_a_running_job_without_an_owner_has_a_lease_that_ran_out(conn: psycopg.Connection) -> None:
+    job_id = a_job(conn, State.RUNNING)
+    conn.execute(
+        "UPDATE backtest_jobs SET locked_by = NULL, lease_expires_at = now(), updated_at = now()"
+        " WHERE job_id = %s",
+        [job_id],
+    )
+
+
+SHORTLIST = {
+    "job_id": "%(job_id)s",
+    "stage_a_indexes_json": "'[1]'",
+    "stage_a_variants_total": "1",
+    "risk_total": "1",
+    "preselect_used": "1",
+    "attempt": "1",
+    "engine_version": "'e'",
+    "candles_hash": "'c'",
+}
+VARIANT = {
+    "job_id": "%(job_id)s",
+    "rank": "1",
+    "variant_key": "'k'",
+    "indicator_variant_key": "'i'",
+    "variant_index": "0",
+    "total_return_pct": "1.5",
+    "metrics_json": "'{}'",
+    "payload_json": "'{}'",
+}
+EVENT = {"job_id": "%(job_id)s", "event": "'queued'", "attempt": "0", "actor": "'api'"}
+ROWS = {
+    "backtest_job_stage_a_shortlist": SHORTLIST,
+    "backtest_job_top_variants": VARIANT,
+    "backtest_job_events": EVENT,
+}
+
+ROW_CHECKS = [
+    ("backtest_job_stage_a_shortlist", "stage_a_indexes_json", "'{}'"),
+    ("backtest_job_stage_a_shortlist", "stage_a_variants_total", "-1"),
+    ("backtest_job_stage_a_shortlist", "risk_total", "-1"),
+    ("backtest_job_stage_a_shortlist", "preselect_used", "-1"),
+    ("backtest_job_stage_a_shortlist", "attempt", "-1"),
+    ("backtest_job_top_variants", "rank", "0"),
+    ("backtest_job_top_variants", "variant_index", "-1"),
+    ("backtest_job_top_variants", "metrics_json", "'[]'"),
+    ("backtest_job_top_variants", "payload_json", "'1'"),
+    ("backtest_job_top_variants", "trades_json", "'{}'"),
+    ("backtest_job_top_variants", "equity_json", "'{}'"),
+    ("backtest_job_events", "event", "'progress'"),
+    ("backtest_job_events", "attempt", "-1"),
+    ("backtest_job_events", "details", "'[]'"),
+]
+
+
+def insert(conn: psycopg.Connection, table: str, values: dict[str, str], job_id: UUID) -> None:
+    conn.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(values.values())})",
+        {"job_id": job_id},
+    )
+
+
+@pytest.mark.parametrize(("table", "column", "value"), ROW_CHECKS)
+def test_a_row_of_a_job_with_an_impossible_value_is_refused(
+    conn: psycopg.Connection, table: str, column: str, value: str
+) -> None:
+    job_id = a_job(conn)
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        insert(conn, table, ROWS[table] | {column: value}, job_id)
+    assert caught.value.diag.constraint_name == f"{table}_{column}"
+
+
+def test_every_check_has_its_test(conn: psycopg.Connection) -> None:
+    named = {
+        name
+        for (name,) in conn.execute(
+            "SELECT conname FROM pg_constraint"
+            " WHERE contype = 'c' AND connamespace = 'public'::regnamespace"
+        )
+    }
+    tested = {f"backtest_jobs_{constraint}" for constraint, _, _ in JOB_CHECKS}
+    tested |= {f"{table}_{column}" for table, column, _ in ROW_CHECKS}
+    assert named - tested == {"backtest_jobs_state"}  # inserted, not updated: a test of its own
+
+
+# --- keys
+
+
+@pytest.mark.parametrize("change", [{"rank": "2"}, {"variant_key": "'other'"}])
+def test_a_rank_and_a_variant_occur_once_per_job(
+    conn: psycopg.Connection, change: dict[str, str]
+) -> None:
+    job_id = a_job(conn)
+    insert(conn, "backtest_job_top_variants", VARIANT, job_id)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        insert(conn, "backtest_job_top_variants", VARIANT | change, job_id)
+
+
+def test_an_idempotency_key_occurs_once_per_user(conn: psycopg.Connection) -> None:
+    user_id = uuid4()
+    ids = [a_job(conn), a_job(conn)]
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute(
+            "UPDATE backtest_jobs SET user_id = %s, idempotency_key = 'k' WHERE job_id = ANY(%s)",
+            [user_id, ids],
+        )
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_rows_need_their_job(conn: psycopg.Connection, table: str) -> None:
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        insert(conn, table, ROWS[table], uuid4())
+
+
+def test_deleting_a_job_deletes_its_rows(conn: psycopg.Connection) -> None:
+    job_id = a_job(conn)
+    for table, values in ROWS.items():
+        insert(conn, table, values, job_id)
+    conn.execute("DELETE FROM backtest_jobs WHERE job_id = %s", [job_id])
+    for table in ROWS:
+        assert conn.execute(f"SELECT FROM {table} WHERE job_id = %s", [job_id]).rowcount == 0
