@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels import ExecutionRules, Trades
+from engine.kernels import ExecutionRules, Trades, hot
+from engine.kernels.inputs import costs_of, day_ends, market_of
 from engine.metric_names import METRICS
 
 __all__ = ["METRICS", "equity_curve", "variant_metrics"]
@@ -13,17 +14,33 @@ Int64 = NDArray[np.int64]
 
 
 def equity_curve(trades: Trades, closes: Float64, rules: ExecutionRules) -> Float64:
-    """float64[n]: available cash + safe + position value at each traded close, after its actions."""
-    raise NotImplementedError
+    """Return float64[n]: cash, safe and position value at each traded close, after its actions."""
+    curve: Float64 = hot.curve_of(
+        trades.entry_bar,
+        trades.exit_bar,
+        trades.direction > 0,
+        market_of(closes),
+        costs_of(rules),
+    )
+    return curve[: len(closes)]
 
 
 def variant_metrics(
     trades: Trades, equity: Float64, close_times_ms: Int64, rules: ExecutionRules
 ) -> dict[str, float | None]:
-    """Every metric of `METRICS`, bit for bit the numbers the sweep ranks by.
+    """Return every metric of `METRICS`, bit for bit the numbers the sweep ranks by.
 
     `equity` is `equity_curve(...)`, `close_times_ms` int64[n] the close times of the traded bars.
     Undefined is None; so is an infinite ratio (positive numerator, zero denominator), which
     nevertheless ranks first.
     """
-    raise NotImplementedError
+    costs = costs_of(rules)
+    balance = trades.available[-1] + trades.safe[-1] if len(trades) else costs.init_cash
+    values = np.empty(len(METRICS))
+    hot.all_metrics(
+        trades.net, trades.quote, float(balance), equity, day_ends(close_times_ms), costs, values
+    )
+    return {
+        name: float(value) if np.isfinite(value) else None
+        for name, value in zip(METRICS, values, strict=True)
+    }

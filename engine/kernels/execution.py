@@ -1,54 +1,24 @@
-"""Execution rules as the kernels take them, and the simulation of one variant with its trades."""
+"""One variant with its trades: what the sweep computed, written out."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from engine.request import Request
+from engine.kernels import hot
+from engine.kernels.inputs import costs_of, ground_planes, levels_of, market_of
+from engine.kernels.rules import DIRECTIONS, LONG_ONLY, SHORT_ONLY, SIZINGS, ExecutionRules
+
+__all__ = ["DIRECTIONS", "REASONS", "SIZINGS", "ExecutionRules", "Trades", "simulate"]
 
 Bits = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Int8 = NDArray[np.int8]
 
-DIRECTIONS = ("long-short", "long-only", "short-only")
-SIZINGS = ("all_in", "strategy_compound", "fixed_quote", "strategy_compound_profit_lock")
-
 # Name of each value of `Trades.reason`.
 REASONS = ("signal_exit", "sl", "tsl", "tp", "forced_close")
-
-
-class ExecutionRules(NamedTuple):
-    """How signals become trades. Rates are fractions: 0.01 is 1 %.
-
-    `direction` and `sizing` are positions in `DIRECTIONS` and `SIZINGS`; `init_cash` and
-    `fixed_quote` are quote amounts.
-    """
-
-    fee: float
-    slippage: float
-    direction: int
-    sizing: int
-    init_cash: float
-    fixed_quote: float
-    safe_fraction: float
-
-
-def execution_rules(request: "Request") -> ExecutionRules:
-    """The rules of a request, its percentages turned into fractions."""
-    execution = request.execution
-    return ExecutionRules(
-        fee=execution.fee_pct / 100.0,
-        slippage=execution.slippage_pct / 100.0,
-        direction=DIRECTIONS.index(request.direction_mode),
-        sizing=SIZINGS.index(request.sizing_mode),
-        init_cash=execution.init_cash_quote,
-        fixed_quote=execution.fixed_quote,
-        safe_fraction=execution.safe_profit_percent / 100.0,
-    )
+SIGNAL_EXIT, SL, TSL, TP, FORCED_CLOSE = range(5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +60,61 @@ def simulate(
 ) -> Trades:
     """Trade one variant: planes uint64[W], traded closes float64[n], risk levels in percent.
 
-    The last traded bar's own signal may be set: it opens nothing.
+    The last traded bar's own signal may be set: it opens nothing, and tells a forced close from a
+    signal exit.
     """
-    raise NotImplementedError
+    costs = costs_of(rules)
+    entry, exit_, is_long, hits, ledger = hot.trade_variant(
+        long,
+        short,
+        ground_planes(len(closes), rules),
+        levels_of((sl,), (tp,), (tsl,)),
+        market_of(closes),
+        costs,
+    )
+    count = len(entry)
+    entry, exit_ = entry.astype(np.int64), exit_.astype(np.int64)
+    quote, net = ledger.quote[:count].copy(), ledger.net[:count].copy()
+    entry_fill = closes[entry] * np.where(is_long, costs.buy, costs.sell)
+    exit_fill = closes[exit_] * np.where(is_long, costs.sell, costs.buy)
+    quantity = quote / entry_fill
+    value = quantity * exit_fill
+    return Trades(
+        entry_bar=entry,
+        exit_bar=exit_,
+        direction=np.where(is_long, 1, -1).astype(np.int8),
+        quote=quote,
+        quantity=quantity,
+        entry_fill=entry_fill,
+        exit_fill=exit_fill,
+        entry_fee=quote * costs.fee,
+        exit_fee=value * costs.fee,
+        gross=np.where(is_long, value - quote, quote - value),
+        net=net,
+        reason=_reasons(exit_, hits, _last_signal(long, short, len(closes), rules), is_long),
+        available=ledger.available[:count].copy(),
+        safe=ledger.safe[:count].copy(),
+    )
+
+
+def _last_signal(long: Bits, short: Bits, bars: int, rules: ExecutionRules) -> tuple[int, int]:
+    """Return the last traded bar and the signal that counts on it: 1, -1 or 0."""
+    last = bars - 1
+    word, bit = divmod(last, 64)
+    if int(long[word]) >> bit & 1 and rules.direction != SHORT_ONLY:
+        return last, 1
+    if int(short[word]) >> bit & 1 and rules.direction != LONG_ONLY:
+        return last, -1
+    return last, 0
+
+
+def _reasons(
+    exits: Int64, hits: NDArray[np.int32], last_signal: tuple[int, int], is_long: NDArray[np.bool_]
+) -> Int8:
+    """Return why each trade ended; several risk levels at once: SL, then TSL, then TP."""
+    last, signal = last_signal
+    sl, tp, tsl = (hits[:, column] == exits for column in range(3))
+    held_on = (exits == last) & (np.where(is_long, 1, -1) == signal)
+    return np.select(
+        [sl, tsl, tp, held_on], [SL, TSL, TP, FORCED_CLOSE], default=SIGNAL_EXIT
+    ).astype(np.int8)

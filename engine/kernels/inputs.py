@@ -1,0 +1,125 @@
+"""What the compiled loops take, made from rules, candles, risk axes and a ranking."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels import hot
+from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_entries, locks_profit
+from engine.metric_names import ASCENDING, METRICS
+
+Bits = NDArray[np.uint64]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+CASH_FLOOR = 1e-9  # no entry with this share of the initial cash or less
+DAY_MS = 86_400_000
+WORD_BITS = 64
+
+
+def words_for(bars: int) -> int:
+    """Return the number of plane words of so many bars."""
+    return -(-bars // WORD_BITS)
+
+
+def costs_of(rules: ExecutionRules) -> hot.Costs:
+    """Return the growth of committed cash and the limits of an entry under `rules`.
+
+    Long: Q = C / (1 + fee) buys Q / (entry * buy), which sells for exit * sell less the fee, so C
+    becomes C * (sell / buy) * (1 - fee) / (1 + fee) * r. Short: 2 Q less what buying back costs.
+    """
+    buy, sell = 1.0 + rules.slippage, 1.0 - rules.slippage
+    capped = caps_entries(rules)
+    return hot.Costs(
+        base_long=0.0,
+        slope_long=(sell / buy) * ((1.0 - rules.fee) / (1.0 + rules.fee)),
+        base_short=2.0 / (1.0 + rules.fee),
+        slope_short=-(buy / sell),
+        buy=buy,
+        sell=sell,
+        fee=float(rules.fee),
+        budget=1.0 / (1.0 + rules.fee),
+        fixed=float(rules.fixed_quote),
+        cap=rules.fixed_quote * (1.0 + rules.fee) if capped else np.inf,
+        lock=float(rules.safe_fraction) if locks_profit(rules) else 0.0,
+        init_cash=float(rules.init_cash),
+        floor=CASH_FLOOR * rules.init_cash,
+    )
+
+
+def market_of(closes: Float64, close_times_ms: Int64 | None = None) -> hot.Market:
+    """Return the traded closes float64[n] with their reciprocals, block extremes and day ends."""
+    closes = np.ascontiguousarray(closes, dtype=np.float64)
+    starts = np.arange(0, len(closes), hot.BLOCK)
+    return hot.Market(
+        closes=closes,
+        inverse=1.0 / closes,
+        block_low=np.minimum.reduceat(closes, starts),
+        block_high=np.maximum.reduceat(closes, starts),
+        day_ends=np.zeros(0, np.int64) if close_times_ms is None else day_ends(close_times_ms),
+    )
+
+
+def day_ends(close_times_ms: Int64) -> Int64:
+    """Return the last bar of each UTC day of close times int64[n]."""
+    day = close_times_ms // DAY_MS
+    return np.append(np.flatnonzero(day[1:] != day[:-1]), len(day) - 1).astype(np.int64)
+
+
+def ground_planes(bars: int, rules: ExecutionRules) -> Bits:
+    """Return uint64[2, W]: where LONG and SHORT count at all, by direction and bar.
+
+    The last bar is cleared: it opens nothing and closes everything.
+    """
+    ground = np.zeros((2, words_for(bars)), np.uint64)
+    allowed = np.zeros(ground.shape[1] * WORD_BITS, np.uint8)
+    allowed[: bars - 1] = 1
+    packed = np.packbits(allowed, bitorder="little").view("<u8")
+    if rules.direction != SHORT_ONLY:
+        ground[0] = packed
+    if rules.direction != LONG_ONLY:
+        ground[1] = packed
+    return ground
+
+
+def levels_of(
+    sl: Sequence[float | None], tp: Sequence[float | None], tsl: Sequence[float | None]
+) -> hot.Levels:
+    """Return risk axes in percent (None = off) as ascending fractions with their columns."""
+    axes = (sl, tp, tsl)
+    fractions: list[Float64] = []
+    columns: list[Int64] = []
+    first = 0
+    for axis in axes:
+        values = np.array([np.nan if level is None else level / 100.0 for level in axis])
+        ascending = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
+        fractions.append(values[ascending])
+        columns.append(ascending.astype(np.int64) + first)
+        first += len(axis)
+    return hot.Levels(*fractions, *columns, counts=np.array([len(axis) for axis in axes], np.int64))
+
+
+def order_of(
+    primary: str, secondary: str | None, min_trades: int, cut_tier: int, cut_key: float
+) -> hot.Order:
+    """Return a ranking with the first keys of the worst variant that is still of interest."""
+    return hot.Order(
+        primary=METRICS.index(primary),
+        secondary=hot.NO_METRIC if secondary is None else METRICS.index(secondary),
+        min_trades=min_trades,
+        sign=1.0 if primary in ASCENDING else -1.0,
+        cut_tier=cut_tier,
+        cut_key=cut_key,
+    )
+
+
+def room_for(variants: int) -> hot.Found:
+    """Return arrays that take the finds of so many variants."""
+    size = variants + 1
+    return hot.Found(
+        index=np.empty(size, np.int64),
+        trades=np.empty(size, np.int64),
+        primary=np.empty(size),
+        secondary=np.empty(size),
+    )

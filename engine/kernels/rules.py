@@ -1,0 +1,51 @@
+"""Execution rules of a request as plain numbers."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from engine.request import Request
+
+DIRECTIONS = ("long-short", "long-only", "short-only")
+SIZINGS = ("all_in", "strategy_compound", "fixed_quote", "strategy_compound_profit_lock")
+LONG_ONLY, SHORT_ONLY = 1, 2
+FIXED_QUOTE, PROFIT_LOCK = 2, 3
+
+
+class ExecutionRules(NamedTuple):
+    """How signals become trades. Rates are fractions: 0.01 is 1 %.
+
+    `direction` and `sizing` are positions in `DIRECTIONS` and `SIZINGS`; `init_cash` and
+    `fixed_quote` are quote amounts.
+    """
+
+    fee: float
+    slippage: float
+    direction: int
+    sizing: int
+    init_cash: float
+    fixed_quote: float
+    safe_fraction: float
+
+
+def execution_rules(request: "Request") -> ExecutionRules:
+    """Return the rules of a request, its percentages turned into fractions."""
+    execution = request.execution
+    return ExecutionRules(
+        fee=execution.fee_pct / 100.0,
+        slippage=execution.slippage_pct / 100.0,
+        direction=DIRECTIONS.index(request.direction_mode),
+        sizing=SIZINGS.index(request.sizing_mode),
+        init_cash=execution.init_cash_quote,
+        fixed_quote=execution.fixed_quote,
+        safe_fraction=execution.safe_profit_percent / 100.0,
+    )
+
+
+def caps_entries(rules: ExecutionRules) -> bool:
+    """Whether an entry commits at most the fixed quote amount."""
+    return rules.sizing == FIXED_QUOTE
+
+
+def locks_profit(rules: ExecutionRules) -> bool:
+    """Whether part of every win leaves the traded cash for good."""
+    return rules.sizing == PROFIT_LOCK
