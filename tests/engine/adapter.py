@@ -1,0 +1,108 @@
+"""From the simulator's terms to the engine's and back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import kernels
+from engine.kernels import DIRECTIONS, REASONS, SIZINGS, ExecutionRules, Trades
+from engine.metrics import equity_curve
+from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels, Run, Trade
+
+Bits = NDArray[np.uint64]
+FLOATS = (
+    "quote",
+    "quantity",
+    "entry_fill",
+    "exit_fill",
+    "entry_fee",
+    "exit_fee",
+    "gross",
+    "net",
+    "available",
+    "safe",
+)
+
+
+def rules_of(execution: Execution) -> ExecutionRules:
+    return ExecutionRules(
+        fee=execution.fee_pct / 100,
+        slippage=execution.slippage_pct / 100,
+        direction=DIRECTIONS.index(execution.direction_mode),
+        sizing=SIZINGS.index(execution.sizing_mode),
+        init_cash=execution.init_cash,
+        fixed_quote=execution.fixed_quote,
+        safe_fraction=execution.safe_profit_percent / 100,
+    )
+
+
+def plane(signals: Sequence[int], wanted: int) -> Bits:
+    """Pack the bars whose signal is `wanted`: bar i is bit i % 64 of word i // 64."""
+    words = [0] * (-(-len(signals) // 64))
+    for bar, signal in enumerate(signals):
+        if signal == wanted:
+            words[bar // 64] |= 1 << (bar % 64)
+    return np.array(words, dtype=np.uint64)
+
+
+def signals_from(long: Bits, short: Bits, count: int) -> list[int]:
+    """Unpack two planes into one signal per bar."""
+
+    def is_set(words: Bits, bar: int) -> bool:
+        return bool((int(words[bar // 64]) >> (bar % 64)) & 1)
+
+    assert not (long & short).any()
+    return [
+        LONG if is_set(long, bar) else SHORT if is_set(short, bar) else NEUTRAL
+        for bar in range(count)
+    ]
+
+
+def trade_list(trades: Trades) -> list[Trade]:
+    return [
+        Trade(
+            entry_bar=int(trades.entry_bar[i]),
+            exit_bar=int(trades.exit_bar[i]),
+            direction=int(trades.direction[i]),
+            reason=REASONS[trades.reason[i]],
+            **{name: float(getattr(trades, name)[i]) for name in FLOATS},
+        )
+        for i in range(len(trades))
+    ]
+
+
+def engine_run(
+    signals: Sequence[int], closes: Sequence[float], execution: Execution, risk: RiskLevels
+) -> Run:
+    """Run the engine's single-variant simulation on the simulator's input."""
+    rules = rules_of(execution)
+    prices = np.array(closes, dtype=np.float64)
+    trades = kernels.simulate(
+        plane(signals, LONG), plane(signals, SHORT), prices, rules, risk.sl, risk.tp, risk.tsl
+    )
+    equity = [float(value) for value in equity_curve(trades, prices, rules)]
+    return Run(trade_list(trades), equity, (equity[-1] / execution.init_cash - 1) * 100)
+
+
+def close_to(ours: float, reference: float) -> bool:
+    """Return whether two numbers agree to 1e-9, relative above 1 and absolute below."""
+    return abs(ours - reference) <= 1e-9 * max(1.0, abs(reference))
+
+
+def difference(ours: Run, reference: Run) -> str | None:
+    """Describe the first disagreement of two runs, or return None."""
+    for number, (mine, theirs) in enumerate(zip(ours.trades, reference.trades, strict=False)):
+        exact = ("entry_bar", "exit_bar", "direction", "reason")
+        wrong = [n for n in exact if getattr(mine, n) != getattr(theirs, n)]
+        wrong += [n for n in FLOATS if not close_to(getattr(mine, n), getattr(theirs, n))]
+        if wrong:
+            return f"trade {number}: {wrong} differ\n  engine    {mine}\n  simulator {theirs}"
+    if len(ours.trades) != len(reference.trades):
+        return f"{len(ours.trades)} trades instead of {len(reference.trades)}"
+    for bar, (mine_at, theirs_at) in enumerate(zip(ours.equity, reference.equity, strict=True)):
+        if not close_to(mine_at, theirs_at):
+            return f"equity of bar {bar}: {mine_at!r} instead of {theirs_at!r}"
+    if not close_to(ours.total_return_pct, reference.total_return_pct):
+        return f"return {ours.total_return_pct!r} instead of {reference.total_return_pct!r}"
+    return None

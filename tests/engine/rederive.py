@@ -1,0 +1,205 @@
+"""From the stored parameters of one variant and candles to its result, without the engine.
+
+`rederive(payload, candles)` takes what a job stores for a top variant and computes indicators with
+plain loops, signals with plain conditions and money with the bar-by-bar simulator.
+
+Two correct programs may disagree on a bar whose value lies within rounding of a threshold (the
+price equals its own moving average in whole ticks, say). Such bars are reported as `doubtful`, so
+that a difference can be told apart from an error.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tests.engine.plain_indicators import Series, by_stretches
+from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels, Run, simulate
+
+Payload = Mapping[str, Any]
+TOLERANCE = 1e-9
+
+
+class CandleArrays(Protocol):
+    """What is used of the engine's candles: sequences of floats and the first traded bar."""
+
+    @property
+    def open(self) -> Any: ...
+
+    @property
+    def high(self) -> Any: ...
+
+    @property
+    def low(self) -> Any: ...
+
+    @property
+    def close(self) -> Any: ...
+
+    @property
+    def volume(self) -> Any: ...
+
+    @property
+    def first(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rederived:
+    """The re-derived run, the signals it came from, and the traded bars decided by rounding."""
+
+    run: Run
+    signals: list[int]
+    doubtful: list[int]
+
+    @property
+    def total_return_pct(self) -> float:
+        return self.run.total_return_pct
+
+
+def inputs_of(candles: CandleArrays, source: str | None) -> dict[str, Series]:
+    """Return the price series as lists; `source` names the one an indicator is computed on."""
+    o, h, lo, c = (
+        [float(v) for v in column]
+        for column in (candles.open, candles.high, candles.low, candles.close)
+    )
+    series = {"open": o, "high": h, "low": lo, "close": c}
+    bars = list(zip(o, h, lo, c, strict=True))
+    derived = {
+        "hl2": lambda: [(b[1] + b[2]) / 2 for b in bars],
+        "hlc3": lambda: [(b[1] + b[2] + b[3]) / 3 for b in bars],
+        "ohlc4": lambda: [(b[0] + b[1] + b[2] + b[3]) / 4 for b in bars],
+    }
+    chosen = source or "close"
+    series["source"] = series[chosen] if chosen in series else derived[chosen]()
+    series["volume"] = [float(v) for v in candles.volume]
+    return series
+
+
+PRICE_RULE = {"ma.sma", "ma.ema", "trend.supertrend"}
+PRICE_OUTPUTS = {"middle", "upper", "lower"}
+SIGN_RULE = {"ma.cross", "momentum.macd"}
+BAND_RULE = {"momentum.rsi", "volume.mfi"}
+
+
+class Decision:
+    """Comparisons of one bar that remember whether rounding could have turned one of them."""
+
+    def __init__(self, moved: bool) -> None:
+        self.moved = moved  # the price differs from the bar before: an exact tie may be chance
+        self.close_call = False
+
+    def above(self, a: float, b: float) -> bool:
+        self._weigh(a, b)
+        return a > b
+
+    def at_least(self, a: float, b: float) -> bool:
+        self._weigh(a, b)
+        return a >= b
+
+    def _weigh(self, a: float, b: float) -> None:
+        if abs(a - b) <= TOLERANCE * max(1.0, abs(b)) and (a != b or self.moved):
+            self.close_call = True
+
+
+def block_signal(
+    block: Payload, values: Series, inputs: Mapping[str, Series], t: int
+) -> tuple[int, bool]:
+    """Return the signal of one block on bar t, and whether rounding could have decided it."""
+    indicator, output, knobs = block["indicator_id"], block["output"], block["signals"]
+    price, value = inputs["source"], values[t]
+    moved = t == 0 or price[t] != price[t - 1]
+    call = Decision(moved)
+    long = short = False
+    if math.isnan(value):
+        return NEUTRAL, False
+    if indicator in PRICE_RULE or output in PRICE_OUTPUTS:
+        long, short = call.above(price[t], value), call.above(value, price[t])
+    elif indicator in SIGN_RULE:
+        long, short = call.above(value, 0.0), call.above(0.0, value)
+    elif indicator in BAND_RULE or output == "percent_b":
+        low, high = knobs["long_threshold"], knobs["short_threshold"]
+        if low <= high:  # mean reversion
+            long, short = call.at_least(low, value), call.at_least(value, high)
+        else:  # momentum
+            long, short = call.at_least(value, low), call.at_least(high, value)
+    elif indicator == "volatility.atr" or output == "bandwidth":
+        before_long, before_short = (
+            t - knobs["long_delta_periods"],
+            t - knobs["short_delta_periods"],
+        )
+        if before_long >= 0 and not math.isnan(values[before_long]):
+            long = call.above(value, values[before_long])
+        if before_short >= 0 and not math.isnan(values[before_short]):
+            short = call.above(values[before_short], value)
+    else:
+        raise LookupError(f"no plain rule for {indicator} {output}")
+    if long == short:
+        return NEUTRAL, call.close_call
+    return (LONG if long else SHORT), call.close_call
+
+
+class Signals:
+    """Signals of variants on one set of candles; remembers indicator values it has computed."""
+
+    def __init__(self, candles: CandleArrays) -> None:
+        self.candles = candles
+        self._inputs: dict[str | None, dict[str, Series]] = {}
+        self._blocks: dict[str, tuple[list[int], set[int]]] = {}
+        self._values: dict[str, Series] = {}
+
+    def of(self, blocks: Sequence[Payload]) -> tuple[list[int], list[int]]:
+        """Return the AND of the blocks over the traded bars, and the doubtful traded bars."""
+        parts = [self._block(block) for block in blocks]
+        signals, doubtful = [], []
+        for t in range(self.candles.first, len(self.candles.close)):
+            wanted = {signals_of_block[t] for signals_of_block, _ in parts}
+            signals.append(wanted.pop() if len(wanted) == 1 else NEUTRAL)
+            if any(t in close_calls for _, close_calls in parts):
+                doubtful.append(t - self.candles.first)
+        return signals, doubtful
+
+    def _block(self, block: Payload) -> tuple[list[int], set[int]]:
+        identity = [block[key] for key in ("indicator_id", "output", "source", "params")]
+        computed = repr(identity)
+        decided = repr([*identity, block["signals"]])
+        source = block["source"]
+        if source not in self._inputs:
+            self._inputs[source] = inputs_of(self.candles, source)
+        inputs = self._inputs[source]
+        if computed not in self._values:
+            self._values[computed] = by_stretches(
+                block["indicator_id"], block["output"], block["params"], inputs
+            )
+        if decided not in self._blocks:
+            values = self._values[computed]
+            calls = [block_signal(block, values, inputs, t) for t in range(len(values))]
+            self._blocks[decided] = (
+                [signal for signal, _ in calls],
+                {t for t, (_, close_call) in enumerate(calls) if close_call},
+            )
+        return self._blocks[decided]
+
+
+def execution_of(payload: Payload) -> Execution:
+    """Return the money rules of a stored variant or of a request's template."""
+    return Execution(
+        **{name: float(value) for name, value in payload["execution"].items() if name in MONEY},
+        direction_mode=payload["direction_mode"],
+        sizing_mode=payload["sizing_mode"],
+        init_cash=float(payload["execution"]["init_cash_quote"]),
+    )
+
+
+MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
+
+
+def traded_closes(candles: CandleArrays) -> list[float]:
+    return [float(close) for close in candles.close[candles.first :]]
+
+
+def rederive(payload: Payload, candles: CandleArrays) -> Rederived:
+    """Recompute a stored variant from its own parameters and the candles of its job."""
+    signals, doubtful = Signals(candles).of(payload["blocks"])
+    run = simulate(
+        signals, traded_closes(candles), execution_of(payload), RiskLevels(**payload["risk"])
+    )
+    return Rederived(run, signals, doubtful)

@@ -1,0 +1,249 @@
+"""Small random worlds for the whole sweep: candles, a fully spelled-out request, all references.
+
+Prices are continuous random numbers (with flat stretches), so that no comparison of a value with a
+threshold hangs on rounding; everything else varies with the seed.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from engine.candles import Candles
+from engine.request import Defaults, Limits, Request, complete, parse
+from tests.engine.enumeration import base_variants, risk_variants
+from tests.engine.plain_metrics import Measured, measure
+from tests.engine.rederive import Signals, execution_of, traded_closes
+from tests.engine.simulator import RiskLevels, Run, simulate
+
+HOUR_MS = 3_600_000
+START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
+DEFAULTS = Defaults(
+    warmup_bars=0,
+    top_k=10,
+    preselect=10,
+    top_k_persisted=1_000,
+    top_trades_n=3,
+    primary_metric="total_return_pct",
+    secondary_metric=None,
+    init_cash_quote=10_000.0,
+    fixed_quote=100.0,
+    safe_profit_percent=30.0,
+    slippage_pct=0.01,
+    fee_pct_by_market_id={1: 0.075},
+    indicator_grids={},
+)
+LIMITS = Limits(max_variants_per_compute=100_000, max_compute_bytes_total=2**40)
+
+
+def explicit(*values: Any) -> dict[str, Any]:
+    return {"mode": "explicit", "values": list(values)}
+
+
+def steps(start: Any, stop_incl: Any, step: Any) -> dict[str, Any]:
+    return {"mode": "range", "start": start, "stop_incl": stop_incl, "step": step}
+
+
+def random_candles(seed: int, *, traded: int, warmup: int, timeframe_ms: int) -> Candles:
+    """Return a volatile walk with short flat, volumeless stretches.
+
+    They are short because an exponential average converges to a price that stays.
+    """
+    rng = random.Random(seed)
+    count = warmup + traded
+    flat_until, close = 0, 100.0
+    columns: dict[str, list[float]] = {name: [] for name in ("o", "h", "l", "c", "v")}
+    for bar in range(count):
+        if bar and rng.random() < 0.005:
+            flat_until = bar + rng.randint(2, 8)
+        opened = close
+        if bar >= flat_until:
+            close *= math.exp(rng.gauss(0, 0.02))
+        moved = bar >= flat_until
+        columns["o"].append(opened)
+        columns["h"].append(max(opened, close) * (1 + moved * rng.random() * 0.01))
+        columns["l"].append(min(opened, close) * (1 - moved * rng.random() * 0.01))
+        columns["c"].append(close)
+        columns["v"].append(moved * rng.uniform(1, 100))
+    return Candles(
+        ts_open=START_MS - timeframe_ms + np.arange(count, dtype=np.int64) * timeframe_ms,
+        open=np.array(columns["o"]),
+        high=np.array(columns["h"]),
+        low=np.array(columns["l"]),
+        close=np.array(columns["c"]),
+        volume=np.array(columns["v"]),
+        timeframe_ms=timeframe_ms,
+        first=warmup,
+    )
+
+
+MOMENTUM = {"long_threshold": explicit(53.3, 56.7), "short_threshold": explicit(46.1, 43.7)}
+REVERSION = {"long_threshold": explicit(38.3, 44.4), "short_threshold": explicit(55.3, 61.9)}
+DELTAS = {"long_delta_periods": explicit(1, 7), "short_delta_periods": explicit(2)}
+
+
+def _block(indicator_id: str, output: str, params: Any, signals: Any = None) -> dict[str, Any]:
+    return {
+        "indicator_id": indicator_id,
+        "output": output,
+        "params": params,
+        "signals": signals or {},
+    }
+
+
+def _menu(rng: random.Random) -> list[dict[str, Any]]:
+    """Return one block of every kind, with axes of a few values."""
+    price = {"source": explicit(*rng.sample(["close", "open", "hl2", "hlc3", "ohlc4", "high"], 2))}
+    close = {"source": explicit("close")}
+    window = {"window": explicit(*sorted(rng.sample(range(3, 40), 3)))}
+    few = {"window": steps(4, 20, 8)}
+    widths = window | {"mult": steps(0.5, 1.5, 0.5)}
+    pairs = {"fast": steps(3, 9, 3), "slow": explicit(6, 21)}
+    band = rng.choice((MOMENTUM, REVERSION))
+    fraction = {"long_threshold": explicit(0.57, 0.21), "short_threshold": explicit(0.43)}
+    return [
+        _block("ma.sma", "ma", window) | price,
+        _block("ma.ema", "ma", window) | price,
+        _block("ma.cross", "diff", {"ma": explicit("wma", "sma", "ema")} | pairs) | close,
+        _block("momentum.rsi", "rsi", few, band) | close,
+        _block("momentum.macd", "hist", pairs | {"signal": explicit(3, 5)}) | close,
+        _block("momentum.macd", "line", pairs) | price,
+        _block("volatility.atr", "value", few, DELTAS),
+        _block("volatility.bbands", "middle", window) | price,
+        _block("volatility.bbands", rng.choice(("upper", "lower")), widths) | close,
+        _block("volatility.bbands", "percent_b", widths, fraction) | close,
+        _block("volatility.bbands", "bandwidth", window, DELTAS) | close,
+        _block("trend.supertrend", "supertrend", widths),
+        _block("volume.mfi", "value", few, band),
+    ]
+
+
+def _iso(ms: int) -> str:
+    return f"{np.datetime64(ms, 'ms')}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    run: Run
+    measured: Measured
+
+
+class World:
+    """One seed's candles and request, with everything about it computed the slow way on demand."""
+
+    def __init__(self, seed: int, *, sizing: str, direction: str) -> None:
+        rng = random.Random(f"{seed} {sizing} {direction}")
+        timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
+        traded = rng.choice((63, 64, 65, 129, 200, 257, 320))
+        self.candles = random_candles(
+            rng.randrange(2**32),
+            traded=traded,
+            warmup=rng.choice((0, 10, 50)),
+            timeframe_ms=hours * HOUR_MS,
+        )
+        costs = rng.choice(((0.075, 0.01), (0.3, 0.0), (0.0, 0.2), (1.0, 0.5)))
+        self.template = {
+            "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
+            "timeframe": timeframe,
+            "indicator_grids": self._blocks(rng),
+            "direction_mode": direction,
+            "sizing_mode": sizing,
+            "execution": {
+                "init_cash_quote": rng.choice((1_000.0, 25_000.0)),
+                "fee_pct": costs[0],
+                "slippage_pct": costs[1],
+                "fixed_quote": rng.choice((700.0, 1e9)),
+                "safe_profit_percent": rng.choice((0.0, 30.0, 100.0)),
+            },
+            "risk_grid": {
+                "sl": rng.choice((None, explicit(None, 2.0, 6.5), explicit(4.0))),
+                "tp": rng.choice((None, explicit(3.0, None), steps(2, 9, 3.5))),
+                "tsl": rng.choice((None, explicit(None, 5.0), explicit(1.5, 8.0))),
+            },
+        }
+        self.first_close_ms = START_MS
+        self.end_ms = START_MS + traded * hours * HOUR_MS
+
+    @staticmethod
+    def _blocks(rng: random.Random) -> list[dict[str, Any]]:
+        """Choose one to three blocks; the same indicator may come twice, under its own name."""
+        while True:
+            blocks = rng.sample(_menu(rng), rng.choice((1, 2, 2, 3)))
+            for position, block in enumerate(blocks):
+                block["name"] = f"{rng.choice('abcxyz')}{position}"
+            if 2 <= len(base_variants({"indicator_grids": blocks})) <= 72:
+                return blocks
+
+    def request(
+        self,
+        primary: str = "total_return_pct",
+        secondary: str | None = None,
+        *,
+        preselect: int = 10,
+        top_k: int = 25,
+        min_trades: int = 0,
+    ) -> Request:
+        top_k = min(top_k, preselect * len(self.risks))
+        document = {
+            "time_range": {"start": _iso(self.first_close_ms), "end": _iso(self.end_ms)},
+            "template": self.template,
+            "warmup_bars": self.candles.first,
+            "preselect": preselect,
+            "top_k": top_k,
+            "top_trades_n": 1,
+            "ranking": {
+                "primary_metric": primary,
+                "secondary_metric": secondary,
+                "min_trades": min_trades,
+            },
+        }
+        return parse(complete(document, DEFAULTS, LIMITS))
+
+    @cached_property
+    def bases(self) -> list[list[dict[str, Any]]]:
+        return base_variants(self.template)
+
+    @cached_property
+    def risks(self) -> list[RiskLevels]:
+        return risk_variants(self.template)
+
+    @cached_property
+    def _signals(self) -> Signals:
+        return Signals(self.candles)
+
+    @cached_property
+    def signals(self) -> list[list[int]]:
+        """Signals of every base variant; no bar of any hangs on rounding."""
+        decided = [self._signals.of(blocks) for blocks in self.bases]
+        assert not any(doubtful for _, doubtful in decided), "choose another seed"
+        return [signals for signals, _ in decided]
+
+    def reference(self, base: int, risk: RiskLevels) -> Reference:
+        execution = execution_of(self.template)
+        run = simulate(self.signals[base], traded_closes(self.candles), execution, risk)
+        closes_at = self.candles.close_time()[self.candles.first :].tolist()
+        return Reference(run, measure(run, execution.init_cash, closes_at))
+
+    @cached_property
+    def stage_a(self) -> dict[int, Reference]:
+        """Return base index -> reference without risk levels."""
+        return {base: self.reference(base, RiskLevels()) for base in range(len(self.bases))}
+
+    @cached_property
+    def _stage_b(self) -> dict[int, Reference]:
+        return {}
+
+    def stage_b(self, shortlist: Sequence[int]) -> dict[int, Reference]:
+        """Return stage-B index -> reference for every risk combination of the shortlist."""
+        wanted = {}
+        for base in shortlist:
+            for number, risk in enumerate(self.risks):
+                index = base * len(self.risks) + number
+                if index not in self._stage_b:
+                    self._stage_b[index] = self.reference(base, risk)
+                wanted[index] = self._stage_b[index]
+        return wanted
