@@ -79,6 +79,7 @@ def _read_block(
     output = _read_output(members, indicator, item, strict)
     source = _read_source(members, indicator, item, strict, limit)
     if output is None:
+        _check_given_params(members.get("params"), indicator, limit)
         return None
     params = _read_axes(
         _axes_field(item, members, "params", strict),
@@ -213,13 +214,22 @@ def _read_axes(
     return read
 
 
+def _check_given_params(axes: Field | None, indicator: Indicator, limit: int) -> None:
+    """Collect what is wrong with parameters of which nobody knows yet whether they are used."""
+    given = axes.value if axes is not None and isinstance(axes.value, Mapping) else {}
+    known = tuple(param.name for param in indicator.params if param.name in given)
+    if axes is not None:
+        _read_axes(axes, indicator.params, known, {}, indicator.id, limit)
+
+
 def _refuse_parameter(
     field: Field, name: str, declared: Sequence[Param], used: Sequence[str], reader: str
 ) -> None:
     if any(param.name == name for param in declared):
         field.refuse(f"{reader} does not use it: it would only multiply equal variants; remove it")
-    elif used:
-        field.refuse(f"unknown parameter{suggestion(name, used)}")
+    elif declared:
+        known = used or [param.name for param in declared]
+        field.refuse(f"unknown parameter{suggestion(name, known)}")
     else:
         field.refuse(f"{reader} has no parameters: remove it")
 
