@@ -10,7 +10,7 @@ from dramatiq import Broker
 from scheduler.metrics import Metrics
 from storage import dispatch
 from storage.records import Due
-from tasks import broker as queue
+from tasks.broker import enqueue, waiting
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Dispatcher:
         """
         sent = 0
         while True:
-            room = min(self._batch, self._window - queue.waiting(self._broker))
+            room = min(self._batch, self._window - waiting(self._broker))
             if room <= 0:
                 return sent
             due = dispatch.mark_due(
@@ -60,7 +60,7 @@ class Dispatcher:
         unsent = list(due)
         try:
             while unsent:
-                queue.enqueue(self._broker, unsent[0].job_id)
+                enqueue(self._broker, unsent[0].job_id)
                 job = unsent.pop(0)
                 self._metrics.dispatched.inc()
                 log.debug("dispatched", job_id=str(job.job_id), dispatch_count=job.dispatch_count)
