@@ -6,6 +6,7 @@ volume follows the size of the moves. Everything is computed on whole arrays: a 
 takes about a second.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ MINUTE_VOLATILITY = 8.5e-4
 VOLATILITY_FACTORS = ((120.0, 0.35), (2_880.0, 0.30), (20_160.0, 0.20))
 # Half-life and size of the drift, in minutes and in minute volatilities.
 TREND_HALF_LIFE = 4_320.0
-TREND_SIZE = 0.02
+TREND_SIZE = 0.006
 # Outages: how many a month, and their mean length in minutes.
 OUTAGES_PER_MONTH = 3.0
 OUTAGE_MINUTES = 12.0
@@ -98,11 +99,11 @@ def _generate(
     log_open = np.concatenate(([np.log(start_price)], log_close[:-1]))
     # How far the price strayed beyond open and close within the bar.
     above, below = 0.5 * scale * np.abs(random.standard_normal((2, count)))
-    tick = 10.0 ** (np.floor(np.log10(start_price)) - 5)
-    digits = int(-np.log10(tick))
+    digits = 5 - math.floor(math.log10(start_price))
+    tick = 10.0**-digits
 
     def price(log_price: Float64) -> Float64:
-        return np.round(np.maximum(np.exp(log_price), tick), digits)
+        return np.asarray(np.round(np.maximum(np.exp(log_price), tick), digits))
 
     columns = (
         price(log_open),
@@ -131,7 +132,7 @@ def _volatility(random: np.random.Generator, ts_open: Int64, step: float) -> Flo
 def _volume(random: np.random.Generator, log_return: Float64, step: float) -> Float64:
     activity = 1 + np.abs(log_return) / (MINUTE_VOLATILITY * np.sqrt(step))
     noise = np.exp(0.5 * random.standard_normal(len(log_return)))
-    return np.round(step * 5.0 * activity * noise, 4)
+    return np.asarray(np.round(step * 5.0 * activity * noise, 4))
 
 
 def _outside_outages(random: np.random.Generator, count: int) -> NDArray[np.bool_]:

@@ -1,22 +1,61 @@
 """Plain values of the candle store."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
+
+MINUTE_MS = 60_000
+PRICES = ("open", "high", "low", "close")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CandleSourceUnavailable(Exception):  # noqa: N818 – the name is the failure code
     """The candle source cannot be read now; the message is fit for a user and holds no secret.
 
     `permanent` means that trying again cannot help before an operator changes something
-    (credentials, a database or table that does not exist).
+    (credentials, a database or table that does not exist, a damaged file).
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+
+
+class Columns(Protocol):
+    """Candles as a structure of arrays of one length, ascending by `ts_open` (ms since the epoch).
+
+    `Bars` fits, and so does any other type with these arrays.
+    """
+
+    @property
+    def ts_open(self) -> Int64:
+        """Milliseconds since the epoch, UTC."""
+
+    @property
+    def open(self) -> Float64:
+        """First price."""
+
+    @property
+    def high(self) -> Float64:
+        """Highest price."""
+
+    @property
+    def low(self) -> Float64:
+        """Lowest price."""
+
+    @property
+    def close(self) -> Float64:
+        """Last price."""
+
+    @property
+    def volume(self) -> Float64:
+        """Traded amount in the base asset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,15 +65,20 @@ class Bars:
     `ts_open` is int64 milliseconds since the epoch (UTC), all others float64 of the same length.
     """
 
-    ts_open: NDArray[np.int64]
-    open: NDArray[np.float64]
-    high: NDArray[np.float64]
-    low: NDArray[np.float64]
-    close: NDArray[np.float64]
-    volume: NDArray[np.float64]
+    ts_open: Int64
+    open: Float64
+    high: Float64
+    low: Float64
+    close: Float64
+    volume: Float64
 
     def __len__(self) -> int:
         return len(self.ts_open)
+
+
+def columns_of(candles: Columns) -> tuple[Float64, Float64, Float64, Float64, Float64]:
+    """Open, high, low, close and volume, in this order."""
+    return candles.open, candles.high, candles.low, candles.close, candles.volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +90,8 @@ class Instrument:
     first: datetime
     last: datetime
     minutes: int
+
+
+def utc(ms: int) -> datetime:
+    """Milliseconds since the epoch as an aware datetime, exact."""
+    return EPOCH + timedelta(milliseconds=ms)

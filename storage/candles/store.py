@@ -1,32 +1,99 @@
-"""Reading and writing 1-minute candles."""
+"""Reading and writing 1-minute candles, whatever holds them."""
 
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from storage.candles.records import Bars, Instrument
+import numpy as np
+import pyarrow as pa
+
+from configs.environment import CandlesFolder, ClickHouseServer
+from storage import statements
+from storage.candles.records import (
+    MINUTE_MS,
+    Bars,
+    CandleSourceUnavailable,
+    Columns,
+    Instrument,
+    columns_of,
+    utc,
+)
+
+# A year of minutes with warm-up is one query, so it is one snapshot; longer ranges are read window
+# by window to bound the engine's memory. Whole days, so that no bucket is cut.
+DAY_MS = 1440 * MINUTE_MS
+WINDOW_MS = 400 * DAY_MS
+# What DateTime64(3) can hold.
+EARLIEST_MS, LATEST_MS = 0, 10_413_791_999_000
+
+ROLLED_UP = ("bucket", "first_open", "highest", "lowest", "last_close", "volume")
 
 
-class CandleStore:
-    """1-minute candles of many instruments; a context manager that closes its engine."""
+class CandleStore(ABC):
+    """1-minute candles of many instruments; a context manager that closes its engine.
+
+    Nothing is opened before the first use. Reading raises `CandleSourceUnavailable`, and
+    `MemoryError` when the embedded engine cannot get memory.
+    """
 
     def bars(
         self, market_id: int, symbol: str, from_ms: int, to_ms: int, timeframe_ms: int
     ) -> Bars:
-        """Buckets of the minutes in `[from_ms, to_ms)`; empty when there are none."""
-        raise NotImplementedError
+        """Buckets of the minutes in `[from_ms, to_ms)`; empty when there are none.
+
+        Buckets without a valid minute are absent. The same minutes give the same bytes in every
+        run.
+        """
+        check_instrument(market_id, symbol)
+        begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
+        key = {"market_id": market_id, "symbol": symbol}
+        if end - begin > WINDOW_MS:
+            bounds = self._select("bounds", {**key, "from_ms": begin, "to_ms": end}).to_pylist()[0]
+            if not bounds["found"]:
+                return _bars([])
+            begin = max(begin, bounds["first_ms"] - bounds["first_ms"] % timeframe_ms)
+            end = min(end, bounds["last_ms"] + 1)
+        tables = []
+        while begin < end:
+            stop = min(end, begin - begin % DAY_MS + WINDOW_MS)
+            tables.append(
+                self._select(
+                    "roll_up",
+                    {**key, "from_ms": begin, "to_ms": stop, "timeframe_ms": timeframe_ms},
+                )
+            )
+            begin = stop
+        return _bars(tables)
 
     def instruments(self) -> list[Instrument]:
         """Everything the store holds, ordered by market and symbol."""
-        raise NotImplementedError
+        return [
+            Instrument(
+                market_id=row["market_id"],
+                symbol=row["symbol"],
+                first=utc(row["first_ms"]),
+                last=utc(row["last_ms"]),
+                minutes=row["minutes"],
+            )
+            for row in self._select("instruments", {}).to_pylist()
+        ]
 
-    def append(self, market_id: int, symbol: str, minutes: Bars) -> bool:
-        """Publish minutes; they win over those already there. False when nothing changed."""
-        raise NotImplementedError
+    @abstractmethod
+    def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
+        """Publish minutes, which win over those already there; returns how many differed from them.
 
+        Chunks and the minutes within are ascending. Publishing what is already there changes
+        nothing. Raises `ValueError` for minutes that are unsorted or no whole minutes.
+        """
+
+    @abstractmethod
     def close(self) -> None:
-        """Close the engine or connection."""
-        raise NotImplementedError
+        """Close the engine or connection; harmless when it is not open."""
+
+    @abstractmethod
+    def _select(self, statement: str, parameters: Mapping[str, Any]) -> pa.Table:
+        """Run a statement of candles.sql."""
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +107,47 @@ class CandleStore:
         self.close()
 
 
-def open_store(source: Any) -> CandleStore:
+def open_store(source: ClickHouseServer | CandlesFolder) -> CandleStore:
     """Store of `configs.environment.candle_source`; opens nothing until it is used."""
-    raise NotImplementedError(Path(str(source)))
+    from storage.candles.folder import FolderStore
+    from storage.candles.server import ServerStore
+
+    if isinstance(source, CandlesFolder):
+        return FolderStore(source.path)
+    return ServerStore(source)
+
+
+def statement(name: str) -> str:
+    """Look up a statement of candles.sql."""
+    return statements.load("candles")[name]
+
+
+def check_instrument(market_id: int, symbol: str) -> None:
+    """Raise `ValueError` for what cannot name an instrument."""
+    if not 0 <= market_id <= 65_535:
+        raise ValueError(f"market_id must be from 0 to 65535, got {market_id}")
+    if not symbol or len(symbol) > 64 or not symbol.isprintable() or symbol != symbol.strip():
+        raise ValueError(f"a symbol has 1 to 64 printable characters, got {symbol!r}")
+
+
+def check_minutes(chunk: Columns, after_ms: int) -> None:
+    """Raise `ValueError` unless the minutes are whole, ascending and later than `after_ms`."""
+    ts_open = chunk.ts_open
+    if any(len(column) != len(ts_open) for column in columns_of(chunk)):
+        raise ValueError("the columns of a candle chunk differ in length")
+    if (ts_open % MINUTE_MS).any():
+        raise ValueError("a candle opens at a time that is no whole minute")
+    if len(ts_open) and (ts_open[0] <= after_ms or (np.diff(ts_open) <= 0).any()):
+        raise ValueError("candles must ascend by their open time")
+
+
+def _bars(tables: list[pa.Table]) -> Bars:
+    if not tables:
+        return Bars(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
+    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+    if table.column_names != list(ROLLED_UP):
+        raise CandleSourceUnavailable(
+            f"the candle source answered with columns {table.column_names}"
+        )
+    ts_open, *columns = (np.ascontiguousarray(table.column(name).to_numpy()) for name in ROLLED_UP)
+    return Bars(ts_open, *columns)
