@@ -25,6 +25,7 @@ SCHEMA_REVISION = "0001"
 
 RETRY_SECONDS = 0.25
 RETRY_SECONDS_MAX = 5.0
+STOP_SECONDS = 2.0
 
 _CONNECTION_DEFAULTS: dict[str, Any] = {
     "connect_timeout": 10,
@@ -109,10 +110,12 @@ def shut_down(conn: psycopg.Connection[Any]) -> None:
     Shuts the socket down without touching the driver's state: a read that a blackholed network
     would block for ever returns at once with an error. Harmless on a closed connection.
     """
-    with suppress(psycopg.Error, OSError):
-        # The duplicate is ours to close; shutdown works on the socket both stand for.
-        with socket.socket(fileno=os.dup(conn.fileno())) as duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)
+    # The duplicate is ours to close; shutdown works on the socket that both stand for.
+    with (
+        suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(conn.fileno())) as duplicate,
+    ):
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 def check_schema(conn: psycopg.Connection[Any]) -> None:
@@ -182,13 +185,17 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop and wait for the thread; harmless when it was never started."""
+        """Stop and wait for the thread; harmless when it was never started.
+
+        A thread that is just connecting to a silent server is left behind after `STOP_SECONDS`:
+        it ends by itself, and does not keep the process.
+        """
         self._stopping.set()
         conn = self._conn
         if conn is not None:
             shut_down(conn)
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,7 +1,6 @@
 """Moving a database along the revisions: up, down, from any folder, by any form of DSN."""
 
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,11 +11,11 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 import migrations
 from storage import postgres
+from tests.storage.making import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,11 +41,8 @@ ORDER BY 1
 
 @pytest.fixture
 def empty_database(postgres_server: str) -> Iterator[str]:
-    name = f"empty_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield make_conninfo(postgres_server, dbname=name)
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(postgres_server) as dsn:
+        yield dsn
 
 
 def description(dsn: str) -> list[str]:

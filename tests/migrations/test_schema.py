@@ -1,16 +1,14 @@
 """What the migrated schema refuses by itself, whoever writes."""
 
-import secrets
 from collections.abc import Iterator
 from itertools import product
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from storage.records import State
+from tests.storage.making import new_database
 
 LEGAL = {
     (State.QUEUED, State.RUNNING),
@@ -35,15 +33,8 @@ COLUMNS_OF_STATE = {
 @pytest.fixture(scope="module")
 def shared_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
     """One database for the module: every test here rolls back."""
-    name = f"schema_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(migrated_template)
-            )
-        )
-        yield make_conninfo(postgres_server, dbname=name)
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(postgres_server, migrated_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture
@@ -78,9 +69,7 @@ def go(conn: psycopg.Connection, job_id: UUID, state: State) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [pair for pair in CHANGES if pair not in LEGAL])
-def test_an_illegal_transition_is_refused(
-    conn: psycopg.Connection, old: State, new: State
-) -> None:
+def test_an_illegal_transition_is_refused(conn: psycopg.Connection, old: State, new: State) -> None:
     job_id = a_job(conn, old)
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
         go(conn, job_id, new)

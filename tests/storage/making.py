@@ -1,9 +1,14 @@
 """Jobs in the states that tests start from."""
 
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from storage import jobs, leases
 from storage.records import Claimed, Job, Lease, NewJob, State, TopVariant
@@ -11,6 +16,20 @@ from storage.records import Claimed, Job, Lease, NewJob, State, TopVariant
 OWNER = "host-1-0000000a"
 SUCCESSOR = "host-2-0000000b"
 UNBOUNDED = 1_000_000
+
+
+@contextmanager
+def new_database(server: str, template: str = "template1") -> Iterator[str]:
+    """DSN of a database of one's own, a copy of `template`."""
+    name = f"own_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        yield make_conninfo(server, dbname=name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def new_job(**changes: Any) -> NewJob:
@@ -59,8 +78,7 @@ def reclaimed(conn: psycopg.Connection, job_id: UUID, *, locked_by: str = SUCCES
 
 def expire(conn: psycopg.Connection, job_id: UUID) -> None:
     conn.execute(
-        "UPDATE backtest_jobs SET lease_expires_at = now() - interval '1 second'"
-        " WHERE job_id = %s",
+        "UPDATE backtest_jobs SET lease_expires_at = now() - interval '1 second' WHERE job_id = %s",
         [job_id],
     )
 

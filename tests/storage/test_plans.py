@@ -1,0 +1,154 @@
+"""How Postgres executes the statements: indexes used, and updates that touch no index."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from storage import leases, statements
+from storage.records import Stage
+from tests.storage.making import OWNER, claimed, new_database
+
+FINISHED = 10_000
+WAITING = 10_000
+USER = uuid4()
+
+
+@pytest.fixture(scope="module")
+def busy(postgres_server: str, migrated_template: str) -> Iterator[psycopg.Connection]:
+    """A database of very many finished jobs, many waiting ones and a few running."""
+    with (
+        new_database(postgres_server, migrated_template) as dsn,
+        psycopg.connect(dsn, autocommit=True) as conn,
+    ):
+        insert = (
+            "INSERT INTO backtest_jobs (user_id, mode, state, request_json, request_hash,"
+            " engine_params_hash, backtest_runtime_config_hash, idempotency_key,"
+            " created_at, finished_at)"
+            " SELECT %(user)s, 'template', %(state)s, '{}', 'r', 'e', 'c', gen_random_uuid()::text,"
+            " at, CASE %(state)s WHEN 'queued' THEN NULL ELSE at END"
+            " FROM (SELECT now() - n * interval '1 minute' AS at"
+            "       FROM generate_series(1, %(count)s) AS n)"
+        )
+        conn.execute(insert, {"user": USER, "state": "succeeded", "count": FINISHED})
+        conn.execute(insert, {"user": USER, "state": "queued", "count": WAITING})
+        for _ in range(20):
+            claimed(conn)
+        conn.execute("ANALYZE")
+        yield conn
+
+
+VALUES: dict[str, Any] = {
+    "job_id": uuid4(),
+    "user_id": USER,
+    "locked_by": OWNER,
+    "attempt": 1,
+    "lease_seconds": 60,
+    "max_crashes": 3,
+    "engine_version": "engine-1",
+    "limit": 100,
+    "batch": 100,
+    "redispatch_seconds": 30,
+    "days": 10,
+    "idempotency_key": "k",
+    "state": "queued",
+    "before_created_at": "infinity",
+    "before_job_id": uuid4(),
+    "stage": "stage_a",
+    "processed": 1,
+    "total": 2,
+    "job_ids": [uuid4()],
+    "dispatch_counts": [1],
+}
+
+
+def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
+    """(node type, index or relation) of every node of a plan."""
+    found = {(plan["Node Type"], plan.get("Index Name") or plan.get("Relation Name", ""))}
+    for child in plan.get("Plans", []):
+        found |= relations(child)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "index"),
+    [
+        ("leases", "claim", "backtest_jobs_pkey"),
+        ("leases", "heartbeat", "backtest_jobs_pkey"),
+        ("leases", "progress", "backtest_jobs_pkey"),
+        ("results", "lock_owned", "backtest_jobs_pkey"),
+        ("dispatch", "mark_due", "backtest_jobs_wake_up"),
+        ("jobs", "list_jobs", "backtest_jobs_list"),
+        ("jobs", "list_jobs_in_state", "backtest_jobs_list_by_state"),
+        ("jobs", "count_active", "backtest_jobs_active_of_user"),
+        ("jobs", "get_by_idempotency_key", "backtest_jobs_idempotency"),
+        ("jobs", "delete_finished", "backtest_jobs_retention"),
+    ],
+)
+def test_a_statement_uses_its_index(
+    busy: psycopg.Connection, file: str, name: str, index: str
+) -> None:
+    plan = explain(busy, file, name)
+    scans = relations(plan)
+    assert index in {relation for _, relation in scans}, json.dumps(plan, indent=1)
+    assert ("Seq Scan", "backtest_jobs") not in scans
+
+
+@pytest.mark.parametrize("name", ["mark_due", "unmark", "sweep", "gauges"])
+def test_the_scheduler_reads_no_finished_job(busy: psycopg.Connection, name: str) -> None:
+    assert ("Seq Scan", "backtest_jobs") not in relations(explain(busy, "dispatch", name))
+
+
+def explain(conn: psycopg.Connection, file: str, name: str) -> dict[str, Any]:
+    text = statements.load(file)[name]
+    row = conn.execute(f"EXPLAIN (FORMAT JSON) {text}", VALUES).fetchone()
+    assert row is not None
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return plan
+
+
+def test_beats_and_progress_touch_no_index(connection: psycopg.Connection) -> None:
+    held = [claimed(connection) for _ in range(10)]
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    before = updates(connection)
+    rounds = 100
+    for number in range(rounds):
+        for lease in held:
+            assert leases.heartbeat(connection, lease, 60)
+            assert leases.progress(connection, lease, Stage.STAGE_B, number, rounds)
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    total, hot = (
+        after - earlier for after, earlier in zip(updates(connection), before, strict=True)
+    )
+    assert total == rounds * len(held) * 2
+    assert hot == total
+
+
+def updates(conn: psycopg.Connection) -> tuple[int, int]:
+    row = conn.execute(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_all_tables WHERE relname = 'backtest_jobs'"
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+BEAT_COLUMNS = {
+    "updated_at",
+    "stage",
+    "processed_units",
+    "total_units",
+    "progress_updated_at",
+    "lease_expires_at",
+    "heartbeat_at",
+}
+
+
+def test_no_index_names_a_column_that_beats_change(connection: psycopg.Connection) -> None:
+    for (definition,) in connection.execute(
+        "SELECT indexdef FROM pg_indexes WHERE tablename = 'backtest_jobs'"
+    ):
+        assert not BEAT_COLUMNS & set(re.findall(r"\w+", definition)), definition
