@@ -31,9 +31,7 @@ WRITES: dict[str, Callable[[psycopg.Connection, Lease], object]] = {
     "heartbeat": lambda conn, lease: leases.heartbeat(conn, lease, 60),
     "progress": lambda conn, lease: leases.progress(conn, lease, Stage.STAGE_A, 7, 10),
     "start_stage": lambda conn, lease: leases.start_stage(conn, lease, Stage.STAGE_B, 10),
-    "resumed": lambda conn, lease: leases.resumed_from_shortlist(
-        conn, lease, written_by_attempt=1
-    ),
+    "resumed": lambda conn, lease: leases.resumed_from_shortlist(conn, lease, written_by_attempt=1),
     "shortlist": lambda conn, lease: results.save_shortlist(conn, lease, SHORTLIST),
     "snapshot": lambda conn, lease: results.save_snapshot(conn, lease, variants(2)),
     "succeed": lambda conn, lease: results.succeed(conn, lease, variants(2, reports=True)),
