@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from math import lcm, prod
+from math import lcm, prod, ulp
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from engine.fields import Bounds, Field, plain, shown
 from engine.indicators.registry import Param
+
+MAX_LISTED = 10_000_000
+"""Values of one axis, or raw pairs of a joint one: more are not listed, whatever the guard."""
 
 _EXACT = 2**53  # integers up to here are float64 values
 _REPORTED_PER_AXIS = 5  # a list of a thousand wrong values is one mistake
@@ -127,12 +130,17 @@ def _read_range(axis: Field, kind: Kind, limit: int) -> dict[str, Any] | None:
             _too_long(count, limit, "use a larger step or a shorter range"), "guard_exceeded"
         )
         # The count goes on to the total of the grid, which is refused as well.
-    elif not kind.whole and count > 1 and (np.diff(axis_numbers(normal)) <= 0).any():
+    elif not kind.whole and numbers["step"] < 2 * _spacing(numbers):
         members["step"].refuse(
             f"{shown(numbers['step'])} is too small to tell neighbouring values apart: enlarge it"
         )
         return None
     return normal
+
+
+def _spacing(numbers: Mapping[str, float]) -> float:
+    """Return how far apart floats are where the range's values are largest."""
+    return ulp(max(abs(numbers["start"]), abs(numbers["stop_incl"])))
 
 
 def _too_long(count: int, limit: int, remedy: str) -> str:

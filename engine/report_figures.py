@@ -33,7 +33,7 @@ def figures(
 
 
 def _held(trades: "Trades", bars: int, *, until: Int64) -> NDArray[np.bool_]:
-    """Return bool[bars]: whether a bar is in at least one trade, from its entry to before `until`."""
+    """Return bool[bars]: whether a bar is in a trade, from its entry bar to before `until`."""
     steps = np.zeros(bars + 1, dtype=np.int64)
     np.add.at(steps, trades.entry_bar, 1)
     np.add.at(steps, until, -1)

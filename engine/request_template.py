@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from engine.axes import Kind, read_axis
+from engine.axes import MAX_LISTED, Kind, read_axis
 from engine.candles import TIMEFRAMES
 from engine.fields import REQUIRED, Bounds, Field, Members, shown
 from engine.request_blocks import ReadBlock, read_blocks
@@ -28,7 +28,7 @@ def read_template(
     root: Members, defaults: Defaults | None, limits: Limits
 ) -> tuple[dict[str, Any], list[ReadBlock]]:
     """Return the normal form of the template and its blocks with their numbers of variants."""
-    limit = limits.max_variants_per_compute
+    limit = min(limits.max_variants_per_compute, MAX_LISTED)
     template = root.object("template", _KEYS)
     instrument = template.object("instrument_id", ("market_id", "symbol"))
     market_id = instrument.whole("market_id", Bounds(minimum=0, maximum=65535))
