@@ -165,10 +165,11 @@ def test_an_empty_database_is_not_waited_for(postgres_server: str) -> None:
         postgres.wait_until_ready(postgres_server, unheard)
 
 
-def test_another_revision_is_refused(database: str, connection: psycopg.Connection) -> None:
-    connection.execute("UPDATE alembic_version SET version_num = 'older'")
-    with pytest.raises(postgres.SchemaNotMigrated, match="revision older"):
-        postgres.check_schema(connection)
+def test_another_revision_is_refused(connection: psycopg.Connection) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("UPDATE alembic_version SET version_num = 'older'")
+        with pytest.raises(postgres.SchemaNotMigrated, match="revision older"):
+            postgres.check_schema(connection)
 
 
 def test_waiting_says_where_and_goes_on_when_the_server_is_there(

@@ -1,0 +1,22 @@
+"""One database for all tests of storage: emptying it is ten times as fast as making another."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.storage.making import new_database
+
+
+@pytest.fixture(scope="session")
+def storage_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    with new_database(postgres_server, migrated_template) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def database(storage_database: str) -> str:
+    """DSN of a migrated database without rows."""
+    with psycopg.connect(storage_database, autocommit=True) as conn:
+        conn.execute("TRUNCATE backtest_jobs CASCADE")
+    return storage_database
