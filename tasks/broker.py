@@ -25,7 +25,7 @@ SOCKET_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 
 
-class QueueUnavailable(Exception):  # noqa: N818 – a state, like StorageUnavailable
+class QueueUnavailable(Exception):
     """Redis cannot be used now; trying again later may succeed."""
 
 
@@ -59,15 +59,12 @@ def make_broker(redis_url: str, middleware: Sequence[dramatiq.Middleware] = ()) 
 
     Raises ValueError when the URL is none.
     """
-    # Without a limit of its own, a blackholed Redis would block a command for ever. One immediate
+    # Without limits of our own, a blackholed Redis would block a command for ever. One immediate
     # retry covers a pooled connection that a restarted server has closed.
-    client = redis.Redis.from_url(
-        redis_url,
-        socket_timeout=SOCKET_SECONDS,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), retries=1),
-    )
+    options = {"socket_timeout": SOCKET_SECONDS, "retry": Retry(NoBackoff(), retries=1)}
+    if not redis_url.startswith("unix:"):
+        options |= {"socket_connect_timeout": CONNECT_SECONDS, "socket_keepalive": True}
+    client = redis.Redis.from_url(redis_url, **options)
     return JobBroker(client=client, middleware=list(middleware))  # type: ignore[no-untyped-call]
 
 

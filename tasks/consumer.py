@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Garbage(Exception):  # noqa: N818 – it is what it is called
+class Garbage(Exception):
     """A payload that is no wake-up of a job; the text says why."""
 
 

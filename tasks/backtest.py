@@ -1,0 +1,30 @@
+"""The actor: `dramatiq tasks.backtest` runs workers that compute backtest jobs."""
+
+from uuid import UUID
+
+import dramatiq
+
+from configs.environment import SettingsError, redis_url
+from tasks import runner
+from tasks.boot import Boot
+from tasks.broker import ACTOR_NAME, QUEUE, JobBroker, make_broker
+
+boot = Boot()
+
+
+def _make_broker() -> JobBroker:
+    # Importing the actor needs no environment; a worker process that boots checks it.
+    try:
+        return make_broker(redis_url(), [boot])
+    except (SettingsError, ValueError):
+        return make_broker("redis://", [boot])
+
+
+broker = _make_broker()
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor(broker=broker, actor_name=ACTOR_NAME, queue_name=QUEUE)
+def backtest(job_id: str) -> None:
+    """Compute one job; the message only says which one is worth a look."""
+    runner.run(UUID(job_id), boot.worker)

@@ -1,0 +1,175 @@
+"""How a worker process starts and ends, hooked into dramatiq.
+
+Bad configuration and a schema that is not migrated end the process with one line and code 2,
+which the dramatiq master then exits with as well. Postgres being away is waited for.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+import psycopg
+import structlog
+
+from configs import logs, settings
+from configs.environment import candle_source, metrics_port, postgres_dsn, redis_url
+from configs.settings import Settings, SettingsError
+from engine.request import Limits
+from storage import postgres
+from storage.postgres import InvalidDsn, SchemaNotMigrated, StorageUnavailable
+from tasks import broker as queue
+from tasks import ending, isolation, metrics
+from tasks.process import EngineNotPreloaded, ForkServer
+from tasks.session import Session
+from tasks.worker import Worker
+
+COMPONENT = "backtest-job-runner"
+DEFAULT_METRICS_PORT = 9204
+BAD_START = 2
+LOOK_AFTER_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Boot(dramatiq.Middleware):
+    """Builds `worker` when a worker process starts, and takes it apart when it ends.
+
+    Messages are accepted once Postgres has answered and the engine is loaded.
+    """
+
+    worker: Worker
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+
+    def after_process_boot(self, broker: dramatiq.Broker) -> None:
+        """Check everything that can be wrong, then start what a job needs; in the main thread."""
+        assert isinstance(broker, queue.JobBroker)
+        master = multiprocessing.parent_process()
+        assert master is not None
+        assert master.pid is not None
+        ending.heed_first_signal_only(self._stopping)
+        isolation.signal_on_parent_death(signal.SIGTERM, parent=master.pid)
+        try:
+            loaded = settings.load()
+            logs.configure(COMPONENT, loaded.env)
+            if not loaded.backtest.jobs.enabled:
+                log.info("disabled", status="disabled")
+                ending.exit_at_boot(0)
+            self._check_addresses()
+            self._check_schema()
+        except (SettingsError, InvalidDsn, SchemaNotMigrated) as error:
+            _say_bad_start(error)
+            ending.exit_at_boot(BAD_START)
+        self._metrics_folder = metrics.choose_folder(master.pid)
+        self.worker = self._build(loaded, broker)
+        self._serve_metrics()
+        broker.accepting = self._accepting
+        broker.on_garbage = self._count_garbage
+        threading.Thread(target=self._keep_ready, name="keeper", daemon=True).start()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
+        """Leave nothing behind."""
+        self.worker.session.close()
+        self.worker.fork_server.stop()
+        metrics.remove_folder(self._metrics_folder)
+        log.info("stopped")
+
+    def _check_addresses(self) -> None:
+        self._dsn = postgres_dsn()
+        self._candle_source = candle_source()
+        self._metrics_port = metrics_port(default=DEFAULT_METRICS_PORT)
+        try:
+            queue.make_broker(redis_url())
+        except ValueError as error:
+            raise SettingsError(f"REDIS_URL cannot be used: {error}") from None
+
+    def _check_schema(self) -> None:
+        """Look once; dramatiq's master hears no signal before this process has booted."""
+        with (
+            suppress(StorageUnavailable),  # waited for later
+            postgres.connect(self._dsn, application_name=COMPONENT, heartbeat_seconds=5) as conn,
+        ):
+            postgres.check_schema(conn)
+
+    def _build(self, loaded: Settings, broker: queue.JobBroker) -> Worker:
+        jobs = loaded.backtest.jobs
+
+        def connect() -> psycopg.Connection[Any]:
+            return postgres.connect(
+                self._dsn, application_name=COMPONENT, heartbeat_seconds=jobs.heartbeat_seconds
+            )
+
+        def put_back(job_id: UUID) -> None:
+            with suppress(queue.QueueUnavailable):  # the scheduler will send another one
+                queue.enqueue(broker, job_id)
+
+        fork_server = ForkServer()
+        fork_server.start()
+        return Worker(
+            jobs=jobs,
+            limits=Limits(**loaded.request_limits()),
+            candle_source=self._candle_source,
+            connect=connect,
+            session=Session(connect),
+            fork_server=fork_server,
+            metrics=metrics.Metrics(),
+            stopping=self._stopping,
+            put_back=put_back,
+        )
+
+    def _serve_metrics(self) -> None:
+        try:
+            metrics.serve(self._metrics_port, self._metrics_folder)
+        except OSError as error:
+            log.warning("metrics_not_served", port=self._metrics_port, error=str(error))
+
+    def _keep_ready(self) -> None:
+        try:
+            if not postgres.wait_until_ready(self._dsn, _say_waiting, stop=self._stopping):
+                return
+        except (InvalidDsn, SchemaNotMigrated) as error:
+            _say_bad_start(error)
+            ending.exit_at_once(BAD_START)
+        # Never returns: a fork server that has to be replaced lives as long as this thread.
+        while True:
+            if not self._ready.is_set() or self.worker.fork_server.died:
+                self._load_engine()
+            time.sleep(LOOK_AFTER_SECONDS)
+
+    def _load_engine(self) -> None:
+        try:
+            self.worker.fork_server.wait()
+            log.info("ready")
+        except EngineNotPreloaded as error:
+            log.error("engine_not_preloaded", error=str(error))
+        self._ready.set()
+
+    def _accepting(self) -> bool:
+        return (
+            self._ready.is_set()
+            and not self._stopping.is_set()
+            and not self.worker.fork_server.died
+        )
+
+    def _count_garbage(self, reason: str) -> None:
+        self.worker.metrics.stale_messages.inc()
+        log.warning("garbage_dropped", reason=reason)
+
+
+def _say_waiting(text: str) -> None:
+    log.warning("waiting_for_postgres", error=text)
+
+
+def _say_bad_start(error: Exception) -> None:
+    logs.configure(COMPONENT, os.environ.get("ROEHUB_ENV", ""))
+    # All processes of a master find the same; one line is enough.
+    if multiprocessing.current_process().name.endswith("-1"):
+        log.error("bad_start", error=str(error))

@@ -1,0 +1,212 @@
+"""The computing child of one job: candles, sweep, reports – and messages about them to its parent.
+
+It never touches Postgres. Whatever it may do to itself – run out of memory, crash in native code,
+hang – it does to one job only.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.candles import Candles, load_range, timeline
+from engine.request import Request, parse
+from storage.candles import CandleSourceUnavailable, open_store
+from storage.records import Stage, TopVariant
+from tasks import failures, isolation, preload
+from tasks.messages import (
+    Assignment,
+    Begin,
+    CandlesLoaded,
+    Finished,
+    FromChild,
+    Indexes,
+    Progress,
+    Retrying,
+    Snapshot,
+    SnapshotWanted,
+    StageAFinished,
+    StageBFinished,
+    Stop,
+    Stopped,
+    ToChild,
+)
+
+if TYPE_CHECKING:
+    from engine.report import VariantReport
+    from engine.sweep import Batch, Sweep
+
+CANDLE_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+PROGRESS_SECONDS = 0.2
+
+
+class StopRequested(Exception):
+    """The parent wants no more of this."""
+
+
+def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None:
+    """Compute one job; the only messages after the last are silence and the end of the pipe."""
+    parent = _Parent(pipe)
+    try:
+        if preload.SERVER_PID is not None:
+            isolation.signal_on_parent_death(signal.SIGKILL, parent=preload.SERVER_PID)
+        isolation.ignore_stop_signals()
+        isolation.limit_memory(assignment.memory_bytes)
+        rows = _compute(parent, assignment)
+    except StopRequested:
+        last: FromChild = Stopped()
+    except BaseException as error:
+        last = failures.of_exception(error, assignment.memory_bytes)
+    else:
+        last = Finished(rows)
+    with suppress(OSError):  # the parent is gone, and nobody else wants to know
+        parent.send(last)
+
+
+def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
+    request = parse(assignment.request)
+    candles = _load_candles(parent, request, assignment)
+    parent.send(
+        CandlesLoaded(
+            candles_hash=candles.content_hash(),
+            traded_bars=candles.traded_bars,
+            preloaded=preload.SERVER_PID is not None,
+        )
+    )
+    begin = parent.wait_for_begin()
+
+    from engine.sweep import Sweep  # numba: preloaded here, absent from the parent
+
+    sweep = Sweep(request, candles, threads=assignment.threads)
+    shortlist = begin.shortlist
+    if shortlist is None:
+        best = _run_stage(parent, Stage.STAGE_A, sweep.stage_a())
+        shortlist = best.top.indexes()
+        parent.send(StageAFinished(shortlist, best.total, request.risk.total))
+    best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist), sweep)
+    top = best.top.indexes()
+    parent.send(StageBFinished(reports=len(top)))
+    return _final_rows(parent, sweep, top, request.top_trades_n)
+
+
+def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
+    from_ms, to_ms = load_range(
+        request.start_ms, request.end_ms, request.timeframe_ms, request.warmup_bars
+    )
+    for delay in (*CANDLE_RETRY_SECONDS, None):
+        try:
+            with open_store(assignment.candle_source) as store:
+                bars = store.bars(
+                    request.market_id, request.symbol, from_ms, to_ms, request.timeframe_ms
+                )
+            break
+        except CandleSourceUnavailable as error:
+            if delay is None or error.permanent:
+                raise
+            parent.send(Retrying(str(error)))
+            parent.pause(delay)
+    return timeline(
+        bars, start_ms=request.start_ms, end_ms=request.end_ms, timeframe_ms=request.timeframe_ms
+    )
+
+
+def _run_stage(
+    parent: "_Parent", stage: Stage, batches: Iterator["Batch"], sweep: "Sweep | None" = None
+) -> "Batch":
+    """Run a stage to its end; with `sweep`, send the snapshots that the parent asks for."""
+    shown: Indexes | None = None
+    for batch in batches:
+        parent.report_progress(stage, batch.processed, batch.total)
+        if parent.listen() and sweep is not None:
+            top = batch.top.indexes()
+            unchanged = shown is not None and np.array_equal(top, shown)
+            parent.send(Snapshot(None if unchanged else _summary_rows(sweep, top)))
+            shown = top
+    parent.report_progress(stage, batch.processed, batch.total, last=True)
+    return batch
+
+
+def _summary_rows(sweep: "Sweep", indexes: Indexes) -> list[TopVariant]:
+    from engine.report import summaries
+
+    return [_row(report) for report in summaries(sweep, indexes)]
+
+
+def _final_rows(
+    parent: "_Parent", sweep: "Sweep", indexes: Indexes, top_trades_n: int
+) -> list[TopVariant]:
+    from engine.report import reports
+
+    rows = []
+    for report in reports(sweep, indexes, top_trades_n=top_trades_n):
+        rows.append(_row(report))
+        parent.report_progress(Stage.FINALIZING, len(rows), len(indexes))
+        parent.listen()
+    return rows
+
+
+def _row(report: "VariantReport") -> TopVariant:
+    return TopVariant(
+        rank=report.rank,
+        variant_key=report.variant_key,
+        indicator_variant_key=report.indicator_variant_key,
+        variant_index=report.variant_index,
+        total_return_pct=report.total_return_pct,
+        metrics_json=report.metrics,
+        payload_json=report.payload,
+        report_table_md=report.table_md,
+        trades_json=report.trades,
+        equity_json=report.equity,
+    )
+
+
+class _Parent:
+    """The other end of the pipe."""
+
+    def __init__(self, pipe: "Connection[FromChild, ToChild]") -> None:
+        self._pipe = pipe
+        self._next_progress = 0.0
+
+    def send(self, message: FromChild) -> None:
+        self._pipe.send(message)
+
+    def report_progress(
+        self, stage: Stage, processed: int, total: int, *, last: bool = False
+    ) -> None:
+        """Report, unless that was done a moment ago; thousands of small batches are one message."""
+        now = time.monotonic()
+        if last or now >= self._next_progress:
+            self.send(Progress(stage, processed, total))
+            self._next_progress = now + PROGRESS_SECONDS
+
+    def listen(self) -> bool:
+        """Hear what the parent said: whether it wants a snapshot. Raises StopRequested."""
+        snapshot_wanted = False
+        while self._pipe.poll():
+            snapshot_wanted |= isinstance(self._order(), SnapshotWanted)
+        return snapshot_wanted
+
+    def wait_for_begin(self) -> Begin:
+        """Wait for the order to begin; raises StopRequested."""
+        while True:
+            order = self._order()
+            if isinstance(order, Begin):
+                return order
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises StopRequested."""
+        if self._pipe.poll(seconds):
+            self._order()
+
+    def _order(self) -> ToChild:
+        try:
+            order: ToChild = self._pipe.recv()
+        except EOFError:
+            raise StopRequested from None
+        if isinstance(order, Stop):
+            raise StopRequested
+        return order

@@ -1,0 +1,71 @@
+"""Why a job fails: the stable code, one short sentence for the user, details for a program."""
+
+import signal
+import traceback
+from collections.abc import Iterator
+
+from engine.candles import NoMarketData
+from engine.request import RequestError
+from storage.candles import CandleSourceUnavailable
+from storage.records import FailureCode
+from tasks.messages import Failed
+
+
+def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
+    """Failure of a job whose computation raised `error`."""
+    trace = "".join(traceback.format_exception(error))
+    # Libraries wrap it: numba, pyarrow and thread pools all have errors of their own around it.
+    if any(isinstance(cause, MemoryError) for cause in _chain(error)):
+        return out_of_memory(memory_limit_bytes, trace)
+    match error:
+        case RequestError():
+            return refused(error)
+        case NoMarketData():
+            return Failed(FailureCode.NO_MARKET_DATA, str(error))
+        case CandleSourceUnavailable():
+            return Failed(FailureCode.CANDLE_SOURCE_UNAVAILABLE, str(error), trace=trace)
+        case _:
+            return unexpected({"exception": type(error).__name__}, trace)
+
+
+def of_exit_code(code: int | None, memory_limit_bytes: int) -> Failed:
+    """Failure of a job whose process ended with `code` (-n for signal n) without our doing."""
+    if code == -signal.SIGKILL:
+        return out_of_memory(memory_limit_bytes)
+    if code is not None and code < 0:
+        return unexpected({"signal": signal.Signals(-code).name})
+    return unexpected({"exit_code": code})
+
+
+def refused(error: RequestError) -> Failed:
+    """Failure of a job whose stored request is not valid."""
+    problems = [{"path": problem.path, "message": problem.message} for problem in error.errors]
+    return Failed(FailureCode(error.code), str(error).splitlines()[0], {"errors": problems})
+
+
+def out_of_memory(limit_bytes: int, trace: str | None = None) -> Failed:
+    """Failure of a job that met its memory limit, or the end of the machine's memory."""
+    message = (
+        f"the job needs more memory than it may use ({limit_bytes / 2**20:.0f} MiB): "
+        "ask for fewer variants or fewer bars"
+    )
+    return Failed(FailureCode.MEMORY_LIMIT_EXCEEDED, message, {"limit_bytes": limit_bytes}, trace)
+
+
+def stalled(seconds: float) -> Failed:
+    """Failure of a job whose process said nothing for `seconds`."""
+    message = f"the computation made no progress for {seconds:g} s and was ended"
+    return Failed(FailureCode.STALLED, message, {"stall_seconds": seconds})
+
+
+def unexpected(details: dict[str, object], trace: str | None = None) -> Failed:
+    """Failure nobody foresaw."""
+    message = "the computation failed unexpectedly; the worker's log says more"
+    return Failed(FailureCode.UNEXPECTED_ERROR, message, details, trace)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,117 @@
+"""Holding a lease: a thread that renews it, and one that acts when it can no longer be ours."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from structlog.stdlib import BoundLogger
+
+from storage import leases
+from storage.postgres import UNAVAILABLE
+from storage.records import Lease
+from tasks.session import Connect, Session
+
+RETRY_SECONDS = 1.0
+
+
+class Ownership:
+    """The time during which a job is ours; `lost` and `cancel_requested` say what others did.
+
+    The deadline is kept by the monotonic clock and counted from before the last renewal that
+    succeeded was *sent*, so it comes before the lease ends in the database, whose clock started
+    later. When it passes, `lost` is set, and everything that the owner may be waiting for ends:
+    the actions given to `on_loss` are called, and the heartbeat's connection is shut down.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        connect: Connect,
+        lease_seconds: float,
+        heartbeat_seconds: float,
+        claim_sent_at: float,
+        log: Callable[[], BoundLogger],
+    ) -> None:
+        self.lease = lease
+        self.lost = threading.Event()
+        self.cancel_requested = threading.Event()
+        self._session = Session(connect)
+        self._lease_seconds = lease_seconds
+        self._heartbeat_seconds = heartbeat_seconds
+        self._log = log
+        self._on_loss: list[Callable[[], object]] = [self._session.shut_down]
+        self._deadline = claim_sent_at + lease_seconds
+        self._ended = threading.Event()
+        self._changed = threading.Condition()
+        self._heart = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> "Ownership":
+        self._heart.start()
+        self._watchdog.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._watchdog.join()
+        self._session.shut_down()  # in case the heartbeat waits for an answer that never comes
+        self._heart.join(RETRY_SECONDS)
+
+    def on_loss(self, action: Callable[[], object]) -> None:
+        """Call `action` when the lease is lost, from any thread; at once when it is lost now."""
+        with self._changed:
+            self._on_loss.append(action)
+            lost = self.lost.is_set()
+        if lost:
+            action()
+
+    def lose(self) -> None:
+        """Act on the loss of the lease; once."""
+        with self._changed:
+            if self.lost.is_set():
+                return
+            self.lost.set()
+            actions = list(self._on_loss)
+        for action in actions:
+            action()
+
+    def _watch(self) -> None:
+        # No I/O and no logging here: a full pipe or a dead network must not delay the deadline.
+        with self._changed:
+            while (left := self._deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+                if self._ended.is_set() or self.lost.is_set():
+                    return
+        self.lose()
+
+    def _beat_on(self) -> None:
+        pause = self._heartbeat_seconds
+        while not self._ended.wait(pause) and not self.lost.is_set():
+            sent_at = time.monotonic()
+            try:
+                beat = self._session.run(self._beat)
+            except UNAVAILABLE as error:
+                if not self._ended.is_set() and not self.lost.is_set():
+                    self._log().warning("heartbeat_failed", error=str(error).strip())
+                pause = min(RETRY_SECONDS, self._heartbeat_seconds)
+                continue
+            if beat is None:
+                self.lose()
+                return
+            if beat.cancel_requested:
+                self.cancel_requested.set()
+            with self._changed:
+                self._deadline = sent_at + self._lease_seconds
+                self._changed.notify_all()
+            pause = self._heartbeat_seconds
+        with suppress(psycopg.Error):
+            self._session.close()
+
+    def _beat(self, conn: psycopg.Connection[Any]) -> Any:
+        return leases.heartbeat(conn, self.lease, self._lease_seconds)

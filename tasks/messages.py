@@ -1,0 +1,132 @@
+"""What a worker process and its computing child say to each other over their pipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.environment import CandlesFolder, ClickHouseServer
+from storage.records import FailureCode, Stage, TopVariant
+
+Indexes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the child is to compute, on how much of the machine."""
+
+    request: Mapping[str, Any]
+    candle_source: CandlesFolder | ClickHouseServer
+    threads: int
+    memory_bytes: int
+
+
+# Child to parent, in this order (Retrying, Progress and Snapshot any number of times).
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The candle source does not answer; the child will ask again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandlesLoaded:
+    """The arrays are there; the child waits for `Begin`."""
+
+    candles_hash: str
+    traded_bars: int
+    preloaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`processed` of `total` units of the stage are done."""
+
+    stage: Stage
+    processed: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageAFinished:
+    """The shortlist, in rank order: base indexes, out of `total` base variants."""
+
+    indexes: Indexes
+    total: int
+    risk_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Answer to `SnapshotWanted`: the best so far; None when they are those of the last one."""
+
+    rows: list[TopVariant] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageBFinished:
+    """The top list is final; `reports` of its variants are being written."""
+
+    reports: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The final rows with their reports. The child has nothing more to say."""
+
+    rows: list[TopVariant]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The computation cannot be done. `message` is for the user, `trace` for the log."""
+
+    code: FailureCode
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """`Stop` was obeyed."""
+
+
+FromChild = (
+    Retrying
+    | CandlesLoaded
+    | Progress
+    | StageAFinished
+    | Snapshot
+    | StageBFinished
+    | Finished
+    | Failed
+    | Stopped
+)
+
+
+# Parent to child.
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Compute; a `shortlist` of an earlier attempt spares stage A."""
+
+    shortlist: Indexes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotWanted:
+    """Send a `Snapshot` at the next batch boundary of stage B."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop at the next batch boundary."""
+
+
+ToChild = Begin | SnapshotWanted | Stop

@@ -1,0 +1,206 @@
+"""One job from claim to terminal state: the story of the system in one file.
+
+A wake-up names a job. The worker takes its lease, checks the request, has a child process compute
+it, and writes down what the child reports: the shortlist of stage A, snapshots of stage B, and in
+the end the reports together with the state. It goes on only while the lease is its own; a
+cancelled job, a stopping worker or a lost lease ends the computation wherever it is.
+"""
+
+import os
+import secrets
+import socket
+import time
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import psycopg
+
+from engine import VERSION
+from engine.request import RequestError, parse
+from storage import leases, results
+from storage.postgres import UNAVAILABLE
+from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage, State
+from tasks import failures
+from tasks.conversation import Conversation
+from tasks.interruptions import CancelRequested, JobFailed, LeaseLost, Stopping
+from tasks.journal import Journal, backoff, count_end, job_log
+from tasks.messages import (
+    Assignment,
+    Begin,
+    CandlesLoaded,
+    Failed,
+    Finished,
+    StageAFinished,
+    StageBFinished,
+)
+from tasks.process import Child
+from tasks.worker import Worker
+
+CANCEL_GRACE_SECONDS = 0.5
+RELEASE_GRACE_SECONDS = 2.0
+
+
+def run(job_id: UUID, worker: Worker) -> None:
+    """Answer a wake-up: own the job until it ends, is given back or lost; or drop the message."""
+    taken = _claim(job_id, worker)
+    if taken is None:
+        return
+    claimed, sent_at = taken
+    journal = Journal(worker, claimed, sent_at)
+    journal.open()
+    lost = False
+    try:
+        with journal.ownership:
+            _work(claimed, journal, worker)
+    except LeaseLost:
+        lost = True
+    finally:
+        journal.close(lost=lost)
+
+
+def _claim(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
+    """Take the lease; None when the job is not to be had, or was ended instead.
+
+    Also returns when the claim was sent, by the monotonic clock: the lease is counted from then.
+    """
+    locked_by = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    log = job_log(job_id, locked_by)
+
+    def claim(conn: psycopg.Connection[Any]) -> Claimed | State | None:
+        return leases.claim(
+            conn,
+            job_id,
+            locked_by=locked_by,
+            lease_seconds=worker.jobs.lease_seconds,
+            max_crashes=worker.jobs.max_crashes,
+            engine_version=VERSION,
+        )
+
+    for pause in backoff():
+        if worker.stopping.is_set():
+            worker.put_back(job_id)
+            return None
+        sent_at = time.monotonic()
+        try:
+            outcome = worker.session.run(claim)
+            break
+        except UNAVAILABLE as error:
+            log.warning("claim_delayed", error=str(error).strip(), retry_seconds=pause)
+        worker.stopping.wait(pause)
+
+    if isinstance(outcome, Claimed):
+        worker.metrics.claims.inc()
+        return outcome, sent_at
+    if outcome is None:  # finished, or owned by someone: a message too many
+        worker.metrics.stale_messages.inc()
+        log.debug("message_dropped")
+    else:
+        count_end(worker.metrics, outcome, FailureCode.WORKER_CRASHED_REPEATEDLY)
+        log.info("ended_by_claim", state=str(outcome))
+    return None
+
+
+def _work(claimed: Claimed, journal: Journal, worker: Worker) -> None:
+    """Compute and publish; whatever comes in between ends the job in its own way."""
+    lease = claimed.lease
+    child: Child | None = None
+    try:
+        assignment = _assignment(claimed, worker)
+        child = worker.fork_server.fork(assignment)
+        journal.ownership.on_loss(child.kill)
+        conversation = Conversation(child, journal, worker.jobs, worker.stopping)
+        try:
+            _compute_and_publish(conversation, journal)
+        except CancelRequested:
+            conversation.stop(CANCEL_GRACE_SECONDS)
+            journal.end(lambda conn: leases.cancelled(conn, lease))
+        except Stopping:
+            conversation.stop(RELEASE_GRACE_SECONDS)
+            journal.release()
+    except JobFailed as error:
+        _fail(error.failure, journal, child)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        failure = failures.of_exception(error, worker.jobs.job_memory_limit_bytes)
+        _fail(failure, journal, child)
+    finally:
+        if child is not None:
+            child.end()
+
+
+def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
+    """Say what the child has to do, if the stored request is a valid one."""
+    try:
+        request = parse(claimed.job.request_json, worker.limits)
+    except RequestError as error:
+        raise JobFailed(failures.refused(error)) from None
+    return Assignment(
+        request=request.document,
+        candle_source=worker.candle_source,
+        threads=worker.jobs.parallel_workers,
+        memory_bytes=worker.jobs.job_memory_limit_bytes,
+    )
+
+
+def _compute_and_publish(child: Conversation, journal: Journal) -> None:
+    candles = child.expect(CandlesLoaded)
+    if not candles.preloaded:
+        journal.log.error("engine_not_preloaded")
+
+    shortlist = _resume(candles, child, journal) or _run_stage_a(candles, child, journal)
+
+    journal.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
+    top = child.expect(StageBFinished)
+    journal.finish_stage()
+
+    journal.start_stage(Stage.FINALIZING, total=top.reports)
+    finished = child.expect(Finished)
+    journal.finish_stage()
+
+    journal.end(lambda conn: results.succeed(conn, journal.lease, finished.rows))
+
+
+def _resume(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Shortlist | None:
+    """Spare stage A if an earlier attempt stored its result for exactly these candles."""
+    stored = journal.read(lambda conn: results.shortlist(conn, journal.lease.job_id))
+    if stored is None or not stored.usable_with(
+        engine_version=VERSION, candles_hash=candles.candles_hash
+    ):
+        return None
+    journal.write(
+        lambda conn: leases.resumed_from_shortlist(
+            conn, journal.lease, written_by_attempt=stored.attempt
+        )
+    )
+    journal.log.info("resumed_from_shortlist", written_by_attempt=stored.attempt)
+    child.tell(Begin(np.array(stored.shortlist.indexes, dtype=np.int64)))
+    return stored.shortlist
+
+
+def _run_stage_a(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Shortlist:
+    journal.start_stage(Stage.STAGE_A)
+    child.tell(Begin())
+    best = child.expect(StageAFinished)
+    journal.finish_stage()
+    shortlist = Shortlist(
+        indexes=best.indexes.tolist(),
+        stage_a_variants_total=best.total,
+        risk_total=best.risk_total,
+        preselect_used=len(best.indexes),
+        engine_version=VERSION,
+        candles_hash=candles.candles_hash,
+    )
+    journal.write(lambda conn: results.save_shortlist(conn, journal.lease, shortlist))
+    return shortlist
+
+
+def _fail(failure: Failed, journal: Journal, child: Child | None) -> None:
+    if child is not None:
+        child.kill()
+    journal.log.error(
+        "computation_failed", code=str(failure.code), error=failure.message, trace=failure.trace
+    )
+    record = Failure(failure.code, failure.message, failure.details)
+    journal.end(lambda conn: leases.fail(conn, journal.lease, record), failure.code)

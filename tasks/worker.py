@@ -1,0 +1,33 @@
+"""What a worker process has at hand for every job."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from configs.environment import CandlesFolder, ClickHouseServer
+from configs.settings import JobSettings
+from engine.request import Limits
+from tasks.metrics import Metrics
+from tasks.process import ForkServer
+from tasks.session import Connect, Session
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Settings, services and signals of one worker process.
+
+    `session` is the connection for claims and for everything written about a job but heartbeats.
+    `stopping` is set when the process was told to end: finish nothing, release, return.
+    `put_back` sends the wake-up of a job that was not claimed for somebody else to take.
+    """
+
+    jobs: JobSettings
+    limits: Limits
+    candle_source: CandlesFolder | ClickHouseServer
+    connect: Connect
+    session: Session
+    fork_server: ForkServer
+    metrics: Metrics
+    stopping: threading.Event
+    put_back: Callable[[UUID], None]
