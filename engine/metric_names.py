@@ -16,3 +16,6 @@ METRICS: tuple[str, ...] = (
 
 # Smaller is better; all others rank from the largest down.
 ASCENDING: frozenset[str] = frozenset({"max_drawdown_pct"})
+
+# These look at the equity of every bar in position, which costs many times the rest.
+WALKING_BARS: frozenset[str] = frozenset({"max_drawdown_pct", "return_over_max_drawdown", "calmar"})

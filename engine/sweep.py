@@ -2,26 +2,42 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from time import monotonic
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.candles import Candles
+from engine.crew import Crew
+from engine.grid import Grid
+from engine.kernels import execution_rules, hot
+from engine.kernels.inputs import (
+    costs_of,
+    ground_planes,
+    levels_of,
+    market_of,
+    order_of,
+    room_for,
+)
+from engine.kernels.preload import preload_kernels
+from engine.metric_names import WALKING_BARS
+from engine.planes import PlaneStore
 from engine.ranking import TopList
-
-if TYPE_CHECKING:
-    from engine.candles import Candles
-    from engine.request import Request
+from engine.request import Request
+from engine.rules import preload_kernels as preload_indicators
+from engine.work import Box, Bundle, Division, Numbers
 
 Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
 PLANES_BYTES = 256 * 2**20
+PIECES_PER_BATCH = 8  # per thread
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """State of a stage after a batch of work.
+    """State of a stage after a batch of work, which takes well under half a second.
 
     `processed` of `total` variants are done; `top` is the live list, best so far. Batches without
     progress occur while planes are prepared.
@@ -41,20 +57,55 @@ class Sweep:
 
     def __init__(
         self,
-        request: "Request",
-        candles: "Candles",
+        request: Request,
+        candles: Candles,
         *,
         threads: int = 1,
         memory_bytes: int = PLANES_BYTES,
     ) -> None:
-        raise NotImplementedError
+        self.request = request
+        self.candles = candles
+        self.grid = Grid.of(request)
+        self.rules = execution_rules(request)
+        self.closes = np.ascontiguousarray(candles.close[candles.first :])
+        self.close_times = candles.close_time()[candles.first :]
+        self._costs = costs_of(self.rules)
+        self._market = market_of(self.closes, self.close_times)
+        self._ground = ground_planes(len(self.closes), self.rules)
+        risk = self.grid.risk
+        self._levels = levels_of(risk.sl, risk.tp, risk.tsl)
+        self._crew = Crew(threads)
+        self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)
+        ranking = request.ranking
+        self._division = Division(
+            self.grid,
+            self._store.layout,
+            words=self._ground.shape[1],
+            walks_bars=bool(WALKING_BARS & {ranking.primary_metric, ranking.secondary_metric}),
+        )
 
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:
         """Score base variants (all, or a range of base indexes) without risk levels.
 
         The last batch holds the best `preselect` base indexes.
         """
-        raise NotImplementedError
+        base = _part(base, self.grid.base_total)
+        top = self._top_list(min(self.request.preselect, len(base)))
+        processed = 0
+        for numbers in self._division.chunks(base):
+            for _ in self._hold(numbers):
+                yield Batch("stage_a", processed, len(base), top)
+
+            def score(box: Box, numbers: Numbers = numbers) -> tuple[hot.Found, int, int]:
+                return self._score(box, numbers, base, top)
+
+            results = self._crew.stream(score, self._division.boxes(numbers))
+            for count, (_, (found, kept, scored)) in enumerate(results, start=1):
+                _offer(top, found, kept)
+                processed += scored
+                if count % (PIECES_PER_BATCH * self._crew.threads) == 0:
+                    yield Batch("stage_a", processed, len(base), top)
+        yield Batch("stage_a", processed, len(base), top)
 
     def stage_b(self, shortlist: Int64, positions: range | None = None) -> Iterator[Batch]:
         """Score every risk combination of the shortlisted base variants.
@@ -62,13 +113,126 @@ class Sweep:
         `positions` restricts the work to a range of positions in the shortlist. The last batch
         holds the best `top_k` stage-B indexes (`base_index * risk_total + risk_index`).
         """
-        raise NotImplementedError
+        part = _part(positions, len(shortlist))
+        bases = np.asarray(shortlist, np.int64)[part.start : part.stop]
+        targets = self.grid.risk_total // len(self.grid.risk.sl)
+        total = len(bases) * self.grid.risk_total
+        top = self._top_list(min(self.request.top_k, total))
+        processed = 0
+        for group, numbers in self._division.groups(bases):
+            for _ in self._hold(numbers):
+                yield Batch("stage_b", processed, total, top)
+
+            def expand(bundle: Bundle) -> tuple[hot.Found, int]:
+                return self._expand(bundle, top)
+
+            results = self._crew.stream(expand, self._division.bundles(group))
+            for count, (bundle, (found, kept)) in enumerate(results, start=1):
+                _offer(top, found, kept)
+                processed += len(bundle.bases) * len(bundle.sl) * targets
+                if count % (PIECES_PER_BATCH * self._crew.threads) == 0:
+                    yield Batch("stage_b", processed, total, top)
+        yield Batch("stage_b", processed, total, top)
 
     def planes_of(self, base_index: int) -> tuple[Bits, Bits]:
-        """LONG and SHORT planes uint64[W] of one base variant, the last bar's signal included."""
-        raise NotImplementedError
+        """Return LONG and SHORT uint64[W] of one base variant, the last bar's signal included."""
+        planes = [
+            self._store.planes_of(block, number)
+            for block, number in enumerate(self.grid.block_variants(base_index))
+        ]
+        long, short = planes[0]
+        for other_long, other_short in planes[1:]:
+            long &= other_long
+            short &= other_short
+        return long, short
+
+    def _hold(self, numbers: Numbers) -> Iterator[None]:
+        for block, part in enumerate(numbers):
+            yield from self._store.hold(block, part, self._crew)
+
+    def _score(
+        self, box: Box, numbers: Numbers, base: range, top: TopList
+    ) -> tuple[hot.Found, int, int]:
+        """Run a box of stage A: the finds, how many there are, how many variants were scored."""
+        strides = self._division.strides
+        streamed = self._store.layout.streamed
+        others = [block for block in range(len(numbers)) if block != streamed]
+        tile = hot.Tile(
+            row=self._store.row(streamed, box.streamed.start),
+            rows=len(box.streamed),
+            stride=strides[streamed],
+            prefix_start=box.prefixes.start,
+            prefix_stop=box.prefixes.stop,
+            offset=sum(numbers[b].start * strides[b] for b in others)
+            + box.streamed.start * strides[streamed],
+            base_start=base.start,
+            base_stop=base.stop,
+        )
+        prefix = [
+            (self._store.row(b, numbers[b].start), len(numbers[b]), strides[b]) for b in others
+        ]
+        found = room_for(len(box.streamed) * len(box.prefixes))
+        kept, scored = hot.score_tile(
+            self._store.long,
+            self._store.short,
+            self._ground,
+            tile,
+            np.array(prefix, np.int64).reshape(-1, 3),
+            self._market,
+            self._costs,
+            self._order(top),
+            found,
+        )
+        return found, kept, scored
+
+    def _expand(self, bundle: Bundle, top: TopList) -> tuple[hot.Found, int]:
+        """Run a bundle of stage B: the finds and how many there are."""
+        risk_total = self.grid.risk_total
+        found = room_for(len(bundle.bases) * len(bundle.sl) * risk_total // len(self.grid.risk.sl))
+        kept = hot.expand_risk(
+            self._store.long,
+            self._store.short,
+            self._ground,
+            self._store.rows(self._division.digits(bundle.bases)),
+            bundle.bases,
+            bundle.sl.start,
+            bundle.sl.stop,
+            self._levels,
+            self._market,
+            self._costs,
+            self._order(top),
+            found,
+        )
+        return found, kept
+
+    def _order(self, top: TopList) -> hot.Order:
+        return order_of(top.primary, top.secondary, top.min_trades, *top.cut())
+
+    def _top_list(self, capacity: int) -> TopList:
+        ranking = self.request.ranking
+        return TopList(
+            capacity, ranking.primary_metric, ranking.secondary_metric, ranking.min_trades
+        )
+
+
+def _offer(top: TopList, found: hot.Found, kept: int) -> None:
+    top.offer(
+        found.variant[:kept], found.trades[:kept], found.primary[:kept], found.secondary[:kept]
+    )
+
+
+def _part(part: range | None, total: int) -> range:
+    """Return a range that lies within `range(total)`; None is all of it."""
+    if part is None:
+        return range(total)
+    if part.step != 1 or part.start < 0 or part.stop > total:
+        raise ValueError(f"{part} is not a part of range(0, {total})")
+    return part
 
 
 def preload() -> float:
-    """Compile, or load from the disk cache, every kernel of the engine; returns the seconds."""
-    raise NotImplementedError
+    """Compile, or load from the disk cache, every kernel of the engine; return the seconds."""
+    begin = monotonic()
+    preload_indicators()
+    preload_kernels()
+    return monotonic() - begin

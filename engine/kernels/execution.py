@@ -64,7 +64,7 @@ def simulate(
     signal exit.
     """
     costs = costs_of(rules)
-    entry, exit_, is_long, hits, ledger = hot.trade_variant(
+    entries, exits, is_long, hits, ledger = hot.trade_variant(
         long,
         short,
         ground_planes(len(closes), rules),
@@ -72,8 +72,8 @@ def simulate(
         market_of(closes),
         costs,
     )
-    count = len(entry)
-    entry, exit_ = entry.astype(np.int64), exit_.astype(np.int64)
+    count = len(entries)
+    entry, exit_ = entries.astype(np.int64), exits.astype(np.int64)
     quote, net = ledger.quote[:count].copy(), ledger.net[:count].copy()
     entry_fill = closes[entry] * np.where(is_long, costs.buy, costs.sell)
     exit_fill = closes[exit_] * np.where(is_long, costs.sell, costs.buy)

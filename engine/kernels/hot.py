@@ -12,12 +12,24 @@ Arithmetic is plain IEEE float64 in a fixed order (no fastmath), and every numbe
 variant is made by a function that the report calls as well.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+Numbers32 = NDArray[np.uint32]
+Hits = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+compiled = njit(nogil=True, error_model="numpy")
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+entry_point = njit(nogil=True, error_model="numpy", cache=True)
 
 U0, U1, U63, U64 = np.uint64(0), np.uint64(1), np.uint64(63), np.uint64(64)
 WORD_SHIFT, BIT_MASK, WORD_BITS = np.uint32(6), np.uint32(63), np.uint32(64)
@@ -59,11 +71,11 @@ class Costs(NamedTuple):
 class Market(NamedTuple):
     """Traded closes and what is derived from them once: n bars, B = ceil(n / 16) blocks, D days."""
 
-    closes: np.ndarray  # float64[n]
-    inverse: np.ndarray  # float64[n], 1 / close
-    block_low: np.ndarray  # float64[B], lowest close of each block
-    block_high: np.ndarray  # float64[B]
-    day_ends: np.ndarray  # int64[D], last bar of each UTC day of close times
+    closes: Floats  # float64[n]
+    inverse: Floats  # float64[n], 1 / close
+    block_low: Floats  # float64[B], lowest close of each block
+    block_high: Floats  # float64[B]
+    day_ends: Int64  # int64[D], last bar of each UTC day of close times
 
 
 class Order(NamedTuple):
@@ -80,60 +92,63 @@ class Order(NamedTuple):
 class Found(NamedTuple):
     """Where an entry point puts the variants worth offering to the top list."""
 
-    index: np.ndarray  # int64
-    trades: np.ndarray  # int64
-    primary: np.ndarray  # float64, NaN = undefined
-    secondary: np.ndarray  # float64
+    variant: Int64  # base index or stage-B index
+    trades: Int64  # int64
+    primary: Floats  # float64, NaN = undefined
+    secondary: Floats  # float64
 
 
 class Scratch(NamedTuple):
     """Working memory of one variant: W words, at most n runs, and bars of the whole range."""
 
-    long: np.ndarray  # uint64[W + 1], word 0 is the neutral time before the first bar
-    short: np.ndarray
-    starts: np.ndarray  # uint64[W], bits of bars on which a run starts
-    ends: np.ndarray  # uint64[W]
-    busy: np.ndarray  # uint32[W + 1], numbers of words that are not 0
-    entry: np.ndarray  # uint32[64 W + 64], with room for unconditional writes past the end
-    exit: np.ndarray
+    long: Words  # uint64[W + 1], word 0 is the neutral time before the first bar
+    short: Words
+    starts: Words  # uint64[W], bits of bars on which a run starts
+    ends: Words  # uint64[W]
+    busy: Numbers32  # uint32[W + 1], numbers of words that are not 0
+    entry: Numbers32  # uint32[64 W + 64], with room for unconditional writes past the end
+    exit: Numbers32
 
 
 class Ledger(NamedTuple):
     """What the account looked like in and after each trade."""
 
-    quote: np.ndarray  # float64, Q
-    held: np.ndarray  # float64, cash + safe left aside while the position is open
-    net: np.ndarray  # float64
-    available: np.ndarray  # float64, after the trade
-    safe: np.ndarray  # float64, after the trade
-    marks: np.ndarray  # float64[n], equity at bars or days
+    quote: Floats  # float64, Q
+    held: Floats  # float64, cash + safe left aside while the position is open
+    net: Floats  # float64
+    available: Floats  # float64, after the trade
+    safe: Floats  # float64, after the trade
+    marks: Floats  # float64[n], equity at bars or days
 
 
-@intrinsic
-def trailing_zeros(typingctx, word):
-    """Position of the lowest set bit of a uint64; anything for 0."""
+def _trailing_zeros(_typing: Any, _word: Any) -> Any:
+    """Return the position of the lowest set bit of a uint64; anything for 0."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic
-def population(typingctx, word):
-    """Number of set bits of a uint64."""
+def _population(_typing: Any, _word: Any) -> Any:
+    """Return the number of set bits of a uint64."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
 
     return types.uint64(types.uint64), codegen
 
 
+trailing_zeros: Any = intrinsic(_trailing_zeros)
+population: Any = intrinsic(_population)
+
+
 # --- runs from planes ---------------------------------------------------------------------------
 
 
-@njit(nogil=True)
-def new_scratch(words):
+@compiled
+def new_scratch(words: int) -> Scratch:
+    """Allocate what finding the runs of one variant takes."""
     room = 64 * words + 64
     return Scratch(
         np.zeros(words + 1, np.uint64),
@@ -146,9 +161,9 @@ def new_scratch(words):
     )
 
 
-@njit(nogil=True)
-def mark_edges(scratch):
-    """Fill `starts` and `ends`; returns the number of runs and of bars on which anything changes.
+@compiled
+def mark_edges(scratch: Scratch) -> tuple[np.uint64, np.uint64]:
+    """Fill `starts` and `ends`; return the number of runs and of bars on which anything changes.
 
     One branchless pass that LLVM turns into vector code.
     """
@@ -169,8 +184,10 @@ def mark_edges(scratch):
     return runs, changes
 
 
-@njit(nogil=True, forceinline=True)
-def list_word(bits, base, out, n, writes):
+@inlined
+def list_word(
+    bits: np.uint64, base: np.uint32, out: Numbers32, n: np.uint64, writes: int
+) -> np.uint64:
     """Append the set bits of one word; the first `writes` stores happen whether needed or not.
 
     A store that was not needed is overwritten by the next word; a mispredicted branch would cost
@@ -189,8 +206,8 @@ def list_word(bits, base, out, n, writes):
     return after
 
 
-@njit(nogil=True)
-def list_bits(words, count, busy, out):
+@compiled
+def list_bits(words: Words, count: np.uint64, busy: Numbers32, out: Numbers32) -> None:
     """Write the positions of the `count` set bits to `out` in ascending order.
 
     Few bits: find the busy words first. Many: as many unconditional writes per word as are usual.
@@ -216,9 +233,9 @@ def list_bits(words, count, busy, out):
             base += WORD_BITS
 
 
-@njit(nogil=True)
-def find_runs(scratch):
-    """List entry and exit bars of the planes in `scratch`; returns the number of runs."""
+@compiled
+def find_runs(scratch: Scratch) -> Any:
+    """List entry and exit bars of the planes in `scratch`; return the number of runs."""
     runs, changes = mark_edges(scratch)
     if runs == U0:
         return 0
@@ -238,8 +255,9 @@ def find_runs(scratch):
     return np.int64(runs)
 
 
-@njit(nogil=True, forceinline=True)
-def is_long(scratch, bar):
+@inlined
+def is_long(scratch: Scratch, bar: np.uint32) -> Any:
+    """Whether the run that starts on `bar` is long."""
     word = scratch.long[(bar >> WORD_SHIFT) + np.uint32(1)]
     return (word >> np.uint64(bar & BIT_MASK)) & U1 != U0
 
@@ -247,18 +265,20 @@ def is_long(scratch, bar):
 # --- the account --------------------------------------------------------------------------------
 
 
-@njit(nogil=True, forceinline=True)
-def growth(costs, long, entry_inverse, exit_close):
-    """What one unit of committed cash becomes. The only place where a trade's outcome is made."""
+@inlined
+def growth(costs: Costs, long: bool, entry_inverse: float, exit_close: float) -> float:
+    """Return what one unit of committed cash becomes: the one place where outcomes are made."""
     r = exit_close * entry_inverse
     base = costs.base_long if long else costs.base_short
     slope = costs.slope_long if long else costs.slope_short
     return base + slope * r
 
 
-@njit(nogil=True, forceinline=True)
-def settle(costs, cash, safe, factor):
-    """Cash, safe, committed cash, net profit after a trade with this growth factor.
+@inlined
+def settle(
+    costs: Costs, cash: float, safe: float, factor: float
+) -> tuple[float, float, float, float]:
+    """Return cash, safe, committed cash and net profit after a trade of this growth.
 
     With everything committed `cash` becomes `cash * factor` exactly.
     """
@@ -269,15 +289,15 @@ def settle(costs, cash, safe, factor):
     return ((cash - committed) + returned) - locked, safe + locked, committed, net
 
 
-@njit(nogil=True)
-def compounds(costs):
+@compiled
+def compounds(costs: Costs) -> bool:
     """Whether every entry commits all cash and nothing is locked: cash is one product."""
     return costs.cap == np.inf and costs.lock == 0.0
 
 
-@njit(nogil=True)
-def final_balance(scratch, runs, market, costs):
-    """Number of trades and cash + safe after them, nothing recorded."""
+@compiled
+def final_balance(scratch: Scratch, runs: int, market: Market, costs: Costs) -> tuple[int, float]:
+    """Return the number of trades and cash + safe after them; nothing is recorded."""
     closes, inverse, floor = market.closes, market.inverse, costs.floor
     entry, exit_ = scratch.entry, scratch.exit
     cash = costs.init_cash
@@ -298,8 +318,8 @@ def final_balance(scratch, runs, market, costs):
     return runs, cash + safe
 
 
-@njit(nogil=True)
-def new_ledger(bars):
+@compiled
+def new_ledger(bars: int) -> Ledger:
     """Room for as many trades and marks as there can be bars."""
     return Ledger(
         np.empty(bars),
@@ -311,9 +331,11 @@ def new_ledger(bars):
     )
 
 
-@njit(nogil=True)
-def record_trades(scratch, runs, market, costs, ledger):
-    """Number of trades and cash + safe after them; each trade is written to `ledger`."""
+@compiled
+def record_trades(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
+) -> tuple[int, float]:
+    """Return the number of trades and cash + safe after them; `ledger` takes each trade."""
     closes, inverse, floor = market.closes, market.inverse, costs.floor
     entry, exit_ = scratch.entry, scratch.exit
     cash = costs.init_cash
@@ -336,23 +358,27 @@ def record_trades(scratch, runs, market, costs, ledger):
 # --- equity -------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, forceinline=True)
-def position_equity(long, held, quote, quantity, close):
+@inlined
+def position_equity(long: bool, held: float, quote: float, quantity: float, close: float) -> float:
+    """Return the equity while a position is open."""
     worth = quantity * close
     return held + (worth if long else quote + (quote - worth))
 
 
-@njit(nogil=True, forceinline=True)
-def entry_fill(costs, long, close):
+@inlined
+def entry_fill(costs: Costs, long: bool, close: float) -> float:
+    """Return the price at which an entry fills."""
     return close * (costs.buy if long else costs.sell)
 
 
-@njit(nogil=True)
-def fill_equity(scratch, trades, market, costs, ledger, flat):
-    """Equity of every bar of [entry, exit] of every trade into `ledger.marks`; others when `flat`."""
+@compiled
+def fill_equity(
+    scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger, flat: bool
+) -> None:
+    """Write the equity of bars in [entry, exit] of trades, of others if `flat`, to the marks."""
     closes, marks = market.closes, ledger.marks
     balance = costs.init_cash
-    bar = 0
+    bar = np.int64(0)
     for k in range(trades):
         first = np.int64(scratch.entry[k])
         last = np.int64(scratch.exit[k])
@@ -376,9 +402,9 @@ def fill_equity(scratch, trades, market, costs, ledger, flat):
             marks[i] = balance
 
 
-@njit(nogil=True)
-def day_marks(scratch, trades, market, costs, ledger):
-    """Equity of the last bar of each day into `ledger.marks`; returns the number of days."""
+@compiled
+def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
+    """Write the last equity of each day to the marks; return the number of days."""
     closes, ends, marks = market.closes, market.day_ends, ledger.marks
     balance = costs.init_cash
     day = 0
@@ -405,23 +431,26 @@ def day_marks(scratch, trades, market, costs, ledger):
 # --- metrics ------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, forceinline=True)
-def ratio(numerator, denominator):
-    """Quotient; +inf for a positive numerator over zero, NaN for anything else not finite."""
+@inlined
+def ratio(numerator: float, denominator: float) -> float:
+    """Return the quotient; +inf for positive over zero, NaN for anything else not finite."""
     if denominator == 0.0:
         return np.inf if numerator > 0.0 and numerator < np.inf else np.nan
     value = numerator / denominator
     return value if np.isfinite(value) else np.nan
 
 
-@njit(nogil=True)
-def return_pct(balance, costs):
+@compiled
+def return_pct(balance: float, costs: Costs) -> float:
+    """Return the total return in percent, NaN when it is not finite."""
     value = (balance / costs.init_cash - 1.0) * 100.0
     return value if np.isfinite(value) else np.nan
 
 
-@njit(nogil=True)
-def extend_drawdown(equity, start, stop, peak, trough, worst):
+@compiled
+def extend_drawdown(
+    equity: Floats, start: Any, stop: Any, peak: float, trough: float, worst: float
+) -> tuple[float, float, float]:
     """Carry (peak, lowest since the peak, worst drawdown before the peak) over equity[start:stop].
 
     Bars that repeat the equity of the bar before them may be left out.
@@ -438,15 +467,16 @@ def extend_drawdown(equity, start, stop, peak, trough, worst):
     return peak, trough, worst
 
 
-@njit(nogil=True)
-def drawdown_fraction(peak, trough, worst):
+@compiled
+def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
+    """Return the worst drawdown, the unfinished one included."""
     return max(worst, (peak - trough) / peak)
 
 
-@njit(nogil=True)
-def trade_metric(metric, net, quote, trades):
-    """Profit factor, win rate [%], expectancy [%] or SQN of the first `trades` trades."""
-    if metric == PROFIT_FACTOR or metric == WIN_RATE:
+@compiled
+def trade_metric(metric: int, net: Floats, quote: Floats, trades: int) -> float:
+    """Return profit factor, win rate [%], expectancy [%] or SQN of the first `trades` trades."""
+    if metric in (PROFIT_FACTOR, WIN_RATE):
         gains = 0.0
         losses = 0.0
         wins = 0
@@ -474,9 +504,9 @@ def trade_metric(metric, net, quote, trades):
     return ratio(np.sqrt(trades) * mean, np.sqrt(squares / (trades - 1)))
 
 
-@njit(nogil=True)
-def daily_metric(metric, marks, days, init_cash, drawdown):
-    """Sharpe, Sortino or Calmar from the last equity of each day; `drawdown` is a fraction."""
+@compiled
+def daily_metric(metric: int, marks: Floats, days: int, init_cash: float, drawdown: float) -> float:
+    """Return Sharpe, Sortino or Calmar from the last equity of each day and the drawdown."""
     if days < 2:
         return np.nan
     for d in range(days):
@@ -505,20 +535,23 @@ def daily_metric(metric, marks, days, init_cash, drawdown):
     return ratio(annual, np.sqrt(squares / (days - 1)) * np.sqrt(DAYS_A_YEAR))
 
 
-@njit(nogil=True)
-def walks_bars(metric):
+@compiled
+def walks_bars(metric: int) -> bool:
     """Whether a metric needs the drawdown, for which every bar in position is visited."""
-    return metric == MAX_DRAWDOWN or metric == RETURN_OVER_DRAWDOWN or metric == CALMAR
+    return metric in (MAX_DRAWDOWN, RETURN_OVER_DRAWDOWN, CALMAR)
 
 
-@njit(nogil=True)
-def needs_ledger(metric):
+@compiled
+def needs_ledger(metric: int) -> bool:
+    """Whether a metric needs more than the final balance."""
     return metric >= MAX_DRAWDOWN
 
 
-@njit(nogil=True)
-def max_drawdown(scratch, trades, market, costs, ledger):
-    """Worst drawdown as a fraction of its peak; the peak starts at the initial cash."""
+@compiled
+def max_drawdown(
+    scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger
+) -> float:
+    """Return the worst drawdown as a fraction of its peak, which starts at the initial cash."""
     fill_equity(scratch, trades, market, costs, ledger, False)
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
     for k in range(trades):
@@ -528,9 +561,17 @@ def max_drawdown(scratch, trades, market, costs, ledger):
     return drawdown_fraction(peak, trough, worst)
 
 
-@njit(nogil=True)
-def value_of(metric, trades, balance, costs, ledger, drawdown, days):
-    """One metric of a variant; NaN is undefined. `ledger.marks` holds the days where needed."""
+@compiled
+def value_of(
+    metric: int,
+    trades: int,
+    balance: float,
+    costs: Costs,
+    ledger: Ledger,
+    drawdown: float,
+    days: int,
+) -> float:
+    """Return one metric; NaN is undefined. `ledger.marks` holds the days where needed."""
     if metric == TOTAL_RETURN:
         return return_pct(balance, costs)
     if metric == NUM_TRADES:
@@ -546,9 +587,11 @@ def value_of(metric, trades, balance, costs, ledger, drawdown, days):
     return trade_metric(metric, ledger.net, ledger.quote, trades)
 
 
-@njit(nogil=True)
-def measure(scratch, runs, market, costs, order, ledger):
-    """Number of trades, primary and secondary metric of the runs listed in `scratch`."""
+@compiled
+def measure(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
+) -> tuple[int, float, float]:
+    """Return number of trades, primary and secondary metric of the runs in `scratch`."""
     if not (needs_ledger(order.primary) or needs_ledger(order.secondary)):
         trades, balance = final_balance(scratch, runs, market, costs)
         drawdown, days = np.nan, 0
@@ -564,9 +607,17 @@ def measure(scratch, runs, market, costs, order, ledger):
     return trades, primary, secondary
 
 
-@njit(nogil=True, cache=True)
-def all_metrics(net, quote, balance, equity, day_ends, costs, out):
-    """Every metric of one variant with its trades and equity curve float64[n] into `out`."""
+@entry_point
+def all_metrics(
+    net: Floats,
+    quote: Floats,
+    balance: float,
+    equity: Floats,
+    day_ends: Int64,
+    costs: Costs,
+    out: Floats,
+) -> None:
+    """Write every metric of one variant with its trades and equity float64[n] to `out`."""
     trades = net.shape[0]
     ledger = Ledger(quote, quote, net, net, net, equity[day_ends])
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
@@ -576,13 +627,15 @@ def all_metrics(net, quote, balance, equity, day_ends, costs, out):
         out[metric] = value_of(metric, trades, balance, costs, ledger, drawdown, day_ends.shape[0])
 
 
-@njit(nogil=True, forceinline=True)
-def offer(found, n, order, index, trades, primary, secondary):
-    """Append a variant unless it is certainly worse than the cut; returns the new count."""
+@inlined
+def offer(
+    found: Found, n: int, order: Order, index: int, trades: int, primary: float, secondary: float
+) -> int:
+    """Append a variant unless it is certainly worse than the cut; return the new count."""
     undefined = np.isnan(primary)
     tier = (2 if trades < order.min_trades else 0) + (1 if undefined else 0)
     key = 0.0 if undefined else order.sign * primary
-    found.index[n] = index
+    found.variant[n] = index
     found.trades[n] = trades
     found.primary[n] = primary
     found.secondary[n] = secondary
@@ -597,12 +650,11 @@ class Tile(NamedTuple):
     """A box of base variants: a range of rows of the streamed block × a range of prefixes.
 
     Prefixes number the combinations of the other blocks, last one fastest. A base index is
-    `offset` + Σ stride * (row within the block's resident rows).
+    `offset` + Σ stride * (row within the block's part).
     """
 
-    row: int  # first plane row of the streamed block
-    start: int  # its rows [start, stop) belong to the tile
-    stop: int
+    row: int  # first plane row of the streamed block's part
+    rows: int
     stride: int
     prefix_start: int
     prefix_stop: int
@@ -611,16 +663,34 @@ class Tile(NamedTuple):
     base_stop: int
 
 
-@njit(nogil=True)
-def multiply(long, short, factor_long, factor_short, out_long, out_short):
+@compiled
+def multiply(
+    long: Words,
+    short: Words,
+    factor_long: Words,
+    factor_short: Words,
+    out_long: Words,
+    out_short: Words,
+) -> None:
+    """Write the AND of two pairs of planes."""
     for w in range(long.shape[0]):
         out_long[w] = long[w] & factor_long[w]
         out_short[w] = short[w] & factor_short[w]
 
 
-@njit(nogil=True, cache=True)
-def score_tile(longs, shorts, ground, tile, others, market, costs, order, found):
-    """Score a tile of base variants without risk levels; returns how many were found and scored.
+@entry_point
+def score_tile(
+    longs: Words,
+    shorts: Words,
+    ground: Words,
+    tile: Tile,
+    others: Int64,
+    market: Market,
+    costs: Costs,
+    order: Order,
+    found: Found,
+) -> tuple[int, int]:
+    """Score a tile of base variants without risk levels; return how many were found and scored.
 
     `longs`, `shorts` are the plane rows uint64[R, W]; `ground` uint64[2, W] the planes of the
     empty prefix; `others` int64[B, 3] gives row, count and stride of each block that is not
@@ -657,8 +727,8 @@ def score_tile(longs, shorts, ground, tile, others, market, costs, order, found)
                 stack_long[d], stack_short[d], longs[row], shorts[row],
                 stack_long[d + 1], stack_short[d + 1],
             )  # fmt: skip
-        start = max(tile.start, -((offset - tile.base_start) // tile.stride))
-        stop = min(tile.stop, -((offset - tile.base_stop) // tile.stride))
+        start = max(0, -((offset - tile.base_start) // tile.stride))
+        stop = min(tile.rows, -((offset - tile.base_stop) // tile.stride))
         for m in range(start, stop):
             row = tile.row + m
             multiply(stack_long[depth], stack_short[depth], longs[row], shorts[row], long, short)
@@ -679,18 +749,20 @@ class Levels(NamedTuple):
     An axis value "off" has a column and no level.
     """
 
-    sl: np.ndarray
-    tp: np.ndarray
-    tsl: np.ndarray
-    sl_column: np.ndarray
-    tp_column: np.ndarray
-    tsl_column: np.ndarray
-    counts: np.ndarray
+    sl: Floats
+    tp: Floats
+    tsl: Floats
+    sl_column: Int64
+    tp_column: Int64
+    tsl_column: Int64
+    counts: Int64
 
 
-@njit(nogil=True)
-def scan_run(market, costs, levels, entry, exit_, long, hits):
-    """First bar of (entry, exit] on which each level is hit into `hits` int32[columns].
+@compiled
+def scan_run(
+    market: Market, costs: Costs, levels: Levels, entry: Any, exit_: Any, long: bool, hits: Hits
+) -> None:
+    """Write the first bar of (entry, exit] on which each level is hit to `hits` int32[columns].
 
     Shorts are longs on negated prices, which is exact. Levels ascend, so a level is hit no earlier
     than the one before it and only the next one of each kind is watched; blocks of bars whose
@@ -743,8 +815,11 @@ def scan_run(market, costs, levels, entry, exit_, long, hits):
         bar = behind
 
 
-@njit(nogil=True)
-def scan_runs(scratch, runs, market, costs, levels, hits):
+@compiled
+def scan_runs(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, levels: Levels, hits: Hits
+) -> None:
+    """Fill the hit table int32[runs, columns]."""
     for k in range(runs):
         bar = scratch.entry[k]
         scan_run(
@@ -753,17 +828,30 @@ def scan_runs(scratch, runs, market, costs, levels, hits):
         )  # fmt: skip
 
 
-@njit(nogil=True)
-def apply_risk(scratch, natural, hits, sl, tp, tsl):
-    """Exit bars of one risk combination: the earliest of the hits and the run's own end."""
+@compiled
+def apply_risk(
+    scratch: Scratch, natural: Numbers32, hits: Hits, sl: int, tp: int, tsl: int
+) -> None:
+    """Set the exits of one risk combination: the earliest of the hits and the run's own end."""
     for k in range(natural.shape[0]):
         first = min(hits[k, sl], hits[k, tp], hits[k, tsl])
         scratch.exit[k] = min(natural[k], np.uint32(first))
 
 
-@njit(nogil=True)
-def grow_all(scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe):
-    """Cash and safe of every risk combination float64[sl, tp * tsl] after all runs.
+@compiled
+def grow_all(
+    scratch: Scratch,
+    runs: int,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+    hits: Hits,
+    sl_start: int,
+    sl_stop: int,
+    cash: Floats,
+    safe: Floats,
+) -> None:
+    """Compute cash and safe of every risk combination float64[sl, tp * tsl] after all runs.
 
     Runs are the outer loop: each combination still folds its trades in time order, and the
     combinations side by side keep the processor busy.
@@ -808,9 +896,9 @@ def grow_all(scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash
                         )
 
 
-@njit(nogil=True)
-def load_variant(longs, shorts, ground, rows, scratch):
-    """Product of the ground planes and one plane row per block into `scratch`."""
+@compiled
+def load_variant(longs: Words, shorts: Words, ground: Words, rows: Int64, scratch: Scratch) -> None:
+    """Put the product of the ground planes and one plane row per block into `scratch`."""
     words = ground.shape[1]
     for w in range(words):
         long, short = ground[0, w], ground[1, w]
@@ -821,11 +909,22 @@ def load_variant(longs, shorts, ground, rows, scratch):
         scratch.short[w + 1] = short
 
 
-@njit(nogil=True, cache=True)
+@entry_point
 def expand_risk(
-    longs, shorts, ground, rows, bases, sl_start, sl_stop, levels, market, costs, order, found
-):
-    """Score the risk combinations of base variants `bases` int64[V]; returns how many were found.
+    longs: Words,
+    shorts: Words,
+    ground: Words,
+    rows: Int64,
+    bases: Int64,
+    sl_start: int,
+    sl_stop: int,
+    levels: Levels,
+    market: Market,
+    costs: Costs,
+    order: Order,
+    found: Found,
+) -> int:
+    """Score the risk combinations of base variants `bases` int64[V]; return how many were found.
 
     `rows` int64[V, B] are their plane rows; of the sl axis only [sl_start, sl_stop) is expanded.
     `found` has room for one more than V * combinations.
@@ -871,11 +970,13 @@ def expand_risk(
 # --- one variant --------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
-def trade_variant(long, short, ground, levels, market, costs):
-    """Entry bars, exit bars, hit table and ledger of one variant with one level of each kind.
+@entry_point
+def trade_variant(
+    long: Words, short: Words, ground: Words, levels: Levels, market: Market, costs: Costs
+) -> tuple[Numbers32, Numbers32, Flags, Hits, Ledger]:
+    """Return entry bars, exit bars, directions, hits and ledger of one variant.
 
-    The ledger holds trades only; `hits` int32[trades, 3] are the bars of sl, tp, tsl.
+    There is one level, or none, of each kind; `hits` int32[trades, 3] are the bars of sl, tp, tsl.
     """
     words = ground.shape[1]
     scratch = new_scratch(words)
@@ -892,9 +993,9 @@ def trade_variant(long, short, ground, levels, market, costs):
     return scratch.entry[:trades], scratch.exit[:trades], is_up, hits[:trades], ledger
 
 
-@njit(nogil=True, cache=True)
-def curve_of(entry, exit_, is_up, market, costs):
-    """Equity float64[n] at every close of a variant whose trades are given."""
+@entry_point
+def curve_of(entry: Int64, exit_: Int64, is_up: Flags, market: Market, costs: Costs) -> Floats:
+    """Return the equity float64[n] at every close of a variant whose trades are given."""
     bars = market.closes.shape[0]
     scratch = new_scratch((bars + 63) // 64)
     for k in range(entry.shape[0]):

@@ -50,7 +50,7 @@ def costs_of(rules: ExecutionRules) -> hot.Costs:
 
 def market_of(closes: Float64, close_times_ms: Int64 | None = None) -> hot.Market:
     """Return the traded closes float64[n] with their reciprocals, block extremes and day ends."""
-    closes = np.ascontiguousarray(closes, dtype=np.float64)
+    closes = np.array(closes, dtype=np.float64)  # a copy: kernels are compiled for writable arrays
     starts = np.arange(0, len(closes), hot.BLOCK)
     return hot.Market(
         closes=closes,
@@ -87,17 +87,21 @@ def levels_of(
     sl: Sequence[float | None], tp: Sequence[float | None], tsl: Sequence[float | None]
 ) -> hot.Levels:
     """Return risk axes in percent (None = off) as ascending fractions with their columns."""
-    axes = (sl, tp, tsl)
-    fractions: list[Float64] = []
-    columns: list[Int64] = []
-    first = 0
-    for axis in axes:
-        values = np.array([np.nan if level is None else level / 100.0 for level in axis])
-        ascending = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
-        fractions.append(values[ascending])
-        columns.append(ascending.astype(np.int64) + first)
-        first += len(axis)
-    return hot.Levels(*fractions, *columns, counts=np.array([len(axis) for axis in axes], np.int64))
+    first_tp, first_tsl = len(sl), len(sl) + len(tp)
+    stop, stop_column = _ascending(sl, 0)
+    goal, goal_column = _ascending(tp, first_tp)
+    trail, trail_column = _ascending(tsl, first_tsl)
+    counts = np.array((len(sl), len(tp), len(tsl)), np.int64)
+    return hot.Levels(stop, goal, trail, stop_column, goal_column, trail_column, counts)
+
+
+def _ascending(axis: Sequence[float | None], first_column: int) -> tuple[Float64, Int64]:
+    """Return the levels of an axis as ascending fractions, and the column of each."""
+    levels = sorted((level / 100.0, at) for at, level in enumerate(axis) if level is not None)
+    return (
+        np.array([level for level, _ in levels], np.float64),
+        np.array([first_column + at for _, at in levels], np.int64),
+    )
 
 
 def order_of(
@@ -118,7 +122,7 @@ def room_for(variants: int) -> hot.Found:
     """Return arrays that take the finds of so many variants."""
     size = variants + 1
     return hot.Found(
-        index=np.empty(size, np.int64),
+        variant=np.empty(size, np.int64),
         trades=np.empty(size, np.int64),
         primary=np.empty(size),
         secondary=np.empty(size),

@@ -1,0 +1,42 @@
+"""Calls every entry point once on three bars, so that it is compiled or read from the cache."""
+
+import numpy as np
+
+from engine.kernels import hot
+from engine.kernels.execution import simulate
+from engine.kernels.inputs import (
+    costs_of,
+    ground_planes,
+    levels_of,
+    market_of,
+    order_of,
+    room_for,
+)
+from engine.kernels.rules import ExecutionRules
+from engine.metrics import equity_curve, variant_metrics
+
+
+def preload_kernels() -> None:
+    """Compile, or load from the disk cache, the kernels of both stages and of the report."""
+    rules = ExecutionRules(
+        fee=0.0,
+        slippage=0.0,
+        direction=0,
+        sizing=0,
+        init_cash=1.0,
+        fixed_quote=1.0,
+        safe_fraction=0.0,
+    )
+    closes, times = np.array([1.0, 2.0, 3.0]), np.arange(3)
+    long, short = np.array([[1]], np.uint64), np.zeros((1, 1), np.uint64)
+    trades = simulate(long[0], short[0], closes, rules, sl=1.0)
+    variant_metrics(trades, equity_curve(trades, closes, rules), times, rules)
+
+    market, costs, ground = market_of(closes, times), costs_of(rules), ground_planes(3, rules)
+    order = order_of("total_return_pct", None, 0, 0, np.inf)
+    tile = hot.Tile(0, 1, 1, 0, 1, 0, 0, 1)
+    prefix = np.zeros((0, 3), np.int64)
+    hot.score_tile(long, short, ground, tile, prefix, market, costs, order, room_for(1))
+    row, base = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
+    levels = levels_of((None,), (None,), (None,))
+    hot.expand_risk(long, short, ground, row, base, 0, 1, levels, market, costs, order, room_for(1))

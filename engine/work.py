@@ -1,0 +1,146 @@
+"""How a stage is divided: what is held together, and pieces small enough for quick batches.
+
+No result depends on any of it. Work is measured in *word scans*: going through one plane word of
+one variant in a plain stage-A scan, a few nanoseconds.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.grid import Grid
+from engine.planes import Layout
+
+Int64 = NDArray[np.int64]
+
+TILE_BYTES = 512 * 2**10  # planes of the streamed block that stay in a core's cache
+PIECE_SCANS = 2**20
+PIECE_VARIANTS = 2**14
+# Cost of one word of one variant, in word scans.
+BARS_WALKED = 16  # metrics that visit every bar in position
+RISK_SCANNED = 8  # finding the risk hits of all runs
+COMBINATION = 0.25  # expanding one risk combination
+
+Numbers = Sequence[range]  # per block: the variants held together
+
+
+class Box(NamedTuple):
+    """A piece of stage A: a part of the streamed block's variants × prefixes of the others."""
+
+    streamed: range
+    prefixes: range
+
+
+class Bundle(NamedTuple):
+    """A piece of stage B: some base variants, expanded over a part of the sl axis."""
+
+    bases: Int64
+    sl: range
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Divides ranges of base indexes and shortlists of one grid."""
+
+    grid: Grid
+    layout: Layout
+    words: int
+    walks_bars: bool
+
+    @property
+    def strides(self) -> list[int]:
+        """What one step of each block's variant adds to the base index."""
+        totals = [block.total for block in self.grid.blocks]
+        return [prod(totals[block + 1 :]) for block in range(len(totals))]
+
+    def digits(self, bases: Int64) -> Int64:
+        """Return int64[V, B]: the block variants of base indexes int64[V]."""
+        totals = np.array([block.total for block in self.grid.blocks], np.int64)
+        return bases[:, None] // np.array(self.strides, np.int64) % totals
+
+    def chunks(self, base: range) -> Iterator[Numbers]:
+        """Yield what to hold, chunk after chunk, until a range of base indexes is covered."""
+        needed = [
+            _digits_of(base, stride, block.total)
+            for block, stride in zip(self.grid.blocks, self.strides, strict=True)
+        ]
+        layout = self.layout
+        for outer in (
+            self._cut(layout.second, needed) if layout.second != layout.streamed else [None]
+        ):
+            for inner in self._cut(layout.streamed, needed):
+                numbers = list(needed)
+                numbers[layout.streamed] = inner
+                if outer is not None:
+                    numbers[layout.second] = outer
+                yield numbers
+
+    def _cut(self, block: int, needed: Numbers) -> list[range]:
+        capacity, numbers = self.layout.capacity[block], needed[block]
+        # Cut where every other range and the shortlist cut, so that chunks are never mixed.
+        first = numbers.start // capacity * capacity
+        return [
+            range(max(at, numbers.start), min(at + capacity, numbers.stop))
+            for at in range(first, numbers.stop, capacity)
+        ]
+
+    def boxes(self, numbers: Numbers) -> Iterator[Box]:
+        """Cut the variants held together into pieces of stage A."""
+        streamed = numbers[self.layout.streamed]
+        prefixes = prod(len(part) for b, part in enumerate(numbers) if b != self.layout.streamed)
+        scans = self.words * (BARS_WALKED if self.walks_bars else 1)
+        variants = max(1, min(PIECE_VARIANTS, PIECE_SCANS // scans))
+        cached = max(8, TILE_BYTES // (2 * 8 * self.words))
+        rows = min(variants, max(cached, variants // prefixes))
+        deep = max(1, variants // rows)
+        for row in range(streamed.start, streamed.stop, rows):
+            for prefix in range(0, prefixes, deep):
+                yield Box(
+                    range(row, min(row + rows, streamed.stop)),
+                    range(prefix, min(prefix + deep, prefixes)),
+                )
+
+    def groups(self, bases: Int64) -> Iterator[tuple[Int64, Numbers]]:
+        """Yield shortlisted base indexes whose planes can be held together, and what to hold."""
+        digits = self.digits(bases)
+        capacity = self.layout.capacity
+        outer, inner = self.layout.second, self.layout.streamed
+        chunk = digits // np.array(capacity, np.int64)
+        order = np.lexsort((digits[:, inner], chunk[:, inner], chunk[:, outer]))
+        changes = np.diff(chunk[order][:, [outer, inner]], axis=0).any(axis=1)
+        for part in np.split(order, np.flatnonzero(changes) + 1):
+            lowest, highest = digits[part].min(axis=0), digits[part].max(axis=0)
+            yield (
+                bases[part],
+                [range(int(a), int(b) + 1) for a, b in zip(lowest, highest, strict=True)],
+            )
+
+    def bundles(self, bases: Int64) -> Iterator[Bundle]:
+        """Cut base indexes into pieces of stage B; the sl axis only where one variant is large."""
+        sls = len(self.grid.risk.sl)
+        targets = self.grid.risk_total // sls
+        walked = BARS_WALKED if self.walks_bars else 1
+        fixed = RISK_SCANNED * self.words
+        per_sl = max(1.0, targets * self.words * (COMBINATION + walked * (walked > 1)))
+        step = int(min(sls, max(1.0, (PIECE_SCANS - fixed) / per_sl)))
+        variants = 1
+        if step == sls:
+            size = min(PIECE_SCANS / (fixed + per_sl * sls), PIECE_VARIANTS / (targets * sls))
+            variants = max(1, int(size))
+        for start in range(0, len(bases), variants):
+            for sl in range(0, sls, step):
+                yield Bundle(bases[start : start + variants], range(sl, min(sl + step, sls)))
+
+
+def _digits_of(base: range, stride: int, total: int) -> range:
+    """Return a range of the block variants that occur in a range of base indexes."""
+    if len(base) == 0:
+        return range(0)
+    first, last = base.start // stride, (base.stop - 1) // stride
+    if last - first + 1 >= total or first % total > last % total:
+        return range(total)
+    return range(first % total, last % total + 1)
