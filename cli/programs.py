@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from cli.guardian import Ward
+from cli.signals import shielded
 
 FINAL_EXIT_CODES = (
     0,
@@ -179,7 +180,9 @@ class _Run:
 def supervising(supervisor: Supervisor) -> Iterator[Supervisor]:
     """Run the supervisor's programs for the length of a `with` block."""
     try:
-        supervisor.start()
+        with shielded():
+            supervisor.start()
         yield supervisor
     finally:
-        supervisor.stop()
+        with shielded():
+            supervisor.stop()

@@ -1,0 +1,58 @@
+"""Entry point of `backtest`."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from cli import candles, operator, user
+from cli.errors import INTERRUPTED, UNEXPECTED, CommandError, understood
+
+DEBUG = "BACKTEST_DEBUG"
+
+app = typer.Typer(
+    name="backtest",
+    help="Parameter sweeps of trading strategies as crash-safe jobs.\n\n"
+    "First steps:  [bold]backtest demo[/]  shows everything once;  [bold]backtest up[/]  runs the "
+    "stack, and  [bold]backtest submit request.json --watch[/]  in another terminal uses it.\n\n"
+    "Exit codes: 0 succeeded, 1 the job failed or was cancelled, 2 wrong usage, request or "
+    "configuration, 3 a service cannot be reached.",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+user.add_to(app)
+operator.add_to(app)
+app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors are one message without a traceback."""
+    try:
+        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="backtest")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        said = error if isinstance(error, CommandError) else understood(error)
+        if said is None:
+            said = CommandError(
+                f"unexpected {type(error).__name__}: {' '.join(str(error).split())} "
+                f"({DEBUG}=1 shows where)",
+                code=UNEXPECTED,
+            )
+        sys.stderr.write(f"backtest: {said}\n")
+        return said.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Exit codes, and the one message a command ends with when it cannot do its work."""
+
+from collections.abc import Sequence
+
+SUCCEEDED = 0
+JOB_NOT_SUCCEEDED = 1
+USAGE = 2
+UNREACHABLE = 3
+UNEXPECTED = 70
+INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """The command cannot go on: what the user has to do, and indented lines about it."""
+
+    def __init__(self, message: str, *, code: int = USAGE, details: Sequence[str] = ()) -> None:
+        super().__init__("\n".join((message, *(f"  {detail}" for detail in details))))
+        self.code = code
+
+
+def understood(error: Exception) -> CommandError | None:
+    """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
+    from configs.documents import SettingsError
+    from engine.request import RequestError
+    from storage import jobs, postgres
+    from storage.candles import CandleFileError, CandleSourceUnavailable
+    from tasks.broker import QueueUnavailable
+
+    if isinstance(error, RequestError):
+        count = len(error.errors)
+        return CommandError(
+            f"the request is refused: {count} problem{'s' if count > 1 else ''}",
+            details=[f"{field.path}: {field.message}" for field in error.errors],
+        )
+    if isinstance(error, postgres.UNAVAILABLE):
+        return CommandError(_one_line(error), code=UNREACHABLE)
+    if isinstance(error, CandleSourceUnavailable | QueueUnavailable):
+        return CommandError(_one_line(error), code=UNREACHABLE)
+    refusals = (
+        *(SettingsError, CandleFileError, postgres.InvalidDsn, postgres.SchemaNotMigrated),
+        *(jobs.QuotaExceeded, jobs.IdempotencyConflict),
+    )
+    if isinstance(error, refusals):
+        return CommandError(_one_line(error))
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

