@@ -16,7 +16,13 @@ def storage_database(postgres_server: str, migrated_template: str) -> Iterator[s
 
 @pytest.fixture
 def database(storage_database: str) -> str:
-    """DSN of a migrated database without rows."""
+    """DSN of a migrated database without rows and without connections."""
     with psycopg.connect(storage_database, autocommit=True) as conn:
+        # A connection that a test cut off may live on in the server, with its locks and snapshot.
+        conn.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+            " AND pid <> pg_backend_pid()"
+        )
         conn.execute("TRUNCATE backtest_jobs CASCADE")
     return storage_database
