@@ -9,8 +9,11 @@ from engine.fields import FieldError
 from engine.request_model import Limits
 
 MAX_INDEX = 2**63 - 1
-STREAM_BYTES = 256 * 2**20
-"""Working memory of the streamed block: a tile of planes and the values it is made from."""
+PLANES_BYTES = 256 * 2**20
+"""What planes take unless blocks that are held whole take more."""
+
+MIN_ROWS = 64
+"""Variants of a streamed block for which there is always room."""
 
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
 _RANKED_BYTES = 4 * 8  # index, number of trades, two metrics
@@ -37,20 +40,21 @@ class Estimate:
     ) -> "Estimate":
         """Estimate a sweep over blocks of these numbers of variants.
 
-        The planes of all blocks but the largest stay in memory, two bits per traded bar and
-        variant; the largest is streamed through a working memory of fixed size.
+        Planes take two bits per traded bar and block variant. The two largest blocks are streamed
+        through what the memory budget leaves; the others are held whole.
         """
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
-        plane_bytes = 2 * 8 * -(-traded_bars // 64)
-        largest = max(block_totals)
-        resident = (sum(block_totals) - largest) * plane_bytes
+        row = 2 * 8 * -(-traded_bars // 64)
+        *whole, second, largest = sorted((0, *block_totals))
+        held = sum(whole) * row
+        room = (min(second, MIN_ROWS) + min(largest, MIN_ROWS)) * row
+        streamed = min((second + largest) * row, max(PLANES_BYTES - held, room))
         candles = (traded_bars + warmup_bars + 1) * _CANDLE_BYTES
-        streamed = min(largest * plane_bytes, STREAM_BYTES)
         return cls(
             stage_a_variants=stage_a,
             stage_b_variants=kept * risk_total,
-            bytes=candles + resident + streamed + kept * _RANKED_BYTES,
+            bytes=candles + held + streamed + kept * _RANKED_BYTES,
         )
 
     def refusals(self, limits: Limits, *, risk_total: int, exact: bool = True) -> list[FieldError]:
@@ -81,8 +85,8 @@ class Estimate:
         if stage_a <= limit and self.bytes > limits.max_compute_bytes_total:
             message = (
                 f"needs about {self.bytes} bytes, more than the limit of "
-                f"{limits.max_compute_bytes_total} (max_compute_bytes_total): shorten the axes of "
-                "the smaller indicators or the time range, or use a longer timeframe"
+                f"{limits.max_compute_bytes_total} (max_compute_bytes_total): shorten the time "
+                "range, use a longer timeframe or give the smaller indicators fewer variants"
             )
             found.append((_GRIDS, message))
         return [FieldError(path, message, "guard_exceeded") for path, message in found]

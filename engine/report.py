@@ -92,6 +92,7 @@ class _Run:
         trades = simulate(long, short, closes, rules, sl, tp, tsl)
         equity = equity_curve(trades, closes, rules)
         metrics = variant_metrics(trades, equity, close_times, rules)
+        metrics["num_trades"] = len(trades)
         return cls(closes, close_times, rules, trades, equity, metrics)
 
 

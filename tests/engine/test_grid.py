@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.estimate import PLANES_BYTES
 from engine.grid import Grid, estimate
-from engine.request import Request, canonical_json, complete, parse, sha256_hex
+from engine.planes import Layout
+from engine.request import Limits, Request, canonical_json, complete, parse, sha256_hex
+from engine.sweep import PLANES_BYTES as SWEEP_BYTES
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
 
 
@@ -238,3 +241,20 @@ def test_the_second_stage_is_bounded_by_preselect() -> None:
     whole["template"]["risk_grid"] = RISK
     request = parse(complete(whole, DEFAULTS, LIMITS))
     assert estimate(request).stage_b_variants == 60
+
+
+@given(totals=st.lists(st.integers(1, 300), min_size=1, max_size=4), bars=st.integers(1, 600_000))
+@settings(max_examples=50, deadline=None)
+def test_the_estimate_covers_the_planes_that_are_really_held(totals: list[int], bars: int) -> None:
+    """Planes are the one large allocation; their layout is decided elsewhere."""
+    grids = [
+        {"indicator_id": "ma.sma", "name": f"b{n}", "params": {"window": ranged(1, total, 1)}}
+        for n, total in enumerate(totals)
+    ]
+    whole = with_value("template.indicator_grids", grids)
+    request = parse(complete(whole, DEFAULTS, Limits(10**12, 2**60)), Limits(10**12, 2**60))
+    words = -(-bars // 64)
+    layout = Layout.of(Grid.of(request).blocks, words, PLANES_BYTES)
+    held = sum(layout.capacity) * 2 * 8 * words
+    assert held <= estimate(request, traded_bars=bars).bytes
+    assert PLANES_BYTES == SWEEP_BYTES
