@@ -14,11 +14,13 @@ from engine.request import Limits, Request, canonical_json, complete, parse, sha
 from engine.sweep import PLANES_BYTES as SWEEP_BYTES
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
 
+WIDE = Limits(max_variants_per_compute=10**12, max_compute_bytes_total=2**60)
+
 
 def request_of(grids: list[dict[str, Any]], risk: dict[str, Any] | None = None) -> Request:
     whole = with_value("template.indicator_grids", grids)
     whole["template"]["risk_grid"] = risk or {}
-    return parse(complete(whole, DEFAULTS, LIMITS))
+    return parse(complete(whole, DEFAULTS, WIDE), WIDE)
 
 
 def grid_of(grids: list[dict[str, Any]], risk: dict[str, Any] | None = None) -> Grid:
@@ -252,7 +254,7 @@ def test_the_estimate_covers_the_planes_that_are_really_held(totals: list[int], 
         for n, total in enumerate(totals)
     ]
     whole = with_value("template.indicator_grids", grids)
-    request = parse(complete(whole, DEFAULTS, Limits(10**12, 2**60)), Limits(10**12, 2**60))
+    request = parse(complete(whole, DEFAULTS, WIDE), WIDE)
     words = -(-bars // 64)
     layout = Layout.of(Grid.of(request).blocks, words, PLANES_BYTES)
     held = sum(layout.capacity) * 2 * 8 * words

@@ -1,6 +1,5 @@
 """Every mistake a request can hold: one clear message with the path, the value and the limit."""
 
-import time
 from typing import Any
 
 import pytest
@@ -451,13 +450,10 @@ def test_indexes_that_do_not_fit_63_bits_are_refused_even_without_a_guard() -> N
     assert error.code == "guard_exceeded"
 
 
-def test_nothing_is_listed_before_it_is_known_to_fit() -> None:
-    """Guards a complexity, not a speed: listing 10^9 values would take minutes and gigabytes."""
+def test_what_no_memory_could_hold_is_refused_by_arithmetic() -> None:
     wrong = with_value(f"{RSI}.signals.long_threshold", ranged(0, 1, 1e-15))
     wrong["template"]["risk_grid"] = {"sl": ranged(1e-15, 1, 1e-15)}
-    started = time.monotonic()
-    refused(wrong)
-    assert time.monotonic() - started < 30
+    assert "1000000000000001" in str(refused(wrong))
 
 
 def test_all_mistakes_are_reported_at_once_sorted_by_path() -> None:
