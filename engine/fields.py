@@ -87,7 +87,7 @@ class Field:
             if key in names:
                 found[key] = self.member(key, value)
             else:
-                self.member(str(key)[:60], value).refuse(f"unknown key{suggestion(key, names)}")
+                self.member(printable(key), value).refuse(f"unknown key{suggestion(key, names)}")
         return found
 
     def items(self) -> list["Field"]:
@@ -220,6 +220,11 @@ def shown(value: Any) -> str:
     except (TypeError, ValueError):
         text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(key: object) -> str:
+    """Return a key as it may stand in a path: on one line, and short."""
+    return repr(str(key)[:60])[1:-1]
 
 
 def plain(number: float) -> str:

@@ -1,28 +1,19 @@
 """Reading `template.indicator_grids`: which indicators, over which values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from engine.axes import (
-    Kind,
-    axis_count,
-    axis_numbers,
-    axis_values,
-    counted,
-    joint_groups,
-    joint_rows,
-    read_axis,
-)
-from engine.fields import Field, shown, suggestion
+from engine.axes import Kind, axis_count, axis_values, read_axis
+from engine.block_axes import check_given, compute_total, read_axes
+from engine.fields import Field, shown
 from engine.indicators import registry
-from engine.indicators.registry import RULES, SOURCES, Indicator, Output, Param
+from engine.indicators.registry import RULES, SOURCES, Indicator, Output
 from engine.request_model import BlockRequest
 
 MAX_BLOCKS = 16
 MAX_NAME = 64
-_ABSENT = object()
 _KEYS = ("name", "indicator_id", "output", "source", "params", "signals")
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -79,9 +70,9 @@ def _read_block(
     output = _read_output(members, indicator, item, strict)
     source = _read_source(members, indicator, item, strict, limit)
     if output is None:
-        _check_given_params(members.get("params"), indicator, limit)
+        check_given(members.get("params"), indicator, limit)
         return None
-    params = _read_axes(
+    params = read_axes(
         _axes_field(item, members, "params", strict),
         indicator.params,
         output.params,
@@ -90,7 +81,7 @@ def _read_block(
         limit,
     )
     rule = RULES[output.rule]
-    signals = _read_axes(
+    signals = read_axes(
         _axes_field(item, members, "signals", strict),
         rule.params,
         tuple(param.name for param in rule.params),
@@ -103,7 +94,7 @@ def _read_block(
         document["source"] = source
     document |= {"params": params, "signals": signals}
     complete = len(params) == len(output.params)
-    compute, exact = _compute_total(item, indicator, params, limit) if complete else (0, False)
+    compute, exact = compute_total(item, indicator, params, limit) if complete else (0, False)
     if any(error.code == "invalid_request" for error in item.errors[before:]):
         return None
     sources = axis_count(source) if source is not None else 1
@@ -181,87 +172,6 @@ def _axes_field(item: Field, members: Mapping[str, Field], name: str, strict: bo
     if strict:
         missing.refuse("is missing: give an object of axes")
     return missing
-
-
-def _read_axes(
-    axes: Field,
-    declared: Sequence[Param],
-    used: Sequence[str],
-    defaults: Mapping[str, Any] | None,
-    reader: str,
-    limit: int,
-) -> dict[str, Any]:
-    """Return the axes of the `used` parameters in declared order, those left out by default."""
-    if not isinstance(axes.value, Mapping):
-        axes.refuse(f"must be an object of axes, got {shown(axes.value)}")
-        return {}
-    for key in axes.value:
-        if key not in used:
-            _refuse_parameter(axes.member(str(key)[:60], None), key, declared, used, reader)
-    read: dict[str, Any] = {}
-    for param in declared:
-        if param.name not in used:
-            continue
-        given = axes.value.get(param.name, (defaults or {}).get(param.name, _ABSENT))
-        axis = axes.member(param.name, given)
-        if given is _ABSENT:
-            reason = "is missing" if defaults is None else "has no default"
-            axis.refuse(f"{reason}: give an axis of its values")
-            continue
-        normal = read_axis(axis, Kind.of(param), limit)
-        if normal is not None:
-            read[param.name] = normal
-    return read
-
-
-def _check_given_params(axes: Field | None, indicator: Indicator, limit: int) -> None:
-    """Collect what is wrong with parameters of which nobody knows yet whether they are used."""
-    given = axes.value if axes is not None and isinstance(axes.value, Mapping) else {}
-    known = tuple(param.name for param in indicator.params if param.name in given)
-    if axes is not None:
-        _read_axes(axes, indicator.params, known, {}, indicator.id, limit)
-
-
-def _refuse_parameter(
-    field: Field, name: str, declared: Sequence[Param], used: Sequence[str], reader: str
-) -> None:
-    if any(param.name == name for param in declared):
-        field.refuse(f"{reader} does not use it: it would only multiply equal variants; remove it")
-    elif declared:
-        known = used or [param.name for param in declared]
-        field.refuse(f"unknown parameter{suggestion(name, known)}")
-    else:
-        field.refuse(f"{reader} has no parameters: remove it")
-
-
-def _compute_total(
-    item: Field, indicator: Indicator, params: Mapping[str, Any], limit: int
-) -> tuple[int, bool]:
-    """Return the number of compute variants, and whether it is exact."""
-    total, exact = 1, True
-    for names in joint_groups(tuple(params), indicator.ordered):
-        raw = prod(axis_count(params[name]) for name in names)
-        if len(names) == 1:
-            total *= raw
-            continue
-        field = item.member("params", None)
-        pairs = " x ".join(names)
-        rules = ", ".join(
-            f"{low} < {high}" for low, high in indicator.ordered if {low, high} <= set(names)
-        )
-        if raw > limit:
-            field.refuse(
-                f"{pairs} are {counted(raw)} pairs before {rules} is applied, more than the limit "
-                f"of {limit} variants (max_variants_per_compute): shorten these axes",
-                "guard_exceeded",
-            )
-            total, exact = total * raw, False
-            continue
-        rows = joint_rows(names, [axis_numbers(params[name]) for name in names], indicator.ordered)
-        if not len(rows):
-            field.refuse(f"no combination of {pairs} satisfies {rules}: change these axes")
-        total *= len(rows)
-    return total, exact
 
 
 def built_block(document: Mapping[str, Any]) -> BlockRequest:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.request import Limits, RequestError, complete, parse, read_json
 from tests.engine.requests import (
@@ -540,3 +542,71 @@ def test_a_text_that_is_no_request_is_refused_with_the_reason(text: str | bytes,
     with pytest.raises(RequestError) as caught:
         read_json(text)
     assert part in str(caught.value)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["close", "ma.sma", "range", "explicit", "2024-01-01T00:00:00Z"]),
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["mode", "values", "start", "stop_incl", "step", "window", "sl"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+PLACES = st.sampled_from(
+    [
+        "time_range",
+        "time_range.start",
+        "template",
+        "template.instrument_id",
+        "template.instrument_id.symbol",
+        "template.timeframe",
+        "template.indicator_grids",
+        SMA,
+        f"{SMA}.name",
+        f"{SMA}.indicator_id",
+        f"{SMA}.output",
+        f"{SMA}.source",
+        f"{SMA}.params",
+        WINDOW,
+        f"{RSI}.signals",
+        f"{RSI}.signals.long_threshold",
+        "template.execution",
+        "template.execution.fee_pct",
+        "template.risk_grid",
+        "template.risk_grid.sl",
+        "preselect",
+        "top_k",
+        "ranking",
+        "ranking.secondary_metric",
+    ]
+)
+
+
+@given(place=PLACES, value=ANYTHING)
+@settings(max_examples=300, deadline=None)
+def test_whatever_stands_in_a_request_is_accepted_or_refused_but_never_crashes(
+    place: str, value: Any
+) -> None:
+    try:
+        effective = complete(with_value(place, value), DEFAULTS, LIMITS)
+    except RequestError:
+        return
+    assert complete(effective, DEFAULTS, LIMITS) == effective
+    assert parse(effective).document == effective
+
+
+def test_a_strange_key_does_not_break_the_line() -> None:
+    wrong = document() | {"a\nb: c": 1, "x" * 1000: 2}
+    assert [len(line) < 200 for line in str(refused(wrong)).splitlines()] == [True, True]
