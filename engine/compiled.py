@@ -1,0 +1,59 @@
+"""How every kernel is compiled: without the GIL, cached on disk, IEEE arithmetic to the letter.
+
+Numba's disk cache notices a change of the file a kernel is written in, but not of functions the
+kernel calls from other files: a stale kernel would compute yesterday's formula. So the cache folder
+is named after the contents of all files that hold kernels, and any change starts an empty one.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numba
+from numba import njit
+
+ENGINE = Path(__file__).parent
+KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
+
+
+def _fingerprint(folders: Iterable[Path]) -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(path for folder in folders for path in folder.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: beside the sources, else in the user's cache folder."""
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "backtest-jobs"
+    candidates = [ENGINE / "__pycache__", user_cache]
+    if "NUMBA_CACHE_DIR" in os.environ:
+        candidates.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
+    root = next(filter(_writable, candidates), Path(tempfile.gettempdir()) / "backtest-jobs")
+    return root / f"kernels-{_fingerprint(KERNEL_FOLDERS)}"
+
+
+numba.config.CACHE_DIR = str(cache_folder())
+
+kernel = njit(nogil=True, cache=True, error_model="numpy")
+"""Decorator of kernels that Python calls.
+
+Division by zero gives inf or NaN as in numpy. Never fastmath: results are the same bits on every
+machine and with any grouping of variants.
+"""
+
+part = njit(nogil=True, error_model="numpy")
+"""Decorator of functions that only kernels call; they are compiled into their callers."""
+
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)
+"""Like `part`, for the few lines inside the hottest loops: the compiler must not leave a call."""
