@@ -1,0 +1,316 @@
+"""Real masters and schedulers on real services, and ways to hurt them."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psutil
+import psycopg
+import redis
+import yaml
+from psycopg.rows import dict_row
+
+import configs
+from configs import settings
+from engine.request import Defaults, Limits, complete, engine_params_hash, request_hash
+from storage import jobs, results
+from storage.records import EventName, Job, NewJob, Stage, State, TopVariant
+
+LEASE_SECONDS = 3.0
+MARK = "BACKTEST_TEST_STACK"
+
+JOB_SETTINGS: dict[str, Any] = {
+    "lease_seconds": LEASE_SECONDS,
+    "heartbeat_seconds": 0.5,
+    "claim_poll_seconds": 0.2,
+    "redispatch_seconds": 1,
+    "snapshot_seconds": 0.5,
+    "max_crashes": 3,
+}
+
+Value = TypeVar("Value")
+
+
+def wait_for(
+    condition: Callable[[], Value | None], what: str, seconds: float = 30, every: float = 0.01
+) -> Value:
+    """Poll until `condition` gives something true, and return that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(every)
+    raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+
+
+@dataclass
+class Program:
+    """A program in a session of its own, with everything it logs in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def text(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def logged(self, text: str, seconds: float = 60) -> None:
+        try:
+            wait_for(
+                lambda: text in self.text() or not self.alive(), f"{text!r}", seconds, every=0.05
+            )
+            assert text in self.text(), f"it ended before it logged {text!r}"
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the log is:\n{self.text()}") from None
+
+    def exit_code(self, seconds: float = 20) -> int:
+        return self.process.wait(seconds)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        os.killpg(self.pid, number)
+
+    def processes(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            me = psutil.Process(self.pid)
+            return [me, *me.children(recursive=True)]
+        return []
+
+    def kill(self) -> None:
+        """Kill the master and everything below it."""
+        everything = self.processes()
+        for process in everything:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        gone(everything)
+
+
+def gone(processes: list[psutil.Process], seconds: float = 15) -> None:
+    """Wait until none of them runs any more."""
+
+    def ended(process: psutil.Process) -> bool:
+        try:
+            return process.status() == psutil.STATUS_ZOMBIE  # orphans wait for init to reap them
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_for(lambda: all(map(ended, processes)), f"end of {processes}", seconds)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def owner_pid(job: Job) -> int:
+    """The worker process that `locked_by` names: `<hostname>-<pid>-<8 hex>`."""
+    assert job.locked_by is not None
+    return int(job.locked_by.rsplit("-", 2)[1])
+
+
+def computing_child(pid: int) -> psutil.Process:
+    """The process that computes for a worker process: the fork server's only child."""
+
+    def find() -> psutil.Process | None:
+        for server in psutil.Process(pid).children():
+            for child in server.children():
+                return child
+        return None
+
+    return wait_for(find, f"a computing child of {pid}")
+
+
+@dataclass
+class Stack:
+    """One database, one Redis, one candle folder, and the programs that were started on them."""
+
+    dsn: str
+    redis_url: str
+    candles: Path
+    folder: Path
+    programs: list[Program] = field(default_factory=list)
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        self.config = self.configure("backtest.yaml")
+        self.connection = psycopg.connect(self.dsn, autocommit=True)
+
+    def configure(self, name: str, **changes: Any) -> Path:
+        """Write a configuration: the one shipped for tests with a short lease and `changes`."""
+        shipped = Path(configs.__file__).parent / "test" / "backtest.yaml"
+        document = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+        document["backtest"]["guards"]["max_variants_per_compute"] = 5_000_000
+        document["backtest"]["jobs"] |= JOB_SETTINGS | changes
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
+
+    def environ(self, **changes: str) -> dict[str, str]:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ROEHUB_", "CH_", "CLICKHOUSE_", "PROMETHEUS_"))
+        }
+        return inherited | {
+            "STRATEGY_PG_DSN": self.dsn,
+            "REDIS_URL": self.redis_url,
+            "ROEHUB_ENV": "test",
+            "ROEHUB_BACKTEST_CONFIG": str(self.config),
+            "ROEHUB_CANDLES_DIR": str(self.candles),
+            "ROEHUB_METRICS_PORT": str(free_port()),
+            MARK: self.mark,
+        } | changes
+
+    # --------------------------------------------------------------------------- programs
+
+    def start(self, *command: str, **environ: str) -> Program:
+        log = self.folder / f"{len(self.programs)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=self.environ(**environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        program = Program(process, log)
+        self.programs.append(program)
+        return program
+
+    def worker(self, **environ: str) -> Program:
+        command = ("dramatiq", "tasks.backtest", "--processes", "1", "--threads", "1")
+        return self.start(*command, **environ)
+
+    def scheduler(self) -> Program:
+        return self.start("scheduler", "--metrics-port", "0")
+
+    def workers(self, count: int) -> list[Program]:
+        """`count` masters that take jobs, those still alive first."""
+        alive = [program for program in self._masters() if program.alive()]
+        alive += [self.worker() for _ in range(count - len(alive))]
+        for master in alive:
+            master.logged("event=ready")
+        return alive
+
+    def master_of(self, pid: int) -> Program:
+        """The master of a worker process."""
+        parent = psutil.Process(pid).ppid()
+        return next(program for program in self.programs if program.pid == parent)
+
+    def _masters(self) -> list[Program]:
+        return [program for program in self.programs if "dramatiq" in program.process.args]
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs on this stack, wherever it was reparented to."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                running = process.status() != psutil.STATUS_ZOMBIE
+                if running and process.environ().get(MARK) == self.mark:
+                    found.append(process)
+        return found
+
+    def stop(self) -> None:
+        for program in self.programs:
+            if program.alive():
+                program.kill()
+        left = self.processes()
+        for process in left:
+            process.kill()
+        self.connection.close()
+        assert left == [], "processes were left behind"
+
+    # --------------------------------------------------------------------------- jobs
+
+    def submit(self, document: dict[str, Any]) -> UUID:
+        """Submit a request as a user does."""
+        loaded = settings.load(self.config, {"ROEHUB_ENV": "test"})
+        limits = Limits(**loaded.request_limits())
+        effective = complete(document, Defaults(**loaded.request_defaults()), limits)
+        new_job = NewJob(
+            user_id=uuid4(),
+            mode="template",
+            request_json=effective,
+            request_hash=request_hash(effective),
+            engine_params_hash=engine_params_hash(effective),
+            backtest_runtime_config_hash=loaded.runtime_config_hash,
+        )
+        return jobs.create(self.connection, new_job, max_active=100).job_id
+
+    def job(self, job_id: UUID) -> Job:
+        job = jobs.get(self.connection, job_id)
+        assert job is not None
+        return job
+
+    def reaches(self, job_id: UUID, stage: Stage, *, processed: int = 1) -> Job:
+        """Wait until the job is in the middle of a stage."""
+
+        def there() -> Job | None:
+            job = self.job(job_id)
+            assert not job.state.terminal, f"{job.state} before {stage}: {job.last_error_json}"
+            under_way = job.stage is stage and job.processed_units >= processed
+            return job if job.state is State.RUNNING and under_way else None
+
+        return wait_for(there, f"{stage} of {job_id}", 60)
+
+    def ends(self, job_id: UUID, seconds: float = 60) -> Job:
+        """Wait until the job has ended."""
+
+        def ended() -> Job | None:
+            job = self.job(job_id)
+            return job if job.state.terminal else None
+
+        return wait_for(ended, f"end of {job_id}", seconds)
+
+    def rows(self, job_id: UUID) -> list[TopVariant]:
+        """The top variants as stored: everything but when they were written."""
+        return results.top(self.connection, job_id, 10_000)
+
+    def stored_bytes(self, job_id: UUID) -> list[tuple[str, ...]]:
+        """The stored rows as Postgres prints them."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                "SELECT * FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank", (job_id,)
+            ).fetchall()
+        names = [name for name in (rows[0] if rows else {}) if name not in ("job_id", "updated_at")]
+        columns = ", ".join(f"{name}::text" for name in names)
+        return self.connection.execute(
+            f"SELECT {columns} FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank",
+            (job_id,),
+        ).fetchall()
+
+    def events(self, job_id: UUID) -> list[EventName]:
+        return [event.event for event in jobs.events(self.connection, job_id)]
+
+    def flush_redis(self) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.flushall()
+
+
+@contextmanager
+def running(stack: Stack) -> Iterator[Stack]:
+    """Stop everything that was started on the stack."""
+    try:
+        yield stack
+    finally:
+        stack.stop()
