@@ -32,7 +32,7 @@ ZONE_SUFFIX = r"\s*(?:UTC|GMT)$"
 TIME_EXAMPLES = "2024-01-31 23:59:00, 2024-01-31T23:59:00Z or an epoch in s, ms or µs"
 
 
-class UnknownColumns(ValueError):  # noqa: N818
+class UnknownColumns(ValueError):
     """A column that is needed is missing or ambiguous; the message names it and those found."""
 
 

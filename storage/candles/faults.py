@@ -42,8 +42,8 @@ def server_faults(server: ClickHouseServer) -> Iterator[None]:
     except (ValueError, LookupError, TypeError) as error:
         # A cut-off or foreign answer, found while it was decoded.
         raise CandleSourceUnavailable(
-            f"ClickHouse at {server.host}:{server.port} sent an answer that cannot be read; "
-            "is this its HTTP port?"
+            f"ClickHouse at {server.host}:{server.port} sent an incomplete or unreadable "
+            "answer; if this lasts, check that CH_PORT is its HTTP port"
         ) from error
 
 

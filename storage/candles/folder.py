@@ -8,6 +8,7 @@ rewritten, so a reader never loses a file under its hands.
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -50,6 +51,10 @@ SELECT * FROM file('{files}', Parquet, '
     open Float64, high Float64, low Float64, close Float64, volume_base Float64,
     ingested_at DateTime64(3, \\'UTC\\')')
 """
+
+# The folder that the engine's view shows now, and the lock that keeps it so during a query.
+_shown: Path | None = None
+_engine_use = threading.Lock()
 
 
 class FolderStore(CandleStore):
@@ -103,7 +108,7 @@ class FolderStore(CandleStore):
         return self.path / str(market_id) / quote(symbol, safe="").replace(".", "%2E")
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
-        with embedded_faults(self.path):
+        with _engine_use, embedded_faults(self.path):
             client = self._engine()
             return client.query_arrow(statement(name), {"database": DATABASE, **parameters})
 
@@ -120,15 +125,23 @@ class FolderStore(CandleStore):
             client = clickhouse_connect.get_client(interface="chdb", settings=ENGINE_SETTINGS)
             try:
                 client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-                files = str(self.path / "**" / "*.parquet").replace("\\", "\\\\")
-                client.command(VIEW.format(database=DATABASE, files=files.replace("'", "\\'")))
+                self._show(client)
             except BaseException:
                 client.close()
                 raise
             self._client, self._opened_by = client, os.getpid()
         elif self._opened_by != os.getpid():
             raise RuntimeError("the candle engine was opened before this process was forked")
+        elif _shown != self.path:
+            self._show(self._client)
         return self._client
+
+    def _show(self, client: Any) -> None:
+        """Let the view show this folder: a process has one engine, whatever stores are open."""
+        global _shown
+        files = str(self.path / "**" / "*.parquet").replace("\\", "\\\\").replace("'", "\\'")
+        client.command(VIEW.format(database=DATABASE, files=files))
+        _shown = self.path
 
 
 def minutes_table(market_id: int, symbol: str, minutes: Columns, ingested_at: int) -> pa.Table:

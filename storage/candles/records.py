@@ -15,7 +15,7 @@ PRICES = ("open", "high", "low", "close")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class CandleSourceUnavailable(Exception):  # noqa: N818 – the name is the failure code
+class CandleSourceUnavailable(Exception):
     """The candle source cannot be read now; the message is fit for a user and holds no secret.
 
     `permanent` means that trying again cannot help before an operator changes something

@@ -1,5 +1,6 @@
 """Candles on a ClickHouse server, spoken to over HTTP."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ class ServerStore(CandleStore):
     `answer_seconds`: how long the server may take to answer one query.
     """
 
-    def __init__(self, server: ClickHouseServer, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, server: ClickHouseServer, *, answer_seconds: int = ANSWER_SECONDS) -> None:
         self._server = server
         self._answer_seconds = answer_seconds
         self._client: Any = None
@@ -78,6 +79,9 @@ class ServerStore(CandleStore):
     def _connection(self) -> Any:
         if self._client is None:
             import clickhouse_connect
+
+            # It warns of every error that it also raises.
+            logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
             self._client = clickhouse_connect.get_client(
                 host=self._server.host,

@@ -1,0 +1,50 @@
+"""Reads folder stores in a process of its own: chDB must not live where tests start processes."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from storage.candles import Bars, Instrument
+from storage.candles.folder import FolderStore
+
+
+class Reader:
+    """A process with an engine; errors of the store arrive as they were raised."""
+
+    def __init__(self) -> None:
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+    def bars(
+        self,
+        folder: Path,
+        from_ms: int,
+        to_ms: int,
+        timeframe_ms: int = 60_000,
+        *,
+        market_id: int = 1,
+        symbol: str = "BTCUSDT",
+    ) -> Bars:
+        arguments = (folder, market_id, symbol, from_ms, to_ms, timeframe_ms)
+        return self._pool.submit(_bars, *arguments).result(timeout=60)
+
+    def instruments(self, folder: Path) -> list[Instrument]:
+        return self._pool.submit(_instruments, folder).result(timeout=60)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+# Stores stay open in the reading process, so that several folders share its engine.
+_open: dict[Path, FolderStore] = {}
+
+
+def _store(folder: Path) -> FolderStore:
+    return _open.setdefault(folder, FolderStore(folder))
+
+
+def _bars(folder: Path, *arguments: object) -> Bars:
+    return _store(folder).bars(*arguments)  # type: ignore[arg-type]
+
+
+def _instruments(folder: Path) -> list[Instrument]:
+    return _store(folder).instruments()

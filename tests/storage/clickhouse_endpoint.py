@@ -1,0 +1,197 @@
+"""ClickHouse's HTTP interface, small but real: every query is executed by chDB.
+
+`python -m tests.storage.clickhouse_endpoint` serves it on a free port, which it prints; the engine
+lives in that process only. `Endpoint` starts it from a test and lets it fail on demand.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+USER, PASSWORD = "reader", "open sesame"
+REFUSED = "Code: 516. DB::Exception: reader: Authentication failed. (AUTHENTICATION_FAILED)"
+
+
+class Endpoint:
+    """A running endpoint; `port` is its HTTP port on 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.storage.clickhouse_endpoint"],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+    @contextmanager
+    def failing(self, how: str, *, only: str = "", **details: Any) -> Iterator[None]:
+        """Let queries that contain `only` fail; see `_Handler._fail` for the ways."""
+        self._control({"how": how, "only": only, **details})
+        try:
+            yield
+        finally:
+            self._control({})
+
+    def queries(self) -> list[str]:
+        """Every query so far, faulty ones included."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control") as answer:
+            return list(json.load(answer))
+
+    def stop(self) -> None:
+        # Closing its stdin ends it, also when this process is killed.
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _control(self, fault: dict[str, Any]) -> None:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/control", data=json.dumps(fault).encode()
+        )
+        urllib.request.urlopen(request).close()
+
+
+@dataclass
+class _Engine:
+    connection: Any
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    fault: dict[str, Any] = field(default_factory=dict)
+    healed: threading.Event = field(default_factory=threading.Event)
+    queries: list[str] = field(default_factory=list)
+
+    def execute(self, sql: str, parameters: dict[str, str], body: bytes) -> bytes:
+        """Run a query; the data of an INSERT comes from a file, as chDB reads no request bodies."""
+        with self.lock, tempfile.NamedTemporaryFile() as data:
+            if body:
+                data.write(body)
+                data.flush()
+                insert, form = sql.rsplit("FORMAT", 1)
+                sql = f"{insert} FROM INFILE '{data.name}' FORMAT {form}"
+            return self.connection.query(sql, "TabSeparated", params=parameters).bytes() or b""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    engine: _Engine
+
+    def do_GET(self) -> None:
+        self._answer(200, json.dumps(self.engine.queries).encode())
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = self._read_chunks()
+        url = urlsplit(self.path)
+        if url.path == "/control":
+            self.engine.healed.set()
+            self.engine.healed = threading.Event()
+            self.engine.fault = json.loads(body)
+            self._answer(200, b"")
+            return
+        arguments = dict(parse_qsl(url.query, keep_blank_values=True))
+        sql, data = arguments.get("query"), body
+        if sql is None:
+            sql, data = body.decode(), b""
+        self.engine.queries.append(sql)
+        credentials = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if self.headers.get("Authorization") != f"Basic {credentials}":
+            self._refuse(403, 516, REFUSED)
+            return
+        parameters = {k.removeprefix("param_"): v for k, v in arguments.items() if "param_" in k}
+        fault = self.engine.fault
+        if fault and fault["only"] in sql:
+            self._fail(fault, sql, parameters)
+            return
+        try:
+            answer = self.engine.execute(sql, parameters, data)
+        except Exception as error:
+            text = str(error)
+            code = int(text.partition("Code: ")[2].partition(".")[0] or 1002)
+            self._refuse(404 if code in (60, 81) else 500, code, text)
+            return
+        self._answer(200, answer)
+
+    def _fail(self, fault: dict[str, Any], sql: str, parameters: dict[str, str]) -> None:
+        how = fault["how"]
+        if how == "error":
+            code, name = fault["code"], fault["name"]
+            self._refuse(fault["status"], code, f"Code: {code}. DB::Exception: no. ({name})")
+        elif how == "status":
+            self._answer(fault["status"], b"<html>a proxy speaks</html>")
+        elif how == "silence":
+            self.engine.healed.wait(timeout=20)
+        elif how == "garbage":
+            self._answer(200, b"220 mail.example.org ESMTP ready")
+        elif how == "nothing":
+            self._answer(200, b"")
+        else:
+            answer = self.engine.execute(sql, parameters, b"")
+            half = answer[: len(answer) // 2]
+            if how == "disconnect":
+                self._answer(200, half, length=len(answer))
+            else:  # "cut": half an answer that ends like a whole one
+                self._answer(200, half)
+        self.close_connection = True
+
+    def _read_chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _refuse(self, status: int, code: int, text: str) -> None:
+        self._answer(status, text.encode(), {"X-ClickHouse-Exception-Code": str(code)})
+
+    def _answer(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        length: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def main() -> None:
+    import chdb
+
+    class Handler(_Handler):
+        engine = _Engine(chdb.connect(":memory:"))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
