@@ -43,7 +43,7 @@ def cache_folder() -> Path:
     return root / f"kernels-{_fingerprint(KERNEL_FOLDERS)}"
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")
 """Decorator of kernels that Python calls.
