@@ -40,7 +40,7 @@ def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say)
     contexts = ExitStack()
     try:
         with shielded():
-            stack = _start(folder, environ, workers, say, contexts)
+            stack = _start(folder.absolute(), environ, workers, say, contexts)
         yield stack
         say("stopping")
     finally:

@@ -191,7 +191,9 @@ def report(
             raise CommandError(f"job {job} has {len(rows)} variants, none of rank {rank}")
         row = rows[rank - 1]
         if html is not None:
-            write_page(service, status, rows, rank, html)
+            from cli import html_report
+
+            html_report.write(html, service, status, row)
     console = render.terminal()
     if as_json:
         render.as_json(row)
@@ -208,40 +210,11 @@ def add_to(app: typer.Typer) -> None:
         app.command(rich_help_panel=JOBS_PANEL)(command)
 
 
-def write_page(
-    service: Service, status: watching.Json, rows: list[watching.Json], rank: int, file: Path
-) -> None:
-    """Write the HTML report of the variant of this rank; raises CommandError when it cannot."""
-    from cli import html_report
-
-    row = rows[rank - 1]
-    if row["equity_json"] is None or row["trades_json"] is None:
-        kept = status["request"]["top_trades_n"]
-        why = (
-            f"trades and equity are kept for its best {kept} variants (top_trades_n)"
-            if status["state"] == "succeeded"
-            else f"it is {status['state']}, reports come with success"
-        )
-        raise CommandError(f"job {status['job_id']} has no plots for rank {rank}: {why}")
-    page = html_report.page(status, row, *service.closes(status))
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
-
-
 def _watch(service: Service, job: UUID, *, as_json: bool) -> None:
     """Follow the job, print how it ended, and leave with the exit code that says so."""
     service.status(job)  # a wrong id is refused before anything is drawn
     console = render.terminal()
-    if as_json:
-        status = watching.follow(service.status, job, watching.Silent())
-    elif console.is_terminal:
-        with watching.Bars(console) as bars:
-            status = watching.follow(service.status, job, bars)
-    else:
-        status = watching.follow(service.status, job, watching.Lines(console))
+    status = watching.attend(service.status, job, None if as_json else console)
     if as_json:
         render.as_json(status)
     elif status["state"] == "succeeded":

@@ -57,6 +57,16 @@ def follow(read: Callable[[UUID], Json], job_id: UUID, display: Display) -> Json
         time.sleep(POLL_SECONDS)
 
 
+def attend(read: Callable[[UUID], Json], job_id: UUID, console: Console | None) -> Json:
+    """Follow the job on `console` in the form that suits it, or silently without one."""
+    if console is None:
+        return follow(read, job_id, Silent())
+    if not console.is_terminal:
+        return follow(read, job_id, Lines(console))
+    with Bars(console) as bars:
+        return follow(read, job_id, bars)
+
+
 class Silent:
     """Shows nothing: the output is for a machine."""
 
