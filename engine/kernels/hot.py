@@ -186,8 +186,8 @@ def mark_edges(scratch: Scratch) -> tuple[np.uint64, np.uint64]:
 
 @inlined
 def list_word(
-    bits: np.uint64, base: np.uint32, out: Numbers32, n: np.uint64, writes: int
-) -> np.uint64:
+    bits: Any, base: np.uint32, out: Numbers32, n: np.uint64, writes: int
+) -> Any:
     """Append the set bits of one word; the first `writes` stores happen whether needed or not.
 
     A store that was not needed is overwritten by the next word; a mispredicted branch would cost
