@@ -82,7 +82,10 @@ def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[f
         cards="".join(_cards(row)),
         parameters="".join(_parameters(row["payload_json"])),
         metrics="".join(_metric_rows(row["report_table_md"])),
-        trades_head="".join(f"<th>{name}</th>" for name, _key, _digits in TRADE_COLUMNS),
+        trades_head="".join(
+            f'<th class="{"" if digits is None else "number"}">{name}</th>'
+            for name, _key, digits in TRADE_COLUMNS
+        ),
         trades="".join(_trade_rows(row["trades_json"])),
         data=_script_json(_curves(status, row, close_times, closes)),
         plotly=get_plotlyjs(),
@@ -182,8 +185,10 @@ def _trade_rows(trades: Sequence[Json]) -> Iterator[str]:
         for _name, key, digits in TRADE_COLUMNS:
             value = trade[key]
             text = figure(value, digits) if digits is not None else _words(key, str(value))
-            mark = f' class="{tone}"' if key in ("net_pnl", "return_pct") else ""
-            cells.append(f"<td{mark}>{escape(text)}</td>")
+            style = "" if digits is None else "number"
+            if key in ("net_pnl", "return_pct"):
+                style += f" {tone}"
+            cells.append(f'<td class="{style}">{escape(text)}</td>')
         yield f"<tr>{''.join(cells)}</tr>"
 
 

@@ -15,6 +15,7 @@ from storage import postgres
 
 POLL_SECONDS = 0.25
 LINE_SECONDS = 2.0
+QUEUED_LINE_SECONDS = 15.0
 RATE_SECONDS = 10.0
 OUTAGE_SECONDS = 120.0
 TERMINAL_STATES = ("succeeded", "failed", "cancelled")
@@ -89,7 +90,8 @@ class Lines:
         """Print the status if it is news."""
         rate = self._rates.of(status)
         label, now = _label(status), time.monotonic()
-        if self._printed[0] == label and now - self._printed[1] < LINE_SECONDS:
+        pause = LINE_SECONDS if status["state"] == "running" else QUEUED_LINE_SECONDS
+        if self._printed[0] == label and now - self._printed[1] < pause:
             return
         self._printed = (label, now)
         done, total = status["processed_units"], status["total_units"]
