@@ -35,7 +35,7 @@ TIMEFRAMES: Mapping[str, int] = MappingProxyType(
 )
 
 
-class NoMarketData(Exception):  # noqa: N818 – the name is the failure code
+class NoMarketData(Exception):
     """No bucket of the traded range has a minute."""
 
 

@@ -123,7 +123,7 @@ class _Csv:
             text, self._line = rest, self._line + 1
         fields = self._split(line, self._find_delimiter(line))
         self._delimiter, self._width = self._find_delimiter(line), len(fields)
-        if not _is_number(fields[0]):
+        if 2 * sum(map(_is_number, fields)) < len(fields):
             self._layout = self._detect(fields)
             self._line += 1
             return rest
