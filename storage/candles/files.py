@@ -241,7 +241,7 @@ class _Csv:
 
 
 def _parquet(path: Path, file: IO[bytes], symbol: str) -> Iterator[Rows]:
-    size = path.stat().st_size
+    size, read, instruments = path.stat().st_size, 0, set[Any]()
     try:
         source = pq.ParquetFile(file)
         names = source.schema_arrow.names
@@ -249,23 +249,22 @@ def _parquet(path: Path, file: IO[bytes], symbol: str) -> Iterator[Rows]:
         wanted = [layout.time, *layout.prices, layout.volume]
         if layout.instrument is not None:
             wanted.append(layout.instrument)
-        read, total, instrument = 0, source.metadata.num_rows, None
         for batch in source.iter_batches(PARQUET_ROWS, columns=[names[i] for i in wanted]):
             # Columns come in the order of the file, not in the order asked for.
-            picked = [batch.column(names[i]) for i in wanted]
-            for name in picked[6].unique().drop_null().to_pylist() if len(picked) > 6 else ():
-                instrument = name if instrument is None else instrument
-                if name != instrument:
-                    raise _several_instruments(path, instrument, name)
+            time, *numbers = (batch.column(names[i]) for i in wanted)
+            if layout.instrument is not None:
+                instruments.update(numbers.pop().unique().drop_null().to_pylist())
+            if len(instruments) > 1:
+                raise _several_instruments(path, *sorted(instruments)[:2])
             first = read + 1
             read += batch.num_rows
             yield Rows(
-                _parquet_times(path, names[layout.time], picked[0]),
+                _parquet_times(path, names[layout.time], time),
                 _matrix(
-                    [_numbers(path, names[i], c) for i, c in zip(wanted, picked, strict=True)][1:6]
+                    [_numbers(path, names[i], c) for i, c in zip(wanted[1:], numbers, strict=False)]
                 ),
                 lambda row, first=first: f"row {first + row}",  # type: ignore[misc]
-                size * read // total,
+                size * read // source.metadata.num_rows,
             )
     except columns.UnknownColumns as error:
         raise CandleFileError(f"{path}: {error}") from error

@@ -389,3 +389,13 @@ def test_real_files_are_imported_whole(
     bars: Bars = reader.bars(tmp_path, first, last + MINUTE)
     reader.close()
     assert len(bars) == rows
+
+
+def test_parquet_rows_that_mix_instruments_are_refused(tmp_path: Path, store: Kept) -> None:
+    prices = {name: [1.0, 1.0, 1.0] for name in ("open", "high", "low", "close", "volume")}
+    pq.write_table(
+        pa.table({"symbol": ["A", "B", "A"], **prices, "timestamp": TIMES}), tmp_path / "c.parquet"
+    )
+
+    with pytest.raises(CandleFileError, match="mixes instruments"):
+        import_file(store, tmp_path / "c.parquet", 1, "BTCUSDT")
