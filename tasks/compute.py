@@ -15,7 +15,6 @@ import numpy as np
 
 from engine.candles import Candles, load_range, timeline
 from engine.request import Request, parse
-from storage.candles import CandleSourceUnavailable, open_store
 from storage.records import Stage, TopVariant
 from tasks import failures, isolation, preload
 from tasks.messages import (
@@ -79,7 +78,7 @@ def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
     )
     begin = parent.wait_for_begin()
 
-    from engine.sweep import Sweep  # numba: preloaded here, absent from the parent
+    from engine.sweep import Sweep  # numba: heavy, and for the child only
 
     sweep = Sweep(request, candles, threads=assignment.threads)
     shortlist = begin.shortlist
@@ -94,6 +93,8 @@ def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
 
 
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
+    from storage.candles import CandleSourceUnavailable, open_store  # heavy, and for the child only
+
     from_ms, to_ms = load_range(
         request.start_ms, request.end_ms, request.timeframe_ms, request.warmup_bars
     )

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from engine.candles import NoMarketData
 from engine.request import RequestError
-from storage.candles import CandleSourceUnavailable
 from storage.records import FailureCode
 from tasks.messages import Failed
 
 
 def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
     """Failure of a job whose computation raised `error`."""
+    from storage.candles import CandleSourceUnavailable  # heavy, and rarely needed in the worker
+
     trace = "".join(traceback.format_exception(error))
     # Libraries wrap it: numba, pyarrow and thread pools all have errors of their own around it.
     if any(isinstance(cause, MemoryError) for cause in _chain(error)):

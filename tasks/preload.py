@@ -28,9 +28,13 @@ def report(pipe: "Connection[Any, Any]") -> None:
 
 
 def _load_engine() -> None:
-    # The job's code and its libraries, but no candle engine: that one must not be forked.
+    # Everything that a job needs, but for the candle engine itself: chDB starts threads as soon as
+    # it is imported, and threads do not survive a fork.
+    import clickhouse_connect  # noqa: F401
+
+    import storage.candles  # noqa: F401
     import tasks.compute  # noqa: F401
-    from engine import sweep
+    from engine import report, sweep  # noqa: F401
 
     sweep.preload()
 
