@@ -90,7 +90,7 @@ class Sweep:
         The last batch holds the best `preselect` base indexes.
         """
         base = _part(base, self.grid.base_total)
-        top = self._top_list(min(self.request.preselect, len(base)))
+        top = self._top_list(min(self.request.preselect, self.grid.base_total))
         processed = 0
         for numbers in self._division.chunks(base):
             for _ in self._hold(numbers):
@@ -117,7 +117,7 @@ class Sweep:
         bases = np.asarray(shortlist, np.int64)[part.start : part.stop]
         targets = self.grid.risk_total // len(self.grid.risk.sl)
         total = len(bases) * self.grid.risk_total
-        top = self._top_list(min(self.request.top_k, total))
+        top = self._top_list(min(self.request.top_k, len(shortlist) * self.grid.risk_total))
         processed = 0
         for group, numbers in self._division.groups(bases):
             for _ in self._hold(numbers):

@@ -1,0 +1,138 @@
+"""The compiled loops against obvious ones: runs from planes, and risk hits block by block."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engine.kernels import ExecutionRules, hot, simulate
+from engine.kernels.inputs import costs_of, levels_of, market_of
+
+Bits = NDArray[np.uint64]
+RULES = ExecutionRules(0.001, 0.0005, 0, 0, 10_000.0, 100.0, 0.3)
+
+
+def packed(flags: NDArray[np.bool_]) -> Bits:
+    padded = np.zeros(-(-len(flags) // 64) * 64, np.uint8)
+    padded[: len(flags)] = flags
+    return np.packbits(padded, bitorder="little").view(np.uint64)
+
+
+def runs_of(signal: NDArray[np.int8]) -> list[tuple[int, int, int]]:
+    """Return (entry, exit, direction) of every maximal run of a signal that ends neutral."""
+    found = []
+    entry = 0
+    for bar in range(1, len(signal)):
+        if signal[bar] != signal[bar - 1]:
+            if signal[bar - 1]:
+                found.append((entry, bar, int(signal[bar - 1])))
+            entry = bar
+    return found
+
+
+def found_runs(signal: NDArray[np.int8]) -> list[tuple[int, int, int]]:
+    scratch = hot.new_scratch(-(-len(signal) // 64))
+    scratch.long[1:] = packed(signal > 0)
+    scratch.short[1:] = packed(signal < 0)
+    count = hot.find_runs(scratch)
+    return [
+        (int(entry), int(exit_), 1 if hot.is_long(scratch, entry) else -1)
+        for entry, exit_ in zip(scratch.entry[:count], scratch.exit[:count], strict=True)
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(2, 700),
+    st.sampled_from((0.002, 0.02, 0.1, 0.5, 1.0)),
+    st.sampled_from(((1, -1), (1, 0, -1), (0, 1), (-1, 0))),
+)
+def test_runs_are_found_at_any_density(
+    seed: int, bars: int, change: float, signals: tuple[int, ...]
+) -> None:
+    random = np.random.default_rng(seed)
+    state = np.cumsum(random.random(bars) < change)
+    signal = np.array(random.permutation(signals), np.int8)[state % len(signals)]
+    signal[-1] = 0
+    assert found_runs(signal) == runs_of(signal)
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 130])
+@pytest.mark.parametrize("start", [0, 1, 62, 63, 64, 127])
+def test_a_run_crosses_words_unharmed(start: int, length: int) -> None:
+    signal = np.zeros(320, np.int8)
+    signal[start : start + length] = -1
+    assert found_runs(signal) == [(start, start + length, -1)]
+
+
+def test_no_signal_is_no_run() -> None:
+    assert found_runs(np.zeros(100, np.int8)) == []
+
+
+AXES = ((1.0, None, 0.2), (None, 0.5, 3.0, 0.1), (0.7, 0.05, None))
+
+
+def first_hits(closes: NDArray[np.float64], entry: int, end: int, direction: int) -> list[int]:
+    """Look for each level on its own, bar by bar, in the words of the execution rules."""
+    fill = closes[entry] * (1 + direction * RULES.slippage)
+    found = []
+    for kind, axis in enumerate(AXES):
+        for percent in axis:
+            first = hot.NO_HIT
+            best = closes[entry]
+            for bar in range(entry + 1, end + 1):
+                close = closes[bar]
+                best = max(best, close) if direction > 0 else min(best, close)
+                if percent is None:
+                    continue
+                p = percent / 100
+                down, up = (1 - p, 1 + p) if direction > 0 else (1 + p, 1 - p)
+                level = (best if kind == 2 else fill) * (up if kind == 1 else down)
+                falling = (kind != 1) == (direction > 0)
+                if close <= level if falling else close >= level:
+                    first = bar
+                    break
+            found.append(first)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 60),
+    st.integers(1, 300),
+    st.sampled_from((1, -1)),
+    st.sampled_from((0.0002, 0.002, 0.02)),
+)
+def test_risk_hits_are_found_whatever_blocks_are_skipped(
+    seed: int, entry: int, length: int, direction: int, volatility: float
+) -> None:
+    random = np.random.default_rng(seed)
+    closes = 100 * np.exp(np.cumsum(random.normal(0, volatility, 400)))
+    hits = np.empty(sum(map(len, AXES)), np.int32)
+    hot.scan_run(
+        market_of(closes),
+        costs_of(RULES),
+        levels_of(*AXES),
+        entry,
+        entry + length,
+        direction > 0,
+        hits,
+    )
+    assert hits.tolist() == first_hits(closes, entry, entry + length, direction)
+
+
+def test_all_cash_in_leaves_exactly_nothing_behind() -> None:
+    costs = costs_of(RULES)
+    cash, safe, committed, net = hot.settle(costs, 1234.5, 0.0, 1.25)
+    assert (cash, safe, committed) == (1234.5 * 1.25, 0.0, 1234.5)
+    assert net == cash - committed
+
+
+def test_read_only_closes_are_traded() -> None:
+    closes = np.array([100.0, 101.0, 102.0])
+    closes.setflags(write=False)
+    long, short = packed(np.array([True, True, False])), packed(np.zeros(3, bool))
+    assert len(simulate(long, short, closes, RULES)) == 1
