@@ -5,9 +5,9 @@ connection at import: chDB must live only in the process that uses it, and that 
 fork afterwards.
 """
 
-from storage.candles.files import CandleFileError
 from storage.candles.ingest import ImportReport, import_file
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
+from storage.candles.rows import CandleFileError
 from storage.candles.store import CandleStore, open_store
 
 __all__ = [

@@ -73,6 +73,23 @@ def embedded_faults(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def writing_faults(folder: Path) -> Iterator[None]:
+    """Turn an error while candle files are written into `CandleSourceUnavailable`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except OSError as error:
+        raise CandleSourceUnavailable(
+            f"candles cannot be written to {folder}: {error.strerror or error}", permanent=True
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise CandleSourceUnavailable(
+            f"a candle file in {folder} is damaged: {_first_line(str(error))}", permanent=True
+        ) from error
+
+
 def _server_fault(error: Exception, server: ClickHouseServer) -> CandleSourceUnavailable:
     where = f"ClickHouse at {server.host}:{server.port}"
     code = getattr(error, "code", None)

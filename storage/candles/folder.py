@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.candles.faults import embedded_faults
+from storage.candles.faults import embedded_faults, writing_faults
 from storage.candles.records import Bars, CandleSourceUnavailable, Columns, columns_of
 from storage.candles.store import CandleStore, check_instrument, check_minutes, statement
 
@@ -71,6 +71,10 @@ class FolderStore(CandleStore):
     def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
         """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
         check_instrument(market_id, symbol)
+        with writing_faults(self.path):
+            return self._publish(market_id, symbol, chunks)
+
+    def _publish(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
         folder = self._folder(market_id, symbol)
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):

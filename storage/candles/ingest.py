@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from storage.candles import files
 from storage.candles.columns import TIME_EXAMPLES
-from storage.candles.files import CandleFileError, Rows
 from storage.candles.records import MINUTE_MS, Bars, Int64, utc
+from storage.candles.rows import CandleFileError, Rows
 from storage.candles.store import CandleStore, check_instrument
 
 Progress = Callable[[int, int], None]
@@ -96,7 +96,10 @@ def import_file(
     means something. Raises `CandleFileError` when the file is not usable as a whole – then nothing
     was published – and `CandleSourceUnavailable` when the store is not.
     """
-    check_instrument(market_id, symbol)
+    try:
+        check_instrument(market_id, symbol)
+    except ValueError as error:
+        raise CandleFileError(f"{path} cannot be imported: {error}") from error
     advance = progress or (lambda _done, _total: None)
     with tempfile.TemporaryFile() as spool:
         found = _Findings(path)
@@ -156,7 +159,13 @@ class _Findings:
         self.unsorted += int((times < latest[:-1]).sum())
         self._latest = int(latest[-1])
         self._times.append(times)
-        spool.write(np.ascontiguousarray(values).data)
+        try:
+            spool.write(np.ascontiguousarray(values).data)
+        except OSError as error:
+            raise CandleFileError(
+                f"{self.path}: no room for a temporary copy in {tempfile.gettempdir()} "
+                f"({error.strerror}): make room or set TMPDIR to another folder"
+            ) from error
 
     def settle(self) -> tuple[Int64, NDArray[np.intp]]:
         """All times as read, and the rows to publish: ascending, the last of each minute."""

@@ -45,7 +45,10 @@ class CandleStore(ABC):
         Buckets without a valid minute are absent. The same minutes give the same bytes in every
         run.
         """
-        check_instrument(market_id, symbol)
+        try:
+            check_instrument(market_id, symbol)
+        except ValueError:
+            return _bars([])  # nothing can have been stored under such a name
         begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
         key = {"market_id": market_id, "symbol": symbol}
         if end - begin > WINDOW_MS:

@@ -287,3 +287,17 @@ def test_the_memory_limit_of_the_process_ends_in_a_memory_error(tmp_path: Path) 
 
     assert process.exitcode == 0
     assert outcome.get() == "MemoryError"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where a folder is needed")
+
+    with pytest.raises(CandleSourceUnavailable, match=r"cannot be written to .*store"):
+        FolderStore(tmp_path / "store").append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
+
+
+def test_an_impossible_instrument_has_no_bars_and_needs_no_engine(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+
+    assert len(store.bars(70_000, "BTCUSDT", START, START + DAY, MINUTE)) == 0
+    assert len(store.bars(1, " BTCUSDT", START, START + DAY, MINUTE)) == 0

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.candles import Bars, CandleFileError, ImportReport, import_file
-from storage.candles.files import BLOCK_BYTES
+from storage.candles.csv_file import BLOCK_BYTES
 from storage.candles.records import Columns
 from storage.candles.store import CandleStore
 from tests.storage.candle_reader import Reader
@@ -399,3 +399,13 @@ def test_parquet_rows_that_mix_instruments_are_refused(tmp_path: Path, store: Ke
 
     with pytest.raises(CandleFileError, match="mixes instruments"):
         import_file(store, tmp_path / "c.parquet", 1, "BTCUSDT")
+
+
+@pytest.mark.parametrize(("market_id", "symbol"), [(-1, "BTCUSDT"), (65_536, "BTCUSDT"), (1, "")])
+def test_an_impossible_instrument_is_refused(
+    tmp_path: Path, store: Kept, market_id: int, symbol: str
+) -> None:
+    (tmp_path / "c.csv").write_text(text())
+
+    with pytest.raises(CandleFileError, match="cannot be imported"):
+        import_file(store, tmp_path / "c.csv", market_id, symbol)
