@@ -42,9 +42,9 @@ def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say)
         with shielded():
             stack = _start(folder.absolute(), environ, workers, say, contexts)
         yield stack
-        say("stopping")
     finally:
         with shielded():
+            say("stopping")
             contexts.close()
 
 

@@ -218,6 +218,7 @@ def _watch(service: Service, job: UUID, *, as_json: bool) -> None:
     if as_json:
         render.as_json(status)
     elif status["state"] == "succeeded":
+        console.print()
         _print_top(service.top(job, limit=10))
     else:
         console.print(render.job_table(status, service.events(job)))

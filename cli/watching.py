@@ -19,6 +19,7 @@ QUEUED_LINE_SECONDS = 15.0
 RATE_SECONDS = 10.0
 OUTAGE_SECONDS = 120.0
 TERMINAL_STATES = ("succeeded", "failed", "cancelled")
+QUEUED = "queued"
 STAGES = {"stage_a": "A  score variants", "stage_b": "B  expand risk", "finalizing": "reports"}
 
 Json = dict[str, Any]
@@ -131,20 +132,16 @@ class Bars:
 
     def show(self, status: Json) -> None:
         """Move the bars."""
-        stage = status["stage"] if status["state"] != "queued" else "queued"
-        stages = list(STAGES)
-        known = stages.index(stage) if stage in STAGES else -1
+        stage = status["stage"] if status["state"] != "queued" else QUEUED
+        order = (QUEUED, *STAGES)
         for name in list(self._tasks):
-            position = stages.index(name) if name in STAGES else -1
-            if position > known:  # a new owner starts again
-                self._progress.remove_task(self._tasks.pop(name))
-            elif position < known:
+            if name == QUEUED != stage or order.index(name) > order.index(stage):
+                self._progress.remove_task(self._tasks.pop(name))  # a new owner starts again
+            elif name != stage:
                 self._finish(name)
-        if stage is not None:
-            self._move(stage, status)
+        self._move(stage, status)
         if status["state"] == "succeeded":
-            for name in self._tasks:
-                self._finish(name)
+            self._finish(stage)
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
@@ -162,9 +159,10 @@ class Bars:
             self._tasks[stage],
             total=total,
             completed=status["processed_units"],
-            rate=rate_text(rate) if total else "",
             eta=eta_text(rate, left) if total and left else "",
         )
+        if rate and total:
+            self._progress.update(self._tasks[stage], rate=rate_text(rate))
 
     def _finish(self, stage: str) -> None:
         task = self._tasks[stage]
