@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 
-CHUNK_BYTES = 8 << 20  # indicator values, and packed comparisons, held at a time
+CHUNK_BYTES = 2 << 20  # indicator values, and packed comparisons, held at a time: fits a cache
 CHUNK_ROWS = 8  # but at least as many indicator rows as kernels can work on side by side
 
 

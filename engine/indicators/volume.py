@@ -12,6 +12,6 @@ INDICATORS = (
         outputs=(Output("value", "threshold_band", ("window",)),),
         kernel=f"{_KERNELS}:mfi",
         description="Money flow index, 0..100; undefined while no money has moved.",
-        formula="TA-Lib MFI",
+        formula="TA-Lib MFI; typical prices within 1e-14 of each other count as equal",
     ),
 )

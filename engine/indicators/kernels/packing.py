@@ -76,8 +76,10 @@ def _pack_test(series, first, reference, test, level, lag, out):
 @compiled
 def _lagged(series, first, lag):
     """Return series[t - lag] for the traded bars, NaN where there is no such bar."""
+    if lag <= first:
+        return series[first - lag : series.shape[0] - lag]
     result = np.empty(series.shape[0] - first)
-    missing = min(max(lag - first, 0), result.shape[0])
+    missing = min(lag - first, result.shape[0])
     result[:missing] = np.nan
     for i in range(missing, result.shape[0]):
         result[i] = series[first + i - lag]

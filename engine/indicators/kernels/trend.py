@@ -28,7 +28,7 @@ def supertrend(inputs, params, output, out):
 
 @compiled
 def _stop_line(high, low, close, atr, first, mult, out):
-    """The band on the losing side of the trend; it turns when a close crosses it."""
+    """Write the band on the losing side of the trend, which turns when a close crosses it."""
     bars = close.shape[0]
     out[: min(first, bars)] = np.nan
     upper = np.inf
@@ -43,7 +43,9 @@ def _stop_line(high, low, close, atr, first, mult, out):
         band = middle - mult * atr[t]
         if band > lower or before < lower:
             lower = band
-        if up:
+        if t == first:
+            up = True
+        elif up:
             up = close[t] >= lower
         else:
             up = close[t] > upper

@@ -6,6 +6,9 @@ from engine.indicators.kernels.compiled import compiled
 from engine.indicators.kernels.windows import rolling_sum
 
 
+ROUNDING = 1e-14  # relative; the mean of three prices is rounded, so nearer ones are equal
+
+
 @compiled
 def mfi(inputs, params, output, out):
     """Params: window. Money flowing in and out is split once for all windows."""
@@ -15,9 +18,10 @@ def mfi(inputs, params, output, out):
     before = (high[0] + low[0] + close[0]) / 3.0
     for t in range(1, close.shape[0]):
         typical = (high[t] + low[t] + close[t]) / 3.0
-        if typical > before:
+        least = ROUNDING * (typical + before)
+        if typical - before > least:
             inflow[t] = typical * volume[t]
-        elif typical < before:
+        elif before - typical > least:
             outflow[t] = typical * volume[t]
         before = typical
     outward = np.empty(close.shape[0])

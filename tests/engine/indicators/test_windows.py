@@ -1,0 +1,107 @@
+"""Sliding windows: exact where they can be, and blind to what has left the window."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.indicators.kernels.smoothing import smooth
+from engine.indicators.kernels.windows import (
+    equal_runs,
+    rolling_deviation,
+    rolling_mean,
+    rolling_sum,
+    rolling_weighted_mean,
+)
+
+series = st.lists(
+    st.one_of(st.sampled_from([0.1, 0.3, 7.0]), st.floats(1e-6, 1e6)), min_size=1, max_size=60
+).map(lambda values: np.array(values, dtype=np.float64))
+
+
+def windows(x: np.ndarray, window: int) -> list[tuple[int, np.ndarray]]:
+    return [(t, x[t - window + 1 : t + 1]) for t in range(window - 1, x.size)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=series, window=st.integers(1, 70))
+def test_sums_and_means_are_those_of_each_window(x: np.ndarray, window: int) -> None:
+    runs = equal_runs(x)
+    total, mean, weighted = np.empty(x.size), np.empty(x.size), np.empty(x.size)
+    rolling_sum(x, window, total)
+    rolling_mean(x, runs, window, mean)
+    rolling_weighted_mean(x, runs, window, weighted)
+    weights = np.arange(1, window + 1)
+    for t, part in windows(x, window):
+        assert total[t] == pytest.approx(math.fsum(part), rel=1e-14)
+        assert mean[t] == pytest.approx(math.fsum(part) / window, rel=1e-14)
+        exact = math.fsum(part * weights) / weights.sum()
+        assert weighted[t] == pytest.approx(exact, rel=1e-13)
+    for values in (total, mean, weighted):
+        assert np.isnan(values).sum() == min(window - 1, x.size)
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=series, window=st.integers(1, 70))
+def test_deviations_are_those_of_each_window(x: np.ndarray, window: int) -> None:
+    deviation, offset = np.empty(x.size), np.empty(x.size)
+    rolling_deviation(x, equal_runs(x), window, deviation, offset)
+    for t, part in windows(x, window):
+        exact = part.astype(np.longdouble)
+        scale = float(np.ptp(part))
+        assert deviation[t] == pytest.approx(float(exact.std()), rel=1e-12, abs=1e-15 * scale)
+        assert offset[t] == pytest.approx(float(exact[-1] - exact.mean()), abs=1e-13 * scale)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-8, 123_456.7, 1e8 / 3.0])
+@pytest.mark.parametrize("window", [1, 3, 20, 49])
+def test_a_window_of_equal_inputs_is_exact(value: float, window: int) -> None:
+    x = np.full(80, value)
+    x[:31] = np.linspace(0.7, 1.9, 31) * value
+    runs = equal_runs(x)
+    mean, weighted, deviation, offset = np.empty((4, x.size))
+    rolling_mean(x, runs, window, mean)
+    rolling_weighted_mean(x, runs, window, weighted)
+    rolling_deviation(x, runs, window, deviation, offset)
+    flat = slice(31 + window - 1, None)
+    assert (mean[flat] == value).all()
+    assert (weighted[flat] == value).all()
+    assert (deviation[flat] == 0.0).all()
+    assert (offset[flat] == 0.0).all()
+
+
+def test_an_enormous_bar_leaves_no_trace_once_it_is_out_of_the_window() -> None:
+    x = np.random.default_rng(5).normal(1.0, 0.1, 300)
+    spiked = x.copy()
+    spiked[40] = 1e15
+    for window in (2, 7, 50):
+        results = []
+        for values in (x, spiked):
+            runs = equal_runs(values)
+            mean, deviation, offset = np.empty((3, x.size))
+            rolling_mean(values, runs, window, mean)
+            rolling_deviation(values, runs, window, deviation, offset)
+            results.append(np.array([mean, deviation, offset])[:, 40 + window :])
+        assert np.allclose(results[0], results[1], rtol=1e-12, atol=1e-13)
+
+
+def test_a_small_deviation_on_a_high_price_keeps_its_digits() -> None:
+    x = 1e8 + np.random.default_rng(6).integers(-8, 9, 2_000) / 8.0
+    deviation, offset = np.empty((2, x.size))
+    rolling_deviation(x, equal_runs(x), 50, deviation, offset)
+    for t in range(49, x.size):
+        exact = float((x[t - 49 : t + 1] - 1e8).astype(np.longdouble).std())
+        assert abs(deviation[t] - exact) <= 1e-12
+
+
+@pytest.mark.parametrize("wilder", [False, True])
+def test_smoothing_leaves_a_constant_series_exactly_constant(wilder: bool) -> None:
+    x = np.full(500, 0.1)
+    sizes = np.array([1, 2, 3, 7, 14, 90, 200])
+    out = np.empty((sizes.size, x.size))
+    smooth(x, 0, sizes, wilder, out)
+    for window, row in zip(sizes, out, strict=True):
+        assert np.isnan(row[: window - 1]).all()
+        assert (row[window - 1 :] == 0.1).all()
