@@ -1,12 +1,14 @@
 """Real masters and schedulers on real services, and ways to hurt them."""
 
 import os
+import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ import configs
 from configs import settings
 from engine.request import Defaults, Limits, complete, engine_params_hash, request_hash
 from storage import jobs, results
-from storage.records import EventName, Job, NewJob, Stage, State, TopVariant
+from storage.records import EventName, Job, NewJob, Stage, TopVariant
 
 LEASE_SECONDS = 3.0
 MARK = "BACKTEST_TEST_STACK"
@@ -60,6 +62,7 @@ class Program:
 
     process: subprocess.Popen[bytes]
     log: Path
+    metrics_port: int
 
     @property
     def pid(self) -> int:
@@ -79,6 +82,14 @@ class Program:
             assert text in self.text(), f"it ended before it logged {text!r}"
         except AssertionError as error:
             raise AssertionError(f"{error}; the log is:\n{self.text()}") from None
+
+    def metric(self, name: str) -> float:
+        """Value of a series, summed over its labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as response:
+            lines = response.read().decode().splitlines()
+        values = [float(line.split()[-1]) for line in lines if re.match(rf"{name}(\{{|\s)", line)]
+        assert values, f"no series {name}"
+        return sum(values)
 
     def exit_code(self, seconds: float = 20) -> int:
         return self.process.wait(seconds)
@@ -170,20 +181,24 @@ class Stack:
             for name, value in os.environ.items()
             if not name.startswith(("ROEHUB_", "CH_", "CLICKHOUSE_", "PROMETHEUS_"))
         }
-        return inherited | {
-            "STRATEGY_PG_DSN": self.dsn,
-            "REDIS_URL": self.redis_url,
-            "ROEHUB_ENV": "test",
-            "ROEHUB_BACKTEST_CONFIG": str(self.config),
-            "ROEHUB_CANDLES_DIR": str(self.candles),
-            "ROEHUB_METRICS_PORT": str(free_port()),
-            MARK: self.mark,
-        } | changes
+        return (
+            inherited
+            | {
+                "STRATEGY_PG_DSN": self.dsn,
+                "REDIS_URL": self.redis_url,
+                "ROEHUB_ENV": "test",
+                "ROEHUB_BACKTEST_CONFIG": str(self.config),
+                "ROEHUB_CANDLES_DIR": str(self.candles),
+                MARK: self.mark,
+            }
+            | changes
+        )
 
     # --------------------------------------------------------------------------- programs
 
     def start(self, *command: str, **environ: str) -> Program:
         log = self.folder / f"{len(self.programs)}.log"
+        environ = {"ROEHUB_METRICS_PORT": str(free_port())} | environ
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
@@ -193,7 +208,7 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        program = Program(process, log)
+        program = Program(process, log, int(environ["ROEHUB_METRICS_PORT"]))
         self.programs.append(program)
         return program
 
@@ -202,7 +217,7 @@ class Stack:
         return self.start(*command, **environ)
 
     def scheduler(self) -> Program:
-        return self.start("scheduler", "--metrics-port", "0")
+        return self.start("scheduler")
 
     def workers(self, count: int) -> list[Program]:
         """`count` masters that take jobs, those still alive first."""
@@ -262,16 +277,29 @@ class Stack:
         assert job is not None
         return job
 
-    def reaches(self, job_id: UUID, stage: Stage, *, processed: int = 1) -> Job:
-        """Wait until the job is in the middle of a stage."""
+    def reaches(self, job_id: UUID, stage: Stage) -> Job:
+        """Wait until the job has begun a stage; returns it with its owner."""
 
         def there() -> Job | None:
             job = self.job(job_id)
             assert not job.state.terminal, f"{job.state} before {stage}: {job.last_error_json}"
-            under_way = job.stage is stage and job.processed_units >= processed
-            return job if job.state is State.RUNNING and under_way else None
+            begun = any(
+                event.event is EventName.STAGE_STARTED
+                and (event.attempt, event.details["stage"]) == (job.attempt, stage)
+                for event in jobs.events(self.connection, job_id)
+            )
+            return job if begun and job.stage is stage and job.locked_by else None
 
         return wait_for(there, f"{stage} of {job_id}", 60)
+
+    def claimed(self, job_id: UUID, attempt: int = 1) -> Job:
+        """Wait until the job is owned in this attempt or a later one."""
+
+        def there() -> Job | None:
+            job = self.job(job_id)
+            return job if job.attempt >= attempt else None
+
+        return wait_for(there, f"attempt {attempt} of {job_id}", 60)
 
     def ends(self, job_id: UUID, seconds: float = 60) -> Job:
         """Wait until the job has ended."""

@@ -1,0 +1,108 @@
+"""One stack for all fault tests, and the result that no fault may change."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from configs.environment import CandlesFolder
+from engine import synthetic
+from storage.candles import open_store
+from storage.records import State
+from tests.faults.harness import Stack, running
+
+MINUTES = 150 * 1440
+START_MS = 1_704_067_200_000  # 2024-01-01
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/faults" in item.nodeid:
+            item.add_marker(pytest.mark.faults)
+
+
+def sweep(*, windows: int = 196, top_k: int = 300, tsl: int = 12) -> dict[str, Any]:
+    """A request whose stages last long enough to be hit; ranked by a costly metric."""
+    return {
+        "time_range": {"start": "2024-01-10T00:00:00Z", "end": "2024-05-20T00:00:00Z"},
+        "template": {
+            "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
+            "timeframe": "15m",
+            "indicator_grids": [
+                {
+                    "indicator_id": "ma.sma",
+                    "params": {"window": _range(5, 4 + windows)},
+                },
+                {
+                    "indicator_id": "momentum.rsi",
+                    "params": {"window": _range(3, 62)},
+                    "signals": {
+                        "long_threshold": _range(55, 79, 2),
+                        "short_threshold": {"mode": "explicit", "values": [30, 40]},
+                    },
+                },
+            ],
+            "risk_grid": {"sl": _range(1, 6), "tsl": _range(1, tsl)},
+        },
+        "preselect": 4000,
+        "top_k": top_k,
+        "ranking": {"primary_metric": "return_over_max_drawdown"},
+    }
+
+
+def small_sweep() -> dict[str, Any]:
+    """A request that takes a fraction of a second."""
+    return sweep(windows=1, top_k=5, tsl=1)
+
+
+@pytest.fixture(scope="package")
+def stack(
+    postgres_server: str,
+    migrated_template: str,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """A database, a scheduler and candles; masters are started by the tests."""
+    name = f"faults_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrated_template)
+            )
+        )
+    folder = tmp_path_factory.mktemp("faults")
+    candles = folder / "candles"
+    candles.mkdir()
+    with open_store(CandlesFolder(candles)) as store:
+        store.append(1, "BTCUSDT", [synthetic.minutes(seed=7, start_ms=START_MS, count=MINUTES)])
+    dsn = make_conninfo(postgres_server, dbname=name)
+    with running(Stack(dsn, redis_url, candles, folder)) as stack:
+        stack.flush_redis()
+        stack.scheduler()
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def undisturbed(stack: Stack) -> list[tuple[str, ...]]:
+    """The stored rows of a job that nothing happened to."""
+    stack.workers(2)
+    job_id = stack.submit(sweep())
+    job = stack.ends(job_id)
+    assert job.state is State.SUCCEEDED, job.last_error_json
+    rows = stack.stored_bytes(job_id)
+    assert len(rows) == 300
+    return rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _range(start: int, stop: int, step: int = 1) -> dict[str, Any]:
+    return {"mode": "range", "start": start, "stop_incl": stop, "step": step}
