@@ -85,9 +85,14 @@ def engine_run(
     return Run(trade_list(trades), equity, (equity[-1] / execution.init_cash - 1) * 100)
 
 
-def close_to(ours: float, reference: float) -> bool:
-    """Return whether two numbers agree to 1e-9, relative above 1 and absolute below."""
-    return abs(ours - reference) <= 1e-9 * max(1.0, abs(reference))
+def close_to(ours: float, reference: float, made_of: float = 0.0) -> bool:
+    """Return whether two numbers agree to 1e-9, relative above 1 and absolute below.
+
+    `made_of` is the size of the amounts whose difference is compared: float64 resolves that
+    difference no finer than they are, so eight roundings of them are allowed on top.
+    """
+    tolerance = 1e-9 * max(1.0, abs(reference)) + 8 * 2.0**-52 * abs(made_of)
+    return abs(ours - reference) <= tolerance
 
 
 def difference(ours: Run, reference: Run) -> str | None:
@@ -95,7 +100,11 @@ def difference(ours: Run, reference: Run) -> str | None:
     for number, (mine, theirs) in enumerate(zip(ours.trades, reference.trades, strict=False)):
         exact = ("entry_bar", "exit_bar", "direction", "reason")
         wrong = [n for n in exact if getattr(mine, n) != getattr(theirs, n)]
-        wrong += [n for n in FLOATS if not close_to(getattr(mine, n), getattr(theirs, n))]
+        wrong += [
+            name
+            for name in FLOATS
+            if not close_to(getattr(mine, name), getattr(theirs, name), theirs.quote)
+        ]
         if wrong:
             return f"trade {number}: {wrong} differ\n  engine    {mine}\n  simulator {theirs}"
     if len(ours.trades) != len(reference.trades):

@@ -47,11 +47,11 @@ class Order:
         self.min_trades = min_trades
 
     def key(self, index: int, trades: int, scores: Iterable[float]) -> tuple[float, ...]:
-        parts: list[float] = [trades < self.min_trades]
+        parts = [float(trades < self.min_trades)]
         for metric, score in zip(self.metrics, scores, strict=True):
             ascending = metric == "max_drawdown_pct"
             undefined = math.isnan(score)
-            parts += [undefined, 0.0 if undefined else score if ascending else -score]
+            parts += [float(undefined), 0.0 if undefined else score if ascending else -score]
         return (*parts, index)
 
     def scores(self, reference: Reference) -> list[float]:
@@ -59,6 +59,23 @@ class Order:
 
     def reference_key(self, index: int, reference: Reference) -> tuple[float, ...]:
         return self.key(index, len(reference.run.trades), self.scores(reference))
+
+    def clearly_before(self, one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        """Return whether key `one` sorts before `other` by more than rounding.
+
+        Scores that agree to 1e-9 decide nothing, as the engine's may differ in the last digit;
+        only an equal number of trades, or both undefined or infinite, asks the next metric.
+        """
+        if one[0] != other[0]:
+            return one[0] < other[0]
+        for place, metric in enumerate(self.metrics):
+            (undefined, a), (_, b) = (key[1 + 2 * place : 3 + 2 * place] for key in (one, other))
+            if one[1 + 2 * place] != other[1 + 2 * place]:
+                return one[1 + 2 * place] < other[1 + 2 * place]
+            exact = undefined or math.isinf(a) or metric == "num_trades"
+            if not (exact and a == b):
+                return a < b and not same(a, b)
+        return False
 
     def hangs_on_rounding(self, references: Mapping[int, Reference]) -> bool:
         return any(set(self.metrics) & r.measured.fragile for r in references.values())
@@ -68,14 +85,6 @@ def same(a: float, b: float) -> bool:
     if math.isfinite(a) and math.isfinite(b):
         return close_to(a, b)
     return a == b or (math.isnan(a) and math.isnan(b))
-
-
-def clearly_before(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Return whether `one` sorts before `other` by more than rounding."""
-    for a, b in zip(one[:-1], other[:-1], strict=True):
-        if not same(a, b):
-            return a < b
-    return False
 
 
 def scores_of(top: TopList, count: int) -> list[list[float]]:
@@ -102,7 +111,9 @@ def assert_best(
 
     worst = order.reference_key(indexes[-1], references[indexes[-1]])
     left_out = references.keys() - set(indexes)
-    better = [i for i in left_out if clearly_before(order.reference_key(i, references[i]), worst)]
+    better = [
+        i for i in left_out if order.clearly_before(order.reference_key(i, references[i]), worst)
+    ]
     assert not better, f"{sorted(better)} are better than {indexes[-1]} but left out"
     equal = [i for i in left_out if references[i].run == references[indexes[-1]].run]
     assert all(i > indexes[-1] for i in equal), "ties go to the smaller index"
