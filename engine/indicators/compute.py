@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ def preload_kernels() -> None:
             _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _kernel(name: str) -> Callable[..., None]:
     module, function = name.split(":")
     kernel: Callable[..., None] = getattr(import_module(module), function)
@@ -108,7 +108,7 @@ def _kernel(name: str) -> Callable[..., None]:
 
 
 def _own(series: Floats) -> Floats:
-    """Copy, so that every kernel sees one array type and is compiled once (read-only is another)."""
+    """Copy, so that kernels see one array type (read-only is another) and are compiled once."""
     return np.array(series, dtype=np.float64, order="C")
 
 

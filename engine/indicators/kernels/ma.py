@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, Ints, compiled
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.windows import equal_runs, rolling_mean, rolling_weighted_mean
 
@@ -10,19 +10,19 @@ SMA, EMA, WMA = 0, 1, 2
 
 
 @compiled
-def sma(inputs, params, output, out):
+def sma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window."""
     averages(SMA, inputs[0], params[:, 0].astype(np.int64), out)
 
 
 @compiled
-def ema(inputs, params, output, out):
+def ema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window."""
     averages(EMA, inputs[0], params[:, 0].astype(np.int64), out)
 
 
 @compiled
-def cross(inputs, params, output, out):
+def cross(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: kind of average, fast, slow. Neighbouring rows share their fast average."""
     x = inputs[0]
     slow = params[:, 2].astype(np.int64)
@@ -42,7 +42,7 @@ def cross(inputs, params, output, out):
 
 
 @compiled
-def averages(kind, x, windows, out):
+def averages(kind: int, x: Floats, windows: Ints, out: Floats) -> None:
     """Write the average of x of each window to its row of `out`."""
     if kind == EMA:
         smooth(x, 0, windows, False, out)

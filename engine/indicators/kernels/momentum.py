@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, Ints, compiled
 from engine.indicators.kernels.smoothing import smooth
 
 HIST, LINE = 0, 1
 
 
 @compiled
-def rsi(inputs, params, output, out):
+def rsi(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. Rises and falls are split once for all windows."""
     x = inputs[0]
     windows = params[:, 0].astype(np.int64)
@@ -27,7 +27,7 @@ def rsi(inputs, params, output, out):
 
 
 @compiled
-def macd(inputs, params, output, out):
+def macd(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -> None:
     """Params: fast, slow, signal (histogram only). Neighbouring rows share what they can."""
     x = inputs[0]
     windows = params.astype(np.int64)
@@ -48,15 +48,15 @@ def macd(inputs, params, output, out):
 
 
 @compiled
-def _agree(left, right, columns):
+def _agree(left: Ints, right: Ints, columns: int) -> bool:
+    equal = True
     for k in range(columns):
-        if left[k] != right[k]:
-            return False
-    return True
+        equal = equal and left[k] == right[k]
+    return equal
 
 
 @compiled
-def _lines(x, fast, slow, out):
+def _lines(x: Floats, fast: int, slow: Ints, out: Floats) -> None:
     """Write ema(fast) - ema(slow[p]) to out[p]."""
     fast_average = np.empty((1, x.shape[0]))
     smooth(x, 0, np.full(1, fast), False, fast_average)
@@ -67,7 +67,7 @@ def _lines(x, fast, slow, out):
 
 
 @compiled
-def _histograms(line, slow, signals, out):
+def _histograms(line: Floats, slow: int, signals: Ints, out: Floats) -> None:
     """Write line - ema(line, signals[p]) to out[p]; the line starts at bar slow - 1."""
     smooth(line, slow - 1, signals, False, out)
     for p in range(out.shape[0]):

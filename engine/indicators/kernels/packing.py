@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, Ints, Words, compiled
 
 
 class Test(IntEnum):
@@ -24,7 +24,19 @@ BELOW, UNDER_REFERENCE, OVER_REFERENCE, RISEN, FALLEN, ABOVE_AND_UP, ABOVE_AND_D
 
 
 @compiled
-def pack_block(values, first, reference, tests, levels, lags, long_of, short_of, long, short, base):
+def pack_block(
+    values: Floats,
+    first: int,
+    reference: Floats,
+    tests: Ints,
+    levels: Floats,
+    lags: Ints,
+    long_of: Ints,
+    short_of: Ints,
+    long: Words,
+    short: Words,
+    base: Ints,
+) -> None:
     """Write the planes of all signal variants of some indicator series.
 
     values: float64[P, T], reference: float64[T]; bars from `first` on are traded. Comparison u is
@@ -49,7 +61,9 @@ def pack_block(values, first, reference, tests, levels, lags, long_of, short_of,
 
 
 @compiled
-def _pack_test(series, first, reference, test, level, lag, out):
+def _pack_test(
+    series: Floats, first: int, reference: Floats, test: int, level: float, lag: int, out: Words
+) -> None:
     x = series[first:]
     if test == UNDER_REFERENCE:
         _pack_greater(reference, x, out)
@@ -63,7 +77,7 @@ def _pack_test(series, first, reference, test, level, lag, out):
         _pack_below(x, level, out)
     else:
         _pack_above(x, level, out)
-        if test == ABOVE_AND_UP or test == ABOVE_AND_DOWN:
+        if test in (ABOVE_AND_UP, ABOVE_AND_DOWN):
             moved = np.empty_like(out)
             if test == ABOVE_AND_UP:
                 _pack_above(reference, 0.0, moved)
@@ -74,7 +88,7 @@ def _pack_test(series, first, reference, test, level, lag, out):
 
 
 @compiled
-def _lagged(series, first, lag):
+def _lagged(series: Floats, first: int, lag: int) -> Floats:
     """Return series[t - lag] for the traded bars, NaN where there is no such bar."""
     if lag <= first:
         return series[first - lag : series.shape[0] - lag]
@@ -87,7 +101,7 @@ def _lagged(series, first, lag):
 
 
 @compiled
-def _pack_above(x, level, out):
+def _pack_above(x: Floats, level: float, out: Words) -> None:
     words = x.shape[0] // 64
     for word in range(words):
         out[word] = _bits_above(x, level, word * 64, 64)
@@ -96,7 +110,7 @@ def _pack_above(x, level, out):
 
 
 @compiled
-def _pack_below(x, level, out):
+def _pack_below(x: Floats, level: float, out: Words) -> None:
     words = x.shape[0] // 64
     for word in range(words):
         out[word] = _bits_below(x, level, word * 64, 64)
@@ -105,7 +119,7 @@ def _pack_below(x, level, out):
 
 
 @compiled
-def _pack_greater(left, right, out):
+def _pack_greater(left: Floats, right: Floats, out: Words) -> None:
     words = left.shape[0] // 64
     for word in range(words):
         out[word] = _bits_greater(left, right, word * 64, 64)
@@ -114,7 +128,7 @@ def _pack_greater(left, right, out):
 
 
 @compiled
-def _bits_above(x, level, start, count):
+def _bits_above(x: Floats, level: float, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
         bits |= np.uint64(x[start + bit] > level) << np.uint64(bit)
@@ -122,7 +136,7 @@ def _bits_above(x, level, start, count):
 
 
 @compiled
-def _bits_below(x, level, start, count):
+def _bits_below(x: Floats, level: float, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
         bits |= np.uint64(x[start + bit] < level) << np.uint64(bit)
@@ -130,7 +144,7 @@ def _bits_below(x, level, start, count):
 
 
 @compiled
-def _bits_greater(left, right, start, count):
+def _bits_greater(left: Floats, right: Floats, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
         bits |= np.uint64(left[start + bit] > right[start + bit]) << np.uint64(bit)

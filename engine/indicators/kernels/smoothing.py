@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, Ints, compiled
 
 
 @compiled
-def smooth(x, first, windows, wilder, out):
+def smooth(x: Floats, first: int, windows: Ints, wilder: bool, out: Floats) -> None:
     """Write the exponential average of x[first:] with windows[p] to out[p].
 
     x: float64[T], windows: int64[P], out: float64[P, T]. Seeded by the mean of the first window, at
@@ -39,7 +39,7 @@ def smooth(x, first, windows, wilder, out):
 
 
 @compiled
-def mean_from(x, first, window):
+def mean_from(x: Floats, first: int, window: int) -> float:
     """Return the mean of x[first : first + window]; exactly the value where all are equal."""
     total = 0.0
     equal = True
@@ -50,7 +50,7 @@ def mean_from(x, first, window):
 
 
 @compiled
-def _advance(x, seed, stop, alpha, out):
+def _advance(x: Floats, seed: int, stop: int, alpha: float, out: Floats) -> None:
     if seed >= stop:
         return
     value = out[seed]
@@ -60,7 +60,7 @@ def _advance(x, seed, stop, alpha, out):
 
 
 @compiled
-def _advance_four(x, seed, alphas, out):
+def _advance_four(x: Floats, seed: int, alphas: Floats, out: Floats) -> None:
     """Four rows side by side: one row alone waits for its own additions most of the time."""
     a, b, c, d = out[0, seed], out[1, seed], out[2, seed], out[3, seed]
     alpha_a, alpha_b, alpha_c, alpha_d = alphas[0], alphas[1], alphas[2], alphas[3]

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, compiled
 from engine.indicators.kernels.volatility import average_true_ranges
 
 
 @compiled
-def supertrend(inputs, params, output, out):
+def supertrend(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window, mult. Neighbouring rows of one window share its ATR."""
     high, low, close = inputs
     first_rows = [0]
@@ -27,7 +27,9 @@ def supertrend(inputs, params, output, out):
 
 
 @compiled
-def _stop_line(high, low, close, atr, first, mult, out):
+def _stop_line(
+    high: Floats, low: Floats, close: Floats, atr: Floats, first: int, mult: float, out: Floats
+) -> None:
     """Write the band on the losing side of the trend, which turns when a close crosses it."""
     bars = close.shape[0]
     out[: min(first, bars)] = np.nan

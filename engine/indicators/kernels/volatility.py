@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, Ints, compiled
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.windows import equal_runs, rolling_deviation, rolling_mean
 
@@ -10,7 +10,7 @@ MIDDLE, UPPER, LOWER, PERCENT_B, BANDWIDTH = 0, 1, 2, 3, 4
 
 
 @compiled
-def true_range(high, low, close):
+def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     """Return float64[T]; NaN on bar 0, which has no previous close."""
     result = np.empty(close.shape[0])
     result[0] = np.nan
@@ -21,19 +21,21 @@ def true_range(high, low, close):
 
 
 @compiled
-def average_true_ranges(high, low, close, windows, out):
+def average_true_ranges(
+    high: Floats, low: Floats, close: Floats, windows: Ints, out: Floats
+) -> None:
     """Write the Wilder average of the true range for windows[p] to out[p], from bar windows[p]."""
     smooth(true_range(high, low, close), 1, windows, True, out)
 
 
 @compiled
-def atr(inputs, params, output, out):
+def atr(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. One true range for all windows."""
     average_true_ranges(inputs[0], inputs[1], inputs[2], params[:, 0].astype(np.int64), out)
 
 
 @compiled
-def bbands(inputs, params, output, out):
+def bbands(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -> None:
     """Params: window, mult. Neighbouring rows of one window share its mean and deviation."""
     x = inputs[0]
     runs = equal_runs(x)
@@ -50,7 +52,9 @@ def bbands(inputs, params, output, out):
 
 
 @compiled
-def _band(output, mean, deviation, offset, mult, out):
+def _band(
+    output: int, mean: Floats, deviation: Floats, offset: Floats, mult: float, out: Floats
+) -> None:
     for t in range(out.shape[0]):
         if output == MIDDLE:
             out[t] = mean[t]

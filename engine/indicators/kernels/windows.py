@@ -2,8 +2,8 @@
 
 Running sums (add the new bar, subtract the old one) drag the rounding errors of the whole past
 along. Here a window is the end of one block and the beginning of the next, both summed up from
-nothing: for blocks as long as the window that is two additions per bar, no subtraction, and an error
-relative to the values inside the window, whatever came before it.
+nothing: for blocks as long as the window that is two additions per bar, no subtraction, and an
+error relative to the values inside the window, whatever came before it.
 
 On a window of equal inputs results are exact, by the run length of equal inputs: the mean is the
 value and the deviation 0. All functions write NaN before the first full window.
@@ -11,11 +11,11 @@ value and the deviation 0. All functions write NaN before the first full window.
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import compiled
+from engine.indicators.kernels.compiled import Floats, Ints, compiled
 
 
 @compiled
-def equal_runs(x):
+def equal_runs(x: Floats) -> Ints:
     """Return int64[T]: how many bars up to and including bar t have the value x[t]."""
     runs = np.empty(x.shape[0], np.int64)
     length = 0
@@ -26,7 +26,7 @@ def equal_runs(x):
 
 
 @compiled
-def rolling_sum(x, window, out):
+def rolling_sum(x: Floats, window: int, out: Floats) -> None:
     """Write the sum of x[t - window + 1 .. t] to out[t]."""
     bars = x.shape[0]
     out[: min(window - 1, bars)] = np.nan
@@ -54,7 +54,7 @@ def rolling_sum(x, window, out):
 
 
 @compiled
-def rolling_mean(x, runs, window, out):
+def rolling_mean(x: Floats, runs: Ints, window: int, out: Floats) -> None:
     """Write the mean of x[t - window + 1 .. t] to out[t]; `runs` are the `equal_runs` of x."""
     rolling_sum(x, window, out)
     for t in range(x.shape[0]):
@@ -62,7 +62,7 @@ def rolling_mean(x, runs, window, out):
 
 
 @compiled
-def rolling_weighted_mean(x, runs, window, out):
+def rolling_weighted_mean(x: Floats, runs: Ints, window: int, out: Floats) -> None:
     """Write the linearly weighted mean (newest bar: weight `window`) of each window to out[t]."""
     bars = x.shape[0]
     out[: min(window - 1, bars)] = np.nan
@@ -96,7 +96,9 @@ def rolling_weighted_mean(x, runs, window, out):
 
 
 @compiled
-def rolling_deviation(x, runs, window, deviation, offset):
+def rolling_deviation(
+    x: Floats, runs: Ints, window: int, deviation: Floats, offset: Floats
+) -> None:
     """Write the population standard deviation of each window, and x[t] minus the window's mean.
 
     Welford's recurrence inside a block, the two parts joined by Chan's formula. Values are taken

@@ -98,7 +98,7 @@ ORACLES: dict[str, Callable[..., Floats]] = {
         s.high, s.low, s.close, window, mult
     )[0],
     "volatility.atr-value": lambda s, window: talib.ATR(s.high, s.low, s.close, window),
-    "volatility.bbands-middle": lambda s, window, mult: talib.SMA(s.source, window),
+    "volatility.bbands-middle": lambda s, window, **_: talib.SMA(s.source, window),
     "volatility.bbands-upper": lambda s, window, mult: band(s.source, window, mult)[2],
     "volatility.bbands-lower": lambda s, window, mult: band(s.source, window, mult)[1],
     "volatility.bbands-percent_b": percent_b,

@@ -103,7 +103,9 @@ def test_each_source_is_the_series_of_its_name(source: str) -> None:
 def test_bollinger_bands_equal_ta_lib_where_that_is_exact_enough() -> None:
     candles = scenarios()["random walk"]
     bbands = get("volatility.bbands")
-    wanted = dict(zip(("upper", "middle", "lower"), talib.BBANDS(candles.close, 20, 2.5, 2.5)))
+    wanted = dict(
+        zip(("upper", "middle", "lower"), talib.BBANDS(candles.close, 20, 2.5, 2.5), strict=True)
+    )
     for name, series in wanted.items():
         row = np.array([[20.0, 2.5]])
         assert_equal(compute(bbands, bbands.output(name), candles, None, row)[0], series, name)

@@ -34,7 +34,7 @@ NO_INDICATOR = "a string"
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
     """Entry points of packages that are installed as far as the registry can see."""
     points: list[EntryPoint] = []
-    monkeypatch.setattr(registry, "entry_points", lambda *, group: points)
+    monkeypatch.setattr(registry, "entry_points", lambda **_: points)
     registry._by_id.cache_clear()
     yield points
     registry._by_id.cache_clear()
