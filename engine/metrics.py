@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels import ExecutionRules, Trades, hot
+from engine.kernels import ExecutionRules, Trades
 from engine.kernels.inputs import costs_of, day_ends, market_of
+from engine.kernels.measures import all_metrics
+from engine.kernels.variant import curve_of
 from engine.metric_names import METRICS
 
 __all__ = ["METRICS", "equity_curve", "variant_metrics"]
@@ -15,7 +17,7 @@ Int64 = NDArray[np.int64]
 
 def equity_curve(trades: Trades, closes: Float64, rules: ExecutionRules) -> Float64:
     """Return float64[n]: cash, safe and position value at each traded close, after its actions."""
-    curve: Float64 = hot.curve_of(
+    curve: Float64 = curve_of(
         trades.entry_bar,
         trades.exit_bar,
         trades.direction > 0,
@@ -37,7 +39,7 @@ def variant_metrics(
     costs = costs_of(rules)
     balance = trades.available[-1] + trades.safe[-1] if len(trades) else costs.init_cash
     values = np.empty(len(METRICS))
-    hot.all_metrics(
+    all_metrics(
         trades.net, trades.quote, float(balance), equity, day_ends(close_times_ms), costs, values
     )
     return {

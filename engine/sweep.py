@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from engine.candles import Candles
 from engine.crew import Crew
 from engine.grid import Grid
-from engine.kernels import execution_rules, hot
+from engine.kernels import execution_rules
+from engine.kernels.expansion import expand_risk
 from engine.kernels.inputs import (
     costs_of,
     ground_planes,
@@ -20,7 +21,9 @@ from engine.kernels.inputs import (
     order_of,
     room_for,
 )
+from engine.kernels.measures import Found, Order
 from engine.kernels.preload import preload_kernels
+from engine.kernels.tiles import Tile, score_tile
 from engine.metric_names import WALKING_BARS
 from engine.planes import PlaneStore
 from engine.ranking import TopList
@@ -96,7 +99,7 @@ class Sweep:
             for _ in self._hold(numbers):
                 yield Batch("stage_a", processed, len(base), top)
 
-            def score(box: Box, numbers: Numbers = numbers) -> tuple[hot.Found, int, int]:
+            def score(box: Box, numbers: Numbers = numbers) -> tuple[Found, int, int]:
                 return self._score(box, numbers, base, top)
 
             results = self._crew.stream(score, self._division.boxes(numbers))
@@ -123,7 +126,7 @@ class Sweep:
             for _ in self._hold(numbers):
                 yield Batch("stage_b", processed, total, top)
 
-            def expand(bundle: Bundle) -> tuple[hot.Found, int]:
+            def expand(bundle: Bundle) -> tuple[Found, int]:
                 return self._expand(bundle, top)
 
             results = self._crew.stream(expand, self._division.bundles(group))
@@ -152,12 +155,12 @@ class Sweep:
 
     def _score(
         self, box: Box, numbers: Numbers, base: range, top: TopList
-    ) -> tuple[hot.Found, int, int]:
+    ) -> tuple[Found, int, int]:
         """Run a box of stage A: the finds, how many there are, how many variants were scored."""
         strides = self._division.strides
         streamed = self._store.layout.streamed
         others = [block for block in range(len(numbers)) if block != streamed]
-        tile = hot.Tile(
+        tile = Tile(
             row=self._store.row(streamed, box.streamed.start),
             rows=len(box.streamed),
             stride=strides[streamed],
@@ -172,7 +175,7 @@ class Sweep:
             (self._store.row(b, numbers[b].start), len(numbers[b]), strides[b]) for b in others
         ]
         found = room_for(len(box.streamed) * len(box.prefixes))
-        kept, scored = hot.score_tile(
+        kept, scored = score_tile(
             self._store.long,
             self._store.short,
             self._ground,
@@ -185,11 +188,11 @@ class Sweep:
         )
         return found, kept, scored
 
-    def _expand(self, bundle: Bundle, top: TopList) -> tuple[hot.Found, int]:
+    def _expand(self, bundle: Bundle, top: TopList) -> tuple[Found, int]:
         """Run a bundle of stage B: the finds and how many there are."""
         risk_total = self.grid.risk_total
         found = room_for(len(bundle.bases) * len(bundle.sl) * risk_total // len(self.grid.risk.sl))
-        kept = hot.expand_risk(
+        kept = expand_risk(
             self._store.long,
             self._store.short,
             self._ground,
@@ -205,7 +208,7 @@ class Sweep:
         )
         return found, kept
 
-    def _order(self, top: TopList) -> hot.Order:
+    def _order(self, top: TopList) -> Order:
         return order_of(top.primary, top.secondary, top.min_trades, *top.cut())
 
     def _top_list(self, capacity: int) -> TopList:
@@ -215,7 +218,7 @@ class Sweep:
         )
 
 
-def _offer(top: TopList, found: hot.Found, kept: int) -> None:
+def _offer(top: TopList, found: Found, kept: int) -> None:
     top.offer(
         found.variant[:kept], found.trades[:kept], found.primary[:kept], found.secondary[:kept]
     )

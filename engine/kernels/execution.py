@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels import hot
 from engine.kernels.inputs import costs_of, ground_planes, levels_of, market_of
 from engine.kernels.rules import DIRECTIONS, LONG_ONLY, SHORT_ONLY, SIZINGS, ExecutionRules
+from engine.kernels.variant import trade_variant
 
 __all__ = ["DIRECTIONS", "REASONS", "SIZINGS", "ExecutionRules", "Trades", "simulate"]
 
@@ -64,7 +64,7 @@ def simulate(
     signal exit.
     """
     costs = costs_of(rules)
-    entries, exits, is_long, hits, ledger = hot.trade_variant(
+    entries, exits, is_long, hits, ledger = trade_variant(
         long,
         short,
         ground_planes(len(closes), rules),

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels import hot
+from engine.kernels.account import Costs, Market
+from engine.kernels.hits import BLOCK, Levels
+from engine.kernels.measures import NO_METRIC, Found, Order
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_entries, locks_profit
 from engine.metric_names import ASCENDING, METRICS
 
@@ -23,7 +25,7 @@ def words_for(bars: int) -> int:
     return -(-bars // WORD_BITS)
 
 
-def costs_of(rules: ExecutionRules) -> hot.Costs:
+def costs_of(rules: ExecutionRules) -> Costs:
     """Return the growth of committed cash and the limits of an entry under `rules`.
 
     Long: Q = C / (1 + fee) buys Q / (entry * buy), which sells for exit * sell less the fee, so C
@@ -31,7 +33,7 @@ def costs_of(rules: ExecutionRules) -> hot.Costs:
     """
     buy, sell = 1.0 + rules.slippage, 1.0 - rules.slippage
     capped = caps_entries(rules)
-    return hot.Costs(
+    return Costs(
         base_long=0.0,
         slope_long=(sell / buy) * ((1.0 - rules.fee) / (1.0 + rules.fee)),
         base_short=2.0 / (1.0 + rules.fee),
@@ -48,11 +50,11 @@ def costs_of(rules: ExecutionRules) -> hot.Costs:
     )
 
 
-def market_of(closes: Float64, close_times_ms: Int64 | None = None) -> hot.Market:
+def market_of(closes: Float64, close_times_ms: Int64 | None = None) -> Market:
     """Return the traded closes float64[n] with their reciprocals, block extremes and day ends."""
     closes = np.array(closes, dtype=np.float64)  # a copy: kernels are compiled for writable arrays
-    starts = np.arange(0, len(closes), hot.BLOCK)
-    return hot.Market(
+    starts = np.arange(0, len(closes), BLOCK)
+    return Market(
         closes=closes,
         inverse=1.0 / closes,
         block_low=np.minimum.reduceat(closes, starts),
@@ -85,14 +87,14 @@ def ground_planes(bars: int, rules: ExecutionRules) -> Bits:
 
 def levels_of(
     sl: Sequence[float | None], tp: Sequence[float | None], tsl: Sequence[float | None]
-) -> hot.Levels:
+) -> Levels:
     """Return risk axes in percent (None = off) as ascending fractions with their columns."""
     first_tp, first_tsl = len(sl), len(sl) + len(tp)
     stop, stop_column = _ascending(sl, 0)
     goal, goal_column = _ascending(tp, first_tp)
     trail, trail_column = _ascending(tsl, first_tsl)
     counts = np.array((len(sl), len(tp), len(tsl)), np.int64)
-    return hot.Levels(stop, goal, trail, stop_column, goal_column, trail_column, counts)
+    return Levels(stop, goal, trail, stop_column, goal_column, trail_column, counts)
 
 
 def _ascending(axis: Sequence[float | None], first_column: int) -> tuple[Float64, Int64]:
@@ -106,11 +108,11 @@ def _ascending(axis: Sequence[float | None], first_column: int) -> tuple[Float64
 
 def order_of(
     primary: str, secondary: str | None, min_trades: int, cut_tier: int, cut_key: float
-) -> hot.Order:
+) -> Order:
     """Return a ranking with the first keys of the worst variant that is still of interest."""
-    return hot.Order(
+    return Order(
         primary=METRICS.index(primary),
-        secondary=hot.NO_METRIC if secondary is None else METRICS.index(secondary),
+        secondary=NO_METRIC if secondary is None else METRICS.index(secondary),
         min_trades=min_trades,
         sign=1.0 if primary in ASCENDING else -1.0,
         cut_tier=cut_tier,
@@ -118,10 +120,10 @@ def order_of(
     )
 
 
-def room_for(variants: int) -> hot.Found:
+def room_for(variants: int) -> Found:
     """Return arrays that take the finds of so many variants."""
     size = variants + 1
-    return hot.Found(
+    return Found(
         variant=np.empty(size, np.int64),
         trades=np.empty(size, np.int64),
         primary=np.empty(size),

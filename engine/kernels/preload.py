@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from engine.kernels import hot
 from engine.kernels.execution import simulate
+from engine.kernels.expansion import expand_risk
 from engine.kernels.inputs import (
     costs_of,
     ground_planes,
@@ -13,6 +13,7 @@ from engine.kernels.inputs import (
     room_for,
 )
 from engine.kernels.rules import ExecutionRules
+from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
 
 
@@ -34,9 +35,9 @@ def preload_kernels() -> None:
 
     market, costs, ground = market_of(closes, times), costs_of(rules), ground_planes(3, rules)
     order = order_of("total_return_pct", None, 0, 0, np.inf)
-    tile = hot.Tile(0, 1, 1, 0, 1, 0, 0, 1)
+    tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
     prefix = np.zeros((0, 3), np.int64)
-    hot.score_tile(long, short, ground, tile, prefix, market, costs, order, room_for(1))
+    score_tile(long, short, ground, tile, prefix, market, costs, order, room_for(1))
     row, base = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
     levels = levels_of((None,), (None,), (None,))
-    hot.expand_risk(long, short, ground, row, base, 0, 1, levels, market, costs, order, room_for(1))
+    expand_risk(long, short, ground, row, base, 0, 1, levels, market, costs, order, room_for(1))

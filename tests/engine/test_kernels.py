@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.kernels import ExecutionRules, hot, simulate
+from engine.kernels import ExecutionRules, simulate
+from engine.kernels.account import settle
+from engine.kernels.hits import NO_HIT, scan_run
 from engine.kernels.inputs import costs_of, levels_of, market_of
+from engine.kernels.runs import find_runs, is_long, new_scratch
 
 Bits = NDArray[np.uint64]
 RULES = ExecutionRules(0.001, 0.0005, 0, 0, 10_000.0, 100.0, 0.3)
@@ -32,12 +35,12 @@ def runs_of(signal: NDArray[np.int8]) -> list[tuple[int, int, int]]:
 
 
 def found_runs(signal: NDArray[np.int8]) -> list[tuple[int, int, int]]:
-    scratch = hot.new_scratch(-(-len(signal) // 64))
+    scratch = new_scratch(-(-len(signal) // 64))
     scratch.long[1:] = packed(signal > 0)
     scratch.short[1:] = packed(signal < 0)
-    count = hot.find_runs(scratch)
+    count = find_runs(scratch)
     return [
-        (int(entry), int(exit_), 1 if hot.is_long(scratch, entry) else -1)
+        (int(entry), int(exit_), 1 if is_long(scratch, entry) else -1)
         for entry, exit_ in zip(scratch.entry[:count], scratch.exit[:count], strict=True)
     ]
 
@@ -80,7 +83,7 @@ def first_hits(closes: NDArray[np.float64], entry: int, end: int, direction: int
     found = []
     for kind, axis in enumerate(AXES):
         for percent in axis:
-            first = hot.NO_HIT
+            first = NO_HIT
             best = closes[entry]
             for bar in range(entry + 1, end + 1):
                 close = closes[bar]
@@ -112,7 +115,7 @@ def test_risk_hits_are_found_whatever_blocks_are_skipped(
     random = np.random.default_rng(seed)
     closes = 100 * np.exp(np.cumsum(random.normal(0, volatility, 400)))
     hits = np.empty(sum(map(len, AXES)), np.int32)
-    hot.scan_run(
+    scan_run(
         market_of(closes),
         costs_of(RULES),
         levels_of(*AXES),
@@ -126,7 +129,7 @@ def test_risk_hits_are_found_whatever_blocks_are_skipped(
 
 def test_all_cash_in_leaves_exactly_nothing_behind() -> None:
     costs = costs_of(RULES)
-    cash, safe, committed, net = hot.settle(costs, 1234.5, 0.0, 1.25)
+    cash, safe, committed, net = settle(costs, 1234.5, 0.0, 1.25)
     assert (cash, safe, committed) == (1234.5 * 1.25, 0.0, 1234.5)
     assert net == cash - committed
 

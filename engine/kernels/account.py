@@ -1,0 +1,157 @@
+"""The account: what a trade does to the cash, and all trades of a variant in time order.
+
+Arithmetic is plain IEEE float64 in a fixed order. Cash after a trade is made by one inlined
+function wherever it is needed, so a score and the report's figure are the same bits.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiled import inlined, part
+from engine.kernels.runs import Scratch, is_long
+
+Floats = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+DUST = 1e-12  # |net| up to this share of the quote amount is neither a win nor a loss
+
+
+class Costs(NamedTuple):
+    """What a trade does to the cash, precomputed from the execution rules.
+
+    Cash C committed to a trade (budget and entry fee) returns as `C * (base + slope * r)` with r
+    the exit close times the reciprocal entry close.
+    """
+
+    base_long: float
+    slope_long: float
+    base_short: float
+    slope_short: float
+    buy: float  # fill price per close
+    sell: float
+    fee: float
+    budget: float  # share of committed cash that is the quote amount Q
+    fixed: float  # Q of a capped entry
+    cap: float  # cash committed by a capped entry; inf = all of it
+    lock: float  # share of a win that moves to the safe
+    init_cash: float
+    floor: float  # no entry with this much cash or less
+
+
+class Market(NamedTuple):
+    """Traded closes and what is derived from them once: n bars, B = ceil(n / 16) blocks, D days."""
+
+    closes: Floats  # float64[n]
+    inverse: Floats  # float64[n], 1 / close
+    block_low: Floats  # float64[B], lowest close of each block
+    block_high: Floats  # float64[B]
+    day_ends: Int64  # int64[D], last bar of each UTC day of close times
+
+
+class Ledger(NamedTuple):
+    """What the account looked like in and after each trade."""
+
+    quote: Floats  # float64, Q
+    held: Floats  # float64, cash + safe left aside while the position is open
+    net: Floats  # float64
+    available: Floats  # float64, after the trade
+    safe: Floats  # float64, after the trade
+    marks: Floats  # float64[n], equity at bars or days
+
+
+@part
+def new_ledger(bars: int) -> Ledger:
+    """Room for as many trades and marks as there can be bars."""
+    return Ledger(
+        np.empty(bars),
+        np.empty(bars),
+        np.empty(bars),
+        np.empty(bars),
+        np.empty(bars),
+        np.empty(bars),
+    )
+
+
+@inlined
+def growth(costs: Costs, long: bool, entry_inverse: float, exit_close: float) -> float:
+    """Return what one unit of committed cash becomes: the one place where outcomes are made."""
+    r = exit_close * entry_inverse
+    base = costs.base_long if long else costs.base_short
+    slope = costs.slope_long if long else costs.slope_short
+    return base + slope * r
+
+
+@inlined
+def settle(
+    costs: Costs, cash: float, safe: float, factor: float
+) -> tuple[float, float, float, float]:
+    """Return cash, safe, committed cash and net profit after a trade of this growth.
+
+    With everything committed `cash` becomes `cash * factor` exactly.
+    """
+    committed = costs.cap if costs.cap < cash else cash
+    returned = committed * factor
+    net = returned - committed
+    locked = costs.lock * net if net > DUST * (committed * costs.budget) else 0.0
+    return ((cash - committed) + returned) - locked, safe + locked, committed, net
+
+
+@part
+def compounds(costs: Costs) -> bool:
+    """Whether every entry commits all cash and nothing is locked: cash is one product."""
+    return costs.cap == np.inf and costs.lock == 0.0
+
+
+@inlined
+def entry_fill(costs: Costs, long: bool, close: float) -> float:
+    """Return the price at which an entry fills."""
+    return close * (costs.buy if long else costs.sell)
+
+
+@part
+def final_balance(scratch: Scratch, runs: int, market: Market, costs: Costs) -> tuple[int, float]:
+    """Return the number of trades and cash + safe after them; nothing is recorded."""
+    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    entry, exit_ = scratch.entry, scratch.exit
+    cash = costs.init_cash
+    if compounds(costs):
+        for k in range(runs):
+            if cash <= floor:
+                return k, cash + 0.0
+            bar = entry[k]
+            cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[exit_[k]])
+        return runs, cash + 0.0
+    safe = 0.0
+    for k in range(runs):
+        if cash <= floor:
+            return k, cash + safe
+        bar = entry[k]
+        factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[exit_[k]])
+        cash, safe, _, _ = settle(costs, cash, safe, factor)
+    return runs, cash + safe
+
+
+@part
+def record_trades(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
+) -> tuple[int, float]:
+    """Return the number of trades and cash + safe after them; `ledger` takes each trade."""
+    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    entry, exit_ = scratch.entry, scratch.exit
+    cash = costs.init_cash
+    safe = 0.0
+    for k in range(runs):
+        if cash <= floor:
+            return k, cash + safe
+        bar = entry[k]
+        factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[exit_[k]])
+        before, aside = cash, safe
+        cash, safe, committed, net = settle(costs, before, aside, factor)
+        ledger.quote[k] = costs.fixed if committed < before else committed * costs.budget
+        ledger.held[k] = (before - committed) + aside
+        ledger.net[k] = net
+        ledger.available[k] = cash
+        ledger.safe[k] = safe
+    return runs, cash + safe

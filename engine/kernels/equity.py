@@ -1,0 +1,113 @@
+"""Equity of a variant at closes: all of them, those in position, or the last of each day."""
+
+from typing import Any
+
+import numpy as np
+
+from engine.compiled import inlined, part
+from engine.kernels.account import Costs, Floats, Ledger, Market, entry_fill
+from engine.kernels.runs import Scratch, is_long
+
+
+@inlined
+def position_equity(long: bool, held: float, quote: float, quantity: float, close: float) -> float:
+    """Return the equity while a position is open."""
+    worth = quantity * close
+    return held + (worth if long else quote + (quote - worth))
+
+
+@part
+def fill_equity(
+    scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger, flat: bool
+) -> None:
+    """Write the equity of bars in [entry, exit] of trades, of others if `flat`, to the marks."""
+    closes, marks = market.closes, ledger.marks
+    balance = costs.init_cash
+    bar = np.int64(0)
+    for k in range(trades):
+        first = np.int64(scratch.entry[k])
+        last = np.int64(scratch.exit[k])
+        if flat:
+            for i in range(bar, first):
+                marks[i] = balance
+        long = is_long(scratch, scratch.entry[k])
+        held, quote = ledger.held[k], ledger.quote[k]
+        quantity = quote / entry_fill(costs, long, closes[first])
+        if long:
+            for i in range(first, last):
+                marks[i] = position_equity(True, held, quote, quantity, closes[i])
+        else:
+            for i in range(first, last):
+                marks[i] = position_equity(False, held, quote, quantity, closes[i])
+        balance = ledger.available[k] + ledger.safe[k]
+        marks[last] = balance
+        bar = last
+    if flat:
+        for i in range(bar, closes.shape[0]):
+            marks[i] = balance
+
+
+@part
+def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
+    """Write the last equity of each day to the marks; return the number of days."""
+    closes, ends, marks = market.closes, market.day_ends, ledger.marks
+    balance = costs.init_cash
+    day = 0
+    for k in range(trades):
+        first = np.int64(scratch.entry[k])
+        last = np.int64(scratch.exit[k])
+        while day < ends.shape[0] and ends[day] < first:
+            marks[day] = balance
+            day += 1
+        if day < ends.shape[0] and ends[day] < last:
+            long = is_long(scratch, scratch.entry[k])
+            quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
+            while day < ends.shape[0] and ends[day] < last:
+                close = closes[ends[day]]
+                marks[day] = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
+                day += 1
+        balance = ledger.available[k] + ledger.safe[k]
+    while day < ends.shape[0]:
+        marks[day] = balance
+        day += 1
+    return day
+
+
+@part
+def extend_drawdown(
+    equity: Floats, start: Any, stop: Any, peak: float, trough: float, worst: float
+) -> tuple[float, float, float]:
+    """Carry (peak, lowest since the peak, worst drawdown before the peak) over equity[start:stop].
+
+    Bars that repeat the equity of the bar before them may be left out.
+    """
+    for i in range(start, stop):
+        value = equity[i]
+        if value > peak:
+            if trough < peak:
+                worst = max(worst, (peak - trough) / peak)
+            peak = value
+            trough = value
+        elif value < trough:
+            trough = value
+    return peak, trough, worst
+
+
+@part
+def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
+    """Return the worst drawdown, the unfinished one included."""
+    return max(worst, (peak - trough) / peak)
+
+
+@part
+def max_drawdown(
+    scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger
+) -> float:
+    """Return the worst drawdown as a fraction of its peak, which starts at the initial cash."""
+    fill_equity(scratch, trades, market, costs, ledger, False)
+    peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
+    for k in range(trades):
+        peak, trough, worst = extend_drawdown(
+            ledger.marks, scratch.entry[k], scratch.exit[k] + np.uint32(1), peak, trough, worst
+        )
+    return drawdown_fraction(peak, trough, worst)

@@ -1,0 +1,113 @@
+"""Risk levels: the first bar of each run on which each level is hit."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiled import part
+from engine.kernels.account import Costs, Floats, Int64, Market, entry_fill
+from engine.kernels.bits import Numbers32
+from engine.kernels.runs import Scratch, is_long
+
+Hits = NDArray[np.int32]
+
+NO_HIT = 2**31 - 1  # later than any bar
+BLOCK_SHIFT = 4
+BLOCK = 1 << BLOCK_SHIFT  # bars that are skipped together when their extremes reach no level
+
+
+class Levels(NamedTuple):
+    """Risk levels as fractions, ascending, and the column of the hit table each belongs to.
+
+    Columns are the axis positions of sl, then tp, then tsl; `counts` int64[3] are the axis lengths.
+    An axis value "off" has a column and no level.
+    """
+
+    sl: Floats
+    tp: Floats
+    tsl: Floats
+    sl_column: Int64
+    tp_column: Int64
+    tsl_column: Int64
+    counts: Int64
+
+
+@part
+def scan_run(
+    market: Market, costs: Costs, levels: Levels, entry: Any, exit_: Any, long: bool, hits: Hits
+) -> None:
+    """Write the first bar of (entry, exit] on which each level is hit to `hits` int32[columns].
+
+    Shorts are longs on negated prices, which is exact. Levels ascend, so a level is hit no earlier
+    than the one before it and only the next one of each kind is watched; blocks of bars whose
+    extremes reach none of the three are skipped.
+    """
+    hits[:] = NO_HIT
+    closes = market.closes
+    sign = 1.0 if long else -1.0
+    fill = sign * entry_fill(costs, long, closes[entry])
+    peak = sign * closes[entry]
+    sl, tp, tsl = 0, 0, 0
+    left = levels.sl.shape[0] + levels.tp.shape[0] + levels.tsl.shape[0]
+    stop_level = fill * (1.0 - sign * levels.sl[0]) if levels.sl.shape[0] else -np.inf
+    goal_level = fill * (1.0 + sign * levels.tp[0]) if levels.tp.shape[0] else np.inf
+    trail = 1.0 - sign * levels.tsl[0] if levels.tsl.shape[0] else -sign * np.inf
+    bar = entry + 1
+    while bar <= exit_ and left > 0:
+        block = bar >> BLOCK_SHIFT
+        behind = min((block + 1) << BLOCK_SHIFT, exit_ + 1)
+        low = market.block_low[block] if long else -market.block_high[block]
+        high = market.block_high[block] if long else -market.block_low[block]
+        whole = behind - bar == BLOCK or tsl == levels.tsl.shape[0]
+        if whole and low > stop_level and high < goal_level and low > max(peak, high) * trail:
+            peak = max(peak, high)
+            bar = behind
+            continue
+        for i in range(bar, behind):
+            close = sign * closes[i]
+            if close > peak:
+                peak = close
+            while close <= stop_level:
+                hits[levels.sl_column[sl]] = i
+                sl += 1
+                left -= 1
+                more = sl < levels.sl.shape[0]
+                stop_level = fill * (1.0 - sign * levels.sl[sl]) if more else -np.inf
+            while close <= peak * trail:
+                hits[levels.tsl_column[tsl]] = i
+                tsl += 1
+                left -= 1
+                trail = (
+                    1.0 - sign * levels.tsl[tsl] if tsl < levels.tsl.shape[0] else -sign * np.inf
+                )
+            while close >= goal_level:
+                hits[levels.tp_column[tp]] = i
+                tp += 1
+                left -= 1
+                more = tp < levels.tp.shape[0]
+                goal_level = fill * (1.0 + sign * levels.tp[tp]) if more else np.inf
+        bar = behind
+
+
+@part
+def scan_runs(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, levels: Levels, hits: Hits
+) -> None:
+    """Fill the hit table int32[runs, columns]."""
+    for k in range(runs):
+        bar = scratch.entry[k]
+        scan_run(
+            market, costs, levels, np.int64(bar), np.int64(scratch.exit[k]),
+            is_long(scratch, bar), hits[k],
+        )  # fmt: skip
+
+
+@part
+def apply_risk(
+    scratch: Scratch, natural: Numbers32, hits: Hits, sl: int, tp: int, tsl: int
+) -> None:
+    """Set the exits of one risk combination: the earliest of the hits and the run's own end."""
+    for k in range(natural.shape[0]):
+        first = min(hits[k, sl], hits[k, tp], hits[k, tsl])
+        scratch.exit[k] = min(natural[k], np.uint32(first))

@@ -1,0 +1,228 @@
+"""The metrics a variant is ranked by. NaN is undefined."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.compiled import inlined, kernel, part
+from engine.kernels.account import (
+    DUST,
+    Costs,
+    Floats,
+    Int64,
+    Ledger,
+    Market,
+    final_balance,
+    record_trades,
+)
+from engine.kernels.equity import day_marks, drawdown_fraction, extend_drawdown, max_drawdown
+from engine.kernels.runs import Scratch
+
+(
+    TOTAL_RETURN,
+    NUM_TRADES,
+    MAX_DRAWDOWN,
+    RETURN_OVER_DRAWDOWN,
+    PROFIT_FACTOR,
+    WIN_RATE,
+    EXPECTANCY,
+    SQN,
+    SHARPE,
+    SORTINO,
+    CALMAR,
+) = range(11)  # positions in METRICS
+NO_METRIC = -1
+
+DAYS_A_YEAR = 365.0
+
+
+class Order(NamedTuple):
+    """What to rank by, and the first two keys of the worst variant that is still of interest."""
+
+    primary: int
+    secondary: int  # NO_METRIC: none
+    min_trades: int
+    sign: float  # key = sign * primary metric, smaller is better
+    cut_tier: int
+    cut_key: float
+
+
+class Found(NamedTuple):
+    """Where an entry point puts the variants worth offering to the top list."""
+
+    variant: Int64  # base index or stage-B index
+    trades: Int64  # int64
+    primary: Floats  # float64, NaN = undefined
+    secondary: Floats  # float64
+
+
+@inlined
+def ratio(numerator: float, denominator: float) -> float:
+    """Return the quotient; +inf for positive over zero, NaN for anything else not finite."""
+    if denominator == 0.0:
+        return np.inf if numerator > 0.0 and numerator < np.inf else np.nan
+    value = numerator / denominator
+    return value if np.isfinite(value) else np.nan
+
+
+@part
+def return_pct(balance: float, costs: Costs) -> float:
+    """Return the total return in percent, NaN when it is not finite."""
+    value = (balance / costs.init_cash - 1.0) * 100.0
+    return value if np.isfinite(value) else np.nan
+
+
+@part
+def trade_metric(metric: int, net: Floats, quote: Floats, trades: int) -> float:
+    """Return profit factor, win rate [%], expectancy [%] or SQN of the first `trades` trades."""
+    if metric in (PROFIT_FACTOR, WIN_RATE):
+        gains = 0.0
+        losses = 0.0
+        wins = 0
+        for k in range(trades):
+            if net[k] > DUST * quote[k]:
+                gains += net[k]
+                wins += 1
+            elif net[k] < -DUST * quote[k]:
+                losses -= net[k]
+        return ratio(gains, losses) if metric == PROFIT_FACTOR else 100.0 * wins / trades
+    if metric == EXPECTANCY:
+        total = 0.0
+        for k in range(trades):
+            total += 100.0 * net[k] / quote[k]
+        return ratio(total, float(trades))
+    if trades < 2:
+        return np.nan
+    mean = 0.0
+    for k in range(trades):
+        mean += net[k]
+    mean /= trades
+    squares = 0.0
+    for k in range(trades):
+        squares += (net[k] - mean) ** 2
+    return ratio(np.sqrt(trades) * mean, np.sqrt(squares / (trades - 1)))
+
+
+@part
+def daily_metric(metric: int, marks: Floats, days: int, init_cash: float, drawdown: float) -> float:
+    """Return Sharpe, Sortino or Calmar from the last equity of each day and the drawdown."""
+    if days < 2:
+        return np.nan
+    for d in range(days):
+        if not marks[d] > 0.0:
+            return np.nan
+    annual = (marks[days - 1] / init_cash) ** (DAYS_A_YEAR / days) - 1.0
+    if metric == CALMAR:
+        return ratio(annual, drawdown)
+    mean = 0.0
+    downside = 0.0
+    before = init_cash
+    for d in range(days):
+        change = marks[d] / before - 1.0
+        mean += change
+        if change < 0.0:
+            downside += change * change
+        before = marks[d]
+    if metric == SORTINO:
+        return ratio(annual, np.sqrt(downside / days) * np.sqrt(DAYS_A_YEAR))
+    mean /= days
+    squares = 0.0
+    before = init_cash
+    for d in range(days):
+        squares += (marks[d] / before - 1.0 - mean) ** 2
+        before = marks[d]
+    return ratio(annual, np.sqrt(squares / (days - 1)) * np.sqrt(DAYS_A_YEAR))
+
+
+@part
+def walks_bars(metric: int) -> bool:
+    """Whether a metric needs the drawdown, for which every bar in position is visited."""
+    return metric in (MAX_DRAWDOWN, RETURN_OVER_DRAWDOWN, CALMAR)
+
+
+@part
+def needs_ledger(metric: int) -> bool:
+    """Whether a metric needs more than the final balance."""
+    return metric >= MAX_DRAWDOWN
+
+
+@part
+def value_of(
+    metric: int,
+    trades: int,
+    balance: float,
+    costs: Costs,
+    ledger: Ledger,
+    drawdown: float,
+    days: int,
+) -> float:
+    """Return one metric; NaN is undefined. `ledger.marks` holds the days where needed."""
+    if metric == TOTAL_RETURN:
+        return return_pct(balance, costs)
+    if metric == NUM_TRADES:
+        return float(trades)
+    if trades == 0 or metric == NO_METRIC:
+        return np.nan
+    if metric == MAX_DRAWDOWN:
+        return 100.0 * drawdown if np.isfinite(drawdown) else np.nan
+    if metric == RETURN_OVER_DRAWDOWN:
+        return ratio(return_pct(balance, costs), 100.0 * drawdown)
+    if metric >= SHARPE:
+        return daily_metric(metric, ledger.marks, days, costs.init_cash, drawdown)
+    return trade_metric(metric, ledger.net, ledger.quote, trades)
+
+
+@part
+def measure(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
+) -> tuple[int, float, float]:
+    """Return number of trades, primary and secondary metric of the runs in `scratch`."""
+    if not (needs_ledger(order.primary) or needs_ledger(order.secondary)):
+        trades, balance = final_balance(scratch, runs, market, costs)
+        drawdown, days = np.nan, 0
+    else:
+        trades, balance = record_trades(scratch, runs, market, costs, ledger)
+        drawdown, days = np.nan, 0
+        if walks_bars(order.primary) or walks_bars(order.secondary):
+            drawdown = max_drawdown(scratch, trades, market, costs, ledger)
+        if order.primary >= SHARPE or order.secondary >= SHARPE:
+            days = day_marks(scratch, trades, market, costs, ledger)
+    primary = value_of(order.primary, trades, balance, costs, ledger, drawdown, days)
+    secondary = value_of(order.secondary, trades, balance, costs, ledger, drawdown, days)
+    return trades, primary, secondary
+
+
+@kernel
+def all_metrics(
+    net: Floats,
+    quote: Floats,
+    balance: float,
+    equity: Floats,
+    day_ends: Int64,
+    costs: Costs,
+    out: Floats,
+) -> None:
+    """Write every metric of one variant with its trades and equity float64[n] to `out`."""
+    trades = net.shape[0]
+    ledger = Ledger(quote, quote, net, net, net, equity[day_ends])
+    peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
+    peak, trough, worst = extend_drawdown(equity, 0, equity.shape[0], peak, trough, worst)
+    drawdown = drawdown_fraction(peak, trough, worst)
+    for metric in range(out.shape[0]):
+        out[metric] = value_of(metric, trades, balance, costs, ledger, drawdown, day_ends.shape[0])
+
+
+@inlined
+def offer(
+    found: Found, n: int, order: Order, index: int, trades: int, primary: float, secondary: float
+) -> int:
+    """Append a variant unless it is certainly worse than the cut; return the new count."""
+    undefined = np.isnan(primary)
+    tier = (2 if trades < order.min_trades else 0) + (1 if undefined else 0)
+    key = 0.0 if undefined else order.sign * primary
+    found.variant[n] = index
+    found.trades[n] = trades
+    found.primary[n] = primary
+    found.secondary[n] = secondary
+    worse = tier > order.cut_tier or (tier == order.cut_tier and key > order.cut_key)
+    return n if worse else n + 1
