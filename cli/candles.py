@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import render
+from cli import render, teaching
 from cli.errors import CommandError
 from cli.running_stack import environment
 from cli.user import AsJson
@@ -16,7 +16,6 @@ from configs.environment import candle_source
 app = typer.Typer(help="Import and list 1-minute candles.", no_args_is_help=True)
 
 
-@app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".csv, .csv.gz or .parquet")],
     market_id: Annotated[int, typer.Option(min=0, max=65_535, help="The market, e.g. 1.")],
@@ -31,7 +30,7 @@ def import_(
 
     For example:
 
-      backtest candles import BTCUSDT-1m-2024-01.csv --market-id 1 --symbol BTCUSDT
+      backtest candles import btc.csv.gz --market-id 1 --symbol BTCUSDT
     """
     from storage.candles import ImportReport, import_file, open_store
 
@@ -72,7 +71,6 @@ def import_(
         console.print(f"  {remark}", style="yellow", markup=False)
 
 
-@app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List the instruments of the candle store.
 
@@ -117,3 +115,7 @@ def list_(as_json: AsJson = False) -> None:
             f"{100 * (1 - instrument.minutes / span):.2f} %",
         )
     render.terminal().print(table)
+
+
+for command in (import_, list_):
+    teaching.add(app, command)

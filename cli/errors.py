@@ -20,6 +20,8 @@ class CommandError(Exception):
 
 def understood(error: Exception) -> CommandError | None:
     """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
+    import alembic.util
+
     from configs.documents import SettingsError
     from engine.request import RequestError
     from storage import jobs, postgres
@@ -38,7 +40,7 @@ def understood(error: Exception) -> CommandError | None:
         return CommandError(_one_line(error), code=UNREACHABLE)
     refusals = (
         *(SettingsError, CandleFileError, postgres.InvalidDsn, postgres.SchemaNotMigrated),
-        *(jobs.QuotaExceeded, jobs.IdempotencyConflict),
+        *(jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
     )
     if isinstance(error, refusals):
         return CommandError(_one_line(error))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from cli import render
+from cli import render, teaching
 from cli.errors import INTERRUPTED
 from cli.running_stack import DATA_DIR, DEFAULT_DATA_DIR, environment
 from cli.user import LOCAL_USER, AsJson
@@ -44,8 +44,7 @@ def up(data_dir: DataDir = DEFAULT_DATA_DIR, workers: Workers = 1, config: Confi
     For example:
 
       backtest up --workers 2
-
-      STRATEGY_PG_DSN=postgresql://... REDIS_URL=redis://... CH_HOST=... backtest up
+      REDIS_URL=redis://127.0.0.1:6379/0 backtest up
     """
     from cli import follow, signals, stack
 
@@ -86,7 +85,6 @@ def demo(
     For example:
 
       backtest demo
-
       backtest demo --quick --out /tmp/demo
     """
     from cli import demo as show
@@ -168,7 +166,10 @@ def worker(
 
 def token(
     user: Annotated[
-        UUID, typer.Option("--user", envvar="ROEHUB_USER_ID", help="The user's id.")
+        UUID,
+        typer.Option(
+            "--user", envvar="ROEHUB_USER_ID", help="The user's id.", show_default="a local user"
+        ),
     ] = LOCAL_USER,
     cookie_jar: Annotated[
         Path | None,
@@ -181,11 +182,9 @@ def token(
 
     For example:
 
-      backtest token --user 3f0c0d0e-0000-4000-8000-000000000000 --cookie-jar cookies.txt
-
+      backtest token --cookie-jar cookies.txt
       curl -b cookies.txt http://127.0.0.1:8000/backtests/jobs
 
-      curl -H "Authorization: Bearer $(backtest token)" http://127.0.0.1:8000/backtests/jobs
     """
     from cli import token as tokens
 
@@ -224,7 +223,7 @@ def doctor(as_json: AsJson = False) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (up, demo, migrate, worker, token, doctor):
-        app.command(rich_help_panel=OPERATOR_PANEL)(command)
+        teaching.add(app, command, panel=OPERATOR_PANEL)
 
 
 def _with_config(variables: dict[str, str], config: Path | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from cli import render, watching
+from cli import render, teaching, watching
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
 from cli.running_stack import environment
 from cli.service import Service
@@ -47,7 +47,6 @@ def submit(
     For example:
 
       backtest submit request.json --watch
-
       jq '.template.timeframe = "1h"' request.json | backtest submit - --json
     """
     document = _read(file)
@@ -78,7 +77,6 @@ def jobs(
     For example:
 
       backtest jobs --state running
-
       backtest jobs --json | jq -r '.[].job_id'
     """
     if state is not None and state not in STATES:
@@ -181,7 +179,6 @@ def report(
     For example:
 
       backtest report JOB
-
       backtest report JOB --rank 2 --html second.html
     """
     with _service(user) as service:
@@ -207,7 +204,7 @@ def report(
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (submit, jobs, show, top, watch, cancel, report):
-        app.command(rich_help_panel=JOBS_PANEL)(command)
+        teaching.add(app, command, panel=JOBS_PANEL)
 
 
 def _watch(service: Service, job: UUID, *, as_json: bool) -> None:

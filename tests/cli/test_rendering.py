@@ -1,0 +1,159 @@
+import io
+import json
+import re
+from typing import Any
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from cli import html_report, render, watching
+from storage.postgres import StorageUnavailable
+from tests.cli.conftest import EQUITY, REQUEST, START_MS, TABLE, TRADES
+
+JOB: dict[str, Any] = {
+    "job_id": "j",
+    "state": "running",
+    "stage": "stage_a",
+    "attempt": 1,
+    "processed_units": 0,
+    "total_units": 100,
+}
+
+
+def payload(fast: int, sl: float | None) -> dict[str, Any]:
+    return {
+        "blocks": [
+            {
+                "name": "ma.cross",
+                "output": "diff",
+                "source": "close",
+                "params": {"ma": "sma", "fast": fast},
+                "signals": {},
+            }
+        ],
+        "risk": {"sl": sl, "tp": None, "tsl": None},
+    }
+
+
+def variant(rank: int = 1, symbol: str = "TESTUSDT") -> tuple[dict[str, Any], dict[str, Any]]:
+    request = json.loads(json.dumps(REQUEST))
+    request["template"] |= {
+        "execution": {"init_cash_quote": 10_000},
+        "direction_mode": "long-short",
+        "sizing_mode": "all_in",
+    }
+    request["template"]["instrument_id"]["symbol"] = symbol
+    status = {"job_id": "j", "engine_version": "1", "request": request}
+    row = {
+        "rank": rank,
+        "variant_key": "k" * 64,
+        "total_return_pct": 12.5,
+        "metrics_json": {"total_return_pct": 12.5, "num_trades": 1},
+        "payload_json": payload(5, 2.0),
+        "report_table_md": TABLE,
+        "trades_json": TRADES,
+        "equity_json": EQUITY,
+    }
+    return status, row
+
+
+def test_parameters_become_columns_and_what_tells_nothing_apart_does_not() -> None:
+    columns = dict(render.parameter_columns([payload(5, None), payload(6, 2.5)]))
+    assert columns == {"cross\nma": ["sma", "sma"], "cross\nfast": ["5", "6"], "sl %": ["-", "2.5"]}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0.4s"), (59, "59s"), (61, "1m 1s"), (3600, "1h"), (90_061, "1d 1h"), (None, "-")],
+)
+def test_durations_are_short(seconds: float | None, text: str) -> None:
+    assert render.duration(seconds) == text
+
+
+def test_thinning_keeps_ends_and_extremes() -> None:
+    values = [0.0] * 1000
+    values[123], values[777] = 9.0, -9.0
+    kept = html_report.thinned(values, 50)
+    assert len(kept) <= 50
+    assert {0, 123, 777, 999} <= set(kept)
+    assert kept == sorted(kept)
+
+
+def test_drawdown_starts_at_the_initial_cash() -> None:
+    assert html_report.drawdowns([90.0, 110.0, 99.0], 100.0) == [-10.0, 0.0, -10.0]
+
+
+def test_the_page_needs_no_network() -> None:
+    status, row = variant()
+    page = html_report.page(status, row, [START_MS, START_MS + 900_000], [100.0, 101.0])
+    outside = page.replace(page[page.index("<script>") : page.index("</script>")], "")
+    assert not re.search(r"""(src|href)\s*=|url\(|@import""", outside)
+    assert "$" not in re.sub(r"\$\{", "", outside)
+
+
+def test_text_of_a_request_cannot_break_out_of_the_page() -> None:
+    status, row = variant(symbol="</script><b>&")
+    page = html_report.page(status, row, [START_MS], [100.0])
+    assert "</script><b>" not in page
+
+
+def test_a_rate_is_measured_within_a_stage() -> None:
+    rates = watching.Rates()
+    assert rates.of(JOB) is None
+    assert (rates.of(JOB | {"processed_units": 50}) or 0) > 0
+    assert rates.of(JOB | {"stage": "stage_b"}) is None
+
+
+def test_watching_outlives_a_short_outage() -> None:
+    answers = iter([StorageUnavailable("away"), JOB, JOB | {"state": "succeeded"}])
+    notes: list[str] = []
+
+    def read(_job_id: Any) -> dict[str, Any]:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    class Display(watching.Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    assert watching.follow(read, JOB["job_id"], Display())["state"] == "succeeded"
+    assert len(notes) == 1
+
+
+def test_watching_gives_up_on_a_long_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "OUTAGE_SECONDS", 0.0)
+
+    def read(_job_id: Any) -> dict[str, Any]:
+        raise StorageUnavailable("away")
+
+    with pytest.raises(psycopg.OperationalError):
+        watching.follow(read, JOB["job_id"], watching.Silent())
+
+
+def test_a_pipe_gets_one_line_a_stage() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    lines = watching.Lines(console)
+    for done in (10, 20):
+        lines.show(JOB | {"processed_units": done})
+    lines.show(JOB | {"stage": "stage_b"})
+    printed = console.export_text().splitlines()
+    assert [line[:1] for line in printed] == ["A", "B"]
+
+
+def test_bars_start_again_with_a_new_owner() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    with watching.Bars(console) as bars:
+        for state in (
+            {"state": "queued", "stage": None},
+            {"processed_units": 100},
+            {"stage": "stage_b", "processed_units": 5},
+            {"attempt": 2, "processed_units": 1},
+            {"stage": "finalizing", "processed_units": 100, "state": "succeeded"},
+        ):
+            bars.show(JOB | state)
+    text = console.export_text()
+    assert "reports" in text
+    assert "queued" not in text.splitlines()[-1]

@@ -1,0 +1,188 @@
+import io
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from storage import jobs, leases
+from storage.records import Failure
+from tests.cli.conftest import REQUEST, Backtest, finish, submitted, taken, written
+
+
+def test_a_submitted_job_is_queued_and_listed(service: Backtest, tmp_path: Path) -> None:
+    job_id = submitted(service, tmp_path)
+    listed = service("jobs", "--json").json
+    assert [(item["job_id"], item["state"]) for item in listed] == [(job_id, "queued")]
+    assert job_id in service("jobs").out
+
+
+def test_a_request_can_come_from_standard_input(
+    service: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SimpleNamespace(buffer=io.BytesIO(json.dumps(REQUEST).encode()))
+    monkeypatch.setattr(sys, "stdin", text)
+    assert service("submit", "-", "--json").json["state"] == "queued"
+
+
+def test_the_stored_request_is_the_effective_one(service: Backtest, tmp_path: Path) -> None:
+    request = service("show", submitted(service, tmp_path), "--json").json["request"]
+    assert request["warmup_bars"] == 200
+    assert request["template"]["execution"]["fee_pct"] == 0.075
+
+
+def test_submitting_under_the_same_key_returns_the_same_job(
+    service: Backtest, tmp_path: Path
+) -> None:
+    file = written(tmp_path, REQUEST)
+    both = [service("submit", file, "--idempotency-key", "k", "--json").json for _ in range(2)]
+    assert both[0]["job_id"] == both[1]["job_id"]
+
+
+def test_jobs_belong_to_the_user_of_the_environment(
+    service: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted(service, tmp_path)
+    monkeypatch.setenv("ROEHUB_USER_ID", str(uuid4()))
+    assert service("jobs", "--json").json == []
+
+
+def test_jobs_are_filtered_by_state(service: Backtest, tmp_path: Path) -> None:
+    submitted(service, tmp_path)
+    assert service("jobs", "--state", "running", "--json").json == []
+
+
+def test_show_tells_the_history(service: Backtest, tmp_path: Path) -> None:
+    shown = service("show", submitted(service, tmp_path))
+    assert shown.code == 0
+    assert "TESTUSDT" in shown.out
+    assert "queued" in shown.out
+
+
+def test_cancel_ends_a_queued_job_and_may_be_repeated(service: Backtest, tmp_path: Path) -> None:
+    job_id = submitted(service, tmp_path)
+    states = [service("cancel", job_id, "--json").json["state"] for _ in range(2)]
+    assert states == ["cancelled", "cancelled"]
+
+
+def test_top_shows_parameters_as_columns(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    shown = service("top", job_id, "--limit", 2)
+    assert "12.50" in shown.out
+    assert "fast" in shown.out
+    assert "slow" in shown.out
+    assert [row["rank"] for row in service("top", job_id, "--json").json] == [1, 2, 3, 4]
+
+
+def test_top_of_a_queued_job_says_there_is_nothing_yet(service: Backtest, tmp_path: Path) -> None:
+    assert "no variants yet" in service("top", submitted(service, tmp_path)).out
+
+
+def test_watching_a_succeeded_job_prints_the_top_and_exits_0(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    watched = service("watch", job_id)
+    assert watched.code == 0
+    assert "12.50" in watched.out
+
+
+def test_watching_as_json_prints_the_last_status(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    assert service("watch", job_id, "--json").json["state"] == "succeeded"
+
+
+def test_watching_a_cancelled_job_exits_1(service: Backtest, tmp_path: Path) -> None:
+    job_id = submitted(service, tmp_path)
+    service("cancel", job_id)
+    assert service("watch", job_id).code == 1
+
+
+def test_watching_a_failed_job_exits_1_and_says_why(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    leases.fail(
+        connection, taken(connection, job_id), Failure("no_market_data", "No bar there.", {})
+    )
+    watched = service("watch", job_id)
+    assert watched.code == 1
+    assert "No bar there." in watched.out
+    assert "no_market_data" in watched.out
+
+
+def test_submit_watch_follows_the_job_to_its_end(
+    service: Backtest, tmp_path: Path, database: str
+) -> None:
+    def cancel_when_it_appears() -> None:
+        deadline = time.monotonic() + 20
+        with psycopg.connect(database, autocommit=True) as conn:
+            while (row := conn.execute("SELECT job_id FROM backtest_jobs").fetchone()) is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            jobs.cancel(conn, UUID(str(row[0])), actor="test")
+
+    other = threading.Thread(target=cancel_when_it_appears)
+    other.start()
+    ended = service("submit", written(tmp_path, REQUEST), "--watch")
+    other.join()
+    assert ended.code == 1
+    assert "cancelled" in ended.out
+
+
+def test_report_prints_the_table(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    assert "Num. Trades" in service("report", job_id).out
+
+
+def test_report_writes_a_page_with_prices(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    from configs.environment import CandlesFolder
+    from engine.synthetic import minutes
+    from storage.candles import open_store
+
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    with open_store(CandlesFolder(tmp_path / "candles")) as store:
+        store.append(1, "TESTUSDT", [minutes(seed=1, count=2880, gaps=False)])
+    file = tmp_path / "pages" / "best.html"
+    ended = service("report", job_id, "--html", file)
+    assert ended.code == 0, ended.err
+    assert "TESTUSDT" in file.read_text()
+
+
+def test_a_page_for_a_variant_without_trades_is_refused(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    ended = service("report", job_id, "--rank", 2, "--html", tmp_path / "second.html")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "top_trades_n" in ended.err
+    assert not (tmp_path / "second.html").exists()
+
+
+def test_a_rank_that_does_not_exist_is_refused(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    ended = service("report", job_id, "--rank", 9)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
