@@ -72,16 +72,28 @@ def trade_list(trades: Trades) -> list[Trade]:
     ]
 
 
+def engine_trades(
+    signals: Sequence[int], closes: Sequence[float], execution: Execution, risk: RiskLevels
+) -> Trades:
+    """Run the engine's single-variant simulation on the simulator's input."""
+    return kernels.simulate(
+        plane(signals, LONG),
+        plane(signals, SHORT),
+        np.array(closes, dtype=np.float64),
+        rules_of(execution),
+        risk.sl,
+        risk.tp,
+        risk.tsl,
+    )
+
+
 def engine_run(
     signals: Sequence[int], closes: Sequence[float], execution: Execution, risk: RiskLevels
 ) -> Run:
-    """Run the engine's single-variant simulation on the simulator's input."""
-    rules = rules_of(execution)
-    prices = np.array(closes, dtype=np.float64)
-    trades = kernels.simulate(
-        plane(signals, LONG), plane(signals, SHORT), prices, rules, risk.sl, risk.tp, risk.tsl
-    )
-    equity = [float(value) for value in equity_curve(trades, prices, rules)]
+    """Return the engine's run in the simulator's terms."""
+    trades = engine_trades(signals, closes, execution, risk)
+    curve = equity_curve(trades, np.array(closes, dtype=np.float64), rules_of(execution))
+    equity = [float(value) for value in curve]
     return Run(trade_list(trades), equity, (equity[-1] / execution.init_cash - 1) * 100)
 
 

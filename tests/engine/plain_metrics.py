@@ -15,7 +15,7 @@ from tests.engine.simulator import Run, Trade
 
 NAN = math.nan
 DAY_MS = 86_400_000
-TINY = 1e-9
+TINY = 1e-5  # a smaller denominator loses more digits than a comparison to 1e-9 can spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,21 @@ def trade_metrics(trades: Sequence[Trade]) -> Measured:
         "sqn": NAN,
     }
     fragile = set()
-    if any(abs(t.net) <= TINY * t.quote for t in trades):
+    if any(abs(t.net) <= 1e-11 * t.quote for t in trades):
         fragile |= {"profit_factor", "win_rate_pct"}
+    if 0 < -math.fsum(lost) <= TINY * max(t.quote for t in trades):
+        fragile.add("profit_factor")
     if len(trades) >= 2:
         mean, spread = math.fsum(nets) / len(nets), deviation(nets)
         metrics["sqn"] = ratio(math.sqrt(len(nets)) * mean, spread)
-        if spread <= TINY * max(abs(net) for net in nets):
+        if spread <= TINY * max(t.quote for t in trades):
             fragile.add("sqn")
     return Measured(metrics, frozenset(fragile))
 
 
 def daily_metrics(days: Sequence[float], init_cash: float, worst: float) -> Measured:
     undefined = {"sharpe": NAN, "sortino": NAN, "calmar": NAN}
-    if any(abs(value) <= TINY * init_cash for value in days):
+    if any(abs(value) <= TINY * max(init_cash, *days) for value in days):
         return Measured(undefined, frozenset(undefined))
     if len(days) < 2 or min(days) <= 0:
         return Measured(undefined, frozenset())
@@ -98,7 +100,7 @@ def daily_metrics(days: Sequence[float], init_cash: float, worst: float) -> Meas
         fragile.add("sharpe")
     if 0 < downside <= TINY:
         fragile.add("sortino")
-    if annual > 1e300:
+    if annual > 1e9:  # the power of 365 multiplies the last digits
         fragile |= set(undefined)
     metrics = {
         "sharpe": ratio(annual, spread * math.sqrt(365)),

@@ -95,7 +95,7 @@ def _block(indicator_id: str, output: str, params: Any, signals: Any = None) -> 
     }
 
 
-def _menu(rng: random.Random) -> list[dict[str, Any]]:
+def block_menu(rng: random.Random) -> list[dict[str, Any]]:
     """Return one block of every kind, with axes of a few values."""
     price = {"source": explicit(*rng.sample(["close", "open", "hl2", "hlc3", "ohlc4", "high"], 2))}
     close = {"source": explicit("close")}
@@ -122,7 +122,8 @@ def _menu(rng: random.Random) -> list[dict[str, Any]]:
     ]
 
 
-def _iso(ms: int) -> str:
+def iso(ms: int) -> str:
+    """Return ms since 1970 as a request writes it."""
     return f"{np.datetime64(ms, 'ms')}Z"
 
 
@@ -135,7 +136,14 @@ class Reference:
 class World:
     """One seed's candles and request, with everything about it computed the slow way on demand."""
 
-    def __init__(self, seed: int, *, sizing: str, direction: str) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        sizing: str = "all_in",
+        direction: str = "long-short",
+        blocks: list[dict[str, Any]] | None = None,
+    ) -> None:
         rng = random.Random(f"{seed} {sizing} {direction}")
         timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
         traded = rng.choice((63, 64, 65, 129, 200, 257, 320))
@@ -149,7 +157,7 @@ class World:
         self.template = {
             "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
             "timeframe": timeframe,
-            "indicator_grids": self._blocks(rng),
+            "indicator_grids": blocks or self._blocks(rng),
             "direction_mode": direction,
             "sizing_mode": sizing,
             "execution": {
@@ -172,7 +180,7 @@ class World:
     def _blocks(rng: random.Random) -> list[dict[str, Any]]:
         """Choose one to three blocks; the same indicator may come twice, under its own name."""
         while True:
-            blocks = rng.sample(_menu(rng), rng.choice((1, 2, 2, 3)))
+            blocks = rng.sample(block_menu(rng), rng.choice((1, 2, 2, 3)))
             for position, block in enumerate(blocks):
                 block["name"] = f"{rng.choice('abcxyz')}{position}"
             if 2 <= len(base_variants({"indicator_grids": blocks})) <= 72:
@@ -189,7 +197,7 @@ class World:
     ) -> Request:
         top_k = min(top_k, preselect * len(self.risks))
         document = {
-            "time_range": {"start": _iso(self.first_close_ms), "end": _iso(self.end_ms)},
+            "time_range": {"start": iso(self.first_close_ms), "end": iso(self.end_ms)},
             "template": self.template,
             "warmup_bars": self.candles.first,
             "preselect": preselect,

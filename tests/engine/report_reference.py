@@ -1,0 +1,194 @@
+"""Every figure of a report, computed with pandas from trades and equity alone.
+
+Written from the definitions of the figures; shares no code with the engine or with the plain loops
+of `plain_metrics`. NaN is undefined, +inf a positive numerator over zero.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tests.engine.adapter import close_to
+from tests.engine.simulator import Trade
+
+NAN = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a report is about: the trades, and one equity, close and close time per traded bar."""
+
+    trades: Sequence[Trade]
+    equity: Sequence[float]
+    closes: Sequence[float]
+    close_times_ms: Sequence[int]
+    init_cash: float
+
+    def equity_series(self) -> "pd.Series[float]":
+        return pd.Series(list(self.equity), index=self.times(), dtype="float64")
+
+    def times(self) -> pd.DatetimeIndex:
+        return pd.to_datetime(list(self.close_times_ms), unit="ms", utc=True)
+
+    def trade_frame(self) -> pd.DataFrame:
+        names = Trade.__slots__
+        return pd.DataFrame({n: [getattr(t, n) for t in self.trades] for n in names})
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    if denominator == 0:
+        return math.inf if numerator > 0 else NAN
+    value = numerator / denominator
+    return value if math.isfinite(value) else NAN
+
+
+def drawdown_figures(facts: Facts) -> dict[str, float]:
+    equity = facts.equity_series()
+    peak = equity.cummax().clip(lower=facts.init_cash)
+    drawdown = (peak - equity) / peak
+    lengths = [length / pd.Timedelta(milliseconds=1) for length in episodes(equity < peak)]
+    return {
+        "max_drawdown_pct": 100 * drawdown.max(),
+        "avg_drawdown_pct": 100 * drawdown.mean(),
+        "max_drawdown_duration_ms": max(lengths, default=NAN),
+        "avg_drawdown_duration_ms": float(np.mean(lengths)) if lengths else NAN,
+    }
+
+
+def episodes(below: "pd.Series[bool]") -> list[pd.Timedelta]:
+    """Return the length of each stretch below the peak: from the bar before it to the bar after.
+
+    Where there is no such bar, the first or the last one stands in.
+    """
+    number = (below != below.shift(fill_value=False)).cumsum()
+    places = pd.Series(range(len(below)), index=below.index)
+    lengths = []
+    for _, stretch in places[below].groupby(number[below]):
+        start = max(int(stretch.iloc[0]) - 1, 0)
+        stop = min(int(stretch.iloc[-1]) + 1, len(below) - 1)
+        lengths.append(below.index[stop] - below.index[start])
+    return lengths
+
+
+def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
+    equity = facts.equity_series()
+    daily = equity.groupby(facts.times().floor("D")).last()
+    before = daily.shift(fill_value=facts.init_cash)
+    returns = daily / before - 1
+    if len(daily) < 2 or (daily <= 0).any():
+        return dict.fromkeys(("sharpe", "sortino", "calmar"), NAN)
+    with np.errstate(over="ignore"):
+        annual = float(np.expm1(365 * np.log(daily / before).mean()))
+    downside = math.sqrt((returns.clip(upper=0) ** 2).mean())
+    return {
+        "sharpe": ratio(annual, returns.std(ddof=1) * math.sqrt(365)),
+        "sortino": ratio(annual, downside * math.sqrt(365)),
+        "calmar": ratio(annual, max_drawdown),
+    }
+
+
+def trade_figures(facts: Facts) -> dict[str, float]:
+    trades = facts.trade_frame()
+    times = np.asarray(facts.close_times_ms)
+    held = times[trades["exit_bar"]] - times[trades["entry_bar"]]
+    returns = 100 * trades["net"] / trades["quote"]
+    won = trades["net"] > 1e-12 * trades["quote"]
+    net = trades["net"]
+    spread = net.std(ddof=1)  # NaN for a single trade
+    return {
+        "win_rate_pct": 100 * won.mean(),
+        "best_trade_pct": returns.max(),
+        "worst_trade_pct": returns.min(),
+        "avg_trade_pct": returns.mean(),
+        "expectancy_pct": returns.mean(),
+        "max_trade_duration_ms": float(held.max()),
+        "avg_trade_duration_ms": float(held.mean()),
+        "sqn": NAN if len(net) < 2 else ratio(math.sqrt(len(net)) * net.mean(), spread),
+        "profit_factor": ratio(net[net > 0].sum(), abs(net[net < 0].sum())),
+    }
+
+
+def exposure_figures(facts: Facts) -> dict[str, float]:
+    bars = np.arange(len(facts.equity))
+    invested = np.zeros(len(bars))
+    covered = np.zeros(len(bars), dtype=bool)
+    for trade in facts.trades:
+        covered |= (bars >= trade.entry_bar) & (bars <= trade.exit_bar)
+        invested[(bars >= trade.entry_bar) & (bars < trade.exit_bar)] = trade.quote
+    equity = np.asarray(facts.equity)
+    exposure = NAN if (equity <= 0).any() else float((invested / equity).mean())
+    return {"position_coverage_pct": 100 * float(covered.mean()), "gross_exposure": exposure}
+
+
+NEEDS_TRADES = (
+    *("max_drawdown_pct", "avg_drawdown_pct", "max_drawdown_duration_ms"),
+    *("avg_drawdown_duration_ms", "return_over_max_drawdown", "profit_factor", "win_rate_pct"),
+    *("expectancy_pct", "sqn", "sharpe", "sortino", "calmar", "best_trade_pct", "worst_trade_pct"),
+    *("avg_trade_pct", "max_trade_duration_ms", "avg_trade_duration_ms"),
+)
+
+
+def figures(facts: Facts) -> dict[str, float]:
+    """Return every figure under the key it is stored by."""
+    final, closes = facts.equity[-1], facts.closes
+    known = {
+        "total_profit": final - facts.init_cash,
+        "total_return_pct": 100 * (final / facts.init_cash - 1),
+        "benchmark_return_pct": 100 * (closes[-1] / closes[0] - 1),
+        "num_trades": float(len(facts.trades)),
+    }
+    known |= exposure_figures(facts)
+    if not facts.trades:
+        return known | dict.fromkeys(NEEDS_TRADES, NAN)
+    known |= drawdown_figures(facts)
+    known |= daily_figures(facts, known["max_drawdown_pct"] / 100)
+    known["return_over_max_drawdown"] = ratio(known["total_return_pct"], known["max_drawdown_pct"])
+    return known | trade_figures(facts)
+
+
+TABLE = {  # label -> (stored key, decimals), in the order of the table
+    "Init. Cash": ("init_cash", 2),
+    "Total Profit": ("total_profit", 2),
+    "Total Return [%]": ("total_return_pct", 4),
+    "Benchmark Return [%]": ("benchmark_return_pct", 4),
+    "Position Coverage [%]": ("position_coverage_pct", 4),
+    "Max. Drawdown [%]": ("max_drawdown_pct", 4),
+    "Avg. Drawdown [%]": ("avg_drawdown_pct", 4),
+    "Max. Drawdown Duration": ("max_drawdown_duration_ms", None),
+    "Avg. Drawdown Duration": ("avg_drawdown_duration_ms", None),
+    "Num. Trades": ("num_trades", 0),
+    "Win Rate [%]": ("win_rate_pct", 4),
+    "Best Trade [%]": ("best_trade_pct", 4),
+    "Worst Trade [%]": ("worst_trade_pct", 4),
+    "Avg. Trade [%]": ("avg_trade_pct", 4),
+    "Max. Trade Duration": ("max_trade_duration_ms", None),
+    "Avg. Trade Duration": ("avg_trade_duration_ms", None),
+    "Expectancy [%]": ("expectancy_pct", 4),
+    "SQN": ("sqn", 5),
+    "Profit Factor": ("profit_factor", 5),
+    "Gross Exposure": ("gross_exposure", 5),
+    "Sharpe": ("sharpe", 5),
+    "Sortino": ("sortino", 5),
+    "Calmar": ("calmar", 5),
+}
+
+
+def unequal(
+    ours: Mapping[str, float | None], reference: Mapping[str, float], skip: frozenset[str]
+) -> dict[str, tuple[float | None, float]]:
+    """Return the figures that differ; a stored None stands for undefined and for infinite."""
+
+    def equal(mine: float | None, theirs: float) -> bool:
+        if mine is None or not math.isfinite(theirs):
+            return mine is None and not math.isfinite(theirs)
+        return close_to(mine, theirs)
+
+    assert ours.keys() <= reference.keys()
+    return {
+        key: (mine, reference[key])
+        for key, mine in ours.items()
+        if key not in skip and not equal(mine, reference[key])
+    }
