@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numba
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 ENGINE = Path(__file__).parent
 KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
@@ -57,3 +59,7 @@ part = njit(nogil=True, error_model="numpy")
 
 inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 """Like `part`, for the few lines inside the hottest loops: the compiler must not leave a call."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]

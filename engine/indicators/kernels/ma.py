@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, Ints, compiled
+from engine.compiled import Floats, Ints, kernel
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.windows import equal_runs, rolling_mean, rolling_weighted_mean
 
 SMA, EMA, WMA = 0, 1, 2
 
 
-@compiled
+@kernel
 def sma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window."""
     averages(SMA, inputs[0], params[:, 0].astype(np.int64), out)
 
 
-@compiled
+@kernel
 def ema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window."""
     averages(EMA, inputs[0], params[:, 0].astype(np.int64), out)
 
 
-@compiled
+@kernel
 def cross(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: kind of average, fast, slow. Neighbouring rows share their fast average."""
     x = inputs[0]
@@ -41,7 +41,7 @@ def cross(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats)
         row = stop
 
 
-@compiled
+@kernel
 def averages(kind: int, x: Floats, windows: Ints, out: Floats) -> None:
     """Write the average of x of each window to its row of `out`."""
     if kind == EMA:

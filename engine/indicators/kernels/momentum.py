@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, Ints, compiled
+from engine.compiled import Floats, Ints, kernel
 from engine.indicators.kernels.smoothing import smooth
 
 HIST, LINE = 0, 1
 
 
-@compiled
+@kernel
 def rsi(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. Rises and falls are split once for all windows."""
     x = inputs[0]
@@ -26,7 +26,7 @@ def rsi(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -
             out[p, t] = 100.0 * (out[p, t] / (out[p, t] + fall[p, t]))
 
 
-@compiled
+@kernel
 def macd(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -> None:
     """Params: fast, slow, signal (histogram only). Neighbouring rows share what they can."""
     x = inputs[0]
@@ -47,7 +47,7 @@ def macd(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -
         row = stop
 
 
-@compiled
+@kernel
 def _agree(left: Ints, right: Ints, columns: int) -> bool:
     equal = True
     for k in range(columns):
@@ -55,7 +55,7 @@ def _agree(left: Ints, right: Ints, columns: int) -> bool:
     return equal
 
 
-@compiled
+@kernel
 def _lines(x: Floats, fast: int, slow: Ints, out: Floats) -> None:
     """Write ema(fast) - ema(slow[p]) to out[p]."""
     fast_average = np.empty((1, x.shape[0]))
@@ -66,7 +66,7 @@ def _lines(x: Floats, fast: int, slow: Ints, out: Floats) -> None:
             out[p, t] = fast_average[0, t] - out[p, t]
 
 
-@compiled
+@kernel
 def _histograms(line: Floats, slow: int, signals: Ints, out: Floats) -> None:
     """Write line - ema(line, signals[p]) to out[p]; the line starts at bar slow - 1."""
     smooth(line, slow - 1, signals, False, out)

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, Ints, Words, compiled
+from engine.compiled import Floats, Ints, Words, kernel
 
 
 class Test(IntEnum):
@@ -23,7 +23,7 @@ class Test(IntEnum):
 BELOW, UNDER_REFERENCE, OVER_REFERENCE, RISEN, FALLEN, ABOVE_AND_UP, ABOVE_AND_DOWN = range(1, 8)
 
 
-@compiled
+@kernel
 def pack_block(
     values: Floats,
     first: int,
@@ -60,7 +60,7 @@ def pack_block(
                 short[row, word] = down & ~up
 
 
-@compiled
+@kernel
 def _pack_test(
     series: Floats, first: int, reference: Floats, test: int, level: float, lag: int, out: Words
 ) -> None:
@@ -87,7 +87,7 @@ def _pack_test(
                 out[word] &= moved[word]
 
 
-@compiled
+@kernel
 def _lagged(series: Floats, first: int, lag: int) -> Floats:
     """Return series[t - lag] for the traded bars, NaN where there is no such bar."""
     if lag <= first:
@@ -100,7 +100,7 @@ def _lagged(series: Floats, first: int, lag: int) -> Floats:
     return result
 
 
-@compiled
+@kernel
 def _pack_above(x: Floats, level: float, out: Words) -> None:
     words = x.shape[0] // 64
     for word in range(words):
@@ -109,7 +109,7 @@ def _pack_above(x: Floats, level: float, out: Words) -> None:
         out[words] = _bits_above(x, level, words * 64, x.shape[0] % 64)
 
 
-@compiled
+@kernel
 def _pack_below(x: Floats, level: float, out: Words) -> None:
     words = x.shape[0] // 64
     for word in range(words):
@@ -118,7 +118,7 @@ def _pack_below(x: Floats, level: float, out: Words) -> None:
         out[words] = _bits_below(x, level, words * 64, x.shape[0] % 64)
 
 
-@compiled
+@kernel
 def _pack_greater(left: Floats, right: Floats, out: Words) -> None:
     words = left.shape[0] // 64
     for word in range(words):
@@ -127,7 +127,7 @@ def _pack_greater(left: Floats, right: Floats, out: Words) -> None:
         out[words] = _bits_greater(left, right, words * 64, left.shape[0] % 64)
 
 
-@compiled
+@kernel
 def _bits_above(x: Floats, level: float, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
@@ -135,7 +135,7 @@ def _bits_above(x: Floats, level: float, start: int, count: int) -> np.uint64:
     return bits
 
 
-@compiled
+@kernel
 def _bits_below(x: Floats, level: float, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
@@ -143,7 +143,7 @@ def _bits_below(x: Floats, level: float, start: int, count: int) -> np.uint64:
     return bits
 
 
-@compiled
+@kernel
 def _bits_greater(left: Floats, right: Floats, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, Ints, compiled
+from engine.compiled import Floats, Ints, kernel
 
 
-@compiled
+@kernel
 def smooth(x: Floats, first: int, windows: Ints, wilder: bool, out: Floats) -> None:
     """Write the exponential average of x[first:] with windows[p] to out[p].
 
@@ -38,7 +38,7 @@ def smooth(x: Floats, first: int, windows: Ints, wilder: bool, out: Floats) -> N
             out[p, first:] = x[first:]
 
 
-@compiled
+@kernel
 def mean_from(x: Floats, first: int, window: int) -> float:
     """Return the mean of x[first : first + window]; exactly the value where all are equal."""
     total = 0.0
@@ -49,7 +49,7 @@ def mean_from(x: Floats, first: int, window: int) -> float:
     return x[first] if equal else total / window
 
 
-@compiled
+@kernel
 def _advance(x: Floats, seed: int, stop: int, alpha: float, out: Floats) -> None:
     if seed >= stop:
         return
@@ -59,7 +59,7 @@ def _advance(x: Floats, seed: int, stop: int, alpha: float, out: Floats) -> None
         out[t] = value
 
 
-@compiled
+@kernel
 def _advance_four(x: Floats, seed: int, alphas: Floats, out: Floats) -> None:
     """Four rows side by side: one row alone waits for its own additions most of the time."""
     a, b, c, d = out[0, seed], out[1, seed], out[2, seed], out[3, seed]

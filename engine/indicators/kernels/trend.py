@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, compiled
+from engine.compiled import Floats, kernel
 from engine.indicators.kernels.volatility import average_true_ranges
 
 
-@compiled
+@kernel
 def supertrend(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window, mult. Neighbouring rows of one window share its ATR."""
     high, low, close = inputs
@@ -26,7 +26,7 @@ def supertrend(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Fl
         _stop_line(high, low, close, ranges[k], windows[k], params[p, 1], out[p])
 
 
-@compiled
+@kernel
 def _stop_line(
     high: Floats, low: Floats, close: Floats, atr: Floats, first: int, mult: float, out: Floats
 ) -> None:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, Ints, compiled
+from engine.compiled import Floats, Ints, kernel
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.windows import equal_runs, rolling_deviation, rolling_mean
 
 MIDDLE, UPPER, LOWER, PERCENT_B, BANDWIDTH = 0, 1, 2, 3, 4
 
 
-@compiled
+@kernel
 def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     """Return float64[T]; NaN on bar 0, which has no previous close."""
     result = np.empty(close.shape[0])
@@ -20,7 +20,7 @@ def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     return result
 
 
-@compiled
+@kernel
 def average_true_ranges(
     high: Floats, low: Floats, close: Floats, windows: Ints, out: Floats
 ) -> None:
@@ -28,13 +28,13 @@ def average_true_ranges(
     smooth(true_range(high, low, close), 1, windows, True, out)
 
 
-@compiled
+@kernel
 def atr(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. One true range for all windows."""
     average_true_ranges(inputs[0], inputs[1], inputs[2], params[:, 0].astype(np.int64), out)
 
 
-@compiled
+@kernel
 def bbands(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -> None:
     """Params: window, mult. Neighbouring rows of one window share its mean and deviation."""
     x = inputs[0]
@@ -51,7 +51,7 @@ def bbands(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats)
         _band(output, mean, deviation, offset, params[p, 1], out[p])
 
 
-@compiled
+@kernel
 def _band(
     output: int, mean: Floats, deviation: Floats, offset: Floats, mult: float, out: Floats
 ) -> None:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, compiled
+from engine.compiled import Floats, kernel
 from engine.indicators.kernels.windows import rolling_sum
 
 ROUNDING = 1e-14  # relative; the mean of three prices is rounded, so nearer ones are equal
 
 
-@compiled
+@kernel
 def mfi(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. Money flowing in and out is split once for all windows."""
     high, low, close, volume = inputs

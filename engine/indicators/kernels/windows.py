@@ -11,10 +11,10 @@ value and the deviation 0. All functions write NaN before the first full window.
 
 import numpy as np
 
-from engine.indicators.kernels.compiled import Floats, Ints, compiled
+from engine.compiled import Floats, Ints, kernel
 
 
-@compiled
+@kernel
 def equal_runs(x: Floats) -> Ints:
     """Return int64[T]: how many bars up to and including bar t have the value x[t]."""
     runs = np.empty(x.shape[0], np.int64)
@@ -25,7 +25,7 @@ def equal_runs(x: Floats) -> Ints:
     return runs
 
 
-@compiled
+@kernel
 def rolling_sum(x: Floats, window: int, out: Floats) -> None:
     """Write the sum of x[t - window + 1 .. t] to out[t]."""
     bars = x.shape[0]
@@ -53,7 +53,7 @@ def rolling_sum(x: Floats, window: int, out: Floats) -> None:
         ends, next_ends = next_ends, ends
 
 
-@compiled
+@kernel
 def rolling_mean(x: Floats, runs: Ints, window: int, out: Floats) -> None:
     """Write the mean of x[t - window + 1 .. t] to out[t]; `runs` are the `equal_runs` of x."""
     rolling_sum(x, window, out)
@@ -61,7 +61,7 @@ def rolling_mean(x: Floats, runs: Ints, window: int, out: Floats) -> None:
         out[t] = x[t] if runs[t] >= window else out[t] / window
 
 
-@compiled
+@kernel
 def rolling_weighted_mean(x: Floats, runs: Ints, window: int, out: Floats) -> None:
     """Write the linearly weighted mean (newest bar: weight `window`) of each window to out[t]."""
     bars = x.shape[0]
@@ -95,7 +95,7 @@ def rolling_weighted_mean(x: Floats, runs: Ints, window: int, out: Floats) -> No
             out[t] = x[t]
 
 
-@compiled
+@kernel
 def rolling_deviation(
     x: Floats, runs: Ints, window: int, deviation: Floats, offset: Floats
 ) -> None:
