@@ -5,10 +5,11 @@ connection at import: chDB must live only in the process that uses it, and that 
 fork afterwards.
 """
 
+from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.ingest import ImportReport, import_file
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
 from storage.candles.rows import CandleFileError
-from storage.candles.store import CandleStore, open_store
+from storage.candles.store import CandleStore
 
 __all__ = [
     "Bars",
@@ -20,3 +21,13 @@ __all__ = [
     "import_file",
     "open_store",
 ]
+
+
+def open_store(source: ClickHouseServer | CandlesFolder) -> CandleStore:
+    """Store of `configs.environment.candle_source`; opens nothing until it is used."""
+    from storage.candles.folder import FolderStore
+    from storage.candles.server import ServerStore
+
+    if isinstance(source, CandlesFolder):
+        return FolderStore(source.path)
+    return ServerStore(source)

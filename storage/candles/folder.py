@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.candles.faults import embedded_faults, writing_faults
-from storage.candles.records import Bars, CandleSourceUnavailable, Columns, columns_of
-from storage.candles.store import CandleStore, check_instrument, check_minutes, statement
+from storage.candles.minutes import SCHEMA, changed, check_instrument, check_minutes, minutes_table
+from storage.candles.records import Bars, CandleSourceUnavailable, Columns
+from storage.candles.store import CandleStore, statement
 
 DATABASE = "market_data"
 # Characters that ClickHouse's file() takes for a pattern.
@@ -29,19 +30,6 @@ PATTERN_CHARACTERS = frozenset("*?{}")
 ROW_GROUP = 131_072
 # The engine computes beside others on the machine; more threads gain nothing on a year of minutes.
 ENGINE_SETTINGS = {"max_threads": 2}
-
-SCHEMA = pa.schema(
-    [
-        pa.field("market_id", pa.uint16(), nullable=False),
-        pa.field("symbol", pa.string(), nullable=False),
-        pa.field("ts_open", pa.timestamp("ms", "UTC"), nullable=False),
-        *(
-            pa.field(name, pa.float64(), nullable=False)
-            for name in ("open", "high", "low", "close", "volume_base")
-        ),
-        pa.field("ingested_at", pa.timestamp("ms", "UTC"), nullable=False),
-    ]
-)
 
 # DDL of the view: the one statement that a server does not share.
 VIEW = """
@@ -146,33 +134,6 @@ class FolderStore(CandleStore):
         files = str(self.path / "**" / "*.parquet").replace("\\", "\\\\").replace("'", "\\'")
         client.command(VIEW.format(database=DATABASE, files=files))
         _shown = self.path
-
-
-def minutes_table(market_id: int, symbol: str, minutes: Columns, ingested_at: int) -> pa.Table:
-    """Rows of `canonical_candles_1m`."""
-    count = len(minutes.ts_open)
-    return pa.Table.from_arrays(
-        [
-            pa.array(np.full(count, market_id, np.uint16)),
-            pa.repeat(symbol, count),
-            pa.array(minutes.ts_open).cast(SCHEMA.field("ts_open").type),
-            *(pa.array(column, pa.float64()) for column in columns_of(minutes)),
-            pa.repeat(pa.scalar(ingested_at, SCHEMA.field("ingested_at").type), count),
-        ],
-        schema=SCHEMA,
-    )
-
-
-def changed(minutes: Columns, present: Columns) -> Bars:
-    """Pick those of `minutes` that `present` lacks or holds with other bits; both are ascending."""
-    position = np.searchsorted(present.ts_open, minutes.ts_open)
-    known = position < len(present.ts_open)
-    known[known] = present.ts_open[position[known]] == minutes.ts_open[known]
-    equal = known.copy()
-    for ours, theirs in zip(columns_of(minutes), columns_of(present), strict=True):
-        bits = np.ascontiguousarray(ours).view(np.int64)
-        equal[known] &= bits[known] == np.ascontiguousarray(theirs).view(np.int64)[position[known]]
-    return Bars(minutes.ts_open[~equal], *(column[~equal] for column in columns_of(minutes)))
 
 
 def _changes(published: list[Path], symbol: str, chunks: Iterable[Columns]) -> Iterator[Bars]:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from storage.candles import files
 from storage.candles.columns import TIME_EXAMPLES
+from storage.candles.minutes import check_instrument
 from storage.candles.records import MINUTE_MS, Bars, Int64, utc
 from storage.candles.rows import CandleFileError, Rows
-from storage.candles.store import CandleStore, check_instrument
+from storage.candles.store import CandleStore
 
 Progress = Callable[[int, int], None]
 

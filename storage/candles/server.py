@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from configs.environment import ClickHouseServer
 from storage.candles.faults import server_faults
-from storage.candles.folder import changed, minutes_table
+from storage.candles.minutes import changed, check_instrument, check_minutes, minutes_table
 from storage.candles.records import MINUTE_MS, Columns
-from storage.candles.store import CandleStore, check_instrument, check_minutes, statement
+from storage.candles.store import CandleStore, statement
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 120

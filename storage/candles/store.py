@@ -8,15 +8,14 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from configs.environment import CandlesFolder, ClickHouseServer
 from storage import statements
+from storage.candles.minutes import check_instrument
 from storage.candles.records import (
     MINUTE_MS,
     Bars,
     CandleSourceUnavailable,
     Columns,
     Instrument,
-    columns_of,
     utc,
 )
 
@@ -110,38 +109,9 @@ class CandleStore(ABC):
         self.close()
 
 
-def open_store(source: ClickHouseServer | CandlesFolder) -> CandleStore:
-    """Store of `configs.environment.candle_source`; opens nothing until it is used."""
-    from storage.candles.folder import FolderStore
-    from storage.candles.server import ServerStore
-
-    if isinstance(source, CandlesFolder):
-        return FolderStore(source.path)
-    return ServerStore(source)
-
-
 def statement(name: str) -> str:
     """Look up a statement of candles.sql."""
     return statements.load("candles")[name]
-
-
-def check_instrument(market_id: int, symbol: str) -> None:
-    """Raise `ValueError` for what cannot name an instrument."""
-    if not 0 <= market_id <= 65_535:
-        raise ValueError(f"market_id must be from 0 to 65535, got {market_id}")
-    if not symbol or len(symbol) > 64 or not symbol.isprintable() or symbol != symbol.strip():
-        raise ValueError(f"a symbol has 1 to 64 printable characters, got {symbol!r}")
-
-
-def check_minutes(chunk: Columns, after_ms: int) -> None:
-    """Raise `ValueError` unless the minutes are whole, ascending and later than `after_ms`."""
-    ts_open = chunk.ts_open
-    if any(len(column) != len(ts_open) for column in columns_of(chunk)):
-        raise ValueError("the columns of a candle chunk differ in length")
-    if (ts_open % MINUTE_MS).any():
-        raise ValueError("a candle opens at a time that is no whole minute")
-    if len(ts_open) and (ts_open[0] <= after_ms or (np.diff(ts_open) <= 0).any()):
-        raise ValueError("candles must ascend by their open time")
 
 
 def _bars(tables: list[pa.Table]) -> Bars:

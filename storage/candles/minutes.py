@@ -1,0 +1,65 @@
+"""Minutes on their way into a store: what is refused, what is new, how they are laid out."""
+
+import numpy as np
+import pyarrow as pa
+
+from storage.candles.records import MINUTE_MS, Bars, Columns, columns_of
+
+SCHEMA = pa.schema(
+    [
+        pa.field("market_id", pa.uint16(), nullable=False),
+        pa.field("symbol", pa.string(), nullable=False),
+        pa.field("ts_open", pa.timestamp("ms", "UTC"), nullable=False),
+        *(
+            pa.field(name, pa.float64(), nullable=False)
+            for name in ("open", "high", "low", "close", "volume_base")
+        ),
+        pa.field("ingested_at", pa.timestamp("ms", "UTC"), nullable=False),
+    ]
+)
+
+
+def check_instrument(market_id: int, symbol: str) -> None:
+    """Raise `ValueError` for what cannot name an instrument."""
+    if not 0 <= market_id <= 65_535:
+        raise ValueError(f"market_id must be from 0 to 65535, got {market_id}")
+    if not symbol or len(symbol) > 64 or not symbol.isprintable() or symbol != symbol.strip():
+        raise ValueError(f"a symbol has 1 to 64 printable characters, got {symbol!r}")
+
+
+def check_minutes(chunk: Columns, after_ms: int) -> None:
+    """Raise `ValueError` unless the minutes are whole, ascending and later than `after_ms`."""
+    ts_open = chunk.ts_open
+    if any(len(column) != len(ts_open) for column in columns_of(chunk)):
+        raise ValueError("the columns of a candle chunk differ in length")
+    if (ts_open % MINUTE_MS).any():
+        raise ValueError("a candle opens at a time that is no whole minute")
+    if len(ts_open) and (ts_open[0] <= after_ms or (np.diff(ts_open) <= 0).any()):
+        raise ValueError("candles must ascend by their open time")
+
+
+def minutes_table(market_id: int, symbol: str, minutes: Columns, ingested_at: int) -> pa.Table:
+    """Rows of `canonical_candles_1m`."""
+    count = len(minutes.ts_open)
+    return pa.Table.from_arrays(
+        [
+            pa.array(np.full(count, market_id, np.uint16)),
+            pa.repeat(symbol, count),
+            pa.array(minutes.ts_open).cast(SCHEMA.field("ts_open").type),
+            *(pa.array(column, pa.float64()) for column in columns_of(minutes)),
+            pa.repeat(pa.scalar(ingested_at, SCHEMA.field("ingested_at").type), count),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def changed(minutes: Columns, present: Columns) -> Bars:
+    """Pick those of `minutes` that `present` lacks or holds with other bits; both are ascending."""
+    position = np.searchsorted(present.ts_open, minutes.ts_open)
+    known = position < len(present.ts_open)
+    known[known] = present.ts_open[position[known]] == minutes.ts_open[known]
+    equal = known.copy()
+    for ours, theirs in zip(columns_of(minutes), columns_of(present), strict=True):
+        bits = np.ascontiguousarray(ours).view(np.int64)
+        equal[known] &= bits[known] == np.ascontiguousarray(theirs).view(np.int64)[position[known]]
+    return Bars(minutes.ts_open[~equal], *(column[~equal] for column in columns_of(minutes)))
