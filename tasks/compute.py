@@ -69,6 +69,7 @@ def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None
 def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
     request = parse(assignment.request)
     candles = _load_candles(parent, request, assignment)
+    isolation.die_of_faults()
     parent.send(
         CandlesLoaded(
             candles_hash=candles.content_hash(),

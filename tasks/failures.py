@@ -9,14 +9,18 @@ from engine.request import RequestError
 from storage.records import FailureCode
 from tasks.messages import Failed
 
+OUT_OF_MEMORY_TEXTS = ("Cannot allocate memory", "failed to map segment")
+LOADER_GAVE_UP = 127
+"""Exit code of the C library's loader when a thread's own data cannot be allocated."""
+
 
 def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
     """Failure of a job whose computation raised `error`."""
     from storage.candles import CandleSourceUnavailable  # heavy, and rarely needed in the worker
 
     trace = "".join(traceback.format_exception(error))
-    # Libraries wrap it: numba, pyarrow and thread pools all have errors of their own around it.
-    if any(isinstance(cause, MemoryError) for cause in _chain(error)):
+    # Whoever needed the memory may have wrapped that into an error of its own.
+    if any(_is_out_of_memory(cause) for cause in _chain(error)):
         return out_of_memory(memory_limit_bytes, trace)
     match error:
         case RequestError():
@@ -31,7 +35,7 @@ def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
 
 def of_exit_code(code: int | None, memory_limit_bytes: int) -> Failed:
     """Failure of a job whose process ended with `code` (-n for signal n) without our doing."""
-    if code == -signal.SIGKILL:
+    if code in (-signal.SIGKILL, LOADER_GAVE_UP):
         return out_of_memory(memory_limit_bytes)
     if code is not None and code < 0:
         return unexpected({"signal": signal.Signals(-code).name})
@@ -63,6 +67,12 @@ def unexpected(details: dict[str, object], trace: str | None = None) -> Failed:
     """Failure nobody foresaw."""
     message = "the computation failed unexpectedly; the worker's log says more"
     return Failed(FailureCode.UNEXPECTED_ERROR, message, details, trace)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # A library that cannot be mapped is an ImportError, anything else of the system an OSError.
+    text = str(error)
+    return isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY_TEXTS)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -11,6 +11,7 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FAULT_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 _PR_SET_PDEATHSIG = 1
 
@@ -40,6 +41,15 @@ def ignore_stop_signals() -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
+def die_of_faults() -> None:
+    """Let a fault in native code end the process.
+
+    The candle engine installs handlers that report the fault and then hang.
+    """
+    for number in FAULT_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def limit_memory(limit_bytes: int) -> None:

@@ -95,7 +95,7 @@ class Child:
     """
 
     def __init__(self, assignment: Assignment) -> None:
-        self.killed = False
+        self._hung_up = False
         self._status = threading.Lock()  # only one thread at a time may ask for the exit status
         self._messages: queue.Queue[FromChild | None] = queue.Queue(maxsize=64)
         self._pipe, theirs = _context.Pipe()
@@ -120,11 +120,14 @@ class Child:
 
     def receive(self, timeout: float) -> FromChild | None:
         """Next message, or None after `timeout` seconds. Raises ChildEnded."""
+        if self._hung_up:
+            raise ChildEnded
         try:
             message = self._messages.get(timeout=max(0.0, timeout))
         except queue.Empty:
             return None
         if message is None:
+            self._hung_up = True
             raise ChildEnded
         return message
 
@@ -132,7 +135,6 @@ class Child:
         """End the child now, whatever it is doing; harmless when it has ended."""
         with self._status:
             if self._process.exitcode is None:
-                self.killed = True
                 self._process.kill()
 
     def end(self) -> int | None:

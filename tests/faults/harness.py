@@ -160,6 +160,7 @@ class Stack:
     folder: Path
     programs: list[Program] = field(default_factory=list)
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    _ordinary: list[Program] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.config = self.configure("backtest.yaml")
@@ -220,20 +221,33 @@ class Stack:
         return self.start("scheduler")
 
     def workers(self, count: int) -> list[Program]:
-        """`count` masters that take jobs, those still alive first."""
-        alive = [program for program in self._masters() if program.alive()]
-        alive += [self.worker() for _ in range(count - len(alive))]
+        """Have `count` masters that take jobs, and no other; some may be left from other tests."""
+        alive = [program for program in self._ordinary if program.alive()]
+        for master in alive[count:]:
+            master.kill()
+        alive = alive[:count]
+        while len(alive) < count:
+            alive.append(self.worker())
+            self._ordinary.append(alive[-1])
         for master in alive:
             master.logged("event=ready")
         return alive
+
+    @contextmanager
+    def only(self, **changes: Any) -> Iterator[Program]:
+        """Have one master with a configuration of its own, and no other."""
+        self.workers(0)
+        worker = self.worker(ROEHUB_BACKTEST_CONFIG=str(self.configure("own.yaml", **changes)))
+        try:
+            worker.logged("event=ready")
+            yield worker
+        finally:
+            worker.kill()
 
     def master_of(self, pid: int) -> Program:
         """The master of a worker process."""
         parent = psutil.Process(pid).ppid()
         return next(program for program in self.programs if program.pid == parent)
-
-    def _masters(self) -> list[Program]:
-        return [program for program in self.programs if "dramatiq" in program.process.args]
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs on this stack, wherever it was reparented to."""

@@ -4,7 +4,7 @@ import os
 import signal
 
 from storage.records import Stage, State
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import sweep
 from tests.faults.harness import Stack, computing_child, gone, owner_pid, wait_for
 
 
@@ -34,23 +34,3 @@ def test_an_owner_that_comes_back_too_late_writes_nothing_more(
     lines = [line for line in master.text().splitlines() if str(job_id) in line]
     assert "event=lease_lost" in lines[-1]
     assert sum("event=lease_lost" in line for line in lines) == 1
-
-
-def test_a_child_that_hangs_is_ended_and_its_job_fails(stack: Stack) -> None:
-    worker = stack.worker(ROEHUB_BACKTEST_CONFIG=str(stack.configure("hang.yaml", stall_seconds=1)))
-    worker.logged("event=ready")
-    others = [program for program in stack.workers(0) if program is not worker]
-    for other in others:
-        other.kill()
-    job_id = stack.submit(sweep())
-    child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
-
-    child.suspend()
-
-    ended = stack.ends(job_id)
-    assert ended.state is State.FAILED
-    assert ended.last_error_json is not None
-    assert ended.last_error_json["code"] == "stalled"
-    gone([child])
-    assert stack.ends(stack.submit(small_sweep())).state is State.SUCCEEDED
-    worker.kill()
