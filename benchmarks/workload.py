@@ -1,0 +1,168 @@
+"""What is measured: the reference sweep, and crossings that every peer can trade."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.candles import Candles
+from engine.kernels import ExecutionRules
+from engine.request import Defaults, Limits, Request, complete, parse
+from engine.synthetic import bars
+
+Bits = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+Float64 = NDArray[np.float64]
+
+QUARTER_HOUR_MS = 900_000
+YEAR_BARS = 35_040
+WARMUP_BARS = 200
+SEED = 7
+
+INIT_CASH, FEE, SLIPPAGE = 10_000.0, 0.00075, 0.0001
+LONG_ONLY = 1
+RULES = ExecutionRules(
+    fee=FEE,
+    slippage=SLIPPAGE,
+    direction=LONG_ONLY,
+    sizing=0,
+    init_cash=INIT_CASH,
+    fixed_quote=100.0,
+    safe_fraction=0.0,
+)
+SL_PCT = tuple(0.25 * step for step in range(1, 21))
+TP_PCT = tuple(0.5 * step for step in range(1, 11))
+
+DEFAULTS = Defaults(
+    warmup_bars=WARMUP_BARS,
+    top_k=300,
+    preselect=20_000,
+    top_k_persisted=300,
+    top_trades_n=3,
+    primary_metric="total_return_pct",
+    secondary_metric=None,
+    init_cash_quote=INIT_CASH,
+    fixed_quote=100.0,
+    safe_profit_percent=30.0,
+    slippage_pct=100 * SLIPPAGE,
+    fee_pct_by_market_id={1: 100 * FEE},
+    indicator_grids={},
+)
+LIMITS = Limits(max_variants_per_compute=10_000_000, max_compute_bytes_total=2**40)
+
+
+def year() -> Candles:
+    """Return a year of 15-minute bars, always the same."""
+    return bars(SEED, YEAR_BARS, QUARTER_HOUR_MS, warmup_bars=WARMUP_BARS)
+
+
+def reference_request(*, quick: bool = False, metric: str = "total_return_pct") -> Request:
+    """Return the reference sweep, 601 328 base variants, or a tenth of it."""
+    last_window = 24 if quick else 200
+    document: dict[str, Any] = {
+        "time_range": {"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"},
+        "template": {
+            "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
+            "timeframe": "15m",
+            "indicator_grids": [
+                {"indicator_id": "ma.sma", "params": {"window": _range(5, last_window, 1)}},
+                {
+                    "indicator_id": "momentum.rsi",
+                    "params": {"window": _range(3, 120, 1)},
+                    "signals": {
+                        "long_threshold": _range(55, 79, 2),
+                        "short_threshold": {"mode": "explicit", "values": [30, 40]},
+                    },
+                },
+            ],
+            "direction_mode": "long-short",
+            "sizing_mode": "all_in",
+            "execution": {},
+            "risk_grid": {
+                "sl": _range(1, 5, 1),
+                "tp": {"mode": "explicit", "values": [1, 2, 3, 4, 6, 8]},
+                "tsl": None,
+            },
+        },
+        "warmup_bars": WARMUP_BARS,
+        "preselect": 2_000 if quick else 20_000,
+        "top_k": 300,
+        "top_trades_n": 3,
+        "ranking": {"primary_metric": metric, "secondary_metric": None, "min_trades": 0},
+    }
+    return parse(complete(document, DEFAULTS, LIMITS), LIMITS)
+
+
+def _range(start: int, stop_incl: int, step: int) -> dict[str, Any]:
+    return {"mode": "range", "start": start, "stop_incl": stop_incl, "step": step}
+
+
+@dataclass(frozen=True, eq=False)
+class Crossings:
+    """Signals of averages that cross: `long` bool[V, n] on `closes` float64[n].
+
+    The last bar is flat, so every peer has closed its position when it counts its money.
+    """
+
+    closes: Float64
+    long: Flags
+
+    @property
+    def variants(self) -> int:
+        """How many signals there are."""
+        return len(self.long)
+
+    def entries(self) -> Flags:
+        """Return bool[V, n]: the bars on which a position is opened."""
+        return self.long & ~self._before()
+
+    def exits(self) -> Flags:
+        """Return bool[V, n]: the bars on which a position is closed."""
+        return ~self.long & self._before()
+
+    def changes(self) -> float:
+        """Return the mean number of position changes of a variant, which is its orders."""
+        return float((self.long != self._before()).sum() / self.variants)
+
+    def planes(self) -> tuple[Bits, Bits]:
+        """Return uint64[V, W] LONG planes, and SHORT planes that are empty."""
+        width = -(-self.long.shape[1] // 64) * 64
+        padded = np.zeros((self.variants, width), bool)
+        padded[:, : self.long.shape[1]] = self.long
+        long = np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
+        return np.ascontiguousarray(long), np.zeros_like(long)
+
+    def part(self, variants: int) -> "Crossings":
+        """Return the first few variants."""
+        return Crossings(self.closes, self.long[:variants])
+
+    def _before(self) -> Flags:
+        before = np.zeros_like(self.long)
+        before[:, 1:] = self.long[:, :-1]
+        return before
+
+
+def crossings(candles: Candles, variants: int, orders: float) -> Crossings:
+    """Return signals "fast average above slow average" with about so many orders each."""
+    close = candles.close
+    first = candles.first
+    total = np.concatenate(([0.0], np.cumsum(close)))
+    bar = np.arange(len(close)) + 1
+
+    def average(window: int) -> Float64:
+        start = np.maximum(bar - window, 0)
+        return np.asarray((total[bar] - total[start]) / (bar - start))
+
+    pairs = [(fast, slow) for slow in range(2, 241) for fast in range(1, min(slow, 25))]
+    rows, counts = [], []
+    averages = {window: average(window)[first:] for window in range(1, 241)}
+    for fast, slow in pairs:
+        above = averages[fast] > averages[slow]
+        above[-1] = False
+        rows.append((fast, slow))
+        counts.append(int((above[1:] != above[:-1]).sum()) + int(above[0]))
+    nearest = np.argsort(np.abs(np.array(counts) - orders), kind="stable")[:variants]
+    long = np.array([averages[rows[k][0]] > averages[rows[k][1]] for k in nearest])
+    long[:, -1] = False
+    return Crossings(np.ascontiguousarray(close[first:]), long)
