@@ -41,10 +41,10 @@ def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say)
     try:
         with shielded():
             stack = _start(folder.absolute(), environ, workers, say, contexts)
+        contexts.callback(say, "stopping")
         yield stack
     finally:
         with shielded():
-            say("stopping")
             contexts.close()
 
 
