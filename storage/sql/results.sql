@@ -70,6 +70,8 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
 WITH changed AS (
     UPDATE backtest_jobs
     SET state = CASE WHEN cancel_requested_at IS NULL THEN 'succeeded' ELSE 'cancelled' END,
+        processed_units = CASE WHEN cancel_requested_at IS NULL THEN total_units
+                               ELSE processed_units END,
         finished_at = now(),
         lease_expires_at = NULL,
         next_dispatch_at = NULL,
