@@ -83,8 +83,8 @@ BAND_RULE = {"momentum.rsi", "volume.mfi"}
 class Decision:
     """Comparisons of one bar that remember whether rounding could have turned one of them."""
 
-    def __init__(self, moved: bool) -> None:
-        self.moved = moved  # the price differs from the bar before: an exact tie may be chance
+    def __init__(self, still: bool) -> None:
+        self.still = still  # no price in the window differs, so that an exact tie is no chance
         self.close_call = False
 
     def above(self, a: float, b: float) -> bool:
@@ -96,7 +96,7 @@ class Decision:
         return a >= b
 
     def _weigh(self, a: float, b: float) -> None:
-        if abs(a - b) <= TOLERANCE * max(1.0, abs(b)) and (a != b or self.moved):
+        if abs(a - b) <= TOLERANCE * max(1.0, abs(b)) and not (a == b and self.still):
             self.close_call = True
 
 
@@ -106,8 +106,9 @@ def block_signal(
     """Return the signal of one block on bar t, and whether rounding could have decided it."""
     indicator, output, knobs = block["indicator_id"], block["output"], block["signals"]
     price, value = inputs["source"], values[t]
-    moved = t == 0 or price[t] != price[t - 1]
-    call = Decision(moved)
+    lengths = [v for v in block["params"].values() if isinstance(v, int)]
+    span = max(lengths) + max([v for v in knobs.values() if isinstance(v, int)], default=0)
+    call = Decision(still=t >= span and len(set(price[t - span + 1 : t + 1])) == 1)
     long = short = False
     if math.isnan(value):
         return NEUTRAL, False

@@ -8,7 +8,7 @@ from tests.engine.adapter import close_to, difference, engine_run
 from tests.engine.cases import Case, cases, long_cases, short_cases
 from tests.engine.simulator import LONG, SHORT, Execution, RiskLevels, simulate
 
-PARITY = settings(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
+PARITY = settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 LAW = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 NO_RISK = RiskLevels()
 

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Oracle = Callable[[Floats, Floats, Floats, Floats, int], Floats]
 
 CANDLES = random_candles(7, traded=400, warmup=0, timeframe_ms=3_600_000)
-PAIRS: dict[str, tuple[dict[str, object], Oracle]] = {
+PAIRS: dict[str, tuple[dict[str, float | str], Oracle]] = {
     "ma.sma ma": ({}, lambda _h, _l, c, _v, w: talib.SMA(c, w)),
     "ma.ema ma": ({}, lambda _h, _l, c, _v, w: talib.EMA(c, w)),
     "ma.cross diff": (

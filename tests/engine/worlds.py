@@ -101,7 +101,7 @@ def block_menu(rng: random.Random) -> list[dict[str, Any]]:
     close = {"source": explicit("close")}
     window = {"window": explicit(*sorted(rng.sample(range(3, 40), 3)))}
     few = {"window": steps(4, 20, 8)}
-    widths = window | {"mult": steps(0.5, 1.5, 0.5)}
+    widths = window | {"mult": steps(0.61, 1.61, 0.5)}
     pairs = {"fast": steps(3, 9, 3), "slow": explicit(6, 21)}
     band = rng.choice((MOMENTUM, REVERSION))
     fraction = {"long_threshold": explicit(0.57, 0.21), "short_threshold": explicit(0.43)}
