@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import inlined, part
+from engine.kernels.bits import U0, U1
 from engine.kernels.runs import Scratch, is_long
 
 Floats = NDArray[np.float64]
@@ -111,25 +112,30 @@ def entry_fill(costs: Costs, long: bool, close: float) -> float:
 
 
 @part
-def final_balance(scratch: Scratch, runs: int, market: Market, costs: Costs) -> tuple[int, float]:
+def final_balance(
+    scratch: Scratch, runs: int, step: np.uint64, market: Market, costs: Costs
+) -> tuple[int, float]:
     """Return the number of trades and cash + safe after them; nothing is recorded."""
     closes, inverse, floor = market.closes, market.inverse, costs.floor
-    entry, exit_ = scratch.entry, scratch.exit
+    events = scratch.events
+    at = U0
     cash = costs.init_cash
     if compounds(costs):
         for k in range(runs):
             if cash <= floor:
                 return k, cash + 0.0
-            bar = entry[k]
-            cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[exit_[k]])
+            bar, end = events[at], events[at + U1]
+            cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
+            at += step
         return runs, cash + 0.0
     safe = 0.0
     for k in range(runs):
         if cash <= floor:
             return k, cash + safe
-        bar = entry[k]
-        factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[exit_[k]])
+        bar, end = events[at], events[at + U1]
+        factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
         cash, safe, _, _ = settle(costs, cash, safe, factor)
+        at += step
     return runs, cash + safe
 
 
@@ -137,16 +143,19 @@ def final_balance(scratch: Scratch, runs: int, market: Market, costs: Costs) -> 
 def record_trades(
     scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
 ) -> tuple[int, float]:
-    """Return the number of trades and cash + safe after them; `ledger` takes each trade."""
+    """Return the number of trades and cash + safe after them; `ledger` takes each trade.
+
+    Events are in steps of 2.
+    """
     closes, inverse, floor = market.closes, market.inverse, costs.floor
-    entry, exit_ = scratch.entry, scratch.exit
+    events = scratch.events
     cash = costs.init_cash
     safe = 0.0
     for k in range(runs):
         if cash <= floor:
             return k, cash + safe
-        bar = entry[k]
-        factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[exit_[k]])
+        bar, end = events[2 * k], events[2 * k + 1]
+        factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
         before, aside = cash, safe
         cash, safe, committed, net = settle(costs, before, aside, factor)
         ledger.quote[k] = costs.fixed if committed < before else committed * costs.budget

@@ -60,6 +60,16 @@ def list_word(bits: Any, base: np.uint32, out: Numbers32, n: np.uint64, writes: 
 
 
 @part
+def busy_words(words: Words, busy: Numbers32) -> Any:
+    """Write the numbers of the words that are not 0; return how many there are."""
+    used = U0
+    for w in range(words.shape[0]):
+        busy[used] = np.uint32(w)
+        used += np.uint64(words[w] != U0)
+    return used
+
+
+@part
 def list_bits(words: Words, count: np.uint64, busy: Numbers32, out: Numbers32) -> None:
     """Write the positions of the `count` set bits to `out` in ascending order.
 
@@ -69,13 +79,9 @@ def list_bits(words: Words, count: np.uint64, busy: Numbers32, out: Numbers32) -
     base = np.uint32(0)
     size = np.uint64(words.shape[0])
     if count < size:
-        used = U0
-        for w in range(words.shape[0]):
-            busy[used] = np.uint32(w)
-            used += np.uint64(words[w] != U0)
-        for i in range(used):
+        for i in range(busy_words(words, busy)):
             w = busy[i]
-            n = list_word(words[w], w * WORD_BITS, out, n, 2)
+            n = list_word(words[w], w * WORD_BITS, out, n, 3)
     elif np.uint64(2) * count < np.uint64(5) * size:
         for w in range(words.shape[0]):
             n = list_word(words[w], base, out, n, 4)
@@ -84,3 +90,21 @@ def list_bits(words: Words, count: np.uint64, busy: Numbers32, out: Numbers32) -
         for w in range(words.shape[0]):
             n = list_word(words[w], base, out, n, 8)
             base += WORD_BITS
+
+
+@part
+def list_bits_doubled(words: Words, doubled: Words, busy: Numbers32, out: Numbers32) -> None:
+    """Write the positions of the set bits of `words`; those of `doubled`, a few of them, twice."""
+    n = U0
+    for i in range(busy_words(words, busy)):
+        w = busy[i]
+        bits, twice = words[w], doubled[w]
+        if twice == U0:
+            n = list_word(bits, w * WORD_BITS, out, n, 3)
+            continue
+        while bits != U0:
+            bit = trailing_zeros(bits)
+            out[n] = w * WORD_BITS + np.uint32(bit)
+            out[n + U1] = out[n]
+            n += U1 + ((twice >> bit) & U1)
+            bits &= bits - U1

@@ -25,12 +25,12 @@ def fill_equity(
     balance = costs.init_cash
     bar = np.int64(0)
     for k in range(trades):
-        first = np.int64(scratch.entry[k])
-        last = np.int64(scratch.exit[k])
+        first = np.int64(scratch.events[2 * k])
+        last = np.int64(scratch.events[2 * k + 1])
         if flat:
             for i in range(bar, first):
                 marks[i] = balance
-        long = is_long(scratch, scratch.entry[k])
+        long = is_long(scratch, scratch.events[2 * k])
         held, quote = ledger.held[k], ledger.quote[k]
         quantity = quote / entry_fill(costs, long, closes[first])
         if long:
@@ -54,13 +54,13 @@ def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledge
     balance = costs.init_cash
     day = 0
     for k in range(trades):
-        first = np.int64(scratch.entry[k])
-        last = np.int64(scratch.exit[k])
+        first = np.int64(scratch.events[2 * k])
+        last = np.int64(scratch.events[2 * k + 1])
         while day < ends.shape[0] and ends[day] < first:
             marks[day] = balance
             day += 1
         if day < ends.shape[0] and ends[day] < last:
-            long = is_long(scratch, scratch.entry[k])
+            long = is_long(scratch, scratch.events[2 * k])
             quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
             while day < ends.shape[0] and ends[day] < last:
                 close = closes[ends[day]]
@@ -107,7 +107,6 @@ def max_drawdown(
     fill_equity(scratch, trades, market, costs, ledger, False)
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
     for k in range(trades):
-        peak, trough, worst = extend_drawdown(
-            ledger.marks, scratch.entry[k], scratch.exit[k] + np.uint32(1), peak, trough, worst
-        )
+        first, last = np.int64(scratch.events[2 * k]), np.int64(scratch.events[2 * k + 1])
+        peak, trough, worst = extend_drawdown(ledger.marks, first, last + 1, peak, trough, worst)
     return drawdown_fraction(peak, trough, worst)

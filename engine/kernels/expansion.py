@@ -9,14 +9,15 @@ from engine.kernels.account import (
     Int64,
     Market,
     compounds,
+    final_balance,
     growth,
     new_ledger,
     settle,
 )
 from engine.kernels.bits import Words
-from engine.kernels.hits import NO_HIT, Hits, Levels, apply_risk, scan_runs
-from engine.kernels.measures import Found, Order, measure, needs_ledger, offer, value_of
-from engine.kernels.runs import Scratch, find_runs, is_long, load_variant, new_scratch
+from engine.kernels.hits import NO_HIT, Hits, Levels, apply_risk, natural_exits, scan_runs
+from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
+from engine.kernels.runs import U2, Scratch, find_trades, is_long, load_variant, new_scratch
 
 
 @part
@@ -48,8 +49,8 @@ def grow_all(
     cash[:] = costs.init_cash
     safe[:] = 0.0
     for k in range(runs):
-        bar = scratch.entry[k]
-        long, reciprocal, end = is_long(scratch, bar), inverse[bar], scratch.exit[k]
+        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
+        long, reciprocal = is_long(scratch, bar), inverse[bar]
         unhit = growth(costs, long, reciprocal, closes[end])
         for c in range(columns):
             hit = hits[k, c]
@@ -102,7 +103,7 @@ def expand_risk(
     targets = tps * tsls
     first_tsl = levels.counts[0] + tps
     scratch = new_scratch(words)
-    recorded = needs_ledger(order.primary) or needs_ledger(order.secondary)
+    recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
     cash = np.empty((sl_stop - sl_start, targets))
     safe = np.empty((sl_stop - sl_start, targets))
@@ -110,26 +111,29 @@ def expand_risk(
     n = 0
     for v in range(rows.shape[0]):
         load_variant(longs, shorts, ground, rows[v], scratch)
-        runs = find_runs(scratch)
+        runs = find_trades(scratch)
         if hits.shape[0] < runs:
             hits = np.empty((runs + runs // 4, first_tsl + tsls), np.int32)
         scan_runs(scratch, runs, market, costs, levels, hits)
         if not recorded:
             grow_all(scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe)
-        natural = scratch.exit[:runs].copy()
+        natural = natural_exits(scratch, runs)
         for s in range(sl_start, sl_stop):
             for q in range(targets):
-                trades = runs
-                balance = cash[s - sl_start, q] + safe[s - sl_start, q]
-                if recorded or cash[s - sl_start, q] <= costs.floor:
-                    tp, tsl = levels.counts[0] + q // tsls, first_tsl + q % tsls
+                tp, tsl = levels.counts[0] + q // tsls, first_tsl + q % tsls
+                if recorded:
                     apply_risk(scratch, natural, hits, s, tp, tsl)
                     trades, primary, secondary = measure(
                         scratch, runs, market, costs, order, ledger
                     )
                 else:
-                    primary = value_of(order.primary, trades, balance, costs, ledger, np.nan, 0)
-                    secondary = value_of(order.secondary, trades, balance, costs, ledger, np.nan, 0)
+                    trades = runs
+                    balance = cash[s - sl_start, q] + safe[s - sl_start, q]
+                    if cash[s - sl_start, q] <= costs.floor:  # ruined: at which trade?
+                        apply_risk(scratch, natural, hits, s, tp, tsl)
+                        trades, balance = final_balance(scratch, runs, U2, market, costs)
+                    primary = balance_metric(order.primary, trades, balance, costs)
+                    secondary = balance_metric(order.secondary, trades, balance, costs)
                 index = bases[v] * (levels.counts[0] * targets) + s * targets + q
                 n = offer(found, n, order, index, trades, primary, secondary)
     return n

@@ -94,13 +94,11 @@ def scan_run(
 def scan_runs(
     scratch: Scratch, runs: int, market: Market, costs: Costs, levels: Levels, hits: Hits
 ) -> None:
-    """Fill the hit table int32[runs, columns]."""
+    """Fill the hit table int32[runs, columns] of runs listed in steps of 2."""
     for k in range(runs):
-        bar = scratch.entry[k]
-        scan_run(
-            market, costs, levels, np.int64(bar), np.int64(scratch.exit[k]),
-            is_long(scratch, bar), hits[k],
-        )  # fmt: skip
+        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
+        long = is_long(scratch, bar)
+        scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hits[k])
 
 
 @part
@@ -110,4 +108,10 @@ def apply_risk(
     """Set the exits of one risk combination: the earliest of the hits and the run's own end."""
     for k in range(natural.shape[0]):
         first = min(hits[k, sl], hits[k, tp], hits[k, tsl])
-        scratch.exit[k] = min(natural[k], np.uint32(first))
+        scratch.events[2 * k + 1] = min(natural[k], np.uint32(first))
+
+
+@part
+def natural_exits(scratch: Scratch, runs: int) -> Numbers32:
+    """Return uint32[runs]: where the runs end by themselves."""
+    return scratch.events[1 : 2 * runs : 2].copy()

@@ -12,7 +12,6 @@ from engine.kernels.account import (
     Int64,
     Ledger,
     Market,
-    final_balance,
     record_trades,
 )
 from engine.kernels.equity import day_marks, drawdown_fraction, extend_drawdown, max_drawdown
@@ -141,9 +140,9 @@ def walks_bars(metric: int) -> bool:
 
 
 @part
-def needs_ledger(metric: int) -> bool:
-    """Whether a metric needs more than the final balance."""
-    return metric >= MAX_DRAWDOWN
+def needs_ledger(order: Order) -> bool:
+    """Whether an order needs more than the number of trades and the final balance."""
+    return order.primary >= MAX_DRAWDOWN or order.secondary >= MAX_DRAWDOWN
 
 
 @part
@@ -157,11 +156,9 @@ def value_of(
     days: int,
 ) -> float:
     """Return one metric; NaN is undefined. `ledger.marks` holds the days where needed."""
-    if metric == TOTAL_RETURN:
-        return return_pct(balance, costs)
-    if metric == NUM_TRADES:
-        return float(trades)
-    if trades == 0 or metric == NO_METRIC:
+    if metric < MAX_DRAWDOWN:
+        return balance_metric(metric, trades, balance, costs)
+    if trades == 0:
         return np.nan
     if metric == MAX_DRAWDOWN:
         return 100.0 * drawdown if np.isfinite(drawdown) else np.nan
@@ -176,20 +173,24 @@ def value_of(
 def measure(
     scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
 ) -> tuple[int, float, float]:
-    """Return number of trades, primary and secondary metric of the runs in `scratch`."""
-    if not (needs_ledger(order.primary) or needs_ledger(order.secondary)):
-        trades, balance = final_balance(scratch, runs, market, costs)
-        drawdown, days = np.nan, 0
-    else:
-        trades, balance = record_trades(scratch, runs, market, costs, ledger)
-        drawdown, days = np.nan, 0
-        if walks_bars(order.primary) or walks_bars(order.secondary):
-            drawdown = max_drawdown(scratch, trades, market, costs, ledger)
-        if order.primary >= SHARPE or order.secondary >= SHARPE:
-            days = day_marks(scratch, trades, market, costs, ledger)
+    """Return number of trades, primary and secondary metric of runs listed in steps of 2."""
+    trades, balance = record_trades(scratch, runs, market, costs, ledger)
+    drawdown, days = np.nan, 0
+    if walks_bars(order.primary) or walks_bars(order.secondary):
+        drawdown = max_drawdown(scratch, trades, market, costs, ledger)
+    if order.primary >= SHARPE or order.secondary >= SHARPE:
+        days = day_marks(scratch, trades, market, costs, ledger)
     primary = value_of(order.primary, trades, balance, costs, ledger, drawdown, days)
     secondary = value_of(order.secondary, trades, balance, costs, ledger, drawdown, days)
     return trades, primary, secondary
+
+
+@inlined
+def balance_metric(metric: int, trades: int, balance: float, costs: Costs) -> float:
+    """Return a metric that needs no ledger."""
+    if metric == TOTAL_RETURN:
+        return return_pct(balance, costs)
+    return float(trades) if metric == NUM_TRADES else np.nan
 
 
 @kernel

@@ -19,12 +19,13 @@ from engine.kernels.bits import (
     Numbers32,
     Words,
     list_bits,
+    list_bits_doubled,
     population,
-    trailing_zeros,
 )
 
 Int64 = NDArray[np.int64]
 
+U2 = np.uint64(2)
 WORD_SHIFT, BIT_MASK = np.uint32(6), np.uint32(63)
 
 
@@ -33,25 +34,22 @@ class Scratch(NamedTuple):
 
     long: Words  # uint64[W + 1], word 0 is the neutral time before the first bar
     short: Words
-    starts: Words  # uint64[W], bits of bars on which a run starts
-    ends: Words  # uint64[W]
+    changes: Words  # uint64[W], bits of bars on which a run ends or starts
+    flips: Words  # uint64[W], bits of bars on which one ends and the next one starts
     busy: Numbers32  # uint32[W + 1], numbers of words that are not 0
-    entry: Numbers32  # uint32[64 W + 64], with room for unconditional writes past the end
-    exit: Numbers32
+    events: Numbers32  # uint32[128 W + 64], with room for unconditional writes past the end
 
 
 @part
 def new_scratch(words: int) -> Scratch:
     """Allocate what finding the runs of one variant takes."""
-    room = 64 * words + 64
     return Scratch(
         np.zeros(words + 1, np.uint64),
         np.zeros(words + 1, np.uint64),
         np.empty(words, np.uint64),
         np.empty(words, np.uint64),
         np.empty(words + 1, np.uint32),
-        np.empty(room, np.uint32),
-        np.empty(room, np.uint32),
+        np.empty(128 * words + 64, np.uint32),
     )
 
 
@@ -85,47 +83,55 @@ def load_variant(longs: Words, shorts: Words, ground: Words, rows: Int64, scratc
 
 @part
 def mark_edges(scratch: Scratch) -> tuple[np.uint64, np.uint64]:
-    """Fill `starts` and `ends`; return the number of runs and of bars on which anything changes.
+    """Fill `changes` and `flips`; return the numbers of runs and of changes.
 
     One branchless pass that LLVM turns into vector code.
     """
-    long, short, starts, ends = scratch.long, scratch.short, scratch.starts, scratch.ends
+    long, short, changes, flips = scratch.long, scratch.short, scratch.changes, scratch.flips
     runs = U0
-    changes = U0
-    for w in range(starts.shape[0]):
+    changed = U0
+    for w in range(changes.shape[0]):
         now_long = long[w + 1]
         now_short = short[w + 1]
         was_long = (now_long << U1) | (long[w] >> U63)
         was_short = (now_short << U1) | (short[w] >> U63)
         start = (now_long & ~was_long) | (now_short & ~was_short)
         end = (was_long & ~now_long) | (was_short & ~now_short)
-        starts[w] = start
-        ends[w] = end
+        changes[w] = start | end
+        flips[w] = start & end
         runs += population(start)
-        changes += population(start | end)
-    return runs, changes
+        changed += population(start | end)
+    return runs, changed
 
 
 @part
 def find_runs(scratch: Scratch) -> Any:
-    """List entry and exit bars of the planes in `scratch`; return the number of runs."""
-    runs, changes = mark_edges(scratch)
-    if runs == U0:
-        return 0
-    starts, ends, entry, exit_ = scratch.starts, scratch.ends, scratch.entry, scratch.exit
-    list_bits(starts, runs, scratch.busy, entry)
-    if changes == runs + U1:
-        # Always in the market: every exit but the last is the next entry.
-        for k in range(np.int64(runs) - 1):
-            exit_[k] = entry[k + 1]
-        w = starts.shape[0] - 1
-        while ends[w] & ~starts[w] == U0:
-            w -= 1
-        last = trailing_zeros(ends[w] & ~starts[w])
-        exit_[np.int64(runs) - 1] = np.uint32(64 * w) + np.uint32(last)
+    """List the events of the planes in `scratch`; return the number of runs and the step.
+
+    Run k begins at `events[k * step]` and ends at the event after that. The step is 2: entries and
+    exits take turns, a bar that is both is there twice. But where every exit except the last is the
+    next entry, each bar is there once and the step is 1.
+    """
+    runs, changed = mark_edges(scratch)
+    flips = U2 * runs - changed
+    always_in = runs > U1 and flips == runs - U1
+    if flips == U0 or always_in:
+        list_bits(scratch.changes, changed, scratch.busy, scratch.events)
     else:
-        list_bits(ends, runs, scratch.busy, exit_)
-    return np.int64(runs)
+        list_bits_doubled(scratch.changes, scratch.flips, scratch.busy, scratch.events)
+    return np.int64(runs), U1 if always_in else U2
+
+
+@part
+def find_trades(scratch: Scratch) -> Any:
+    """List runs with an exit of their own each, always in steps of 2; return their number."""
+    runs, step = find_runs(scratch)
+    events = scratch.events
+    if step == U1:
+        for k in range(runs - 1, -1, -1):
+            events[2 * k + 1] = events[k + 1]
+            events[2 * k] = events[k]
+    return runs
 
 
 @inlined

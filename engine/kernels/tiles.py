@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import kernel
-from engine.kernels.account import Costs, Int64, Market, new_ledger
+from engine.kernels.account import Costs, Int64, Market, final_balance, new_ledger
 from engine.kernels.bits import Words
-from engine.kernels.measures import Found, Order, measure, needs_ledger, offer
-from engine.kernels.runs import find_runs, multiply, new_scratch
+from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
+from engine.kernels.runs import find_runs, find_trades, multiply, new_scratch
 
 
 class Tile(NamedTuple):
@@ -56,7 +56,7 @@ def score_tile(
     digits = np.full(depth, -1, np.int64)
     scratch = new_scratch(words)
     long, short = scratch.long[1:], scratch.short[1:]
-    recorded = needs_ledger(order.primary) or needs_ledger(order.secondary)
+    recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
     n = 0
     scored = 0
@@ -82,8 +82,14 @@ def score_tile(
         for m in range(start, stop):
             row = tile.row + m
             multiply(stack_long[depth], stack_short[depth], longs[row], shorts[row], long, short)
-            runs = find_runs(scratch)
-            trades, primary, secondary = measure(scratch, runs, market, costs, order, ledger)
+            if recorded:
+                runs = find_trades(scratch)
+                trades, primary, secondary = measure(scratch, runs, market, costs, order, ledger)
+            else:
+                runs, step = find_runs(scratch)
+                trades, balance = final_balance(scratch, runs, step, market, costs)
+                primary = balance_metric(order.primary, trades, balance, costs)
+                secondary = balance_metric(order.secondary, trades, balance, costs)
             n = offer(found, n, order, offset + m * tile.stride, trades, primary, secondary)
             scored += 1
     return n, scored

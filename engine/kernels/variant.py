@@ -7,8 +7,8 @@ from engine.compiled import kernel
 from engine.kernels.account import Costs, Floats, Int64, Ledger, Market, new_ledger, record_trades
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.equity import fill_equity
-from engine.kernels.hits import Hits, Levels, apply_risk, scan_runs
-from engine.kernels.runs import find_runs, is_long, multiply, new_scratch
+from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
+from engine.kernels.runs import find_trades, is_long, multiply, new_scratch
 
 Flags = NDArray[np.bool_]
 
@@ -24,16 +24,17 @@ def trade_variant(
     words = ground.shape[1]
     scratch = new_scratch(words)
     multiply(ground[0], ground[1], long, short, scratch.long[1:], scratch.short[1:])
-    runs = find_runs(scratch)
+    runs = find_trades(scratch)
     hits = np.empty((runs, 3), np.int32)
     scan_runs(scratch, runs, market, costs, levels, hits)
-    apply_risk(scratch, scratch.exit[:runs].copy(), hits, 0, 1, 2)
+    apply_risk(scratch, natural_exits(scratch, runs), hits, 0, 1, 2)
     ledger = new_ledger(runs)
     trades, _ = record_trades(scratch, runs, market, costs, ledger)
     is_up = np.empty(trades, np.bool_)
     for k in range(trades):
-        is_up[k] = is_long(scratch, scratch.entry[k])
-    return scratch.entry[:trades], scratch.exit[:trades], is_up, hits[:trades], ledger
+        is_up[k] = is_long(scratch, scratch.events[2 * k])
+    events = scratch.events[: 2 * trades]
+    return events[::2].copy(), events[1::2].copy(), is_up, hits[:trades], ledger
 
 
 @kernel
@@ -42,8 +43,8 @@ def curve_of(entry: Int64, exit_: Int64, is_up: Flags, market: Market, costs: Co
     bars = market.closes.shape[0]
     scratch = new_scratch((bars + 63) // 64)
     for k in range(entry.shape[0]):
-        scratch.entry[k] = entry[k]
-        scratch.exit[k] = exit_[k]
+        scratch.events[2 * k] = entry[k]
+        scratch.events[2 * k + 1] = exit_[k]
         if is_up[k]:
             scratch.long[(entry[k] >> 6) + 1] |= U1 << np.uint64(entry[k] & 63)
     ledger = new_ledger(bars)

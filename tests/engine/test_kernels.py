@@ -10,7 +10,7 @@ from engine.kernels import ExecutionRules, simulate
 from engine.kernels.account import settle
 from engine.kernels.hits import NO_HIT, scan_run
 from engine.kernels.inputs import costs_of, levels_of, market_of
-from engine.kernels.runs import find_runs, is_long, new_scratch
+from engine.kernels.runs import find_trades, is_long, new_scratch
 
 Bits = NDArray[np.uint64]
 RULES = ExecutionRules(0.001, 0.0005, 0, 0, 10_000.0, 100.0, 0.3)
@@ -38,10 +38,10 @@ def found_runs(signal: NDArray[np.int8]) -> list[tuple[int, int, int]]:
     scratch = new_scratch(-(-len(signal) // 64))
     scratch.long[1:] = packed(signal > 0)
     scratch.short[1:] = packed(signal < 0)
-    count = find_runs(scratch)
+    count = find_trades(scratch)
+    events = scratch.events[: 2 * count].reshape(count, 2)
     return [
-        (int(entry), int(exit_), 1 if is_long(scratch, entry) else -1)
-        for entry, exit_ in zip(scratch.entry[:count], scratch.exit[:count], strict=True)
+        (int(entry), int(exit_), 1 if is_long(scratch, entry) else -1) for entry, exit_ in events
     ]
 
 
