@@ -36,9 +36,7 @@ class Service:
         self._user_id = user_id
         self._connection: psycopg.Connection[Any] | None = None
 
-    def submit(
-        self, document: Any, *, idempotency_key: str | None = None, priority: int = 0
-    ) -> Json:
+    def submit(self, document: Any, *, idempotency_key: str | None = None) -> Json:
         """Check a request, store it as a job, and return the job's status."""
         from engine.request import (
             Defaults,
@@ -55,7 +53,6 @@ class Service:
         new_job = NewJob(
             user_id=self._user_id,
             mode="template",
-            priority=priority,
             idempotency_key=idempotency_key,
             request_json=effective,
             request_hash=request_hash(effective),
