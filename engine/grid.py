@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.axes import joint_groups, joint_rows
-from engine.estimate import Estimate, bars_between
-from engine.hashes import canonical_json, sha256_hex
 from engine.indicators.registry import RULES, Indicator, Output, Param
-from engine.request_model import BlockRequest, Level, Request, Risk
+from engine.request.axes import joint_groups, joint_rows
+from engine.request.estimate import Estimate, bars_between
+from engine.request.hashes import canonical_json, sha256_hex
+from engine.request.model import BlockRequest, Level, Request, Risk
 
 Float64 = NDArray[np.float64]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.estimate import PLANES_BYTES
 from engine.grid import Grid, estimate
 from engine.planes import Layout
 from engine.request import Limits, Request, canonical_json, complete, parse, sha256_hex
+from engine.request.estimate import PLANES_BYTES
 from engine.sweep import PLANES_BYTES as SWEEP_BYTES
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.report_table import decimal, duration
+from engine.report.table import decimal, duration
 
 
 @pytest.mark.parametrize(

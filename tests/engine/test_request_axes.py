@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.axes import axis_count, axis_numbers, axis_values, joint_groups, joint_rows
+from engine.request.axes import axis_count, axis_numbers, axis_values, joint_groups, joint_rows
 from tests.engine.requests import explicit, ranged
 
 decimals = st.decimals(-1000, 1000, places=3)

@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-from engine.axes import MAX_LISTED, Kind, read_axis
 from engine.candles import TIMEFRAMES
-from engine.fields import REQUIRED, Bounds, Field, Members, shown
-from engine.request_blocks import ReadBlock, read_blocks
-from engine.request_model import DIRECTION_MODES, RISK_AXES, SIZING_MODES, Defaults, Limits
+from engine.request.axes import MAX_LISTED, Kind, read_axis
+from engine.request.blocks import ReadBlock, read_blocks
+from engine.request.fields import REQUIRED, Bounds, Field, Members, shown
+from engine.request.model import DIRECTION_MODES, RISK_AXES, SIZING_MODES, Defaults, Limits
 
 _SYMBOL = re.compile(r"[!-~]{1,64}", flags=re.ASCII)
 _COSTS = Bounds(minimum=0, below=50)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.fields import Bounds, Field, plain, shown
 from engine.indicators.registry import Param
+from engine.request.fields import Bounds, Field, plain, shown
 
 MAX_LISTED = 10_000_000
 """Values of one axis, or raw pairs of a joint one: more are not listed, whatever the guard."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from engine.axes import counted
-from engine.fields import FieldError
-from engine.request_model import Limits
+from engine.request.axes import counted
+from engine.request.fields import FieldError
+from engine.request.model import Limits
 
 MAX_INDEX = 2**63 - 1
 PLANES_BYTES = 256 * 2**20

@@ -4,9 +4,17 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from engine.axes import Kind, axis_count, axis_numbers, counted, joint_groups, joint_rows, read_axis
-from engine.fields import Field, printable, shown, suggestion
 from engine.indicators.registry import Indicator, Param
+from engine.request.axes import (
+    Kind,
+    axis_count,
+    axis_numbers,
+    counted,
+    joint_groups,
+    joint_rows,
+    read_axis,
+)
+from engine.request.fields import Field, printable, shown, suggestion
 
 _ABSENT = object()
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from engine.axes import Kind, axis_count, axis_values, read_axis
-from engine.block_axes import check_given, compute_total, read_axes
-from engine.fields import Field, shown
 from engine.indicators import registry
 from engine.indicators.registry import RULES, SOURCES, Indicator, Output
-from engine.request_model import BlockRequest
+from engine.request.axes import Kind, axis_count, axis_values, read_axis
+from engine.request.block_axes import check_given, compute_total, read_axes
+from engine.request.fields import Field, shown
+from engine.request.model import BlockRequest
 
 MAX_BLOCKS = 16
 MAX_NAME = 64

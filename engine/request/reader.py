@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from math import prod
 from typing import Any
 
-from engine.axes import axis_count
 from engine.candles import TIMEFRAMES
-from engine.estimate import Estimate, bars_between
-from engine.fields import REQUIRED, Bounds, Field, FieldError, Members, RequestError, shown
 from engine.metric_names import METRICS
-from engine.request_model import Defaults, Limits
-from engine.request_template import read_template
+from engine.request.axes import axis_count
+from engine.request.estimate import Estimate, bars_between
+from engine.request.fields import REQUIRED, Bounds, Field, FieldError, Members, RequestError, shown
+from engine.request.model import Defaults, Limits
+from engine.request.template import read_template
 
 MAX_WARMUP_BARS = 100_000
 

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid import Grid, indicator_key
-from engine.hashes import canonical_json, sha256_hex
 from engine.kernels import REASONS, ExecutionRules, Trades, execution_rules, simulate
 from engine.metrics import equity_curve, variant_metrics
-from engine.report_figures import figures
-from engine.report_table import table
+from engine.report.figures import figures
+from engine.report.table import table
+from engine.request.hashes import canonical_json, sha256_hex
 
 if TYPE_CHECKING:
     from engine.candles import Candles
-    from engine.request_model import Request
+    from engine.request.model import Request
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

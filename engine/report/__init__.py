@@ -1,0 +1,5 @@
+"""Reports of the variants that are kept: figures, table, trades and equity curve."""
+
+from engine.report.variants import VariantReport, equity_points, reports, summaries
+
+__all__ = ["VariantReport", "equity_points", "reports", "summaries"]

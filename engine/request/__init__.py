@@ -1,0 +1,38 @@
+"""A request for a sweep: its defaults, its limits, and everything that can be wrong with it.
+
+`complete` turns what a user sent into the effective request, which names every value that can
+change a result; `parse` reads an effective request and fills in nothing.
+"""
+
+from engine.request.completion import complete, parse
+from engine.request.fields import FieldError, RequestError
+from engine.request.hashes import canonical_json, engine_params_hash, request_hash, sha256_hex
+from engine.request.json_text import read_json
+from engine.request.model import (
+    BlockRequest,
+    Defaults,
+    Execution,
+    Limits,
+    Ranking,
+    Request,
+    Risk,
+)
+
+__all__ = [
+    "BlockRequest",
+    "Defaults",
+    "Execution",
+    "FieldError",
+    "Limits",
+    "Ranking",
+    "Request",
+    "RequestError",
+    "Risk",
+    "canonical_json",
+    "complete",
+    "engine_params_hash",
+    "parse",
+    "read_json",
+    "request_hash",
+    "sha256_hex",
+]
