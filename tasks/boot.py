@@ -33,6 +33,7 @@ COMPONENT = "backtest-job-runner"
 DEFAULT_METRICS_PORT = 9204
 BAD_START = 2
 LOOK_AFTER_SECONDS = 1.0
+ENGINE_RETRY_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -142,15 +143,17 @@ class Boot(dramatiq.Middleware):
         while True:
             if not self._ready.is_set() or self.worker.fork_server.died:
                 self._load_engine()
-            time.sleep(LOOK_AFTER_SECONDS)
+            time.sleep(LOOK_AFTER_SECONDS if self._ready.is_set() else ENGINE_RETRY_SECONDS)
 
     def _load_engine(self) -> None:
+        self._ready.clear()
         try:
             self.worker.fork_server.wait()
-            log.info("ready")
-        except EngineNotPreloaded as error:
+        except EngineNotPreloaded as error:  # jobs are better off with any other worker
             log.error("engine_not_preloaded", error=str(error))
+            return
         self._ready.set()
+        log.info("ready")
 
     def _accepting(self) -> bool:
         return (

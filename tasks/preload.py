@@ -23,8 +23,8 @@ ERROR: str | None = None
 
 
 def report(pipe: "Connection[Any, Any]") -> None:
-    """Run in a probe that was forked: say (server pid, error); both None when not preloaded."""
-    pipe.send((SERVER_PID, ERROR))
+    """Run in a probe that was forked: say (server pid, error or None)."""
+    pipe.send((os.getppid(), ERROR if SERVER_PID else "the fork server did not preload"))
 
 
 def _load_engine() -> None:

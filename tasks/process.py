@@ -47,28 +47,27 @@ class ForkServer:
         """
         forkserver.set_forkserver_preload(["tasks.preload"])
         os.environ[preload.SERVER_OF] = str(os.getpid())
-        # Blocked signals stay blocked in the server until it has decided to ignore them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        try:
-            with _no_main_module():
-                forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _stop_signals_blocked(), _no_main_module():
+            forkserver.ensure_running()
 
     def wait(self) -> None:
-        """Wait until the engine is loaded. Raises EngineNotPreloaded with the reason."""
+        """Wait until the engine is loaded, by a new server if the old one has ended.
+
+        Raises EngineNotPreloaded with the reason; there is no server then.
+        """
         ours, theirs = _context.Pipe(duplex=False)
         probe = _context.Process(target=preload.report, args=(theirs,), name="probe")
         with ours:
-            with theirs, _no_main_module():
+            with theirs, _stop_signals_blocked(), _no_main_module():
                 probe.start()
             try:
                 self._pid, error = ours.recv()
             except EOFError:
-                self._pid, error = None, None
+                self._pid, error = None, "the fork server has ended"
         probe.join()
-        if self._pid is None or error is not None:
-            raise EngineNotPreloaded(error or "the fork server could not import tasks.preload")
+        if error is not None:
+            self._kill()
+            raise EngineNotPreloaded(error)
 
     @property
     def died(self) -> bool:
@@ -81,11 +80,15 @@ class ForkServer:
 
     def stop(self) -> None:
         """Kill the server and wait until it is gone."""
+        self._kill()
         if self._pid is not None:
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(self._pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
-            self._pid = None
+
+    def _kill(self) -> None:
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
 
 
 class Child:
@@ -171,6 +174,16 @@ def _has_ended(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
+
+
+@contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    # A server started here inherits that, until it has decided to ignore them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

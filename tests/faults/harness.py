@@ -37,7 +37,7 @@ JOB_SETTINGS: dict[str, Any] = {
     "claim_poll_seconds": 0.2,
     "redispatch_seconds": 1,
     "snapshot_seconds": 0.5,
-    "max_crashes": 3,
+    "max_crashes": 1,
 }
 
 Value = TypeVar("Value")
@@ -343,6 +343,14 @@ class Stack:
 
     def events(self, job_id: UUID) -> list[EventName]:
         return [event.event for event in jobs.events(self.connection, job_id)]
+
+    def backends(self) -> list[int]:
+        """Pids of the Postgres processes that serve the workers."""
+        rows = self.connection.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'backtest-job-runner'"
+        )
+        return [pid for (pid,) in rows]
 
     def flush_redis(self) -> None:
         with redis.Redis.from_url(self.redis_url) as client:

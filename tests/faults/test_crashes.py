@@ -54,7 +54,7 @@ def test_a_killed_master_takes_its_worker_along_and_the_job_moves_on(
 def test_a_job_that_always_kills_its_worker_fails_at_the_crash_too_many(stack: Stack) -> None:
     stack.workers(2)
     job_id = stack.submit(sweep())
-    for attempt in range(1, 5):  # max_crashes is 3
+    for attempt in (1, 2):  # max_crashes is 1
         stack.workers(2)
         job = stack.claimed(job_id, attempt)
         assert job.attempt == attempt

@@ -18,7 +18,7 @@ def test_a_job_that_meets_its_memory_limit_fails_and_its_worker_goes_on(stack: S
 
 
 def test_a_child_that_hangs_is_ended_and_its_job_fails(stack: Stack) -> None:
-    with stack.only(stall_seconds=1):
+    with stack.only(stall_seconds=3):
         job_id = stack.submit(sweep())
         child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
 

@@ -1,0 +1,111 @@
+"""`dramatiq tasks.backtest` as a command: how it starts, refuses to start, waits and ends."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Program, Stack, free_port, wait_for
+
+# Name: what is wrong with the environment, and what the one line must say. An empty value counts
+# as a variable that is not set.
+REFUSALS = {
+    "no DSN": ({"STRATEGY_PG_DSN": ""}, "STRATEGY_PG_DSN is not set"),
+    "bad DSN": ({"STRATEGY_PG_DSN": "127.0.0.1"}, "STRATEGY_PG_DSN is not a Postgres DSN"),
+    "unknown environment": ({"ROEHUB_ENV": "staging"}, "ROEHUB_ENV is 'staging'"),
+    "no candles": ({"ROEHUB_CANDLES_DIR": ""}, "CH_HOST is not set"),
+    "bad candle server": (
+        {"ROEHUB_CANDLES_DIR": "", "CH_HOST": "h", "CH_SECURE": "yes"},
+        "CH_SECURE must be 0 or 1",
+    ),
+    "bad Redis": ({"REDIS_URL": "redis://h:port"}, "REDIS_URL cannot be used"),
+    "bad port": ({"ROEHUB_METRICS_PORT": "99999"}, "ROEHUB_METRICS_PORT must be a port number"),
+    "bad value": ({"ROEHUB_BACKTEST_CONFIG": "bad.yaml"}, "backtest.jobs.lease_seconds"),
+    "no file": ({"ROEHUB_BACKTEST_CONFIG": "absent.yaml"}, "absent.yaml"),
+    "no schema": ({"STRATEGY_PG_DSN": "unmigrated"}, "run `backtest migrate`"),
+}
+
+
+def bare_command(stack: Stack, **environ: str) -> Program:
+    return stack.start("dramatiq", "tasks.backtest", "--processes", "2", **environ)
+
+
+def our_lines(program: Program) -> list[str]:
+    return [line for line in program.text().splitlines() if "component=" in line]
+
+
+@pytest.fixture(scope="module")
+def refused(stack: Stack, postgres_server: str) -> dict[str, Program]:
+    """All of them, started at once: each takes seconds in which it mostly waits for dramatiq."""
+    here = {
+        "bad.yaml": str(stack.configure("bad.yaml", lease_seconds=-1)),
+        "unmigrated": postgres_server,
+    }
+    return {
+        name: bare_command(stack, **{key: here.get(value, value) for key, value in environ.items()})
+        for name, (environ, _) in REFUSALS.items()
+    }
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_bad_start_is_one_line_and_exit_code_2(refused: dict[str, Program], name: str) -> None:
+    program = refused[name]
+
+    assert program.exit_code() == 2
+
+    (line,) = our_lines(program)
+    assert "event=bad_start" in line
+    assert REFUSALS[name][1] in line
+    assert "Traceback" not in program.text()
+
+
+def test_the_toggle_ends_it_with_code_0(stack: Stack) -> None:
+    config = stack.configure("off.yaml", enabled=False)
+    program = bare_command(stack, ROEHUB_BACKTEST_CONFIG=str(config))
+    assert program.exit_code() == 0
+    assert all(
+        "component=backtest-job-runner status=disabled" in line for line in our_lines(program)
+    )
+    assert our_lines(program)
+
+
+def test_an_absent_postgres_is_waited_for_until_told_to_stop(stack: Stack) -> None:
+    nowhere = f"postgresql://user:secret@127.0.0.1:{free_port()}/db"
+    program = bare_command(stack, STRATEGY_PG_DSN=nowhere)
+    program.logged("waiting for Postgres at 127.0.0.1")
+
+    program.process.send_signal(signal.SIGTERM)
+
+    assert program.exit_code() == 0
+    assert "secret" not in program.text()
+
+
+def test_a_taken_metrics_port_is_a_warning(stack: Stack) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        program = stack.worker(ROEHUB_METRICS_PORT=str(taken.getsockname()[1]))
+        program.logged("event=metrics_not_served")
+        program.logged("Worker process is ready for action")
+
+
+def test_every_metric_is_served_from_the_start_and_its_folder_goes_with_the_master(
+    stack: Stack,
+) -> None:
+    program = bare_command(stack)
+    program.logged("event=ready")
+    counters = ("claim", "succeeded", "failed", "cancelled", "lease_lost", "stale_message")
+    for name in (*(f"{counter}_total" for counter in counters), "active_claimed_jobs"):
+        assert program.metric(f"backtest_job_runner_{name}") == 0
+    for name in ("variants_total", "stage_duration_seconds_count"):
+        assert program.metric(f"backtest_job_runner_{name}") == 0
+    assert program.metric("backtest_job_runner_job_duration_seconds_count") == 0
+
+    def folders() -> list[Path]:
+        return list(Path("/tmp").glob(f"backtest-metrics-*-{program.pid}-*"))
+
+    assert len(folders()) == 1
+    program.process.terminate()
+    assert program.exit_code() == 0
+    wait_for(lambda: not folders(), "the folder of the metrics to be removed")

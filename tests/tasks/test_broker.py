@@ -1,0 +1,57 @@
+"""The broker behaves without options, and importing the actor needs nothing."""
+
+import subprocess
+import sys
+from uuid import uuid4
+
+import dramatiq
+import pytest
+
+from tasks.broker import POLL_MS, QUEUE, QueueUnavailable, enqueue, make_broker, waiting
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def test_no_middleware_retries_or_ends_a_job() -> None:
+    class Given(dramatiq.Middleware):
+        pass
+
+    assert [type(middleware) for middleware in make_broker(NOWHERE, [Given()]).middleware] == [
+        Given
+    ]
+
+
+def test_polls_are_short_and_dramatiq_may_pass_its_own_options() -> None:
+    consumer = make_broker(NOWHERE).consume(queue_name=QUEUE, prefetch=16, timeout=1000)
+    assert consumer._poll_ms == POLL_MS <= 50
+
+
+@pytest.mark.parametrize("use", [waiting, lambda broker: enqueue(broker, uuid4())])
+def test_an_unreachable_redis_is_told_as_one_error(use) -> None:
+    with pytest.raises(QueueUnavailable, match="Redis: "):
+        use(make_broker(NOWHERE))
+
+
+def test_sockets_have_time_limits(redis_url: str) -> None:
+    for url in (NOWHERE, redis_url):
+        options = make_broker(url).client.connection_pool.connection_kwargs
+        assert options["socket_timeout"] == 5
+
+
+def test_importing_the_actor_needs_no_service_no_environment_and_no_compiler() -> None:
+    script = (
+        "import sys, tasks.backtest;"
+        "heavy = {'numba', 'prometheus_client', 'chdb', 'clickhouse_connect', 'pyarrow'};"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PATH": ""}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_importing_the_broker_sets_nothing() -> None:
+    script = (
+        "import os; before = dict(os.environ); import tasks.broker; assert os.environ == before"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -1,0 +1,161 @@
+"""Only wake-ups get through; whatever else lies in the queue is removed and reported."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+import pytest
+import redis
+
+from tasks.broker import ACTOR_NAME, QUEUE, JobBroker, enqueue, make_broker, waiting
+from tasks.consumer import Garbage, read_wake_up
+
+JOB_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.fixture
+def broker(redis_url: str) -> Iterator[JobBroker]:
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    broker = make_broker(redis_url)
+    broker.reasons = []  # type: ignore[attr-defined]
+    broker.on_garbage = broker.reasons.append  # type: ignore[attr-defined]
+    dramatiq.actor(lambda _job_id: None, broker=broker, actor_name=ACTOR_NAME, queue_name=QUEUE)
+    yield broker
+    broker.close()
+
+
+def payload(**changes: Any) -> bytes:
+    message: dramatiq.Message[None] = dramatiq.Message(
+        queue_name=QUEUE, actor_name=ACTOR_NAME, args=(JOB_ID,), kwargs={}, options={}
+    )
+    return json.dumps(message.asdict() | changes).encode()
+
+
+def push(broker: JobBroker, content: bytes) -> None:
+    """Put a payload into the queue as anybody could who can reach Redis."""
+    name = uuid4().hex
+    broker.client.hset(f"dramatiq:{QUEUE}.msgs", name, content)
+    broker.client.rpush(f"dramatiq:{QUEUE}", name)
+
+
+def kept(broker: JobBroker) -> int:
+    """Everything about messages that is left in Redis."""
+    keys = [key for key in broker.client.keys("dramatiq:*") if b"heartbeats" not in key]
+    return len(keys)
+
+
+GARBAGE = {
+    b"\xff\xfe": "undecodable",
+    b"": "undecodable",
+    b"null": "undecodable",
+    b"[" * 100_000: "undecodable",
+    b'{"queue_name": "backtest"}': "undecodable",
+    payload(surprise=1): "undecodable",
+    payload(message_id=["unhashable"]): "malformed",
+    payload(options=[]): "malformed",
+    payload(queue_name="other"): "other_queue",
+    payload(queue_name=["backtest"]): "other_queue",
+    payload(actor_name="other"): "other_actor",
+    payload(options={"eta": 1}): "delayed",
+    payload(options={"eta": None}): "delayed",
+    payload(args=[]): "not_a_job_id",
+    payload(args=[JOB_ID, JOB_ID]): "not_a_job_id",
+    payload(args=["{" + JOB_ID + "}"]): "not_a_job_id",
+    payload(args=[7]): "not_a_job_id",
+    payload(kwargs={"job_id": JOB_ID}): "not_a_job_id",
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), GARBAGE.items(), ids=range(len(GARBAGE)))
+def test_what_is_no_wake_up_is_refused_with_a_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(Garbage, match=reason):
+        read_wake_up(content, queue=QUEUE, actors=[ACTOR_NAME])
+
+
+def test_a_wake_up_names_its_job() -> None:
+    message = read_wake_up(payload(), queue=QUEUE, actors=[ACTOR_NAME])
+    assert message.args == (JOB_ID,)
+
+
+def test_an_enqueued_job_is_delivered_and_leaves_nothing_behind(broker: JobBroker) -> None:
+    job_id = uuid4()
+    enqueue(broker, job_id)
+    assert waiting(broker) == 1
+    consumer = broker.consume(QUEUE)
+
+    message = next(consumer)
+
+    assert message is not None
+    assert message.args == (str(job_id),)
+    consumer.ack(message)
+    assert kept(broker) == 0
+
+
+def test_garbage_is_removed_and_the_wake_up_behind_it_delivered(broker: JobBroker) -> None:
+    for content in GARBAGE:
+        push(broker, content)
+    broker.client.rpush(f"dramatiq:{QUEUE}", "an id without content")
+    enqueue(broker, uuid4())
+    consumer = broker.consume(QUEUE)
+
+    message = next(consumer)
+
+    assert message is not None
+    assert broker.reasons == [*GARBAGE.values(), "empty"]  # type: ignore[attr-defined]
+    consumer.ack(message)
+    assert kept(broker) == 0
+
+
+def test_a_forged_redis_id_cannot_keep_a_message_alive(broker: JobBroker) -> None:
+    push(broker, payload(options={"redis_message_id": "somebody else's"}))
+    consumer = broker.consume(QUEUE)
+
+    message = next(consumer)
+
+    assert message is not None
+    consumer.ack(message)
+    assert kept(broker) == 0
+
+
+def test_delayed_messages_are_cleared_away(broker: JobBroker) -> None:
+    broker.enqueue(read_wake_up(payload(), queue=QUEUE, actors=[ACTOR_NAME]), delay=3_600_000)
+
+    assert next(broker.consume(f"{QUEUE}.DQ")) is None
+
+    assert broker.reasons == ["delayed"]  # type: ignore[attr-defined]
+    assert kept(broker) == 0
+
+
+def test_one_job_at_a_time_whatever_the_command_line_says(broker: JobBroker) -> None:
+    enqueue(broker, uuid4())
+    enqueue(broker, uuid4())
+    consumer = broker.consume(queue_name=QUEUE, prefetch=16, timeout=1000)
+
+    first = next(consumer)
+
+    assert first is not None
+    assert next(consumer) is None
+    consumer.ack(first)
+    assert next(consumer) is not None
+
+
+def test_nothing_is_taken_while_the_worker_does_not_accept(broker: JobBroker) -> None:
+    enqueue(broker, uuid4())
+    broker.accepting = lambda: False
+
+    assert next(broker.consume(QUEUE)) is None
+    assert waiting(broker) == 1
+
+
+def test_a_message_that_was_not_worked_on_goes_back(broker: JobBroker) -> None:
+    enqueue(broker, uuid4())
+    consumer = broker.consume(QUEUE)
+    message = next(consumer)
+    assert message is not None
+
+    consumer.requeue([message])
+
+    assert waiting(broker) == 1
