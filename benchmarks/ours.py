@@ -1,4 +1,4 @@
-"""This engine on the peers' signals: the kernels of both stages, called as the sweep calls them."""
+"""The engine on the peers' signals: the kernels of both stages, called as the sweep calls them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,32 +18,42 @@ from engine.work import TILE_BYTES
 
 Float64 = NDArray[np.float64]
 
+# A second block of so many variants that are always LONG: a tile is used again for each of them,
+# and a call is spread over as many variants as in a sweep.
+PREFIXES = 8
+EXPANDED = 8  # signals of one call of stage B
+
 
 class Engine:
-    """Kernels on given signals; returns are fractions, float64[V], in the order of the signals."""
+    """Kernels on given signals; returns are fractions in the order of the signals."""
 
     def __init__(self, work: Crossings) -> None:
+        long, _ = work.planes()
         self.variants = work.variants
-        self._long, self._short = work.planes()
+        self.words = int(long.shape[1])
+        always = np.full((PREFIXES, self.words), np.iinfo(np.uint64).max, np.uint64)
+        self._long = np.concatenate((long, always))
+        self._short = np.zeros_like(self._long)
         self._ground = ground_planes(len(work.closes), RULES)
         self._market = market_of(work.closes)
         self._costs = costs_of(RULES)
         self._order = order_of("total_return_pct", None, 0, 3, np.inf)
         self._levels = levels_of(SL_PCT, TP_PCT, (None,))
 
-    def words(self) -> int:
-        """Return the words of a plane."""
-        return int(self._long.shape[1])
+    @property
+    def scored(self) -> int:
+        """How many variants one call of `stage_a` scores."""
+        return self.variants * PREFIXES
 
     def stage_a(self) -> Float64:
-        """Score every signal without risk levels."""
-        found = room_for(self.variants)
+        """Score every signal without risk levels, `PREFIXES` times: float64[variants]."""
+        found = room_for(self.scored)
         returns = np.empty(self.variants)
-        rows = max(8, TILE_BYTES // (2 * 8 * self.words()))
-        others = np.zeros((0, 3), np.int64)
+        rows = max(8, TILE_BYTES // (2 * 8 * self.words))
+        others = np.array([[self.variants, PREFIXES, self.variants]], np.int64)
         for start in range(0, self.variants, rows):
             count = min(rows, self.variants - start)
-            tile = Tile(start, count, 1, 0, 1, start, 0, self.variants)
+            tile = Tile(start, count, 1, 0, PREFIXES, start, 0, self.scored)
             score_tile(
                 self._long, self._short, self._ground, tile, others,
                 self._market, self._costs, self._order, found,
@@ -51,13 +61,17 @@ class Engine:
             returns[start : start + count] = found.primary[:count] / 100
         return returns
 
+    @property
+    def expanded(self) -> int:
+        """How many variants one call of `stage_b` scores."""
+        return len(SL_PCT) * len(TP_PCT) * EXPANDED
+
     def stage_b(self) -> Float64:
-        """Score the first signal under every (SL, TP)."""
-        combinations = len(SL_PCT) * len(TP_PCT)
-        found = room_for(combinations)
+        """Score the first signal under every (SL, TP), `EXPANDED` times: float64[combinations]."""
+        found = room_for(self.expanded)
         expand_risk(
-            self._long, self._short, self._ground, np.zeros((1, 1), np.int64),
-            np.zeros(1, np.int64), 0, len(SL_PCT), self._levels,
+            self._long, self._short, self._ground, np.zeros((EXPANDED, 1), np.int64),
+            np.arange(EXPANDED), 0, len(SL_PCT), self._levels,
             self._market, self._costs, self._order, found,
         )  # fmt: skip
-        return found.primary[:combinations] / 100
+        return found.primary[: len(SL_PCT) * len(TP_PCT)] / 100

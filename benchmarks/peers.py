@@ -24,7 +24,7 @@ Float64 = NDArray[np.float64]
 INSTALL = "pip install 'backtest-jobs[benchmarks]'"
 
 
-class PeerMissing(Exception):  # noqa: N818 – says what is the case
+class PeerMissing(Exception):
     """A peer is not installed; the message says how to install it."""
 
 

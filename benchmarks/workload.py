@@ -154,15 +154,15 @@ def crossings(candles: Candles, variants: int, orders: float) -> Crossings:
         start = np.maximum(bar - window, 0)
         return np.asarray((total[bar] - total[start]) / (bar - start))
 
-    pairs = [(fast, slow) for slow in range(2, 241) for fast in range(1, min(slow, 25))]
-    rows, counts = [], []
-    averages = {window: average(window)[first:] for window in range(1, 241)}
+    windows = [*range(1, 80), *range(80, 400, 10), *range(400, 1501, 50)]
+    averages = {window: average(window)[first:] for window in windows}
+    pairs = [(fast, slow) for slow in windows for fast in windows if fast < min(slow, 160)]
+    distances = []
     for fast, slow in pairs:
         above = averages[fast] > averages[slow]
         above[-1] = False
-        rows.append((fast, slow))
-        counts.append(int((above[1:] != above[:-1]).sum()) + int(above[0]))
-    nearest = np.argsort(np.abs(np.array(counts) - orders), kind="stable")[:variants]
-    long = np.array([averages[rows[k][0]] > averages[rows[k][1]] for k in nearest])
+        distances.append(abs(int((above[1:] != above[:-1]).sum()) + int(above[0]) - orders))
+    nearest = [pairs[k] for k in np.argsort(distances, kind="stable")[:variants]]
+    long = np.array([averages[fast] > averages[slow] for fast, slow in nearest])
     long[:, -1] = False
     return Crossings(np.ascontiguousarray(close[first:]), long)

@@ -1,6 +1,7 @@
 """Stage B: shortlisted base variants, every one under all risk combinations."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.compiled import kernel, part
 from engine.kernels.account import (
@@ -15,9 +16,43 @@ from engine.kernels.account import (
     settle,
 )
 from engine.kernels.bits import Words
-from engine.kernels.hits import NO_HIT, Hits, Levels, apply_risk, natural_exits, scan_runs
+from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
 from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
 from engine.kernels.runs import U2, Scratch, find_trades, is_long, load_variant, new_scratch
+
+Numbers = NDArray[np.int32]
+
+
+@part
+def compound_pairs(
+    outer_hit: Numbers, outer: Floats, inner_hit: Numbers, inner: Floats, floor: float, cash: Floats
+) -> None:
+    """Apply one run to the cash of every pair of levels: the growth of the level hit first."""
+    for o in range(outer.shape[0]):
+        hit, growth_there, at = outer_hit[o], outer[o], o * inner.shape[0]
+        for i in range(inner.shape[0]):
+            before = cash[at + i]
+            after = before * (growth_there if hit < inner_hit[i] else inner[i])
+            cash[at + i] = after if before > floor else before
+
+
+@part
+def settle_pairs(
+    outer_hit: Numbers,
+    outer: Floats,
+    inner_hit: Numbers,
+    inner: Floats,
+    costs: Costs,
+    cash: Floats,
+    safe: Floats,
+) -> None:
+    """Do the same where an entry does not commit everything, or wins move to the safe."""
+    for o in range(outer.shape[0]):
+        for i in range(inner.shape[0]):
+            at = o * inner.shape[0] + i
+            if cash[at] > costs.floor:
+                factor = outer[o] if outer_hit[o] < inner_hit[i] else inner[i]
+                cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
 
 
 @part
@@ -32,50 +67,46 @@ def grow_all(
     sl_stop: int,
     cash: Floats,
     safe: Floats,
-) -> None:
-    """Compute cash and safe of every risk combination float64[sl, tp * tsl] after all runs.
+) -> bool:
+    """Compute cash and safe of every risk combination after all runs.
 
     Runs are the outer loop: each combination still folds its trades in time order, and the
-    combinations side by side keep the processor busy.
+    combinations side by side keep the processor busy. The longer of the sides sl and (tp, tsl) is
+    the fast one in `cash` and `safe`, float64[combinations]; returns whether that is sl.
     """
-    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    closes, inverse = market.closes, market.inverse
     tps, tsls = levels.counts[1], levels.counts[2]
     first_tp, first_tsl = levels.counts[0], levels.counts[0] + tps
-    columns = hits.shape[1]
-    factor = np.empty(columns)
+    factor = np.empty(hits.shape[1])
     target_hit = np.empty(tps * tsls, np.int32)
     target = np.empty(tps * tsls)
+    stop = factor[sl_start:sl_stop]
     compounding = compounds(costs)
+    sl_fast: bool = sl_stop - sl_start > tps * tsls
     cash[:] = costs.init_cash
     safe[:] = 0.0
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, reciprocal = is_long(scratch, bar), inverse[bar]
-        unhit = growth(costs, long, reciprocal, closes[end])
-        for c in range(columns):
-            hit = hits[k, c]
-            factor[c] = unhit if hit == NO_HIT else growth(costs, long, reciprocal, closes[hit])
+        hit = hits[k]
+        for c in range(hit.shape[0]):
+            factor[c] = growth(costs, long, reciprocal, closes[min(np.uint32(hit[c]), end)])
         for i in range(tps):
             for j in range(tsls):
-                earlier = hits[k, first_tp + i] < hits[k, first_tsl + j]
+                earlier = hit[first_tp + i] < hit[first_tsl + j]
                 column = first_tp + i if earlier else first_tsl + j
-                target_hit[i * tsls + j] = hits[k, column]
+                target_hit[i * tsls + j] = hit[column]
                 target[i * tsls + j] = factor[column]
-        for s in range(sl_start, sl_stop):
-            stop_hit, stop = hits[k, s], factor[s]
-            if compounding:
-                for q in range(tps * tsls):
-                    before = cash[s - sl_start, q]
-                    after = before * (stop if stop_hit < target_hit[q] else target[q])
-                    cash[s - sl_start, q] = after if before > floor else before
-            else:
-                for q in range(tps * tsls):
-                    before = cash[s - sl_start, q]
-                    if before > floor:
-                        chosen = stop if stop_hit < target_hit[q] else target[q]
-                        cash[s - sl_start, q], safe[s - sl_start, q], _, _ = settle(
-                            costs, before, safe[s - sl_start, q], chosen
-                        )
+        stop_hit = hit[sl_start:sl_stop]
+        if not compounding and sl_fast:
+            settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe)
+        elif not compounding:
+            settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe)
+        elif sl_fast:
+            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash)
+        else:
+            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash)
+    return sl_fast
 
 
 @kernel
@@ -105,8 +136,10 @@ def expand_risk(
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
-    cash = np.empty((sl_stop - sl_start, targets))
-    safe = np.empty((sl_stop - sl_start, targets))
+    sls = sl_stop - sl_start
+    cash = np.empty(sls * targets)
+    safe = np.empty(sls * targets)
+    sl_fast = False
     hits = np.empty((0, first_tsl + tsls), np.int32)
     n = 0
     for v in range(rows.shape[0]):
@@ -116,7 +149,9 @@ def expand_risk(
             hits = np.empty((runs + runs // 4, first_tsl + tsls), np.int32)
         scan_runs(scratch, runs, market, costs, levels, hits)
         if not recorded:
-            grow_all(scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe)
+            sl_fast = grow_all(
+                scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe
+            )
         natural = natural_exits(scratch, runs)
         for s in range(sl_start, sl_stop):
             for q in range(targets):
@@ -127,9 +162,9 @@ def expand_risk(
                         scratch, runs, market, costs, order, ledger
                     )
                 else:
-                    trades = runs
-                    balance = cash[s - sl_start, q] + safe[s - sl_start, q]
-                    if cash[s - sl_start, q] <= costs.floor:  # ruined: at which trade?
+                    at = q * sls + s - sl_start if sl_fast else (s - sl_start) * targets + q
+                    trades, balance = runs, cash[at] + safe[at]
+                    if cash[at] <= costs.floor:  # ruined: at which trade?
                         apply_risk(scratch, natural, hits, s, tp, tsl)
                         trades, balance = final_balance(scratch, runs, U2, market, costs)
                     primary = balance_metric(order.primary, trades, balance, costs)

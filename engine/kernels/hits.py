@@ -44,49 +44,48 @@ def scan_run(
     extremes reach none of the three are skipped.
     """
     hits[:] = NO_HIT
-    closes = market.closes
+    closes, block_low, block_high = market.closes, market.block_low, market.block_high
     sign = 1.0 if long else -1.0
     fill = sign * entry_fill(costs, long, closes[entry])
     peak = sign * closes[entry]
     sl, tp, tsl = 0, 0, 0
-    left = levels.sl.shape[0] + levels.tp.shape[0] + levels.tsl.shape[0]
-    stop_level = fill * (1.0 - sign * levels.sl[0]) if levels.sl.shape[0] else -np.inf
-    goal_level = fill * (1.0 + sign * levels.tp[0]) if levels.tp.shape[0] else np.inf
-    trail = 1.0 - sign * levels.tsl[0] if levels.tsl.shape[0] else -sign * np.inf
+    sl_levels, tp_levels, tsl_levels = levels.sl, levels.tp, levels.tsl
+    sl_column, tp_column, tsl_column = levels.sl_column, levels.tp_column, levels.tsl_column
+    sls, tps, tsls = sl_levels.shape[0], tp_levels.shape[0], tsl_levels.shape[0]
+    left = sls + tps + tsls
+    stop_level = fill * (1.0 - sign * sl_levels[0]) if sls else -np.inf
+    goal_level = fill * (1.0 + sign * tp_levels[0]) if tps else np.inf
+    trail = 1.0 - sign * tsl_levels[0] if tsls else -sign * np.inf
     bar = entry + 1
     while bar <= exit_ and left > 0:
         block = bar >> BLOCK_SHIFT
         behind = min((block + 1) << BLOCK_SHIFT, exit_ + 1)
-        low = market.block_low[block] if long else -market.block_high[block]
-        high = market.block_high[block] if long else -market.block_low[block]
-        whole = behind - bar == BLOCK or tsl == levels.tsl.shape[0]
-        if whole and low > stop_level and high < goal_level and low > max(peak, high) * trail:
+        low = block_low[block] if long else -block_high[block]
+        high = block_high[block] if long else -block_low[block]
+        # The peak of a part of a block is not known without looking at its bars.
+        known = behind - bar == BLOCK or tsl == tsls
+        if known and low > stop_level and high < goal_level and low > max(peak, high) * trail:
             peak = max(peak, high)
             bar = behind
             continue
         for i in range(bar, behind):
             close = sign * closes[i]
-            if close > peak:
-                peak = close
+            peak = close if close > peak else peak
             while close <= stop_level:
-                hits[levels.sl_column[sl]] = i
+                hits[sl_column[sl]] = i
                 sl += 1
                 left -= 1
-                more = sl < levels.sl.shape[0]
-                stop_level = fill * (1.0 - sign * levels.sl[sl]) if more else -np.inf
+                stop_level = fill * (1.0 - sign * sl_levels[sl]) if sl < sls else -np.inf
             while close <= peak * trail:
-                hits[levels.tsl_column[tsl]] = i
+                hits[tsl_column[tsl]] = i
                 tsl += 1
                 left -= 1
-                trail = (
-                    1.0 - sign * levels.tsl[tsl] if tsl < levels.tsl.shape[0] else -sign * np.inf
-                )
+                trail = 1.0 - sign * tsl_levels[tsl] if tsl < tsls else -sign * np.inf
             while close >= goal_level:
-                hits[levels.tp_column[tp]] = i
+                hits[tp_column[tp]] = i
                 tp += 1
                 left -= 1
-                more = tp < levels.tp.shape[0]
-                goal_level = fill * (1.0 + sign * levels.tp[tp]) if more else np.inf
+                goal_level = fill * (1.0 + sign * tp_levels[tp]) if tp < tps else np.inf
         bar = behind
 
 
