@@ -111,7 +111,7 @@ def entry_fill(costs: Costs, long: bool, close: float) -> float:
     return close * (costs.buy if long else costs.sell)
 
 
-@part
+@inlined
 def final_balance(
     scratch: Scratch, runs: int, step: np.uint64, market: Market, costs: Costs
 ) -> tuple[int, float]:

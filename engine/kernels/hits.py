@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import part
+from engine.compiled import inlined, part
 from engine.kernels.account import Costs, Floats, Int64, Market, entry_fill
 from engine.kernels.bits import Numbers32
 from engine.kernels.runs import Scratch, is_long
@@ -33,7 +33,7 @@ class Levels(NamedTuple):
     counts: Int64
 
 
-@part
+@inlined
 def scan_run(
     market: Market, costs: Costs, levels: Levels, entry: Any, exit_: Any, long: bool, hits: Hits
 ) -> None:

@@ -53,7 +53,7 @@ def new_scratch(words: int) -> Scratch:
     )
 
 
-@part
+@inlined
 def multiply(
     long: Words,
     short: Words,
@@ -81,7 +81,7 @@ def load_variant(longs: Words, shorts: Words, ground: Words, rows: Int64, scratc
         scratch.short[w + 1] = short
 
 
-@part
+@inlined
 def mark_edges(scratch: Scratch) -> tuple[np.uint64, np.uint64]:
     """Fill `changes` and `flips`; return the numbers of runs and of changes.
 
@@ -104,7 +104,7 @@ def mark_edges(scratch: Scratch) -> tuple[np.uint64, np.uint64]:
     return runs, changed
 
 
-@part
+@inlined
 def find_runs(scratch: Scratch) -> Any:
     """List the events of the planes in `scratch`; return the number of runs and the step.
 
