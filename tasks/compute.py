@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.candles import Candles, load_range, timeline
+from engine.grid import Grid
 from engine.request import Request, parse
 from storage.records import Stage, TopVariant
 from tasks import failures, isolation, preload
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from engine.report import VariantReport
     from engine.sweep import Batch, Sweep
 
-CANDLE_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 PROGRESS_SECONDS = 0.2
 
 
@@ -73,7 +73,7 @@ def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
     parent.send(
         CandlesLoaded(
             candles_hash=candles.content_hash(),
-            traded_bars=candles.traded_bars,
+            base_variants=Grid.of(request).base_total,
             preloaded=preload.SERVER_PID is not None,
         )
     )
@@ -99,7 +99,7 @@ def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -
     from_ms, to_ms = load_range(
         request.start_ms, request.end_ms, request.timeframe_ms, request.warmup_bars
     )
-    for delay in (*CANDLE_RETRY_SECONDS, None):
+    for delay in (*assignment.candle_retry_seconds, None):
         try:
             with open_store(assignment.candle_source) as store:
                 bars = store.bars(

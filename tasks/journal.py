@@ -79,7 +79,7 @@ class Journal:
             self._metrics.lease_lost.inc()
             self.log.warning("lease_lost")
 
-    def start_stage(self, stage: Stage, total: int = 0) -> None:
+    def start_stage(self, stage: Stage, total: int) -> None:
         """Begin a stage of `total` units."""
         self.progress = Progress(stage, 0, total)
         self._stage_started_at = time.monotonic()

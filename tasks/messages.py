@@ -15,10 +15,14 @@ Indexes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the child is to compute, on how much of the machine."""
+    """What the child is to compute, from where, and on how much of the machine.
+
+    `candle_retry_seconds` are the pauses after which it asks a silent candle source once more.
+    """
 
     request: Mapping[str, Any]
     candle_source: CandlesFolder | ClickHouseServer
+    candle_retry_seconds: tuple[float, ...]
     threads: int
     memory_bytes: int
 
@@ -35,10 +39,10 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class CandlesLoaded:
-    """The arrays are there; the child waits for `Begin`."""
+    """The arrays are there; the child waits for `Begin`. Stage A has `base_variants` units."""
 
     candles_hash: str
-    traded_bars: int
+    base_variants: int
     preloaded: bool
 
 

@@ -139,6 +139,7 @@ def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
     return Assignment(
         request=request.document,
         candle_source=worker.candle_source,
+        candle_retry_seconds=worker.candle_retry_seconds,
         threads=worker.jobs.parallel_workers,
         memory_bytes=worker.jobs.job_memory_limit_bytes,
     )
@@ -180,7 +181,7 @@ def _resume(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Sh
 
 
 def _run_stage_a(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Shortlist:
-    journal.start_stage(Stage.STAGE_A)
+    journal.start_stage(Stage.STAGE_A, total=candles.base_variants)
     child.tell(Begin())
     best = child.expect(StageAFinished)
     journal.finish_stage()

@@ -31,3 +31,4 @@ class Worker:
     metrics: Metrics
     stopping: threading.Event
     put_back: Callable[[UUID], None]
+    candle_retry_seconds: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)

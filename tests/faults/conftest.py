@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
 
 
-def sweep(*, windows: int = 196, top_k: int = 300, tsl: int = 12) -> dict[str, Any]:
+def sweep(*, windows: int = 40, top_k: int = 300, tsl: int = 12) -> dict[str, Any]:
     """A request whose stages last long enough to be hit; ranked by a costly metric."""
     return {
         "time_range": {"start": "2024-01-10T00:00:00Z", "end": "2024-05-20T00:00:00Z"},
@@ -49,7 +49,7 @@ def sweep(*, windows: int = 196, top_k: int = 300, tsl: int = 12) -> dict[str, A
             ],
             "risk_grid": {"sl": _range(1, 6), "tsl": _range(1, tsl)},
         },
-        "preselect": 4000,
+        "preselect": 8000,
         "top_k": top_k,
         "ranking": {"primary_metric": "return_over_max_drawdown"},
     }

@@ -74,7 +74,7 @@ class Program:
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def logged(self, text: str, seconds: float = 60) -> None:
+    def logged(self, text: str, seconds: float = 150) -> None:
         try:
             wait_for(
                 lambda: text in self.text() or not self.alive(), f"{text!r}", seconds, every=0.05

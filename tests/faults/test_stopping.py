@@ -15,20 +15,16 @@ def _terminate(master: Program) -> None:
     os.kill(master.pid, signal.SIGTERM)
 
 
-def _terminate_group(master: Program) -> None:
-    master.signal_group(signal.SIGTERM)
-
-
-def _terminate_twice(master: Program) -> None:
+def _terminate_group_twice(master: Program) -> None:
     master.signal_group(signal.SIGTERM)
     master.signal_group(signal.SIGTERM)
 
 
-def _interrupt(master: Program) -> None:
+def _interrupt_group(master: Program) -> None:
     master.signal_group(signal.SIGINT)
 
 
-@pytest.mark.parametrize("stop", [_terminate, _terminate_group, _terminate_twice, _interrupt])
+@pytest.mark.parametrize("stop", [_terminate, _terminate_group_twice, _interrupt_group])
 def test_a_stopped_worker_hands_its_job_on(
     stack: Stack, undisturbed: list[tuple[str, ...]], stop: Callable[[Program], None]
 ) -> None:

@@ -1,9 +1,14 @@
-"""A stack of programs for the tests that start the real worker."""
+"""A stack of programs, and a fork server of the test process itself."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from configs.environment import CandlesFolder
+from engine import synthetic
+from storage.candles import open_store
+from tasks.process import ForkServer
+from tests.faults.conftest import START_MS
 from tests.faults.harness import Stack, running
 from tests.storage.making import new_database
 
@@ -24,3 +29,21 @@ def stack(
     ):
         stack.flush_redis()
         yield stack
+
+
+@pytest.fixture(scope="package")
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    server.start()
+    server.wait()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def candles(tmp_path_factory: pytest.TempPathFactory) -> CandlesFolder:
+    folder = tmp_path_factory.mktemp("candles")
+    with open_store(CandlesFolder(folder)) as store:
+        minutes = synthetic.minutes(seed=7, start_ms=START_MS, count=20 * 1440)
+        store.append(1, "BTCUSDT", [minutes])
+    return CandlesFolder(folder)

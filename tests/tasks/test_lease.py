@@ -1,0 +1,98 @@
+"""Ownership: renewed while it can be, and given up in time when it cannot."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+import structlog
+
+from storage import jobs, postgres
+from storage.records import Lease
+from tasks.lease import Ownership
+from tests.faults.harness import wait_for
+from tests.storage.making import claimed, expire
+
+LEASE_SECONDS = 1.5
+
+
+@contextmanager
+def owned(lease: Lease, dsn: str, claim_sent_at: float | None = None) -> Iterator[Ownership]:
+    with Ownership(
+        lease,
+        connect=lambda: postgres.connect(dsn, application_name="test", heartbeat_seconds=1),
+        lease_seconds=LEASE_SECONDS,
+        heartbeat_seconds=0.1,
+        claim_sent_at=time.monotonic() if claim_sent_at is None else claim_sent_at,
+        log=structlog.get_logger,
+    ) as ownership:
+        yield ownership
+
+
+@pytest.fixture
+def lease(connection: psycopg.Connection[Any]) -> Lease:
+    return claimed(connection)
+
+
+def test_heartbeats_keep_the_lease(
+    connection: psycopg.Connection[Any], database: str, lease: Lease
+) -> None:
+    def beats() -> bool:
+        job = jobs.get(connection, lease.job_id)
+        assert job is not None
+        assert job.lease_expires_at is not None
+        seen.add(job.lease_expires_at)
+        return len(seen) > 3
+
+    seen: set[object] = set()
+    with owned(lease, database) as ownership:
+        wait_for(beats, "the lease to be renewed")
+        assert not ownership.lost.is_set()
+
+
+def test_a_cancel_is_heard_of(
+    connection: psycopg.Connection[Any], database: str, lease: Lease
+) -> None:
+    with owned(lease, database) as ownership:
+        jobs.cancel(connection, lease.job_id, actor="api")
+        assert ownership.cancel_requested.wait(10)
+        assert not ownership.lost.is_set()
+
+
+def test_a_lease_that_is_someone_elses_is_lost_at_the_next_beat(
+    connection: psycopg.Connection[Any], database: str, lease: Lease
+) -> None:
+    acted = threading.Event()
+    with owned(lease, database) as ownership:
+        ownership.on_loss(acted.set)
+        expire(connection, lease.job_id)
+        assert ownership.lost.wait(10)
+    assert acted.is_set()
+
+
+def test_a_lease_that_cannot_be_renewed_is_lost_by_the_clock(lease: Lease) -> None:
+    started = time.monotonic()
+    acted = threading.Event()
+    with owned(lease, "postgresql://127.0.0.1:1/none", started) as ownership:
+        ownership.on_loss(acted.set)
+        assert ownership.lost.wait(10)
+    assert acted.is_set()
+    assert time.monotonic() - started >= LEASE_SECONDS
+
+
+def test_a_claim_that_took_the_whole_lease_is_lost_at_once(database: str, lease: Lease) -> None:
+    with owned(lease, database, time.monotonic() - LEASE_SECONDS) as ownership:
+        assert ownership.lost.wait(10)
+        late = threading.Event()
+        ownership.on_loss(late.set)
+        assert late.is_set()
+
+
+def test_its_threads_end_with_it(database: str, lease: Lease) -> None:
+    with owned(lease, database) as ownership:
+        pass
+    assert not ownership.lost.is_set()
+    assert not any(thread.name in ("heartbeat", "watchdog") for thread in threading.enumerate())

@@ -1,0 +1,199 @@
+"""One wake-up after another, answered in this process with real services and real children."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from configs import settings
+from configs.environment import CandlesFolder, ClickHouseServer
+from engine import VERSION
+from engine.request import Limits
+from storage import leases, postgres, results
+from storage.records import Claimed, EventName, FailureCode, Job, Shortlist, State
+from tasks import runner
+from tasks.metrics import Metrics
+from tasks.process import ForkServer
+from tasks.session import Session
+from tasks.worker import Worker
+from tests.faults.conftest import small_sweep
+from tests.faults.harness import Stack, free_port
+
+
+@pytest.fixture
+def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Iterator[Worker]:
+    loaded = settings.load(stack.config, {"ROEHUB_ENV": "test"})
+
+    def connect() -> psycopg.Connection[Any]:
+        return postgres.connect(stack.dsn, application_name="test", heartbeat_seconds=1)
+
+    worker = Worker(
+        jobs=loaded.backtest.jobs,
+        limits=Limits(**loaded.request_limits()),
+        candle_source=candles,
+        connect=connect,
+        session=Session(connect),
+        fork_server=fork_server,
+        metrics=Metrics(),
+        stopping=threading.Event(),
+        put_back=lambda _job_id: None,
+    )
+    yield worker
+    worker.session.close()
+
+
+def counted(worker: Worker) -> dict[str, float]:
+    """Counters that are not zero."""
+    metrics = worker.metrics
+    values = {
+        "claimed": metrics.claims._value.get(),
+        "succeeded": metrics.succeeded._value.get(),
+        "cancelled": metrics.cancelled._value.get(),
+        "lease_lost": metrics.lease_lost._value.get(),
+        "stale": metrics.stale_messages._value.get(),
+    } | {str(code): metrics.failed.labels(code)._value.get() for code in FailureCode}
+    return {name: value for name, value in values.items() if value}
+
+
+def run(stack: Stack, worker: Worker, document: dict[str, Any] | None = None) -> Job:
+    job_id = stack.submit(document or small_sweep())
+    runner.run(job_id, worker)
+    return stack.job(job_id)
+
+
+def failure(job: Job) -> str:
+    assert job.state is State.FAILED
+    assert job.last_error_json is not None
+    assert "Traceback" not in str(job.last_error_json)
+    code: str = job.last_error_json["code"]
+    return code
+
+
+def test_a_job_is_claimed_computed_and_published(stack: Stack, worker: Worker) -> None:
+    job = run(stack, worker)
+
+    assert (job.state, job.attempt, job.engine_version) == (State.SUCCEEDED, 1, VERSION)
+    assert stack.events(job.job_id) == [
+        EventName.QUEUED,
+        EventName.CLAIMED,
+        *[EventName.STAGE_STARTED] * 3,
+        EventName.SUCCEEDED,
+    ]
+    rows = stack.rows(job.job_id)
+    assert [row.rank for row in rows] == [1, 2, 3, 4, 5]
+    assert all(row.report_table_md for row in rows)
+    assert [row.trades_json is not None for row in rows] == [True, True, True, False, False]
+    assert counted(worker) == {"claimed": 1, "succeeded": 1}
+
+
+def test_a_job_that_is_not_to_be_had_is_dropped_and_counted(stack: Stack, worker: Worker) -> None:
+    job = run(stack, worker)
+    runner.run(job.job_id, worker)
+    runner.run(uuid4(), worker)
+
+    assert stack.job(job.job_id) == job
+    assert counted(worker) == {"claimed": 1, "succeeded": 1, "stale": 2}
+
+
+def test_a_stored_request_that_is_not_valid_fails(stack: Stack, worker: Worker) -> None:
+    job_id = stack.submit(small_sweep())
+    stack.connection.execute(
+        "UPDATE backtest_jobs SET request_json = jsonb_set(request_json, '{top_k}', '-1')"
+        " WHERE job_id = %s",
+        (job_id,),
+    )
+    runner.run(job_id, worker)
+    assert failure(stack.job(job_id)) == FailureCode.INVALID_REQUEST
+    assert "top_k" in (stack.job(job_id).last_error or "")
+    assert counted(worker) == {"claimed": 1, "invalid_request": 1}
+
+
+def test_a_request_beyond_this_workers_guard_fails(stack: Stack, worker: Worker) -> None:
+    limits = Limits(max_variants_per_compute=10, max_compute_bytes_total=2**40)
+    assert failure(run(stack, replace(worker, limits=limits))) == FailureCode.GUARD_EXCEEDED
+
+
+def test_a_range_without_candles_fails(stack: Stack, worker: Worker) -> None:
+    document = small_sweep()
+    document["time_range"] = {"start": "2030-01-01T00:00:00Z", "end": "2030-02-01T00:00:00Z"}
+    assert failure(run(stack, worker, document)) == FailureCode.NO_MARKET_DATA
+
+
+def test_a_candle_source_that_refuses_for_good_fails_at_once(stack: Stack, worker: Worker) -> None:
+    missing = CandlesFolder(Path("/nowhere/at/all"))
+    assert failure(run(stack, replace(worker, candle_source=missing))) in (
+        FailureCode.CANDLE_SOURCE_UNAVAILABLE,
+        FailureCode.NO_MARKET_DATA,
+    )
+
+
+def test_a_candle_source_that_does_not_answer_is_tried_again_and_then_fails(
+    stack: Stack, worker: Worker
+) -> None:
+    server = ClickHouseServer(
+        "127.0.0.1", free_port(), "market_data", "default", "", secure=False, verify=True
+    )
+    impatient = replace(worker, candle_source=server, candle_retry_seconds=(0.1, 0.1))
+    assert failure(run(stack, impatient)) == FailureCode.CANDLE_SOURCE_UNAVAILABLE
+
+
+def test_a_job_resumes_from_its_own_shortlist(stack: Stack, worker: Worker) -> None:
+    undisturbed = run(stack, worker)
+    stored = results.shortlist(stack.connection, undisturbed.job_id)
+    assert stored is not None
+    job_id = _interrupted_after_stage_a(stack, stored.shortlist)
+
+    runner.run(job_id, worker)
+
+    job = stack.job(job_id)
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 2)
+    assert EventName.RESUMED_FROM_SHORTLIST in stack.events(job_id)
+    assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
+
+
+def test_a_shortlist_of_other_candles_is_not_used(stack: Stack, worker: Worker) -> None:
+    undisturbed = run(stack, worker)
+    stored = results.shortlist(stack.connection, undisturbed.job_id)
+    assert stored is not None
+    wrong = replace(stored.shortlist, indexes=[0], candles_hash="0" * 64)
+    job_id = _interrupted_after_stage_a(stack, wrong)
+
+    runner.run(job_id, worker)
+
+    assert EventName.RESUMED_FROM_SHORTLIST not in stack.events(job_id)
+    assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
+
+
+def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
+    stack: Stack, worker: Worker
+) -> None:
+    sent_back: list[UUID] = []
+    stopping = replace(worker, put_back=sent_back.append)
+    stopping.stopping.set()
+
+    job = run(stack, stopping)
+
+    assert job.state is State.QUEUED
+    assert sent_back == [job.job_id]
+
+
+def _interrupted_after_stage_a(stack: Stack, shortlist: Shortlist) -> UUID:
+    """A job whose first owner stored `shortlist` and released it."""
+    job_id = stack.submit(small_sweep())
+    claimed = leases.claim(
+        stack.connection,
+        job_id,
+        locked_by="host-1-0000000a",
+        lease_seconds=60,
+        max_crashes=3,
+        engine_version=VERSION,
+    )
+    assert isinstance(claimed, Claimed)
+    assert results.save_shortlist(stack.connection, claimed.lease, shortlist)
+    assert leases.release(stack.connection, claimed.lease)
+    return job_id
