@@ -1,0 +1,192 @@
+"""The operators' runbook, executed: its queries, its metrics, its toggle, both its languages."""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from storage import leases, postgres, results
+from storage.records import Failure, FailureCode, Shortlist
+from tests.faults.harness import Program, Stack, running, wait_for
+from tests.storage import test_runbook_queries as known
+from tests.storage.making import (
+    claimed,
+    expire,
+    new_database,
+    reclaimed,
+    set_crashes,
+    submitted,
+    variants,
+)
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+ENGLISH = (DOCS / "runbook.md").read_text(encoding="utf-8")
+RUSSIAN = (DOCS / "runbook.ru.md").read_text(encoding="utf-8")
+
+METRIC = re.compile(r"backtest_(?:job_runner|scheduler)_[a-z_]+")
+TYPE = re.compile(rf"^# TYPE ({METRIC.pattern}) (\w+)$", re.MULTILINE)
+SAMPLE = re.compile(rf"^({METRIC.pattern})(?:{{.*}})? (\S+)$", re.MULTILINE)
+
+
+def blocks(text: str, language: str = r"\w*") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def prose(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def metric_names(text: str) -> set[str]:
+    return set(METRIC.findall(text))
+
+
+def shape(text: str) -> list[str]:
+    """Headings by level, list items and numbered steps, tables by their columns; no words."""
+    lines = re.findall(r"^(#+ |\d+\. |- |\|.*\|$)", prose(text), re.MULTILINE)
+    return [f"{line.count('|')} columns" if line.startswith("|") else line for line in lines]
+
+
+# ------------------------------------------------------------------------------------- queries
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    with new_database(postgres_server, migrated_template) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def connection(database: str) -> Iterator[psycopg.Connection]:
+    """A connection like a worker's, so that one is seen."""
+    with postgres.connect(
+        database, application_name="backtest-job-runner", heartbeat_seconds=15
+    ) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def jobs(connection: psycopg.Connection) -> list[UUID]:
+    """A job in every situation that the runbook is about."""
+    waiting = submitted(connection).job_id
+    finished = claimed(connection)
+    shortlist = Shortlist([1, 2], 1000, 12, 2, "engine-1", "a" * 64)
+    results.save_shortlist(connection, finished, shortlist)
+    results.succeed(connection, finished, variants(3, reports=True))
+    failed = claimed(connection)
+    leases.fail(connection, failed, Failure(FailureCode.STALLED, "no progress", {}))
+    abandoned = claimed(connection).job_id
+    expire(connection, abandoned)
+    taken_over = claimed(connection).job_id
+    expire(connection, taken_over)
+    reclaimed(connection, taken_over)
+    set_crashes(connection, taken_over, 1)
+    return [waiting, finished.job_id, failed.job_id, abandoned, taken_over]
+
+
+@pytest.mark.parametrize("query", blocks(ENGLISH, "sql"))
+def test_every_query_runs_as_printed_and_finds_what_it_is_about(
+    connection: psycopg.Connection, jobs: list[UUID], query: str
+) -> None:
+    assert connection.execute(query).description
+    found = [connection.execute(query.replace(known.NO_JOB, str(job))).fetchall() for job in jobs]
+    assert any(found)
+
+
+@pytest.mark.parametrize("query", [known.RUNNING, known.SHORTLIST, known.TOP, known.LEASE])
+def test_the_queries_that_operators_know_are_kept_word_for_word(query: str) -> None:
+    assert query.lstrip() in blocks(ENGLISH, "sql")
+
+
+# ------------------------------------------------------------------------------------- programs
+
+
+@pytest.fixture(scope="module")
+def stack(
+    postgres_server: str,
+    migrated_template: str,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """Services on which there has never been a job."""
+    folder = tmp_path_factory.mktemp("runbook")
+    with (
+        new_database(postgres_server, migrated_template) as dsn,
+        running(Stack(dsn, redis_url, folder, folder)) as stack,
+    ):
+        stack.flush_redis()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def disabled(stack: Stack) -> list[Program]:
+    config = str(stack.configure("disabled.yaml", enabled=False))
+    commands = (("dramatiq", "tasks.backtest", "--processes", "1"), ("scheduler",))
+    return [stack.start(*command, ROEHUB_BACKTEST_CONFIG=config) for command in commands]
+
+
+@pytest.fixture(scope="module")
+def exposed(stack: Stack) -> str:
+    """What a worker and a scheduler tell from the start."""
+    programs = [stack.worker(), stack.scheduler()]
+    return "\n".join(wait_for(partial(metrics, program), "metrics") for program in programs)
+
+
+def metrics(program: Program) -> str | None:
+    assert program.alive(), program.text()
+    with (
+        suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{program.metrics_port}/metrics") as response,
+    ):
+        return response.read().decode()
+    return None
+
+
+def test_the_runbook_names_exactly_the_metrics_that_are_exposed(exposed: str) -> None:
+    assert metric_names(prose(ENGLISH)) == {name for name, _ in TYPE.findall(exposed)}
+
+
+def test_every_counter_is_exposed_with_0_from_the_start(exposed: str) -> None:
+    counters = {name for name, kind in TYPE.findall(exposed) if kind == "counter"}
+    values = [(name, value) for name, value in SAMPLE.findall(exposed) if name in counters]
+    assert {name for name, _ in values} == counters
+    assert {float(value) for _, value in values} == {0.0}
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["worker", "scheduler"])
+def test_the_toggle_ends_a_program_with_code_0_and_the_line_to_look_for(
+    disabled: list[Program], number: int
+) -> None:
+    program = disabled[number]
+    line = "component=backtest-job-runner status=disabled"
+    assert line in ENGLISH
+    assert program.exit_code() == 0, program.text()
+    assert line in program.text()
+
+
+# ------------------------------------------------------------------------------------- the text
+
+
+def test_every_failure_code_has_an_action() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|.*\| .+ \|$", ENGLISH, re.MULTILINE)) >= set(FailureCode)
+
+
+def test_both_languages_hold_the_same_blocks_and_the_same_metrics() -> None:
+    assert blocks(RUSSIAN) == blocks(ENGLISH)
+    assert metric_names(RUSSIAN) == metric_names(ENGLISH)
+
+
+def test_both_languages_have_the_same_structure() -> None:
+    assert shape(RUSSIAN) == shape(ENGLISH)
+
+
+@pytest.mark.parametrize("text", [ENGLISH, RUSSIAN], ids=["English", "Russian"])
+def test_every_reference_leads_to_a_section(text: str) -> None:
+    titles = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    assert set(re.findall(r"\]\(#(.*?)\)", text)) <= anchors
