@@ -23,7 +23,7 @@ Int64 = NDArray[np.int64]
 # A streamed block gets room for so many variants even if that breaks the budget.
 MIN_ROWS = 64
 # Bars whose signals are computed between two looks at the outside world.
-PORTION_BARS = 64_000_000
+PORTION_BARS = 24_000_000
 
 FillPlanes = Callable[[Block, Candles, int, int, Bits, Bits], None]
 

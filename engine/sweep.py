@@ -24,7 +24,6 @@ from engine.kernels.inputs import (
 from engine.kernels.measures import Found, Order
 from engine.kernels.preload import preload_kernels
 from engine.kernels.tiles import Tile, score_tile
-from engine.metric_names import WALKING_BARS
 from engine.planes import PlaneStore
 from engine.ranking import TopList
 from engine.request import Request
@@ -35,7 +34,7 @@ Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
 PLANES_BYTES = 256 * 2**20
-PIECES_PER_BATCH = 8  # per thread
+PIECES_PER_BATCH = 4  # per thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Sweep:
             self.grid,
             self._store.layout,
             words=self._ground.shape[1],
-            walks_bars=bool(WALKING_BARS & {ranking.primary_metric, ranking.secondary_metric}),
+            metrics=frozenset({ranking.primary_metric, ranking.secondary_metric}),
         )
 
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid import Grid
+from engine.metric_names import OF_THE_BALANCE, WALKING_BARS
 from engine.planes import Layout
 
 Int64 = NDArray[np.int64]
@@ -21,9 +22,10 @@ TILE_BYTES = 512 * 2**10  # planes of the streamed block that stay in a core's c
 PIECE_SCANS = 2**20
 PIECE_VARIANTS = 2**14
 # Cost of one word of one variant, in word scans.
-BARS_WALKED = 16  # metrics that visit every bar in position
+TRADES_RECORDED = 4  # metrics that look at every trade or day
+BARS_WALKED = 16  # metrics that look at every bar in position
 RISK_SCANNED = 8  # finding the risk hits of all runs
-COMBINATION = 0.25  # expanding one risk combination
+COMBINATION = 0.25  # expanding one risk combination where the balance is all that is wanted
 
 Numbers = Sequence[range]  # per block: the variants held together
 
@@ -49,7 +51,14 @@ class Division:
     grid: Grid
     layout: Layout
     words: int
-    walks_bars: bool
+    metrics: frozenset[str | None]  # what variants are ranked by
+
+    @property
+    def cost(self) -> int:
+        """How many word scans the metrics of a variant cost per word."""
+        if self.metrics & WALKING_BARS:
+            return BARS_WALKED
+        return TRADES_RECORDED if self.metrics - OF_THE_BALANCE - {None} else 1
 
     @property
     def strides(self) -> list[int]:
@@ -92,8 +101,7 @@ class Division:
         """Cut the variants held together into pieces of stage A."""
         streamed = numbers[self.layout.streamed]
         prefixes = prod(len(part) for b, part in enumerate(numbers) if b != self.layout.streamed)
-        scans = self.words * (BARS_WALKED if self.walks_bars else 1)
-        variants = max(1, min(PIECE_VARIANTS, PIECE_SCANS // scans))
+        variants = max(1, min(PIECE_VARIANTS, PIECE_SCANS // (self.words * self.cost)))
         cached = max(8, TILE_BYTES // (2 * 8 * self.words))
         rows = min(variants, max(cached, variants // prefixes))
         deep = max(1, variants // rows)
@@ -106,6 +114,8 @@ class Division:
 
     def groups(self, bases: Int64) -> Iterator[tuple[Int64, Numbers]]:
         """Yield shortlisted base indexes whose planes can be held together, and what to hold."""
+        if len(bases) == 0:
+            return
         digits = self.digits(bases)
         capacity = self.layout.capacity
         outer, inner = self.layout.second, self.layout.streamed
@@ -123,9 +133,8 @@ class Division:
         """Cut base indexes into pieces of stage B; the sl axis only where one variant is large."""
         sls = len(self.grid.risk.sl)
         targets = self.grid.risk_total // sls
-        walked = BARS_WALKED if self.walks_bars else 1
         fixed = RISK_SCANNED * self.words
-        per_sl = max(1.0, targets * self.words * (COMBINATION + walked * (walked > 1)))
+        per_sl = targets * self.words * (COMBINATION if self.cost == 1 else self.cost)
         step = int(min(sls, max(1.0, (PIECE_SCANS - fixed) / per_sl)))
         variants = 1
         if step == sls:

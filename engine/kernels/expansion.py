@@ -10,7 +10,6 @@ from engine.kernels.account import (
     Int64,
     Market,
     compounds,
-    final_balance,
     growth,
     new_ledger,
     settle,
@@ -18,14 +17,20 @@ from engine.kernels.account import (
 from engine.kernels.bits import Words
 from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
 from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
-from engine.kernels.runs import U2, Scratch, find_trades, is_long, load_variant, new_scratch
+from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
 
 Numbers = NDArray[np.int32]
 
 
 @part
 def compound_pairs(
-    outer_hit: Numbers, outer: Floats, inner_hit: Numbers, inner: Floats, floor: float, cash: Floats
+    outer_hit: Numbers,
+    outer: Floats,
+    inner_hit: Numbers,
+    inner: Floats,
+    floor: float,
+    cash: Floats,
+    traded: Floats,
 ) -> None:
     """Apply one run to the cash of every pair of levels: the growth of the level hit first."""
     for o in range(outer.shape[0]):
@@ -34,6 +39,7 @@ def compound_pairs(
             before = cash[at + i]
             after = before * (growth_there if hit < inner_hit[i] else inner[i])
             cash[at + i] = after if before > floor else before
+            traded[at + i] += 1.0 if before > floor else 0.0
 
 
 @part
@@ -45,6 +51,7 @@ def settle_pairs(
     costs: Costs,
     cash: Floats,
     safe: Floats,
+    traded: Floats,
 ) -> None:
     """Do the same where an entry does not commit everything, or wins move to the safe."""
     for o in range(outer.shape[0]):
@@ -53,6 +60,7 @@ def settle_pairs(
             if cash[at] > costs.floor:
                 factor = outer[o] if outer_hit[o] < inner_hit[i] else inner[i]
                 cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
+                traded[at] += 1.0
 
 
 @part
@@ -67,12 +75,13 @@ def grow_all(
     sl_stop: int,
     cash: Floats,
     safe: Floats,
+    traded: Floats,
 ) -> bool:
-    """Compute cash and safe of every risk combination after all runs.
+    """Compute cash, safe and the number of trades of every risk combination after all runs.
 
     Runs are the outer loop: each combination still folds its trades in time order, and the
     combinations side by side keep the processor busy. The longer of the sides sl and (tp, tsl) is
-    the fast one in `cash` and `safe`, float64[combinations]; returns whether that is sl.
+    the fast one in `cash`, `safe` and `traded`, float64[combinations]; returns whether that is sl.
     """
     closes, inverse = market.closes, market.inverse
     tps, tsls = levels.counts[1], levels.counts[2]
@@ -85,6 +94,7 @@ def grow_all(
     sl_fast: bool = sl_stop - sl_start > tps * tsls
     cash[:] = costs.init_cash
     safe[:] = 0.0
+    traded[:] = 0.0
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, reciprocal = is_long(scratch, bar), inverse[bar]
@@ -99,13 +109,13 @@ def grow_all(
                 target[i * tsls + j] = factor[column]
         stop_hit = hit[sl_start:sl_stop]
         if not compounding and sl_fast:
-            settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe)
+            settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
         elif not compounding:
-            settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe)
+            settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
         elif sl_fast:
-            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash)
+            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
         else:
-            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash)
+            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
     return sl_fast
 
 
@@ -139,6 +149,7 @@ def expand_risk(
     sls = sl_stop - sl_start
     cash = np.empty(sls * targets)
     safe = np.empty(sls * targets)
+    traded = np.empty(sls * targets)
     sl_fast = False
     hits = np.empty((0, first_tsl + tsls), np.int32)
     n = 0
@@ -150,23 +161,20 @@ def expand_risk(
         scan_runs(scratch, runs, market, costs, levels, hits)
         if not recorded:
             sl_fast = grow_all(
-                scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe
+                scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe, traded
             )
         natural = natural_exits(scratch, runs)
         for s in range(sl_start, sl_stop):
             for q in range(targets):
-                tp, tsl = levels.counts[0] + q // tsls, first_tsl + q % tsls
                 if recorded:
+                    tp, tsl = levels.counts[0] + q // tsls, first_tsl + q % tsls
                     apply_risk(scratch, natural, hits, s, tp, tsl)
                     trades, primary, secondary = measure(
                         scratch, runs, market, costs, order, ledger
                     )
                 else:
                     at = q * sls + s - sl_start if sl_fast else (s - sl_start) * targets + q
-                    trades, balance = runs, cash[at] + safe[at]
-                    if cash[at] <= costs.floor:  # ruined: at which trade?
-                        apply_risk(scratch, natural, hits, s, tp, tsl)
-                        trades, balance = final_balance(scratch, runs, U2, market, costs)
+                    trades, balance = int(traded[at]), cash[at] + safe[at]
                     primary = balance_metric(order.primary, trades, balance, costs)
                     secondary = balance_metric(order.secondary, trades, balance, costs)
                 index = bases[v] * (levels.counts[0] * targets) + s * targets + q
