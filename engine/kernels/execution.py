@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.inputs import costs_of, ground_planes, levels_of, market_of
-from engine.kernels.rules import DIRECTIONS, LONG_ONLY, SHORT_ONLY, SIZINGS, ExecutionRules
+from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules
 from engine.kernels.variant import trade_variant
-
-__all__ = ["DIRECTIONS", "REASONS", "SIZINGS", "ExecutionRules", "Trades", "simulate"]
 
 Bits = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
