@@ -53,11 +53,8 @@ class Boot(dramatiq.Middleware):
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         """Check everything that can be wrong, then start what a job needs; in the main thread."""
         assert isinstance(broker, queue.JobBroker)
-        master = multiprocessing.parent_process()
-        assert master is not None
-        assert master.pid is not None
         ending.heed_first_signal_only(self._stopping)
-        isolation.signal_on_parent_death(signal.SIGTERM, parent=master.pid)
+        master_pid = isolation.signal_on_master_death(signal.SIGTERM)
         try:
             loaded = settings.load()
             logs.configure(COMPONENT, loaded.env)
@@ -69,7 +66,7 @@ class Boot(dramatiq.Middleware):
         except (SettingsError, InvalidDsn, SchemaNotMigrated) as error:
             _say_bad_start(error)
             ending.exit_at_boot(BAD_START)
-        self._metrics_folder = metrics.choose_folder(master.pid)
+        self._metrics_folder = metrics.choose_folder(master_pid)
         self.worker = self._build(loaded, broker)
         self._serve_metrics()
         broker.accepting = self._accepting

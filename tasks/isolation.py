@@ -20,20 +20,29 @@ def signal_on_parent_death(number: signal.Signals, *, parent: int) -> None:
     """Send this process `number` as soon as its parent, the process `parent`, has ended.
 
     Linux counts the end of the *thread* that started this process as the end of the parent.
-    Elsewhere a thread waits for the end of the process that multiprocessing knows as the parent.
+    Elsewhere the process that multiprocessing knows as the parent is waited for.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    elif (process := parent_process()) is not None:
-        sentinel = process.sentinel
-
-        def wait() -> None:
-            connection.wait([sentinel])
-            os.kill(os.getpid(), number)
-
-        threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+    if sys.platform != "linux":
+        _signal_on_end_of_starter(number)
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # it ended before we asked to be told
         os.kill(os.getpid(), number)
+
+
+def signal_on_master_death(number: signal.Signals) -> int:
+    """Send this process `number` as soon as its dramatiq master has ended; returns its pid.
+
+    From Python 3.14 on the master is not the parent: it starts its processes by a fork server.
+    """
+    master = parent_process()
+    assert master is not None
+    assert master.pid is not None
+    if os.getppid() == master.pid:
+        signal_on_parent_death(number, parent=master.pid)
+    else:
+        _signal_on_end_of_starter(number)
+    return master.pid
 
 
 def ignore_stop_signals() -> None:
@@ -65,3 +74,16 @@ def limit_memory(limit_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _signal_on_end_of_starter(number: signal.Signals) -> None:
+    starter = parent_process()
+    if starter is None:
+        return
+    sentinel = starter.sentinel
+
+    def wait() -> None:
+        connection.wait([sentinel])
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=wait, name="starter-watch", daemon=True).start()

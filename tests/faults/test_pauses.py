@@ -1,6 +1,7 @@
 """An owner that was paused past its lease, and comes back."""
 
 import os
+import re
 import signal
 
 from storage.records import Stage, State
@@ -34,3 +35,5 @@ def test_an_owner_that_comes_back_too_late_writes_nothing_more(
     lines = [line for line in master.text().splitlines() if str(job_id) in line]
     assert "event=lease_lost" in lines[-1]
     assert sum("event=lease_lost" in line for line in lines) == 1
+    for line in lines:
+        assert re.search(r"component=\S+ event=\S+ job_id=\S+ attempt=1 locked_by=\S+ stage=", line)

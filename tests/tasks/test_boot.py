@@ -88,6 +88,7 @@ def test_a_taken_metrics_port_is_a_warning(stack: Stack) -> None:
         program = stack.worker(ROEHUB_METRICS_PORT=str(taken.getsockname()[1]))
         program.logged("event=metrics_not_served")
         program.logged("Worker process is ready for action")
+        program.kill()
 
 
 def test_every_metric_is_served_from_the_start_and_its_folder_goes_with_the_master(

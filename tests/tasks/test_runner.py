@@ -169,6 +169,19 @@ def test_a_shortlist_of_other_candles_is_not_used(stack: Stack, worker: Worker) 
     assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
 
 
+def test_a_claim_is_tried_again_while_the_database_is_away(stack: Stack, worker: Worker) -> None:
+    refusals = iter([True, True])
+
+    def connect() -> psycopg.Connection[Any]:
+        if next(refusals, False):
+            raise postgres.StorageUnavailable("nobody listens")
+        return worker.connect()
+
+    job = run(stack, replace(worker, session=Session(connect)))
+
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+
+
 def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
     stack: Stack, worker: Worker
 ) -> None:
