@@ -32,6 +32,7 @@ from tasks.worker import Worker
 COMPONENT = "backtest-job-runner"
 DEFAULT_METRICS_PORT = 9204
 BAD_START = 2
+BOOT_FAILED = 1  # worth another try, unlike a bad start
 LOOK_AFTER_SECONDS = 1.0
 ENGINE_RETRY_SECONDS = 10.0
 
@@ -55,6 +56,8 @@ class Boot(dramatiq.Middleware):
         assert isinstance(broker, queue.JobBroker)
         ending.heed_first_signal_only(self._stopping)
         master_pid = isolation.signal_on_master_death(signal.SIGTERM)
+        broker.accepting = self._accepting
+        broker.on_garbage = self._count_garbage
         try:
             loaded = settings.load()
             logs.configure(COMPONENT, loaded.env)
@@ -63,14 +66,15 @@ class Boot(dramatiq.Middleware):
                 ending.exit_at_boot(0)
             self._check_addresses()
             self._check_schema()
+            self._metrics_folder = metrics.choose_folder(master_pid)
+            self.worker = self._build(loaded, broker)
+            self._serve_metrics()
         except (SettingsError, InvalidDsn, SchemaNotMigrated) as error:
             _say_bad_start(error)
             ending.exit_at_boot(BAD_START)
-        self._metrics_folder = metrics.choose_folder(master_pid)
-        self.worker = self._build(loaded, broker)
-        self._serve_metrics()
-        broker.accepting = self._accepting
-        broker.on_garbage = self._count_garbage
+        except Exception:  # dramatiq would log it and go on without us
+            log.exception("boot_failed")
+            ending.exit_at_boot(BOOT_FAILED)
         threading.Thread(target=self._keep_ready, name="keeper", daemon=True).start()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
