@@ -45,6 +45,7 @@ class Ownership:
         self._log = log
         self._on_loss: list[Callable[[], object]] = [self._session.shut_down]
         self._deadline = claim_sent_at + lease_seconds
+        self._first_beat_at = claim_sent_at + heartbeat_seconds
         self._ended = threading.Event()
         self._changed = threading.Condition()
         self._heart = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
@@ -91,14 +92,15 @@ class Ownership:
         self.lose()
 
     def _beat_on(self) -> None:
-        pause = self._heartbeat_seconds
+        # A claim that took long has used up a part of the lease.
+        pause = max(0.0, self._first_beat_at - time.monotonic())
         while not self._ended.wait(pause) and not self.lost.is_set():
             sent_at = time.monotonic()
             try:
                 beat = self._session.run(self._beat)
             except UNAVAILABLE as error:
                 if not self._ended.is_set() and not self.lost.is_set():
-                    self._log().warning("heartbeat_failed", error=str(error).strip())
+                    self._log().warning("heartbeat_failed", error=" ".join(str(error).split()))
                 pause = min(RETRY_SECONDS, self._heartbeat_seconds)
                 continue
             if beat is None:

@@ -86,7 +86,8 @@ def _claim(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
             outcome = worker.session.run(claim)
             break
         except UNAVAILABLE as error:
-            log.warning("claim_delayed", error=str(error).strip(), retry_seconds=pause)
+            text = " ".join(str(error).split())
+            log.warning("claim_delayed", error=text, retry_seconds=pause)
         worker.stopping.wait(pause)
 
     if isinstance(outcome, Claimed):

@@ -20,12 +20,19 @@ LEASE_SECONDS = 1.5
 
 
 @contextmanager
-def owned(lease: Lease, dsn: str, claim_sent_at: float | None = None) -> Iterator[Ownership]:
+def owned(
+    lease: Lease,
+    dsn: str,
+    claim_sent_at: float | None = None,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    heartbeat_seconds: float = 0.1,
+) -> Iterator[Ownership]:
     with Ownership(
         lease,
         connect=lambda: postgres.connect(dsn, application_name="test", heartbeat_seconds=1),
-        lease_seconds=LEASE_SECONDS,
-        heartbeat_seconds=0.1,
+        lease_seconds=lease_seconds,
+        heartbeat_seconds=heartbeat_seconds,
         claim_sent_at=time.monotonic() if claim_sent_at is None else claim_sent_at,
         log=structlog.get_logger,
     ) as ownership:
@@ -51,6 +58,21 @@ def test_heartbeats_keep_the_lease(
     with owned(lease, database) as ownership:
         wait_for(beats, "the lease to be renewed")
         assert not ownership.lost.is_set()
+
+
+def test_after_a_claim_that_took_long_the_lease_is_renewed_at_once(
+    connection: psycopg.Connection[Any], database: str, lease: Lease
+) -> None:
+    def beaten() -> bool:
+        job = jobs.get(connection, lease.job_id)
+        return job is not None and job.heartbeat_at != before
+
+    job = jobs.get(connection, lease.job_id)
+    assert job is not None
+    before = job.heartbeat_at
+    sent_at = time.monotonic() - 200
+    with owned(lease, database, sent_at, lease_seconds=600, heartbeat_seconds=200):
+        wait_for(beaten, "a heartbeat long before a whole pause is over")
 
 
 def test_a_cancel_is_heard_of(
