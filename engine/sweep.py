@@ -34,7 +34,7 @@ Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
 PLANES_BYTES = 256 * 2**20
-PIECES_PER_BATCH = 4  # per thread
+PIECES_PER_BATCH = 2  # per thread
 
 
 @dataclass(frozen=True, slots=True)
