@@ -89,7 +89,8 @@ def reference_request(*, quick: bool = False, metric: str = "total_return_pct") 
         "preselect": 2_000 if quick else 20_000,
         "top_k": 300,
         "top_trades_n": 3,
-        "ranking": {"primary_metric": metric, "secondary_metric": None, "min_trades": 0},
+        # Without a minimum, variants that never trade lead where all others lose: an idle stage B.
+        "ranking": {"primary_metric": metric, "secondary_metric": None, "min_trades": 100},
     }
     return parse(complete(document, DEFAULTS, LIMITS), LIMITS)
 
