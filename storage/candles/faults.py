@@ -13,13 +13,15 @@ REFUSED_CREDENTIALS = frozenset({192, 193, 194, 516})
 ACCESS_DENIED = 497
 UNKNOWN_TABLE, UNKNOWN_DATABASE = 60, 81
 OUT_OF_MEMORY = frozenset({173, 241})
-# The engine says so in many ways: a failed allocation, or a thread that got no stack.
+# The engine says so in many ways: a failed allocation, a thread that got no stack, or a start that
+# fails for no reason it can name (it starts in memory only, so there is no other).
 OUT_OF_MEMORY_TEXTS = (
     "bad_alloc",
     "Cannot allocate memory",
     "MEMORY_LIMIT_EXCEEDED",
     "failed to start the thread",
     "thread constructor failed",
+    "Error initializing EmbeddedServer: .",
 )
 # INCORRECT_DATA, CANNOT_EXTRACT_TABLE_STRUCTURE, THERE_IS_NO_COLUMN, CANNOT_PARSE_*.
 DAMAGED_FILE = frozenset({8, 27, 117, 636})
