@@ -22,7 +22,9 @@ OUT_OF_MEMORY_TEXTS = (
     "failed to start the thread",
     "thread constructor failed",
     "Error initializing EmbeddedServer: .",
+    "failed to map segment",
 )
+ENGINE_LACKS_MEMORY = "the candle engine could not get the memory it needs"
 # INCORRECT_DATA, CANNOT_EXTRACT_TABLE_STRUCTURE, THERE_IS_NO_COLUMN, CANNOT_PARSE_*.
 DAMAGED_FILE = frozenset({8, 27, 117, 636})
 # Names of exceptions of urllib3 and OpenSSL, found anywhere in the chain of causes.
@@ -57,6 +59,8 @@ def embedded_faults(folder: Path) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        if _lacks_memory(error):
+            raise MemoryError(ENGINE_LACKS_MEMORY) from error
         raise CandleSourceUnavailable(
             "the embedded candle engine is not installed: install the extra 'embedded', "
             "or set CH_HOST to a ClickHouse server",
@@ -65,8 +69,8 @@ def embedded_faults(folder: Path) -> Iterator[None]:
     except (ClickHouseError, OSError, RuntimeError) as error:
         text = str(error)
         code = getattr(error, "code", None)
-        if code in OUT_OF_MEMORY or any(sign in text for sign in OUT_OF_MEMORY_TEXTS):
-            raise MemoryError("the candle engine could not get the memory it needs") from error
+        if code in OUT_OF_MEMORY or _lacks_memory(error):
+            raise MemoryError(ENGINE_LACKS_MEMORY) from error
         if isinstance(error, RuntimeError) and "DB::Exception" not in text:
             raise
         raise CandleSourceUnavailable(
@@ -134,6 +138,16 @@ def _transport_fault(error: Exception, where: str) -> CandleSourceUnavailable:
     if names & UNREACHABLE:
         return CandleSourceUnavailable(f"{where} cannot be reached: check CH_HOST and CH_PORT")
     return CandleSourceUnavailable(f"{where} broke the connection off")
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error or what it came from is a failed allocation, whoever wrapped it."""
+    current: BaseException | None = error
+    while current is not None:
+        if any(sign in str(current) for sign in OUT_OF_MEMORY_TEXTS):
+            return True
+        current = current.__cause__ or current.__context__
+    return False
 
 
 def _causes(error: BaseException) -> set[str]:

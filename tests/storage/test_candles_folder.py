@@ -15,6 +15,7 @@ from configs.environment import CandlesFolder
 from engine import synthetic
 from engine.candles import TIMEFRAMES
 from storage.candles import Bars, CandleSourceUnavailable, open_store
+from storage.candles.faults import embedded_faults
 from storage.candles.folder import FolderStore
 from tests.storage.candle_reader import Reader
 from tests.storage.candle_rows import MINUTE, START, Row, random_rows, roll_up, table
@@ -301,3 +302,11 @@ def test_an_impossible_instrument_has_no_bars_and_needs_no_engine(tmp_path: Path
 
     assert len(store.bars(70_000, "BTCUSDT", START, START + DAY, MINUTE)) == 0
     assert len(store.bars(1, " BTCUSDT", START, START + DAY, MINUTE)) == 0
+
+
+@pytest.mark.parametrize("reason", ["std::bad_alloc", "libchdb.so: failed to map segment"])
+def test_an_engine_that_cannot_be_loaded_for_want_of_memory_is_not_called_missing(
+    tmp_path: Path, reason: str
+) -> None:
+    with pytest.raises(MemoryError), embedded_faults(tmp_path):
+        raise ImportError("engine not found") from ImportError(reason)
