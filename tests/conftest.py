@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -14,6 +15,11 @@ import migrations
 from cli import embedded
 
 TEMPLATE = "migrated_template"
+
+# Runs on a developer's machine look for new examples; CI judges a change by the same ones each time.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

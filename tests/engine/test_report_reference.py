@@ -150,14 +150,20 @@ def test_every_figure_equals_its_definition(case: Case) -> None:
     fragile = measure(run, case.execution.init_cash, variant.close_times).fragile
     (report,) = reports(variant, [0], top_trades_n=1)
     assert report.metrics["num_trades"] == len(run.trades)
-    assert unequal(report.metrics, figures(facts_of(run, variant)), durations(run, fragile)) == {}
+    skip = durations(run, case.execution.init_cash, fragile)
+    assert unequal(report.metrics, figures(facts_of(run, variant)), skip) == {}
 
 
-def durations(run: Run, fragile: frozenset[str]) -> frozenset[str]:
-    """Add the durations where whether a bar is at the peak hangs on rounding."""
-    peak = run.equity[0]
-    for value in run.equity[1:]:
-        if value != peak and abs(value - peak) <= 1e-9 * abs(peak):
+def durations(run: Run, init_cash: float, fragile: frozenset[str]) -> frozenset[str]:
+    """Add the durations where whether a bar is at the peak hangs on rounding.
+
+    While money is in a position, equity that comes back to the peak may miss it by a rounding in
+    one of two correct programs, and meet it in the other; flat, it is the same number on every bar.
+    """
+    in_position = {b for trade in run.trades for b in range(trade.entry_bar, trade.exit_bar + 1)}
+    peak = init_cash
+    for bar, value in enumerate(run.equity):
+        if bar in in_position and abs(value - peak) <= 1e-9 * abs(peak):
             return fragile | {"max_drawdown_duration_ms", "avg_drawdown_duration_ms"}
         peak = max(peak, value)
     return fragile
