@@ -16,7 +16,7 @@ from cli import embedded
 
 TEMPLATE = "migrated_template"
 
-# Runs on a developer's machine look for new examples; CI judges a change by the same ones each time.
+# A developer's runs look for new examples; CI judges a change by the same ones each time.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
