@@ -176,12 +176,20 @@ TABLE = {  # label -> (stored key, decimals), in the order of the table
 }
 
 
+NEARLY_INFINITE = 1e9
+
+
 def unequal(
     ours: Mapping[str, float | None], reference: Mapping[str, float], skip: frozenset[str]
 ) -> dict[str, tuple[float | None, float]]:
     """Return the figures that differ; a stored None stands for undefined and for infinite."""
 
     def equal(mine: float | None, theirs: float) -> bool:
+        if mine is not None and math.isinf(theirs):
+            # The denominator is 0 in one program and a rounding in the other.
+            return (
+                math.copysign(1, mine) == math.copysign(1, theirs) and abs(mine) > NEARLY_INFINITE
+            )
         if mine is None or not math.isfinite(theirs):
             return mine is None and not math.isfinite(theirs)
         return close_to(mine, theirs)
