@@ -98,7 +98,7 @@ def daily_metrics(days: Sequence[float], init_cash: float, worst: float) -> Meas
     fragile = set()
     if spread <= TINY:
         fragile.add("sharpe")
-    if 0 < downside <= TINY:
+    if downside <= TINY:
         fragile.add("sortino")
     if annual > 1e9:  # the power of 365 multiplies the last digits
         fragile |= set(undefined)

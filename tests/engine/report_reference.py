@@ -176,17 +176,12 @@ TABLE = {  # label -> (stored key, decimals), in the order of the table
 }
 
 
-DAILY_RATIOS = ("sharpe", "sortino", "calmar")
-
-
 def unequal(
     ours: Mapping[str, float | None], reference: Mapping[str, float], skip: frozenset[str]
 ) -> dict[str, tuple[float | None, float]]:
     """Return the figures that differ; a stored None stands for undefined and for infinite."""
 
-    def equal(key: str, mine: float | None, theirs: float) -> bool:
-        if mine is not None and not math.isfinite(theirs):
-            return key in DAILY_RATIOS  # its denominator is 0 here and a rounding there
+    def equal(mine: float | None, theirs: float) -> bool:
         if mine is None or not math.isfinite(theirs):
             return mine is None and not math.isfinite(theirs)
         return close_to(mine, theirs)
@@ -195,5 +190,5 @@ def unequal(
     return {
         key: (mine, reference[key])
         for key, mine in ours.items()
-        if key not in skip and not equal(key, mine, reference[key])
+        if key not in skip and not equal(mine, reference[key])
     }
