@@ -1,11 +1,13 @@
 """Being asked to stop, without losing anything that is being started or stopped."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RETRY_SECONDS = 0.01
 
 
 class Stopped(BaseException):
@@ -20,12 +22,18 @@ class _Asked:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into Stopped; later ones change nothing."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into Stopped; later ones change nothing.
+
+    Uses SIGALRM and its timer.
+    """
     _Asked.pending = _Asked.raised = False
-    previous = {number: signal.signal(number, _handle) for number in NUMBERS}
+    previous = {number: signal.signal(number, _handle) for number in (*NUMBERS, signal.SIGALRM)}
+    swallow, sys.unraisablehook = sys.unraisablehook, _raise_later
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = swallow
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -53,3 +61,12 @@ def _raise() -> None:
     if not _Asked.raised:
         _Asked.raised = True
         raise Stopped
+
+
+def _raise_later(lost: "sys.UnraisableHookArgs") -> None:
+    """Raise Stopped again that hit a finalizer, where Python swallows every exception."""
+    if lost.exc_type is not Stopped:
+        sys.__unraisablehook__(lost)
+        return
+    _Asked.raised = False
+    signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)

@@ -54,7 +54,7 @@ def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None
         if preload.SERVER_PID is not None:
             isolation.signal_on_parent_death(signal.SIGKILL, parent=preload.SERVER_PID)
         isolation.ignore_stop_signals()
-        isolation.limit_memory(assignment.memory_bytes)
+        isolation.offer_to_the_kernel()
         rows = _compute(parent, assignment)
     except StopRequested:
         last: FromChild = Stopped()
@@ -102,6 +102,8 @@ def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -
     for delay in (*assignment.candle_retry_seconds, None):
         try:
             with open_store(assignment.candle_source) as store:
+                store.start()
+                isolation.limit_memory(assignment.memory_bytes)
                 bars = store.bars(
                     request.market_id, request.symbol, from_ms, to_ms, request.timeframe_ms
                 )

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import resource
 import signal
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FAULT_SIGNALS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+
+LEAST_ROOM_BYTES = 128 * 2**20
+"""What a computation needs at least beyond the engines themselves."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -61,19 +65,41 @@ def die_of_faults() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def limit_memory(limit_bytes: int) -> None:
-    """Make allocations beyond `limit_bytes` fail, and be the first whom the kernel kills.
-
-    Private writable memory is limited, not address space, of which the candle engine reserves
-    gigabytes that it never touches.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard != resource.RLIM_INFINITY:
-        limit_bytes = min(limit_bytes, hard)
-    with suppress(ValueError, OSError):  # not enforced on every platform
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+def offer_to_the_kernel() -> None:
+    """Be the first whom the kernel kills when the machine runs out of memory."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def limit_memory(limit_bytes: int) -> None:
+    """Make allocations fail that would take this process beyond `limit_bytes` of memory in use.
+
+    Linux limits private memory, touched or not. The candle engine reserves more than a gigabyte
+    that it never touches: what is reserved in vain so far is added to the limit.
+
+    Raises MemoryError when less than LEAST_ROOM_BYTES are left already. With so little, native
+    libraries crash or hang instead of saying what they lack.
+    """
+    reserved, used = _private_memory()
+    room = limit_bytes - used
+    if room < LEAST_ROOM_BYTES:
+        raise MemoryError(f"{used} of {limit_bytes} bytes are in use before the computation starts")
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = reserved + room
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    with suppress(ValueError, OSError):  # not enforced on every platform
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _private_memory() -> tuple[int, int]:
+    """Private memory of this process in bytes: what it has reserved, what it has touched."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:  # not Linux: there is only the limit itself
+        return 0, 0
+    kilobytes = dict(re.findall(r"^(VmData|RssAnon):\s*(\d+) kB$", status, re.MULTILINE))
+    return int(kilobytes["VmData"]) * 1024, int(kilobytes["RssAnon"]) * 1024
 
 
 def _signal_on_end_of_starter(number: signal.Signals) -> None:

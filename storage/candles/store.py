@@ -32,7 +32,7 @@ ROLLED_UP = ("bucket", "first_open", "highest", "lowest", "last_close", "volume"
 class CandleStore(ABC):
     """1-minute candles of many instruments; a context manager that closes its engine.
 
-    Nothing is opened before the first use. Reading raises `CandleSourceUnavailable`, and
+    Nothing is opened before the first use or `start`. Reading raises `CandleSourceUnavailable`, and
     `MemoryError` when the embedded engine cannot get memory.
     """
 
@@ -88,6 +88,14 @@ class CandleStore(ABC):
         Chunks and the minutes within are ascending. Publishing what is already there changes
         nothing. Raises `ValueError` for minutes that are unsorted or no whole minutes.
         """
+
+    def start(self) -> None:
+        """Start what answers queries, which the first query does otherwise.
+
+        For a caller who limits its memory afterwards: the embedded engine does not survive a start
+        with too little of it.
+        """
+        self._select("nothing", {})
 
     @abstractmethod
     def close(self) -> None:
