@@ -16,6 +16,7 @@ from tests.engine.simulator import Run, Trade
 NAN = math.nan
 DAY_MS = 86_400_000
 TINY = 1e-5  # a smaller denominator loses more digits than a comparison to 1e-9 can spare
+ROUNDING = 2.0**-52
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,14 @@ def trade_metrics(trades: Sequence[Trade]) -> Measured:
     return Measured(metrics, frozenset(fragile))
 
 
-def daily_metrics(days: Sequence[float], init_cash: float, worst: float) -> Measured:
+def hangs_on_rounding(error: float, denominator: float, value: float) -> bool:
+    """Return whether an error of the numerator shows in the ratio `value` when compared to 1e-9."""
+    return not error / denominator < 1e-10 * max(1.0, abs(value)) if denominator else error > 0
+
+
+def daily_metrics(
+    days: Sequence[float], init_cash: float, worst: float, equity_roundings: int
+) -> Measured:
     undefined = {"sharpe": NAN, "sortino": NAN, "calmar": NAN}
     if any(abs(value) <= TINY * max(init_cash, *days) for value in days):
         return Measured(undefined, frozenset(undefined))
@@ -95,17 +103,18 @@ def daily_metrics(days: Sequence[float], init_cash: float, worst: float) -> Meas
     annual = annual_growth(days, init_cash)
     spread = deviation(returns)
     downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns))
-    fragile = set()
-    if spread <= TINY:
-        fragile.add("sharpe")
-    if downside <= TINY:
-        fragile.add("sortino")
-    if annual > 1e9:  # the power of 365 multiplies the last digits
-        fragile |= set(undefined)
-    metrics = {
-        "sharpe": ratio(annual, spread * math.sqrt(365)),
-        "sortino": ratio(annual, downside * math.sqrt(365)),
-        "calmar": ratio(annual, worst),
+    denominators = {
+        "sharpe": spread * math.sqrt(365),
+        "sortino": downside * math.sqrt(365),
+        "calmar": worst,
+    }
+    metrics = {name: ratio(annual, value) for name, value in denominators.items()}
+    # The power multiplies the roundings of the last equity.
+    error = (1 + annual) * 365 / len(days) * equity_roundings * ROUNDING
+    fragile = {
+        name
+        for name, value in denominators.items()
+        if value <= TINY or hangs_on_rounding(error, value, metrics[name])
     }
     return Measured(metrics, frozenset(fragile))
 
@@ -130,7 +139,9 @@ def measure(run: Run, init_cash: float, close_times_ms: Sequence[int]) -> Measur
         return Measured(known | dict.fromkeys(NEEDS_TRADES, NAN), frozenset())
     worst = drawdown(run.equity, init_cash)
     of_trades = trade_metrics(run.trades)
-    of_days = daily_metrics(daily_equity(run.equity, close_times_ms), init_cash, worst)
+    of_days = daily_metrics(
+        daily_equity(run.equity, close_times_ms), init_cash, worst, 8 * len(run.trades)
+    )
     metrics = known | of_trades.metrics | of_days.metrics
     metrics["max_drawdown_pct"] = 100 * worst
     metrics["return_over_max_drawdown"] = ratio(run.total_return_pct, 100 * worst)
