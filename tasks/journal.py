@@ -140,6 +140,7 @@ class Journal:
         code: FailureCode = FailureCode.UNEXPECTED_ERROR,
     ) -> None:
         """Write the terminal state; `code` is that of the failure, should it become one."""
+        self.ownership.close()
         sent = False
 
         def end_once(conn: Connection) -> State:
@@ -161,6 +162,7 @@ class Journal:
 
     def release(self) -> None:
         """Give the job back, to be picked up by somebody else at once."""
+        self.ownership.close()
         self.write(lambda conn: leases.release(conn, self.lease))
         self.log.info("lease_released")
 

@@ -46,6 +46,7 @@ class Ownership:
         self._on_loss: list[Callable[[], object]] = [self._session.shut_down]
         self._deadline = claim_sent_at + lease_seconds
         self._first_beat_at = claim_sent_at + heartbeat_seconds
+        self._closing = threading.Event()
         self._ended = threading.Event()
         self._changed = threading.Condition()
         self._heart = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
@@ -71,6 +72,14 @@ class Ownership:
             lost = self.lost.is_set()
         if lost:
             action()
+
+    def close(self) -> None:
+        """Say that the owner now writes its last statement, which itself finds out a lost lease.
+
+        From then on a heartbeat that finds the job no longer owned means nothing: it may have come
+        just after that statement.
+        """
+        self._closing.set()
 
     def lose(self) -> None:
         """Act on the loss of the lease; once."""
@@ -104,8 +113,9 @@ class Ownership:
                 pause = min(RETRY_SECONDS, self._heartbeat_seconds)
                 continue
             if beat is None:
-                self.lose()
-                return
+                if not self._closing.is_set():
+                    self.lose()
+                break
             if beat.cancel_requested:
                 self.cancel_requested.set()
             with self._changed:

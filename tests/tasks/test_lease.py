@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import structlog
 
-from storage import jobs, postgres
+from storage import jobs, leases, postgres
 from storage.records import Lease
 from tasks.lease import Ownership
 from tests.faults.harness import wait_for
@@ -95,6 +95,24 @@ def test_a_lease_that_is_someone_elses_is_lost_at_the_next_beat(
     assert acted.is_set()
 
 
+def test_a_beat_after_the_owners_last_statement_is_no_loss(
+    connection: psycopg.Connection[Any], database: str, lease: Lease
+) -> None:
+    with owned(lease, database) as ownership:
+        ownership.close()
+        assert leases.release(connection, lease)
+        wait_for(lambda: not heart_beats(), "the heart to notice")
+        assert not ownership.lost.is_set()
+
+
+def test_a_lease_that_runs_out_before_the_last_statement_came_through_is_lost(
+    lease: Lease,
+) -> None:
+    with owned(lease, "postgresql://127.0.0.1:1/none") as ownership:
+        ownership.close()
+        assert ownership.lost.wait(10)
+
+
 def test_a_lease_that_cannot_be_renewed_is_lost_by_the_clock(lease: Lease) -> None:
     started = time.monotonic()
     acted = threading.Event()
@@ -117,4 +135,9 @@ def test_its_threads_end_with_it(database: str, lease: Lease) -> None:
     with owned(lease, database) as ownership:
         pass
     assert not ownership.lost.is_set()
-    assert not any(thread.name in ("heartbeat", "watchdog") for thread in threading.enumerate())
+    assert not heart_beats()
+    assert not any(thread.name == "watchdog" for thread in threading.enumerate())
+
+
+def heart_beats() -> bool:
+    return any(thread.name == "heartbeat" for thread in threading.enumerate())
