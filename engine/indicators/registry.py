@@ -33,7 +33,7 @@ __all__ = [
     "get",
 ]
 
-FAMILIES = ("ma", "momentum", "trend", "volatility", "volume")
+FAMILIES = ("ma", "momentum", "structure", "trend", "volatility", "volume")
 ENTRY_POINT_GROUP = "backtest.indicators"
 
 

@@ -41,8 +41,9 @@ def scenarios() -> dict[str, Candles]:
 
 def parameter_rows(indicator: Indicator, output: Output, bars: int) -> NDArray[np.float64]:
     """Smallest, ordinary and largest (window = number of bars) values of the used parameters."""
+    few = len(output.params) > 3
     axes = [
-        _values(param, bars) if param.name in output.params else (param.filler,)
+        _values(param, bars, few) if param.name in output.params else (param.filler,)
         for param in indicator.params
     ]
     names = [param.name for param in indicator.params]
@@ -69,13 +70,13 @@ def named(indicator: Indicator, row: NDArray[np.float64]) -> dict[str, float | i
     }
 
 
-def _values(param: Param, bars: int) -> tuple[float, ...]:
+def _values(param: Param, bars: int, few: bool) -> tuple[float, ...]:
     if param.kind == "choice":
         return tuple(range(len(param.choices)))
     if param.kind == "float":
         return (0.5, 2.0, 3.25)
     smallest = int(param.minimum or 0)
-    return (smallest, 5, 14, bars)
+    return (smallest, 5, bars) if few else (smallest, 5, 14, bars)
 
 
 def _scaled(candles: Candles, factor: float) -> Candles:

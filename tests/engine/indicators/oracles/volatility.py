@@ -1,0 +1,38 @@
+"""Volatility."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import talib
+
+from tests.engine.indicators.oracles.series import Floats, band
+
+
+def percent_b(s: SimpleNamespace, window: int, mult: float) -> Floats:
+    values = np.full(s.source.size, np.nan)
+    for t in range(window - 1, values.size):
+        part = s.source[t - window + 1 : t + 1].astype(np.longdouble)
+        half = mult * np.sqrt(((part - part.mean()) ** 2).mean())
+        if (part != part[0]).any():
+            values[t] = (part[-1] - (part.mean() - half)) / (2.0 * half)
+    return values
+
+
+def bandwidth(s: SimpleNamespace, window: int, **_: float) -> Floats:
+    middle, _lower, _upper, deviation = band(s.source, window, 2.0)
+    return 4.0 * deviation / middle
+
+
+ORACLES: dict[str, Callable[..., Floats]] = {
+    "volatility.atr-value": lambda s, window: talib.ATR(s.high, s.low, s.close, window),
+    "volatility.bbands-middle": lambda s, window, **_: talib.SMA(s.source, window),
+    "volatility.bbands-upper": lambda s, window, mult: band(s.source, window, mult)[2],
+    "volatility.bbands-lower": lambda s, window, mult: band(s.source, window, mult)[1],
+    "volatility.bbands-percent_b": percent_b,
+    "volatility.bbands-bandwidth": bandwidth,
+}
+
+SLOW: frozenset[str] = frozenset(
+    f"volatility.bbands-{output}" for output in ("upper", "lower", "percent_b", "bandwidth")
+)
