@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.indicators.declaration import Relation
 from engine.indicators.registry import RULES, Indicator, Output, Param
 from engine.request.axes import joint_groups, joint_rows
 from engine.request.estimate import Estimate, bars_between
@@ -45,7 +46,7 @@ class Block:
     def of(cls, block: BlockRequest) -> "Block":
         """List the compute and signal variants of a requested block."""
         used = block.output.params
-        compute = _table(block.indicator.params, used, block.params, block.indicator.ordered)
+        compute = _table(block.indicator.params, used, block.params, block.indicator.relations)
         rule = RULES[block.output.rule]
         names = tuple(param.name for param in rule.params)
         signal = _table(rule.params, names, block.signals, ())
@@ -183,15 +184,15 @@ def _table(
     declared: tuple[Param, ...],
     used: tuple[str, ...],
     values: Mapping[str, tuple[float | str, ...]],
-    ordered: tuple[tuple[str, str], ...],
+    relations: tuple[Relation, ...],
 ) -> Float64:
     """Return float64[rows, len(declared)]: all combinations of the axes, the last one fastest."""
     by_name = {param.name: param for param in declared}
     column = {param.name: position for position, param in enumerate(declared)}
     names = tuple(param.name for param in declared if param.name in used)
     axes = [
-        (group, joint_rows(group, [_numbers(by_name[n], values[n]) for n in group], ordered))
-        for group in joint_groups(names, ordered)
+        (group, joint_rows(group, [_numbers(by_name[n], values[n]) for n in group], relations))
+        for group in joint_groups(names, relations)
     ]
     shape = tuple(len(rows) for _, rows in axes)
     total = prod(shape)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4")
 """Price series an indicator with a `source` input may be computed on."""
@@ -102,12 +102,28 @@ RULES: dict[str, Rule] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Relation:
+    """A validity rule between two parameters; `str` gives it as a formula."""
+
+    low: str
+    high: str
+    strict: bool
+
+    def __str__(self) -> str:
+        return f"{self.low} {'<' if self.strict else '<='} {self.high}"
+
+    def holds(self, low: Any, high: Any) -> Any:
+        """Compare values of the two parameters, arrays element by element."""
+        return low < high if self.strict else low <= high
+
+
+@dataclass(frozen=True, slots=True)
 class Indicator:
     """One indicator.
 
-    `inputs` are series in the order the kernel takes them; `ordered` are validity rules on
-    parameters (`(("fast", "slow"),)` means fast < slow). `kernel` is `"module:function"`, imported
-    on first use, with the signature
+    `inputs` are series in the order the kernel takes them. `ordered` and `not_above` are validity
+    rules on parameters: a pair of `ordered` means first < second, one of `not_above` means
+    first <= second. `kernel` is `"module:function"`, imported on first use, with the signature
 
         kernel(inputs: tuple of float64[T], params: float64[P, K], output: int, out: float64[P, T])
 
@@ -125,6 +141,7 @@ class Indicator:
     description: str
     formula: str
     ordered: tuple[tuple[str, str], ...] = ()
+    not_above: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         names = [param.name for param in self.params]
@@ -134,7 +151,7 @@ class Indicator:
             or _twice("output", [output.name for output in self.outputs])
             or _unknown("input", self.inputs, INPUTS)
             or _unknown("rule", [output.rule for output in self.outputs], tuple(RULES))
-            or _unknown("parameter", [n for pair in self.ordered for n in pair], names)
+            or _unknown("parameter", [n for r in self.relations for n in (r.low, r.high)], names)
             or _unknown("parameter", [n for output in self.outputs for n in output.params], names)
             or ("no inputs" if not self.inputs else "")
             or ("no outputs" if not self.outputs else "")
@@ -142,6 +159,15 @@ class Indicator:
         )
         if problem:
             raise DeclarationError(f"indicator {self.id}: {problem}")
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """The validity rules of `ordered` and `not_above`."""
+        return tuple(
+            Relation(low, high, strict)
+            for pairs, strict in ((self.ordered, True), (self.not_above, False))
+            for low, high in pairs
+        )
 
     @property
     def has_source(self) -> bool:

@@ -1,17 +1,127 @@
 """Trend following."""
 
-from engine.indicators.declaration import Indicator, Output, mult, window
+from engine.indicators.declaration import Indicator, Output, Param, mult, window
 
-_KERNELS = "engine.indicators.kernels.trend"
+_TREND = "engine.indicators.kernels.trend"
+_CHANNELS = "engine.indicators.kernels.channels"
+_STOPS = "engine.indicators.kernels.stops"
+_HLC = ("high", "low", "close")
 
 INDICATORS = (
     Indicator(
+        id="trend.adx",
+        inputs=_HLC,
+        params=(window(), window("smoothing")),
+        outputs=(
+            Output("di_diff", "sign", ("window",)),
+            Output("adx", "delta_sign", ("window", "smoothing")),
+        ),
+        kernel=f"{_TREND}:adx",
+        description="Directional movement: +DI - -DI, -100..100, and the strength of the trend.",
+        formula="TA-Lib PLUS_DI - MINUS_DI; adx = mean of the first `smoothing` defined DX, then "
+        "Wilder's average: TA-Lib ADX where smoothing = window",
+    ),
+    Indicator(
+        id="trend.aroon",
+        inputs=("high", "low"),
+        params=(window(),),
+        outputs=(Output("osc", "threshold_band", ("window",)),),
+        kernel=f"{_TREND}:aroon",
+        description="By how much the latest high is newer than the latest low, -100..100.",
+        formula="TA-Lib AROONOSC: window + 1 bars, the latest of equal extremes counts",
+    ),
+    Indicator(
+        id="trend.chandelier_exit",
+        inputs=_HLC,
+        params=(window(), mult()),
+        outputs=(
+            Output("long_stop", "price_vs_output", ("window", "mult")),
+            Output("short_stop", "price_vs_output", ("window", "mult")),
+        ),
+        kernel=f"{_STOPS}:chandelier_exit",
+        description="Stop that hangs mult ATRs below the highest high, or above the lowest low.",
+        formula="highest high - mult ATR, lowest low + mult ATR of one window; TA-Lib MAX, MIN, "
+        "ATR",
+    ),
+    Indicator(
+        id="trend.donchian",
+        inputs=("high", "low"),
+        params=(window(),),
+        outputs=(
+            Output("middle", "price_vs_output", ("window",)),
+            Output("upper", "price_vs_output", ("window",)),
+            Output("lower", "price_vs_output", ("window",)),
+        ),
+        kernel=f"{_CHANNELS}:donchian",
+        description="Channel between the highest high and the lowest low.",
+        formula="TA-Lib DONCHIAN",
+    ),
+    Indicator(
+        id="trend.ichimoku",
+        inputs=_HLC,
+        params=(window("conversion"), window("base"), window("span_b"), window("displacement", 1)),
+        outputs=(
+            Output("span_a", "price_vs_output", ("conversion", "base", "displacement")),
+            Output("span_b", "price_vs_output", ("span_b", "displacement")),
+            Output("tk_diff", "sign", ("conversion", "base")),
+        ),
+        kernel=f"{_CHANNELS}:ichimoku",
+        description="Cloud of Donchian middles shifted forward, and conversion line - base line.",
+        formula="middle(n) = TA-Lib DONCHIAN; span_a = (middle(conversion) + middle(base)) / 2 and "
+        "middle(span_b), both as computed exactly `displacement` bars earlier",
+    ),
+    Indicator(
+        id="trend.keltner",
+        inputs=_HLC,
+        params=(window(), mult()),
+        outputs=(
+            Output("middle", "price_vs_output", ("window",)),
+            Output("upper", "price_vs_output", ("window", "mult")),
+            Output("lower", "price_vs_output", ("window", "mult")),
+        ),
+        kernel=f"{_CHANNELS}:keltner",
+        description="Channel of mult ATRs around the exponential average of (h + l + c) / 3.",
+        formula="TA-Lib KC with one window for both: the average is seeded by bars 1..window, so "
+        "all starts at bar `window`",
+    ),
+    Indicator(
+        id="trend.linreg_slope",
+        inputs=("source",),
+        params=(window(),),
+        outputs=(Output("slope", "sign", ("window",)),),
+        kernel=f"{_TREND}:linreg_slope",
+        description="Slope per bar of the least-squares line through a window.",
+        formula="TA-Lib LINEARREG_SLOPE",
+    ),
+    Indicator(
+        id="trend.psar",
+        inputs=("high", "low"),
+        params=tuple(Param(f"accel_{n}", "float", 0.0, 1.0) for n in ("start", "step", "max")),
+        outputs=(Output("psar", "price_vs_output", ("accel_start", "accel_step", "accel_max")),),
+        kernel=f"{_STOPS}:psar",
+        description="Parabolic stop and reverse: speeds up with every new extreme.",
+        formula="abs of TA-Lib SAREXT, the same acceleration for both sides, no offset",
+        not_above=(("accel_start", "accel_max"),),
+    ),
+    Indicator(
         id="trend.supertrend",
-        inputs=("high", "low", "close"),
+        inputs=_HLC,
         params=(window(), mult()),
         outputs=(Output("supertrend", "price_vs_output", ("window", "mult")),),
-        kernel=f"{_KERNELS}:supertrend",
+        kernel=f"{_STOPS}:supertrend",
         description="Stop line mult ATRs from the middle of the bar that only tightens.",
         formula="TA-Lib SUPERTREND: Wilder ATR, starts upwards at the first ATR bar",
+    ),
+    Indicator(
+        id="trend.vortex",
+        inputs=_HLC,
+        params=(window(minimum=1),),
+        outputs=(
+            Output("vi_plus", "threshold_centered", ("window",), center=1.0),
+            Output("vi_diff", "sign", ("window",)),
+        ),
+        kernel=f"{_TREND}:vortex",
+        description="Upward movement per true range, and its lead over the downward movement.",
+        formula="TA-Lib VORTEX; undefined while the true range is 0",
     ),
 )

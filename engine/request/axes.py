@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.indicators.declaration import Relation
 from engine.indicators.registry import Param
 from engine.request.fields import Bounds, Field, plain, shown
 
@@ -190,16 +191,16 @@ def _exact(literal: float) -> Fraction:
 
 
 def joint_groups(
-    names: Sequence[str], ordered: Sequence[tuple[str, str]]
+    names: Sequence[str], relations: Sequence[Relation]
 ) -> tuple[tuple[str, ...], ...]:
     """Return `names` parted into axes: those bound by a validity rule share one.
 
     A joint axis stands where its first parameter stands; its members keep the declared order.
     """
     group = {name: {name} for name in names}
-    for low, high in ordered:
-        if low in group and high in group:
-            merged = group[low] | group[high]
+    for rule in relations:
+        if rule.low in group and rule.high in group:
+            merged = group[rule.low] | group[rule.high]
             for name in merged:
                 group[name] = merged
     parted = {tuple(name for name in names if name in group[first]) for first in names}
@@ -209,15 +210,15 @@ def joint_groups(
 def joint_rows(
     names: Sequence[str],
     columns: Sequence[NDArray[np.float64]],
-    ordered: Sequence[tuple[str, str]],
+    relations: Sequence[Relation],
 ) -> NDArray[np.float64]:
     """Return float64[rows, len(names)]: the valid combinations, last column fastest."""
     shape = tuple(len(column) for column in columns)
     digits = np.unravel_index(np.arange(prod(shape)), shape)
     rows = np.stack([column[digit] for column, digit in zip(columns, digits, strict=True)], axis=1)
     valid = np.ones(len(rows), dtype=bool)
-    for low, high in ordered:
-        if low in names and high in names:
-            valid &= rows[:, names.index(low)] < rows[:, names.index(high)]
+    for rule in relations:
+        if rule.low in names and rule.high in names:
+            valid &= rule.holds(rows[:, names.index(rule.low)], rows[:, names.index(rule.high)])
     kept: NDArray[np.float64] = rows[valid]
     return kept

@@ -78,7 +78,7 @@ def compute_total(
     It is an upper bound where more than `limit` raw pairs were refused instead of listed.
     """
     total, exact = 1, True
-    for names in joint_groups(tuple(params), indicator.ordered):
+    for names in joint_groups(tuple(params), indicator.relations):
         raw = prod(axis_count(params[name]) for name in names)
         if len(names) == 1:
             total *= raw
@@ -86,7 +86,7 @@ def compute_total(
         field = item.member("params", None)
         pairs = " x ".join(names)
         rules = ", ".join(
-            f"{low} < {high}" for low, high in indicator.ordered if {low, high} <= set(names)
+            str(rule) for rule in indicator.relations if {rule.low, rule.high} <= set(names)
         )
         if raw > limit:
             field.refuse(
@@ -96,7 +96,8 @@ def compute_total(
             )
             total, exact = total * raw, False
             continue
-        rows = joint_rows(names, [axis_numbers(params[name]) for name in names], indicator.ordered)
+        columns = [axis_numbers(params[name]) for name in names]
+        rows = joint_rows(names, columns, indicator.relations)
         if not len(rows):
             field.refuse(f"no combination of {pairs} satisfies {rules}: change these axes")
         total *= len(rows)

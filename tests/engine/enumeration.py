@@ -24,9 +24,10 @@ def axis(spec: Any) -> list[Any]:
     return [int(v) if whole else float(v) for v in values]
 
 
-PARAMETERS = {  # in declared order
+PARAMETERS = {  # in declared order; a pair bound by a rule stands where its first one is declared
     "ma.cross": ("ma", "fast", "slow"),
     "momentum.macd": ("fast", "slow", "signal"),
+    "trend.psar": ("accel_start", "accel_max", "accel_step"),
     "trend.supertrend": ("window", "mult"),
     "volatility.bbands": ("window", "mult"),
 }
@@ -46,6 +47,8 @@ def block_variants(block: Payload) -> Iterator[dict[str, Any]]:
         for values in product(*(axis(params[n]) for n in names)):
             chosen = dict(zip(names, values, strict=True))
             if "fast" in chosen and not chosen["fast"] < chosen["slow"]:
+                continue
+            if "accel_start" in chosen and chosen["accel_start"] > chosen["accel_max"]:
                 continue
             for levels in product(*(axis(knobs[n]) for n in knob_names)):
                 yield {

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.grid import Grid
+from engine.indicators.declaration import Relation
+from engine.request import complete, parse
 from engine.request.axes import axis_count, axis_numbers, axis_values, joint_groups, joint_rows
-from tests.engine.requests import explicit, ranged
+from tests.engine.enumeration import block_variants
+from tests.engine.requests import DEFAULTS, LIMITS, explicit, ranged, with_value
 
 decimals = st.decimals(-1000, 1000, places=3)
 steps = st.decimals("0.001", "50", places=3)
@@ -58,18 +62,51 @@ def test_the_count_of_a_range_costs_nothing() -> None:
 
 def test_parameters_bound_by_a_rule_share_an_axis_where_the_first_one_stands() -> None:
     names = ("ma", "fast", "smoothing", "slow")
-    assert joint_groups(names, [("fast", "slow")]) == (("ma",), ("fast", "slow"), ("smoothing",))
-    assert joint_groups(names, [("fast", "absent")]) == tuple((name,) for name in names)
-    assert joint_groups(("a", "b", "c"), [("a", "b"), ("b", "c")]) == (("a", "b", "c"),)
+    rule = Relation("fast", "slow", strict=True)
+    assert joint_groups(names, [rule]) == (("ma",), ("fast", "slow"), ("smoothing",))
+    absent = Relation("fast", "absent", strict=True)
+    assert joint_groups(names, [absent]) == tuple((name,) for name in names)
+    chain = [Relation("a", "b", strict=True), Relation("b", "c", strict=False)]
+    assert joint_groups(("a", "b", "c"), chain) == (("a", "b", "c"),)
 
 
 @given(
     fast=st.lists(st.integers(1, 30), min_size=1, max_size=8, unique=True),
     slow=st.lists(st.integers(1, 30), min_size=1, max_size=8, unique=True),
+    strict=st.booleans(),
 )
 @settings(max_examples=100)
-def test_a_joint_axis_lists_the_valid_pairs_in_order(fast: list[int], slow: list[int]) -> None:
+def test_a_joint_axis_lists_the_valid_pairs_in_order(
+    fast: list[int], slow: list[int], strict: bool
+) -> None:
     columns = [axis_numbers(explicit(*values)) for values in (fast, slow)]
-    rows = joint_rows(("fast", "slow"), columns, [("fast", "slow")])
-    assert rows.tolist() == [[f, s] for f in fast for s in slow if f < s]
+    rows = joint_rows(("fast", "slow"), columns, [Relation("fast", "slow", strict)])
+    valid = [[f, s] for f in fast for s in slow if f < s or (f == s and not strict)]
+    assert rows.tolist() == valid
     assert rows.dtype == np.float64
+
+
+def test_a_joint_axis_with_equality_is_walked_in_the_documented_order() -> None:
+    params = {
+        "accel_start": explicit(0.1, 0.02, 0.2),
+        "accel_step": explicit(0.03, 0.01),
+        "accel_max": ranged(0.1, 0.2, 0.1),
+    }
+    block = {"indicator_id": "trend.psar", "output": "psar", "params": params}
+    request = parse(complete(with_value("template.indicator_grids", [block]), DEFAULTS, LIMITS))
+    (built,) = Grid.of(request).blocks
+    listed = [built.parameters(number) for number in range(built.total)]
+    assert listed == list(block_variants(block))
+    assert [tuple(variant["params"].values()) for variant in listed[:3]] == [
+        (0.1, 0.03, 0.1),
+        (0.1, 0.01, 0.1),
+        (0.1, 0.03, 0.2),
+    ]
+    assert len(listed) == (2 + 2 + 1) * 2
+
+
+def test_equal_values_of_two_ranges_are_equal_however_their_steps_add_up() -> None:
+    columns = [axis_numbers(ranged(0.1, 0.3, 0.1)), axis_numbers(ranged(0.05, 0.3, 0.05))]
+    rows = joint_rows(("low", "high"), columns, [Relation("low", "high", strict=False)])
+    assert [0.3, 0.3] in rows.tolist()
+    assert len(rows) == 5 + 3 + 1

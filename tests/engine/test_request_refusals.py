@@ -271,6 +271,19 @@ INVALID = {
         f"{SMA}.params",
         ["fast < slow", "no combination"],
     ),
+    "no pair with equality either": (
+        swapped(
+            0,
+            indicator_id="trend.psar",
+            params={
+                "accel_start": explicit(0.3),
+                "accel_step": explicit(0.02),
+                "accel_max": explicit(0.1, 0.2),
+            },
+        ),
+        f"{SMA}.params",
+        ["accel_start <= accel_max", "no combination"],
+    ),
     "unknown direction": (
         with_value("template.direction_mode", "long"),
         "template.direction_mode",

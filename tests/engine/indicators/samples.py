@@ -51,9 +51,9 @@ def parameter_rows(indicator: Indicator, output: Output, bars: int) -> NDArray[n
         row
         for row in product(*axes)
         if all(
-            row[names.index(low)] < row[names.index(high)]
-            for low, high in indicator.ordered
-            if low in output.params
+            rule.holds(row[names.index(rule.low)], row[names.index(rule.high)])
+            for rule in indicator.relations
+            if {rule.low, rule.high} <= set(output.params)
         )
     ]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
@@ -74,7 +74,7 @@ def _values(param: Param, bars: int, few: bool) -> tuple[float, ...]:
     if param.kind == "choice":
         return tuple(range(len(param.choices)))
     if param.kind == "float":
-        return (0.5, 2.0, 3.25)
+        return (0.5, 2.0, 3.25) if param.maximum is None or param.maximum > 1 else (0.02, 0.2, 0.9)
     smallest = int(param.minimum or 0)
     return (smallest, 5, bars) if few else (smallest, 5, 14, bars)
 

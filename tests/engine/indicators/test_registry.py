@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from engine.indicators import registry
+from engine.indicators.declaration import Relation
 from engine.indicators.registry import (
     DeclarationError,
     Indicator,
@@ -94,6 +95,15 @@ def test_an_id_can_be_declared_only_once(installed: list[EntryPoint]) -> None:
         registry.catalogue()
 
 
+def test_validity_rules_compare_as_they_read() -> None:
+    below, not_above = Relation("a", "b", strict=True), Relation("a", "b", strict=False)
+    assert (str(below), str(not_above)) == ("a < b", "a <= b")
+    assert [below.holds(1, b) for b in (0, 1, 2)] == [False, False, True]
+    assert [not_above.holds(1, b) for b in (0, 1, 2)] == [False, True, True]
+    psar = registry.get("trend.psar")
+    assert psar.relations == (Relation("accel_start", "accel_max", strict=False),)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -103,6 +113,7 @@ def test_an_id_can_be_declared_only_once(installed: list[EntryPoint]) -> None:
         ({"outputs": (Output("x", "sgn"),)}, "unknown rule 'sgn'"),
         ({"outputs": (Output("x", "sign", ("windw",)),)}, "unknown parameter 'windw'"),
         ({"ordered": (("fast", "window"),)}, "unknown parameter 'fast'"),
+        ({"not_above": (("window", "most"),)}, "unknown parameter 'most'"),
         ({"kernel": "acme.kernels.median"}, "module:function"),
     ],
 )
