@@ -1,12 +1,14 @@
-"""Moving averages and their crossing."""
+"""Moving averages of one series. A window of one bar is the series itself."""
 
 import numpy as np
 
 from engine.compiled import Floats, Ints, kernel
-from engine.indicators.kernels.smoothing import smooth
+from engine.indicators.kernels.rows import ABREAST
+from engine.indicators.kernels.smoothing import smooth, smooth_again
 from engine.indicators.kernels.windows import equal_runs, rolling_mean, rolling_weighted_mean
 
 SMA, EMA, WMA = 0, 1, 2
+KINDS = 3
 
 
 @kernel
@@ -22,23 +24,103 @@ def ema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -
 
 
 @kernel
-def cross(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
-    """Params: kind of average, fast, slow. Neighbouring rows share their fast average."""
+def wma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window."""
+    averages(WMA, inputs[0], params[:, 0].astype(np.int64), out)
+
+
+@kernel
+def rma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window."""
+    smooth(inputs[0], 0, params[:, 0].astype(np.int64), True, out)
+
+
+@kernel
+def dema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window."""
+    once = np.empty((ABREAST, out.shape[1]))
+    for start in range(0, out.shape[0], ABREAST):
+        rows = out[start : start + ABREAST]
+        windows = params[start : start + ABREAST, 0].astype(np.int64)
+        smooth(inputs[0], 0, windows, False, rows)
+        once[: rows.shape[0]] = rows
+        smooth_again(rows, windows - 1, windows)
+        for q in range(rows.shape[0]):
+            for t in range(rows.shape[1]):
+                rows[q, t] = once[q, t] + (once[q, t] - rows[q, t])
+
+
+@kernel
+def tema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window."""
+    lead = np.empty((ABREAST, out.shape[1]))  # of the first smoothing over the second
+    for start in range(0, out.shape[0], ABREAST):
+        rows = out[start : start + ABREAST]
+        windows = params[start : start + ABREAST, 0].astype(np.int64)
+        smooth(inputs[0], 0, windows, False, rows)
+        lead[: rows.shape[0]] = rows
+        smooth_again(rows, windows - 1, windows)
+        for q in range(rows.shape[0]):
+            for t in range(rows.shape[1]):
+                lead[q, t] -= rows[q, t]
+        smooth_again(rows, 2 * (windows - 1), windows)
+        for q in range(rows.shape[0]):
+            for t in range(rows.shape[1]):
+                rows[q, t] += 3.0 * lead[q, t]
+
+
+@kernel
+def hma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window. Neighbouring rows share the average of half the window."""
     x = inputs[0]
-    slow = params[:, 2].astype(np.int64)
-    fast = np.empty((1, x.shape[0]))
-    row = 0
-    while row < params.shape[0]:
-        kind, window = params[row, 0], params[row, 1]
-        stop = row + 1
-        while stop < params.shape[0] and params[stop, 0] == kind and params[stop, 1] == window:
-            stop += 1
-        averages(int(kind), x, np.full(1, int(window)), fast)
-        averages(int(kind), x, slow[row:stop], out[row:stop])
-        for p in range(row, stop):
-            for t in range(x.shape[0]):
-                out[p, t] = fast[0, t] - out[p, t]
-        row = stop
+    runs = equal_runs(x)
+    half = np.empty(x.shape[0])
+    whole = np.empty(x.shape[0])
+    held = 0  # the window that `half` is of
+    for p in range(out.shape[0]):
+        window = int(params[p, 0])
+        if window == 1:
+            out[p] = x
+            continue
+        if held != window // 2:
+            held = window // 2
+            rolling_weighted_mean(x, runs, held, half)
+        rolling_weighted_mean(x, runs, window, whole)
+        for t in range(x.shape[0]):
+            whole[t] = half[t] + (half[t] - whole[t])
+        first = min(window - 1, x.shape[0])
+        out[p, :first] = np.nan
+        root = int(np.sqrt(window))
+        rolling_weighted_mean(whole[first:], equal_runs(whole[first:]), root, out[p, first:])
+
+
+@kernel
+def zlema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window."""
+    x = inputs[0]
+    windows = params[:, 0].astype(np.int64)
+    lags = (windows - 1) // 2
+    for p in range(out.shape[0]):
+        lag = min(lags[p], x.shape[0])
+        out[p, :lag] = np.nan
+        now, before, row = x[lag:], x[: x.shape[0] - lag], out[p, lag:]
+        for i in range(row.shape[0]):
+            row[i] = 2.0 * now[i] - before[i]
+    smooth_again(out, lags, windows)
+
+
+@kernel
+def vwma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window. Undefined where a whole window has no volume."""
+    x, volume = inputs
+    runs = equal_runs(x)
+    traded = x * volume
+    for p in range(out.shape[0]):
+        window = int(params[p, 0])
+        rolling_ratio(traded, volume, window, out[p])
+        for t in range(x.shape[0]):
+            if runs[t] >= window and not np.isnan(out[p, t]):
+                out[p, t] = x[t]
 
 
 @kernel
@@ -53,3 +135,38 @@ def averages(kind: int, x: Floats, windows: Ints, out: Floats) -> None:
             rolling_mean(x, runs, windows[p], out[p])
         else:
             rolling_weighted_mean(x, runs, windows[p], out[p])
+
+
+@kernel
+def rolling_ratio(top: Floats, bottom: Floats, window: int, out: Floats) -> None:
+    """Write sum of top / sum of bottom over bars t - window + 1 .. t to out[t].
+
+    Both are summed as in `rolling_sum`, in one go.
+    """
+    bars = top.shape[0]
+    out[: min(window - 1, bars)] = np.nan
+    if window > bars:
+        return
+    ends = np.zeros((2, window + 1))  # ends[:, j]: sums of the previous block from its bar j on
+    next_ends = np.zeros((2, window + 1))
+    for block in range(0, bars, window):
+        stop = min(block + window, bars)
+        _divide_sums(top[block:stop], bottom[block:stop], ends, next_ends, out[block:stop])
+        if block == 0:
+            out[: window - 1] = np.nan
+        ends, next_ends = next_ends, ends
+
+
+@kernel
+def _divide_sums(top: Floats, bottom: Floats, ends: Floats, next_ends: Floats, out: Floats) -> None:
+    """Do one block: heads and tails in one loop, as each waits for its own additions."""
+    size = out.shape[0]
+    top_head = bottom_head = top_tail = bottom_tail = 0.0
+    for j in range(size):
+        top_head += top[j]
+        bottom_head += bottom[j]
+        out[j] = (top_head + ends[0, j + 1]) / (bottom_head + ends[1, j + 1])
+        top_tail += top[size - 1 - j]
+        bottom_tail += bottom[size - 1 - j]
+        next_ends[0, size - 1 - j] = top_tail
+        next_ends[1, size - 1 - j] = bottom_tail

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import numpy as np
 import talib
 
 from tests.engine.indicators.oracles.series import Floats
@@ -13,9 +14,25 @@ def cross(s: SimpleNamespace, ma: str, fast: int, slow: int) -> Floats:
     return average(s.source, fast) - average(s.source, slow)
 
 
+def vwma(s: SimpleNamespace, window: int) -> Floats:
+    values = talib.VWMA(s.source, s.volume, window)
+    for t in range(window - 1, values.size):
+        if not s.volume[t - window + 1 : t + 1].any():
+            values[t] = np.nan
+    return values
+
+
 ORACLES: dict[str, Callable[..., Floats]] = {
     "ma.sma-ma": lambda s, window: talib.SMA(s.source, window),
     "ma.ema-ma": lambda s, window: talib.EMA(s.source, window),
+    "ma.wma-ma": lambda s, window: talib.WMA(s.source, window),
+    "ma.rma-ma": lambda s, window: talib.RMA(s.source, window),
+    "ma.dema-ma": lambda s, window: talib.DEMA(s.source, window),
+    "ma.tema-ma": lambda s, window: talib.TEMA(s.source, window),
+    "ma.kama-ma": lambda s, window: talib.KAMA(s.source, window),
+    "ma.hma-ma": lambda s, window: talib.HMA(s.source, window),
+    "ma.zlema-ma": lambda s, window: talib.ZLEMA(s.source, window),
+    "ma.vwma-vwma": vwma,
     "ma.cross-diff": cross,
 }
 
