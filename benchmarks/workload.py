@@ -57,10 +57,10 @@ def year() -> Candles:
     return bars(SEED, YEAR_BARS, QUARTER_HOUR_MS, warmup_bars=WARMUP_BARS)
 
 
-def reference_request(*, quick: bool = False, metric: str = "total_return_pct") -> Request:
+def reference_document(*, quick: bool = False, metric: str = "total_return_pct") -> dict[str, Any]:
     """Return the reference sweep, 601 328 base variants, or a tenth of it."""
     last_window = 24 if quick else 200
-    document: dict[str, Any] = {
+    return {
         "time_range": {"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"},
         "template": {
             "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
@@ -92,6 +92,15 @@ def reference_request(*, quick: bool = False, metric: str = "total_return_pct") 
         # Without a minimum, variants that never trade lead where all others lose: an idle stage B.
         "ranking": {"primary_metric": metric, "secondary_metric": None, "min_trades": 100},
     }
+
+
+def reference_request(*, quick: bool = False, metric: str = "total_return_pct") -> Request:
+    """Return the reference sweep as a request."""
+    return request_of(reference_document(quick=quick, metric=metric))
+
+
+def request_of(document: dict[str, Any]) -> Request:
+    """Return the request that a document holds, however large."""
     return parse(complete(document, DEFAULTS, LIMITS), LIMITS)
 
 

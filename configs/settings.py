@@ -212,7 +212,10 @@ class Settings:
 
     def request_limits(self) -> dict[str, int]:
         """Return the guards: the arguments of `engine.request.Limits`."""
-        return self.backtest.guards.model_dump()
+        return {
+            **self.backtest.guards.model_dump(),
+            "threads": self.backtest.jobs.parallel_workers,
+        }
 
 
 def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

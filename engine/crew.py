@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from engine.memory import PIECES_AHEAD
+
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
-
-# Pieces that wait per thread, so that none idles while results are taken in.
-AHEAD = 3
 
 
 class Crew:
@@ -43,7 +42,7 @@ class Crew:
         try:
             for piece in pieces:
                 waiting.append((piece, self._pool.submit(work, piece)))
-                if len(waiting) > AHEAD * self.threads:
+                if len(waiting) > PIECES_AHEAD * self.threads:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:

@@ -167,7 +167,7 @@ def indicator_key(variant: Mapping[str, Any]) -> str:
     return sha256_hex(canonical_json({**shared, "blocks": sorted(compute, key=canonical_json)}))
 
 
-def estimate(request: Request, traded_bars: int | None = None) -> Estimate:
+def estimate(request: Request, traded_bars: int | None = None, *, threads: int = 1) -> Estimate:
     """Estimate a request; without `traded_bars` as if its whole time range had candles."""
     if traded_bars is None:
         traded_bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
@@ -177,6 +177,7 @@ def estimate(request: Request, traded_bars: int | None = None) -> Estimate:
         preselect=request.preselect,
         warmup_bars=request.warmup_bars,
         traded_bars=traded_bars,
+        threads=threads,
     )
 
 

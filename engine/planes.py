@@ -2,11 +2,10 @@
 
 Bit i % 64 of word i // 64 is traded bar i. The largest block is streamed through its part of the
 array; the second largest too, if it must be; smaller blocks, of which there are few variants, are
-held whole. A block variant is computed once while everything fits.
+held whole. A stage computes a block variant once unless the second largest block is cut.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,48 +14,16 @@ from engine.candles import Candles
 from engine.crew import Crew
 from engine.grid import Block
 from engine.kernels.inputs import words_for
+from engine.memory import Layout
 from engine.rules import block_planes
 
 Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
-# A streamed block gets room for so many variants even if that breaks the budget.
-MIN_ROWS = 64
 # Bars whose signals are computed between two looks at the outside world.
 PORTION_BARS = 24_000_000
 
 FillPlanes = Callable[[Block, Candles, int, int, Bits, Bits], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How many variants of each block are held at a time."""
-
-    capacity: tuple[int, ...]  # per block
-    streamed: int  # the largest block
-    second: int  # the second largest, or the same if there is only one
-
-    @classmethod
-    def of(cls, blocks: Sequence[Block], words: int, memory_bytes: int) -> "Layout":
-        """Divide `memory_bytes` between blocks whose planes have `words` words each."""
-        by_size = sorted(range(len(blocks)), key=lambda b: -blocks[b].total)
-        streamed, second = by_size[0], by_size[min(1, len(blocks) - 1)]
-        capacity = [block.total for block in blocks]
-        rows = memory_bytes // (2 * 8 * words) - sum(capacity[b] for b in by_size[2:])
-        if second != streamed:
-            capacity[second] = _part(blocks[second], rows // 2)
-            rows -= capacity[second]
-        capacity[streamed] = _part(blocks[streamed], rows)
-        return cls(tuple(capacity), streamed, second)
-
-
-def _part(block: Block, rows: int) -> int:
-    """Return how many of a block's variants to hold, whole indicator rows if more than one."""
-    rows = max(rows, MIN_ROWS)
-    if rows >= block.total:
-        return block.total
-    signals = len(block.signal_table)
-    return rows // signals * signals if rows > signals else rows
 
 
 class PlaneStore:
@@ -73,7 +40,12 @@ class PlaneStore:
         self.blocks = blocks
         self.candles = candles
         words = words_for(candles.traded_bars)
-        self.layout = Layout.of(blocks, words, memory_bytes)
+        self.layout = Layout.of(
+            [block.total for block in blocks],
+            [len(block.signal_table) for block in blocks],
+            words,
+            memory_bytes,
+        )
         starts = np.cumsum((0, *self.layout.capacity)).tolist()
         self._first_row = starts[:-1]
         self._held = [range(0)] * len(blocks)

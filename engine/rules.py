@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.indicators import compute
 from engine.indicators.declaration import Output
 from engine.indicators.kernels.packing import Test, pack_block
+from engine.memory import CHUNK_BYTES, CHUNK_ROWS
 
 if TYPE_CHECKING:
     from engine.candles import Candles
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
-
-CHUNK_BYTES = 2 << 20  # indicator values, and packed comparisons, held at a time: fits a cache
-CHUNK_ROWS = 8  # but at least as many indicator rows as kernels can work on side by side
 
 
 def block_planes(

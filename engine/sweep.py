@@ -24,6 +24,7 @@ from engine.kernels.inputs import (
 from engine.kernels.measures import Found, Order
 from engine.kernels.preload import preload_kernels
 from engine.kernels.tiles import Tile, score_tile
+from engine.memory import PLANES_BYTES
 from engine.planes import PlaneStore
 from engine.ranking import TopList
 from engine.request import Request
@@ -33,7 +34,6 @@ from engine.work import Box, Bundle, Division, Numbers
 Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
-PLANES_BYTES = 256 * 2**20
 PIECES_PER_BATCH = 2  # per thread
 
 

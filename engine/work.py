@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid import Grid
+from engine.memory import PIECE_VARIANTS, Layout
 from engine.metric_names import OF_THE_BALANCE, WALKING_BARS
-from engine.planes import Layout
 
 Int64 = NDArray[np.int64]
 
 TILE_BYTES = 512 * 2**10  # planes of the streamed block that stay in a core's cache
 PIECE_SCANS = 2**22  # large enough that two threads do not wait for the interpreter
-PIECE_VARIANTS = 2**14
 # Cost of one word of one variant, in word scans.
 TRADES_RECORDED = 4  # metrics that look at every trade or day
 BARS_WALKED = 16  # metrics that look at every bar in position

@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from engine.memory import PLANES_BYTES, Layout, row_bytes, working_bytes
 from engine.request.axes import counted
 from engine.request.fields import FieldError
 from engine.request.model import Limits
 
 MAX_INDEX = 2**63 - 1
-PLANES_BYTES = 256 * 2**20
-"""What planes take unless blocks that are held whole take more."""
-
-MIN_ROWS = 64
-"""Variants of a streamed block for which there is always room."""
-
-_CANDLE_BYTES = 6 * 8  # open time, four prices, volume
-_RANKED_BYTES = 4 * 8  # index, number of trades, two metrics
 _GRIDS, _RISK = "template.indicator_grids", "template.risk_grid"
 
 
@@ -37,24 +30,19 @@ class Estimate:
         preselect: int,
         warmup_bars: int,
         traded_bars: int,
+        threads: int = 1,
     ) -> "Estimate":
-        """Estimate a sweep over blocks of these numbers of variants.
-
-        Planes take two bits per traded bar and block variant. The two largest blocks are streamed
-        through what the memory budget leaves; the others are held whole.
-        """
+        """Estimate a sweep on `threads` threads over blocks of these numbers of variants."""
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
-        row = 2 * 8 * -(-traded_bars // 64)
-        *whole, second, largest = sorted((0, *block_totals))
-        held = sum(whole) * row
-        room = (min(second, MIN_ROWS) + min(largest, MIN_ROWS)) * row
-        streamed = min((second + largest) * row, max(PLANES_BYTES - held, room))
-        candles = (traded_bars + warmup_bars + 1) * _CANDLE_BYTES
+        words = -(-traded_bars // 64)
+        signals = [1] * len(block_totals)
+        held = Layout.of(block_totals, signals, words, PLANES_BYTES).rows * row_bytes(words)
+        bars = traded_bars + warmup_bars + 1
         return cls(
             stage_a_variants=stage_a,
             stage_b_variants=kept * risk_total,
-            bytes=candles + held + streamed + kept * _RANKED_BYTES,
+            bytes=held + working_bytes(bars, kept, threads),
         )
 
     def refusals(self, limits: Limits, *, risk_total: int, exact: bool = True) -> list[FieldError]:

@@ -41,10 +41,14 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest request that is accepted: variants of either stage, estimated bytes."""
+    """The largest request that is accepted: variants of either stage, estimated bytes.
+
+    `threads` is how many compute a job, each with memory of its own.
+    """
 
     max_variants_per_compute: int
     max_compute_bytes_total: int
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

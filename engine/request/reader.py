@@ -67,6 +67,7 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
             milliseconds(time_range["end"]),
             TIMEFRAMES[template["timeframe"]],
         ),
+        threads=limits.threads,
     )
     exact = all(block.exact for block in blocks)
     errors += estimate.refusals(limits, risk_total=risk_total, exact=exact)

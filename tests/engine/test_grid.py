@@ -8,10 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.grid import Grid, estimate
-from engine.planes import Layout
+from engine.memory import PLANES_BYTES, Layout, row_bytes
 from engine.request import Limits, Request, canonical_json, complete, parse, sha256_hex
-from engine.request.estimate import PLANES_BYTES
-from engine.sweep import PLANES_BYTES as SWEEP_BYTES
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
 
 WIDE = Limits(max_variants_per_compute=10**12, max_compute_bytes_total=2**60)
@@ -248,7 +246,6 @@ def test_the_second_stage_is_bounded_by_preselect() -> None:
 @given(totals=st.lists(st.integers(1, 300), min_size=1, max_size=4), bars=st.integers(1, 600_000))
 @settings(max_examples=50, deadline=None)
 def test_the_estimate_covers_the_planes_that_are_really_held(totals: list[int], bars: int) -> None:
-    """Planes are the one large allocation; their layout is decided elsewhere."""
     grids = [
         {"indicator_id": "ma.sma", "name": f"b{n}", "params": {"window": ranged(1, total, 1)}}
         for n, total in enumerate(totals)
@@ -256,7 +253,5 @@ def test_the_estimate_covers_the_planes_that_are_really_held(totals: list[int], 
     whole = with_value("template.indicator_grids", grids)
     request = parse(complete(whole, DEFAULTS, WIDE), WIDE)
     words = -(-bars // 64)
-    layout = Layout.of(Grid.of(request).blocks, words, PLANES_BYTES)
-    held = sum(layout.capacity) * 2 * 8 * words
-    assert held <= estimate(request, traded_bars=bars).bytes
-    assert PLANES_BYTES == SWEEP_BYTES
+    layout = Layout.of(totals, [1] * len(totals), words, PLANES_BYTES)
+    assert layout.rows * row_bytes(words) <= estimate(request, traded_bars=bars).bytes

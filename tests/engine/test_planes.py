@@ -11,7 +11,8 @@ from engine.candles import Candles
 from engine.crew import Crew
 from engine.kernels.inputs import ground_planes, words_for
 from engine.kernels.rules import ExecutionRules
-from engine.planes import Layout, PlaneStore
+from engine.memory import STREAM_BYTES, Layout
+from engine.planes import PlaneStore
 from tests.engine.small_sweeps import candles
 
 WORDS = 16
@@ -59,8 +60,7 @@ def numbers_in(held: PlaneStore, block: int, numbers: range) -> list[int]:
 
 
 def test_the_largest_block_is_streamed_and_small_ones_are_held_whole() -> None:
-    blocks: list[Any] = [Stub(50), Stub(5000), Stub(300), Stub(20)]
-    layout = Layout.of(blocks, WORDS, 1000 * ROW_BYTES)
+    layout = Layout.of([50, 5000, 300, 20], [1] * 4, WORDS, 1000 * ROW_BYTES)
     assert (layout.streamed, layout.second) == (1, 2)
     assert layout.capacity == (50, 630, 300, 20)
 
@@ -72,8 +72,13 @@ def test_planes_stay_within_their_budget(rows: int) -> None:
 
 
 def test_a_part_of_a_block_ends_with_a_whole_indicator_row() -> None:
-    layout = Layout.of([Stub(26_000, 26)], WORDS, 1000 * ROW_BYTES)  # type: ignore[list-item]
+    layout = Layout.of([26_000], [26], WORDS, 1000 * ROW_BYTES)
     assert layout.capacity == (1000 // 26 * 26,)
+
+
+def test_the_streamed_part_is_small_however_much_memory_there_is() -> None:
+    layout = Layout.of([100_000, 1_000_000], [1, 1], WORDS, 2**40)
+    assert layout.capacity == (100_000, STREAM_BYTES // ROW_BYTES)
 
 
 def test_what_is_present_is_not_computed_again() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from engine import memory as budgets
 from engine import planes, sweep, work
 from engine.kernels import SIZINGS, simulate
 from engine.metrics import METRICS, equity_curve, variant_metrics
@@ -200,7 +201,7 @@ def test_the_division_of_the_work_changes_nothing(
         monkeypatch.setattr(work, "TILE_BYTES", 1)
         monkeypatch.setattr(planes, "PORTION_BARS", 3_000)
     if memory == "least":
-        monkeypatch.setattr(planes, "MIN_ROWS", 3)
+        monkeypatch.setattr(budgets, "MIN_ROWS", 3)
     assert divided(wanted, threads, 1 if memory == "least" else 2**28) == expected
 
 
