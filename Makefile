@@ -27,7 +27,7 @@ up: $(VENV)/.demo  ## the whole stack until Ctrl-C
 	$(BIN)/backtest up
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out engine/__pycache__
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

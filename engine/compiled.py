@@ -45,7 +45,14 @@ def cache_folder() -> Path:
     return root / f"kernels-{_fingerprint(KERNEL_FOLDERS)}"
 
 
-numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
+CACHE = cache_folder()
+numba.config.CACHE_DIR = str(CACHE)  # type: ignore[attr-defined]
+
+
+def cached() -> bool:
+    """Whether the cache holds compiled kernels of these sources."""
+    return any(CACHE.rglob("*.nbc"))
+
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")
 """Decorator of kernels that Python calls.

@@ -149,12 +149,13 @@ class Boot(dramatiq.Middleware):
     def _load_engine(self) -> None:
         self._ready.clear()
         try:
-            self.worker.fork_server.wait()
+            engine = self.worker.fork_server.wait()
         except EngineNotPreloaded as error:  # jobs are better off with any other worker
             log.error("engine_not_preloaded", error=str(error))
             return
         self._ready.set()
-        log.info("ready")
+        kernels = "from_cache" if engine.from_cache else "compiled"
+        log.info("ready", kernels=kernels, kernel_seconds=round(engine.seconds, 2))
 
     def _accepting(self) -> bool:
         return (

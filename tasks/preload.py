@@ -8,7 +8,7 @@ import os
 import signal
 import traceback
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks import isolation
 
@@ -18,32 +18,41 @@ SERVER_OF = "BACKTEST_FORK_SERVER_OF"
 SERVER_PID: int | None = None
 """Pid of the fork server, inherited by everything it forks; None outside of it."""
 
-ERROR: str | None = None
-"""Traceback of a failed preload."""
+
+class Preloaded(NamedTuple):
+    """How long the kernels took to be ready, and whether they had been compiled before."""
+
+    seconds: float
+    from_cache: bool
+
+
+OUTCOME: Preloaded | str = "the fork server did not preload"
+"""What the engine says of its preload, or the traceback of a failed one."""
 
 
 def report(pipe: "Connection[Any, Any]") -> None:
-    """Run in a probe that was forked: say (server pid, error or None)."""
-    pipe.send((os.getppid(), ERROR if SERVER_PID else "the fork server did not preload"))
+    """Run in a probe that was forked: say (server pid, outcome)."""
+    pipe.send((os.getppid(), OUTCOME))
 
 
-def _load_engine() -> None:
+def _load_engine() -> Preloaded:
     # Everything that a job needs, but for the candle engine itself: chDB starts threads as soon as
     # it is imported, and threads do not survive a fork.
     import clickhouse_connect  # noqa: F401
 
     import storage.candles  # noqa: F401
     import tasks.compute  # noqa: F401
-    from engine import report, sweep  # noqa: F401
+    from engine import compiled, report, sweep  # noqa: F401
 
-    sweep.preload()
+    from_cache = compiled.cached()
+    return Preloaded(sweep.preload(), from_cache)
 
 
 if os.environ.get(SERVER_OF) == str(os.getppid()):
     isolation.signal_on_parent_death(signal.SIGKILL, parent=os.getppid())
     isolation.ignore_stop_signals()
     try:
-        _load_engine()
+        OUTCOME = _load_engine()
     except BaseException:
-        ERROR = traceback.format_exc()
+        OUTCOME = traceback.format_exc()
     SERVER_PID = os.getpid()

@@ -50,10 +50,10 @@ class ForkServer:
         with _stop_signals_blocked(), _no_main_module():
             forkserver.ensure_running()
 
-    def wait(self) -> None:
+    def wait(self) -> preload.Preloaded:
         """Wait until the engine is loaded, by a new server if the old one has ended.
 
-        Raises EngineNotPreloaded with the reason; there is no server then.
+        Returns what loading took. Raises EngineNotPreloaded with the reason; no server is left.
         """
         ours, theirs = _context.Pipe(duplex=False)
         probe = _context.Process(target=preload.report, args=(theirs,), name="probe")
@@ -61,13 +61,15 @@ class ForkServer:
             with theirs, _stop_signals_blocked(), _no_main_module():
                 probe.start()
             try:
-                self._pid, error = ours.recv()
+                self._pid, outcome = ours.recv()
             except EOFError:
-                self._pid, error = None, "the fork server has ended"
+                self._pid, outcome = None, "the fork server has ended"
         probe.join()
-        if error is not None:
+        if isinstance(outcome, str):
             self._kill()
-            raise EngineNotPreloaded(error)
+            raise EngineNotPreloaded(outcome)
+        preloaded: preload.Preloaded = outcome
+        return preloaded
 
     @property
     def died(self) -> bool:

@@ -1,5 +1,6 @@
 """`dramatiq tasks.backtest` as a command: how it starts, refuses to start, waits and ends."""
 
+import re
 import signal
 import socket
 from pathlib import Path
@@ -95,7 +96,8 @@ def test_every_metric_is_served_from_the_start_and_its_folder_goes_with_the_mast
     stack: Stack,
 ) -> None:
     program = bare_command(stack)
-    program.logged("event=ready")
+    program.logged("event=ready kernels=")
+    assert re.search(r"kernels=(compiled|from_cache) kernel_seconds=\d+\.\d+", program.text())
     counters = ("claim", "succeeded", "failed", "cancelled", "lease_lost", "stale_message")
     for name in (*(f"{counter}_total" for counter in counters), "active_claimed_jobs"):
         assert program.metric(f"backtest_job_runner_{name}") == 0
