@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import candles, operator, user
+from cli import candles, catalogue, operator, user
 from cli.errors import INTERRUPTED, UNEXPECTED, CommandError, understood
 
 DEBUG = "BACKTEST_DEBUG"
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 user.add_to(app)
+catalogue.add_to(app)
 operator.add_to(app)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)
 
