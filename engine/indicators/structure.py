@@ -1,5 +1,65 @@
 """Structure: shapes of candles, distances and ranks of prices."""
 
-from engine.indicators.declaration import Indicator
+from engine.indicators.declaration import Indicator, Output, window
 
-INDICATORS: tuple[Indicator, ...] = ()
+_KERNELS = "engine.indicators.kernels.structure"
+_RANKS = "engine.indicators.kernels.ranks"
+_PIVOTS = "engine.indicators.kernels.pivots"
+
+INDICATORS = (
+    Indicator(
+        id="structure.candle_body",
+        inputs=("open", "high", "low", "close"),
+        params=(),
+        outputs=(Output("body_pct", "candle_body"),),
+        kernel=f"{_KERNELS}:candle_body",
+        description="Body of a candle as a fraction of its range; undefined without a range.",
+        formula="abs(close - open) / (high - low)",
+    ),
+    Indicator(
+        id="structure.candle_body_atr",
+        inputs=("open", "high", "low", "close"),
+        params=(window("atr_window"),),
+        outputs=(Output("body_atr", "candle_body", ("atr_window",)),),
+        kernel=f"{_KERNELS}:candle_body_atr",
+        description="Body of a candle in average true ranges.",
+        formula="abs(close - open) / ATR(atr_window)",
+    ),
+    Indicator(
+        id="structure.distance_to_ma",
+        inputs=("source", "high", "low", "close"),
+        params=(window(),),
+        outputs=(Output("distance", "threshold_band", ("window",)),),
+        kernel=f"{_KERNELS}:distance_to_ma",
+        description="Distance to the exponential average in average true ranges.",
+        formula="(x - EMA(x, window)) / ATR(window), both as in TA-Lib",
+    ),
+    Indicator(
+        id="structure.zscore",
+        inputs=("source",),
+        params=(window(),),
+        outputs=(Output("zscore", "threshold_band", ("window",)),),
+        kernel=f"{_KERNELS}:zscore",
+        description="Deviations between the price and its average; undefined while it is flat.",
+        formula="(x - mean) / population deviation of the window",
+    ),
+    Indicator(
+        id="structure.percent_rank",
+        inputs=("source",),
+        params=(window(),),
+        outputs=(Output("rank", "threshold_band", ("window",)),),
+        kernel=f"{_RANKS}:percent_rank",
+        description="Share of the previous values that are below the price, 0..100.",
+        formula="TA-Lib PERCENTRANK: 100 * count(x[t-k] < x[t], k = 1..window) / window",
+    ),
+    Indicator(
+        id="structure.pivots",
+        inputs=("high", "low"),
+        params=(window("left"), window("right")),
+        outputs=(Output("last_pivot", "sign", ("left", "right")),),
+        kernel=f"{_PIVOTS}:pivots",
+        description="1 after a confirmed pivot low, -1 after a pivot high, 0 before the first.",
+        formula="TA-Lib FRACTAL: beyond `left` bars before and `right` bars after, strictly; "
+        "known `right` bars later; both at once change nothing; first value at bar left + right",
+    ),
+)

@@ -6,6 +6,15 @@ _KERNELS = "engine.indicators.kernels.volatility"
 
 INDICATORS = (
     Indicator(
+        id="volatility.tr",
+        inputs=("high", "low", "close"),
+        params=(),
+        outputs=(Output("value", "delta_sign"),),
+        kernel=f"{_KERNELS}:tr",
+        description="True range, nothing on bar 0.",
+        formula="TA-Lib TRANGE",
+    ),
+    Indicator(
         id="volatility.atr",
         inputs=("high", "low", "close"),
         params=(window(minimum=1),),
@@ -13,6 +22,33 @@ INDICATORS = (
         kernel=f"{_KERNELS}:atr",
         description="Average true range, nothing on bar 0.",
         formula="TA-Lib ATR: Wilder average of the true range from bar 1",
+    ),
+    Indicator(
+        id="volatility.natr",
+        inputs=("high", "low", "close"),
+        params=(window(minimum=1),),
+        outputs=(Output("value", "delta_sign", ("window",)),),
+        kernel=f"{_KERNELS}:natr",
+        description="Average true range in percent of the close.",
+        formula="TA-Lib NATR: 100 * ATR / close, of window 1 as well",
+    ),
+    Indicator(
+        id="volatility.stddev",
+        inputs=("source",),
+        params=(window(),),
+        outputs=(Output("value", "delta_sign", ("window",)),),
+        kernel=f"{_KERNELS}:stddev",
+        description="Standard deviation of prices.",
+        formula="TA-Lib STDDEV (population deviation)",
+    ),
+    Indicator(
+        id="volatility.hv",
+        inputs=("source",),
+        params=(window(),),
+        outputs=(Output("value", "delta_sign", ("window",)),),
+        kernel=f"{_KERNELS}:hv",
+        description="Historical volatility: deviation of log returns in percent, times sqrt(365).",
+        formula="100 * std(ln(x[t] / x[t-1]), ddof 1) * sqrt(365), first at bar window",
     ),
     Indicator(
         id="volatility.bbands",

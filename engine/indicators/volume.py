@@ -1,17 +1,76 @@
 """Volume."""
 
-from engine.indicators.declaration import Indicator, Output, window
+from engine.indicators.declaration import Indicator, Output, mult, window
 
 _KERNELS = "engine.indicators.kernels.volume"
+_BARS = ("high", "low", "close", "volume")
 
 INDICATORS = (
     Indicator(
+        id="volume.ad_line",
+        inputs=_BARS,
+        params=(),
+        outputs=(Output("value", "delta_sign"),),
+        kernel=f"{_KERNELS}:ad_line",
+        description="Accumulation/distribution line; a bar without range adds nothing.",
+        formula="TA-Lib AD: sum of volume * ((close - low) - (high - close)) / (high - low)",
+    ),
+    Indicator(
+        id="volume.cmf",
+        inputs=_BARS,
+        params=(window(),),
+        outputs=(Output("value", "threshold_band", ("window",)),),
+        kernel=f"{_KERNELS}:cmf",
+        description="Chaikin money flow, -1..1; undefined while nothing was traded.",
+        formula="TA-Lib CMF: sum of the terms of the accumulation/distribution line / "
+        "sum of volume",
+    ),
+    Indicator(
         id="volume.mfi",
-        inputs=("high", "low", "close", "volume"),
+        inputs=_BARS,
         params=(window(),),
         outputs=(Output("value", "threshold_band", ("window",)),),
         kernel=f"{_KERNELS}:mfi",
         description="Money flow index, 0..100; undefined while no money has moved.",
         formula="TA-Lib MFI; typical prices within 1e-14 of each other count as equal",
+    ),
+    Indicator(
+        id="volume.obv",
+        inputs=("close", "volume"),
+        params=(),
+        outputs=(Output("value", "delta_sign"),),
+        kernel=f"{_KERNELS}:obv",
+        description="On-balance volume.",
+        formula="TA-Lib OBV: starts with the volume of the first bar",
+    ),
+    Indicator(
+        id="volume.volume_sma",
+        inputs=("volume",),
+        params=(window(minimum=1),),
+        outputs=(Output("sma", "volume_vs_output", ("window",)),),
+        kernel=f"{_KERNELS}:volume_sma",
+        description="Simple moving average of the volume.",
+        formula="TA-Lib SMA of volume",
+    ),
+    Indicator(
+        id="volume.vwap",
+        inputs=_BARS,
+        params=(window(minimum=1),),
+        outputs=(Output("vwap", "price_vs_output", ("window",)),),
+        kernel=f"{_KERNELS}:vwap",
+        description="Rolling volume-weighted average price; undefined while nothing was traded.",
+        formula="TA-Lib VWMA of (high + low + close) / 3",
+    ),
+    Indicator(
+        id="volume.vwap_deviation",
+        inputs=_BARS,
+        params=(window(), mult()),
+        outputs=(
+            Output("upper", "price_vs_output", ("window", "mult")),
+            Output("lower", "price_vs_output", ("window", "mult")),
+        ),
+        kernel=f"{_KERNELS}:vwap_deviation",
+        description="Rolling volume-weighted average price and mult deviations around it.",
+        formula="vwap +- mult * sqrt(sum(v * (hlc3 - vwap)^2) / sum(v))",
     ),
 )

@@ -7,6 +7,7 @@ from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.windows import equal_runs, rolling_deviation, rolling_mean
 
 MIDDLE, UPPER, LOWER, PERCENT_B, BANDWIDTH = 0, 1, 2, 3, 4
+YEAR = np.sqrt(365.0)
 
 
 @kernel
@@ -29,9 +30,52 @@ def average_true_ranges(
 
 
 @kernel
+def tr(inputs: tuple[Floats, ...], _params: Floats, _output: int, out: Floats) -> None:
+    """No params."""
+    for p in range(out.shape[0]):
+        out[p] = true_range(inputs[0], inputs[1], inputs[2])
+
+
+@kernel
 def atr(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. One true range for all windows."""
     average_true_ranges(inputs[0], inputs[1], inputs[2], params[:, 0].astype(np.int64), out)
+
+
+@kernel
+def natr(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window. One true range for all windows."""
+    close = inputs[2]
+    average_true_ranges(inputs[0], inputs[1], close, params[:, 0].astype(np.int64), out)
+    for p in range(out.shape[0]):
+        for t in range(out.shape[1]):
+            out[p, t] = 100.0 * (out[p, t] / close[t])
+
+
+@kernel
+def stddev(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window."""
+    x = inputs[0]
+    runs = equal_runs(x)
+    offset = np.empty(x.shape[0])
+    for p in range(out.shape[0]):
+        rolling_deviation(x, runs, int(params[p, 0]), out[p], offset)
+
+
+@kernel
+def hv(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
+    """Params: window. The returns are computed once for all windows."""
+    x = inputs[0]
+    returns = np.log(x[1:] / x[:-1])
+    runs = equal_runs(returns)
+    offset = np.empty(returns.shape[0])
+    for p in range(out.shape[0]):
+        window = int(params[p, 0])
+        out[p, 0] = np.nan
+        rolling_deviation(returns, runs, window, out[p, 1:], offset)
+        scale = 100.0 * YEAR * np.sqrt(window / (window - 1.0))  # sample deviation
+        for t in range(1, out.shape[1]):
+            out[p, t] *= scale
 
 
 @kernel

@@ -101,9 +101,9 @@ def rolling_deviation(
 ) -> None:
     """Write the population standard deviation of each window, and x[t] minus the window's mean.
 
-    Welford's recurrence inside a block, the two parts joined by Chan's formula. Values are taken
-    relative to one bar of the window (the first of the newer block), so that neither a high price
-    level nor a small range costs digits.
+    Youngs and Cramer's recurrence inside a block, the two parts joined by Chan's formula. Values
+    are taken relative to one bar of the window (the first of the newer block), so that neither a
+    high price level nor a small range costs digits.
     """
     bars = x.shape[0]
     deviation[: min(window - 1, bars)] = np.nan
@@ -111,37 +111,78 @@ def rolling_deviation(
     if window > bars:
         return
     share = 1.0 / np.arange(1, window + 1)
+    end_squares = np.zeros(window + 1)  # of the previous block from its bar j on
     end_means = np.zeros(window + 1)
-    end_squares = np.zeros(window + 1)
+    next_squares = np.zeros(window + 1)
+    next_means = np.zeros(window + 1)
     for block in range(0, bars, window):
-        anchor = x[block]
-        mean = 0.0
-        squares = 0.0
-        for j in range(min(window, bars - block)):
-            value = x[block + j] - anchor
-            step = value - mean
-            mean += step * share[j]
-            squares += step * (value - mean)
-            older = window - 1 - j  # bars of the window that belong to the previous block
-            gap = mean - end_means[j + 1]
-            joined = squares + end_squares[j + 1] + gap * gap * ((j + 1) * (older * share[-1]))
-            deviation[block + j] = np.sqrt(joined * share[-1])
-            offset[block + j] = value - (mean - gap * (older * share[-1]))
-        if block + window < bars:
-            anchor = x[block + window]
-            mean = 0.0
-            squares = 0.0
-            for j in range(window - 1, -1, -1):
-                value = x[block + j] - anchor
-                step = value - mean
-                mean += step * share[window - 1 - j]
-                squares += step * (value - mean)
-                end_means[j] = mean
-                end_squares[j] = squares
+        stop = min(block + window, bars)
+        part, spread, middle = x[block:stop], deviation[block:stop], offset[block:stop]
+        next_anchor = x[stop] if stop < bars else 0.0
+        _grow_both_ways(part, next_anchor, share, spread, middle, next_squares, next_means)
+        _join_halves(part, window, end_squares, end_means, spread, middle)
         if block == 0:
             deviation[: window - 1] = np.nan
             offset[: window - 1] = np.nan
+        end_squares, next_squares = next_squares, end_squares
+        end_means, next_means = next_means, end_means
     for t in range(window - 1, bars):
         if runs[t] >= window:
             deviation[t] = 0.0
             offset[t] = 0.0
+
+
+@kernel
+def _grow_both_ways(
+    x: Floats,
+    next_anchor: float,
+    share: Floats,
+    squares: Floats,
+    means: Floats,
+    end_squares: Floats,
+    end_means: Floats,
+) -> None:
+    """Write mean and sum of squared deviations of every head x[:j + 1] and every tail x[j:].
+
+    Heads are relative to x[0], tails to `next_anchor`; share[j] is 1 / (j + 1). Both in one loop:
+    one alone waits for its own additions most of the time.
+    """
+    size = x.shape[0]
+    anchor = x[0]
+    head = head_mean = head_squares = 0.0
+    tail = tail_mean = tail_squares = 0.0
+    for j in range(size):
+        growth = j * share[j]
+        value = x[j] - anchor
+        step = value - head_mean
+        head += value
+        head_mean = head * share[j]
+        head_squares += step * step * growth
+        means[j] = head_mean
+        squares[j] = head_squares
+        value = x[size - 1 - j] - next_anchor
+        step = value - tail_mean
+        tail += value
+        tail_mean = tail * share[j]
+        tail_squares += step * step * growth
+        end_means[size - 1 - j] = tail_mean
+        end_squares[size - 1 - j] = tail_squares
+
+
+@kernel
+def _join_halves(
+    x: Floats,
+    window: int,
+    end_squares: Floats,
+    end_means: Floats,
+    squares: Floats,
+    means: Floats,
+) -> None:
+    """Replace each head's sum of squares by its window's deviation, its mean by the offset."""
+    part = 1.0 / window
+    for j in range(x.shape[0]):
+        older = (window - 1 - j) * part  # share of the window that belongs to the previous block
+        gap = means[j] - end_means[j + 1]
+        joined = squares[j] + end_squares[j + 1] + gap * gap * ((j + 1) * older)
+        squares[j] = np.sqrt(joined * part)
+        means[j] = (x[j] - x[0]) - (means[j] - gap * older)

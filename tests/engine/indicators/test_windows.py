@@ -8,6 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.indicators.kernels.smoothing import smooth
+from engine.indicators.kernels.volume import running_total
+from engine.indicators.kernels.weighted import (
+    rolling_weighted_average,
+    rolling_weighted_deviation,
+)
 from engine.indicators.kernels.windows import (
     equal_runs,
     rolling_deviation,
@@ -105,3 +110,68 @@ def test_smoothing_leaves_a_constant_series_exactly_constant(wilder: bool) -> No
     for window, row in zip(sizes, out, strict=True):
         assert np.isnan(row[: window - 1]).all()
         assert (row[window - 1 :] == 0.1).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=series, window=st.integers(1, 70), data=st.data())
+def test_weighted_means_and_deviations_are_those_of_each_window(
+    x: np.ndarray, window: int, data: st.DataObject
+) -> None:
+    load = st.one_of(st.just(0.0), st.floats(1e-6, 1e6))
+    weights = np.array(data.draw(st.lists(load, min_size=x.size, max_size=x.size)))
+    average, mean, deviation = np.empty((3, x.size))
+    runs = equal_runs(x)
+    rolling_weighted_average(x, weights, runs, np.array([window]), average[None])
+    rolling_weighted_deviation(x, weights, runs, window, mean, deviation)
+    for t, part in windows(x, window):
+        load = weights[t - window + 1 : t + 1].astype(np.longdouble)
+        if not load.any():
+            assert np.isnan([average[t], mean[t], deviation[t]]).all()
+            continue
+        exact = (load * part).sum() / load.sum()
+        spread = float(np.sqrt((load * (part - exact) ** 2).sum() / load.sum()))
+        scale = float(np.ptp(part))
+        assert average[t] == pytest.approx(float(exact), rel=1e-13)
+        noise = 1e-14 * scale + 1e-17 * float(exact)
+        assert mean[t] == pytest.approx(float(exact), rel=1e-13, abs=noise)
+        assert deviation[t] == pytest.approx(spread, rel=1e-12, abs=noise)
+    for values in (average, mean, deviation):
+        assert np.isnan(values[: window - 1]).all()
+
+
+def test_only_bars_with_volume_count() -> None:
+    x = np.array([100.0, 7.1, 7.1, 900.0, 7.1, 3.0])
+    weights = np.array([0.0, 2.0, 5.0, 0.0, 1.0, 0.0])
+    mean, deviation = np.empty((2, x.size))
+    rolling_weighted_deviation(x, weights, equal_runs(x), 4, mean, deviation)
+    assert mean[3:] == pytest.approx(7.1, rel=1e-15)
+    assert (deviation[3:] <= 1e-13).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-8, 1e8 / 3.0])
+def test_a_weighted_window_of_equal_inputs_is_exact(value: float) -> None:
+    x = np.append(np.linspace(0.7, 1.9, 31) * value, np.full(49, value))
+    weights = np.random.default_rng(8).uniform(0.1, 9.0, x.size)
+    weights[60:70] = 0.0
+    for window in (1, 3, 5, 20):
+        average, mean, deviation = np.empty((3, x.size))
+        runs = equal_runs(x)
+        rolling_weighted_average(x, weights, runs, np.array([window]), average[None])
+        rolling_weighted_deviation(x, weights, runs, window, mean, deviation)
+        traded = np.convolve(weights, np.ones(window))[: x.size] > 0.0
+        flat = traded & (np.arange(x.size) >= 31 + window - 1)
+        assert (average[flat] == value).all()
+        assert (mean[flat] == value).all()
+        assert (deviation[flat] == 0.0).all()
+        assert np.isnan([average[~traded], mean[~traded], deviation[~traded]]).all()
+
+
+def test_a_running_total_that_returns_to_near_zero_has_all_its_digits() -> None:
+    up = np.random.default_rng(9).uniform(0.0, 1e9, 50_000)
+    x = np.concatenate((up, [0.1], -up[::-1], np.zeros(5)))
+    total = np.empty(x.size)
+    running_total(x, total)
+    assert total[-6] == 0.1
+    assert (total[-5:] == 0.1).all()
+    for t in (10, 40_000, 77_777):
+        assert total[t] == pytest.approx(math.fsum(x[: t + 1]), rel=1e-15)

@@ -9,6 +9,11 @@ import talib
 from tests.engine.indicators.oracles.series import Floats
 
 
+def traded(volume: Floats, window: int) -> Floats:
+    """Whether anything was traded in the window that ends at each bar."""
+    return np.convolve(volume > 0.0, np.ones(window))[: volume.size] > 0.0
+
+
 def mfi(s: SimpleNamespace, window: int) -> Floats:
     values = talib.MFI(s.high, s.low, s.close, s.volume, window)
     typical = (s.high + s.low + s.close) / 3.0
@@ -20,8 +25,37 @@ def mfi(s: SimpleNamespace, window: int) -> Floats:
     return values
 
 
+def cmf(s: SimpleNamespace, window: int) -> Floats:
+    values = talib.CMF(s.high, s.low, s.close, s.volume, window)
+    return np.where(traded(s.volume, window), values, np.nan)
+
+
+def vwap(s: SimpleNamespace, window: int) -> Floats:
+    values = talib.VWMA((s.high + s.low + s.close) / 3.0, s.volume, window)
+    return np.where(traded(s.volume, window), values, np.nan)
+
+
+def vwap_band(s: SimpleNamespace, window: int, mult: float) -> Floats:
+    """Two passes over each window in extended precision."""
+    typical = ((s.high + s.low + s.close) / 3.0).astype(np.longdouble)
+    values = np.full(typical.size, np.nan)
+    for t in range(window - 1, typical.size):
+        x, v = typical[t - window + 1 : t + 1], s.volume[t - window + 1 : t + 1]
+        if v.any():
+            mean = (v * x).sum() / v.sum()
+            values[t] = mean + mult * np.sqrt((v * (x - mean) ** 2).sum() / v.sum())
+    return values
+
+
 ORACLES: dict[str, Callable[..., Floats]] = {
+    "volume.ad_line-value": lambda s: talib.AD(s.high, s.low, s.close, s.volume),
+    "volume.cmf-value": cmf,
     "volume.mfi-value": mfi,
+    "volume.obv-value": lambda s: talib.OBV(s.close, s.volume),
+    "volume.volume_sma-sma": lambda s, window: talib.SMA(s.volume, window),
+    "volume.vwap-vwap": vwap,
+    "volume.vwap_deviation-upper": lambda s, window, mult: vwap_band(s, window, mult),
+    "volume.vwap_deviation-lower": lambda s, window, mult: vwap_band(s, window, -mult),
 }
 
-SLOW: frozenset[str] = frozenset()
+SLOW = frozenset({"volume.vwap_deviation-upper", "volume.vwap_deviation-lower"})
