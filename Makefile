@@ -11,6 +11,7 @@ demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to 
 	$(BIN)/backtest demo
 
 test: lint  ## every check and the whole test suite
+	$(BIN)/backtest compile
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom

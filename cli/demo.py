@@ -127,7 +127,7 @@ def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping
     document = request(tour)
     job_id = UUID(service.submit(document)["job_id"])
     console.print(f"\nsubmitted job {job_id}")
-    console.print("a worker's very first start compiles the kernels, about half a minute")
+    console.print("a worker's very first start compiles the kernels, about a minute")
     status = watching.attend(service.status, job_id, console)
     if status["state"] != "succeeded":
         console.print(render.job_table(status, service.events(job_id)))

@@ -50,8 +50,7 @@ def block_planes(
 
 
 def preload_kernels() -> None:
-    """Compile, or load from the disk cache, the kernels of all indicators and rules."""
-    compute.preload_kernels()
+    """Compile, or load from the disk cache, the kernels of all rules."""
     values = np.zeros((1, 1))
     tests = _distinct(_row(1, Test.ABOVE), _row(1, Test.BELOW))
     planes = np.zeros((2, 1, 1), dtype=np.uint64)

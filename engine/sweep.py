@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.candles import Candles
 from engine.crew import Crew
 from engine.grid import Grid
+from engine.indicators.compute import kernel_loaders
 from engine.kernels import execution_rules
 from engine.kernels.expansion import expand_risk
 from engine.kernels.inputs import (
@@ -28,7 +29,7 @@ from engine.memory import PLANES_BYTES
 from engine.planes import PlaneStore
 from engine.ranking import TopList
 from engine.request import Request
-from engine.rules import preload_kernels as preload_indicators
+from engine.rules import preload_kernels as preload_rules
 from engine.work import Box, Bundle, Division, Numbers
 
 Bits = NDArray[np.uint64]
@@ -232,9 +233,12 @@ def _part(part: range | None, total: int) -> range:
     return part
 
 
-def preload() -> float:
-    """Compile, or load from the disk cache, every kernel of the engine; return the seconds."""
+def preload(part: int = 0, parts: int = 1) -> float:
+    """Compile, or load from the disk cache, every kernel of the engine; return the seconds.
+
+    With `parts`, only each `parts`-th kernel from `part` on: processes may compile side by side.
+    """
     begin = monotonic()
-    preload_indicators()
-    preload_kernels()
+    for load in (preload_kernels, preload_rules, *kernel_loaders())[part::parts]:
+        load()
     return monotonic() - begin

@@ -6,7 +6,9 @@ process importing this module does nothing.
 
 import os
 import signal
+import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -17,6 +19,8 @@ SERVER_OF = "BACKTEST_FORK_SERVER_OF"
 
 SERVER_PID: int | None = None
 """Pid of the fork server, inherited by everything it forks; None outside of it."""
+
+MOST_COMPILERS = 4
 
 
 class Preloaded(NamedTuple):
@@ -35,24 +39,46 @@ def report(pipe: "Connection[Any, Any]") -> None:
     pipe.send((os.getppid(), OUTCOME))
 
 
-def _load_engine() -> Preloaded:
-    # Everything that a job needs, but for the candle engine itself: chDB starts threads as soon as
-    # it is imported, and threads do not survive a fork.
+def load_engine() -> Preloaded:
+    """Import everything that a job needs and compile its kernels, or load them from the cache."""
+    # All but the candle engine itself: chDB starts threads as soon as it is imported, and threads
+    # do not survive a fork.
     import clickhouse_connect  # noqa: F401
 
     import storage.candles  # noqa: F401
     import tasks.compute  # noqa: F401
     from engine import compiled, report, sweep  # noqa: F401
 
+    begin = time.monotonic()
     from_cache = compiled.cached()
-    return Preloaded(sweep.preload(), from_cache)
+    if not from_cache:
+        _side_by_side(sweep.preload)
+    sweep.preload()
+    return Preloaded(time.monotonic() - begin, from_cache)
+
+
+def _side_by_side(compile_part: Callable[[int, int], object]) -> None:
+    """Fill the cache with a process per processor: compiling holds the interpreter's lock."""
+    server, parts = os.getpid(), min(os.cpu_count() or 1, MOST_COMPILERS)
+    children = []
+    for part in range(parts):
+        child = os.fork()
+        if child == 0:
+            isolation.signal_on_parent_death(signal.SIGKILL, parent=server)
+            try:
+                compile_part(part, parts)
+            finally:  # what could not be compiled here fails once more, and aloud, in the server
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 if os.environ.get(SERVER_OF) == str(os.getppid()):
     isolation.signal_on_parent_death(signal.SIGKILL, parent=os.getppid())
     isolation.ignore_stop_signals()
     try:
-        OUTCOME = _load_engine()
+        OUTCOME = load_engine()
     except BaseException:
         OUTCOME = traceback.format_exc()
     SERVER_PID = os.getpid()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -90,14 +90,17 @@ def price(candles: "Candles", source: str) -> Floats:
     return _own(getattr(candles, source))
 
 
-def preload_kernels() -> None:
-    """Compile, or load from the disk cache, the kernel of every indicator in the catalogue."""
+def kernel_loaders() -> list[Callable[[], None]]:
+    """Return one function per indicator that compiles its kernel, or loads it from the cache."""
+    return [partial(_load_kernel, indicator) for indicator in catalogue()]
+
+
+def _load_kernel(indicator: Indicator) -> None:
     bars = np.linspace(1.0, 2.0, 8)
-    for indicator in catalogue():
-        rows = np.array([[max(param.filler, 1.0) for param in indicator.params]])
-        inputs = tuple(bars.copy() for _ in indicator.inputs)
-        for output in range(len(indicator.outputs)):
-            _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
+    rows = np.array([[max(param.filler, 1.0) for param in indicator.params]])
+    inputs = tuple(bars.copy() for _ in indicator.inputs)
+    for output in range(len(indicator.outputs)):
+        _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
 
 
 @cache

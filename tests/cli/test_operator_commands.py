@@ -166,3 +166,10 @@ def test_doctor_finds_an_unmigrated_schema(
     ended = service("doctor")
     assert ended.code == 2
     assert "backtest migrate" in ended.out
+
+
+def test_kernels_can_be_compiled_ahead(backtest: Backtest) -> None:
+    found = backtest("compile", "--json").json
+    assert any(Path(found["folder"]).rglob("*.nbc"))
+    assert found["seconds"] > 0
+    assert backtest("compile", "--json").json["from_cache"]
