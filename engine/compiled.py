@@ -9,6 +9,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numba
@@ -45,13 +46,22 @@ def cache_folder() -> Path:
     return root / f"kernels-{_fingerprint(KERNEL_FOLDERS)}"
 
 
+_ALL_THERE = "all-kernels"
+
 CACHE = cache_folder()
 numba.config.CACHE_DIR = str(CACHE)  # type: ignore[attr-defined]
 
 
 def cached() -> bool:
-    """Whether the cache holds compiled kernels of these sources."""
-    return any(CACHE.rglob("*.nbc"))
+    """Whether the cache holds every kernel of these sources."""
+    return (CACHE / _ALL_THERE).exists()
+
+
+def note_cached() -> None:
+    """Remember that every kernel of these sources was compiled."""
+    with suppress(OSError):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / _ALL_THERE).touch()
 
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.candles import Candles
+from engine.compiled import note_cached
 from engine.crew import Crew
 from engine.grid import Grid
 from engine.indicators.compute import kernel_loaders
@@ -241,4 +242,6 @@ def preload(part: int = 0, parts: int = 1) -> float:
     begin = monotonic()
     for load in (preload_kernels, preload_rules, *kernel_loaders())[part::parts]:
         load()
+    if parts == 1:
+        note_cached()
     return monotonic() - begin
