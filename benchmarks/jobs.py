@@ -21,7 +21,7 @@ def finish(batches: Iterator[Batch]) -> tuple[Batch, float, float]:
     planes, processed = 0.0, 0
     for batch in batches:
         now = perf_counter()
-        if batch.processed == processed:
+        if batch.processed == processed < batch.total:
             planes += now - before
         before, processed = now, batch.processed
     return batch, perf_counter() - begin, planes
