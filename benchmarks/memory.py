@@ -13,7 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workload import WARMUP_BARS, reference_document, request_of, year
+from benchmarks.grids import explicit, rsi, sma, steps
+from benchmarks.workload import WARMUP_BARS, request_of, year
 from engine.candles import Candles
 from engine.grid import Grid, estimate
 from engine.report import reports
@@ -39,16 +40,16 @@ class Case:
 
     def request(self) -> Request:
         """Return the sweep as a request."""
-        document = reference_document()
-        template = document["template"]
-        template["timeframe"] = self.timeframe
-        sma, rsi = template["indicator_grids"]
-        sma["params"]["window"]["stop_incl"] = 4 + self.sma
-        rsi["params"]["window"]["stop_incl"] = 2 + self.rsi
-        long = {"mode": "range", "start": 55, "stop_incl": 54 + self.thresholds, "step": 1}
-        rsi["signals"]["long_threshold"] = long
-        document["preselect"] = self.preselect
-        return request_of(document)
+        longs = steps(55, 54 + self.thresholds)
+        return request_of(
+            [
+                sma(steps(5, 4 + self.sma)),
+                rsi(steps(3, 2 + self.rsi), longs, explicit((30, 40))),
+            ],
+            timeframe=self.timeframe,
+            preselect=self.preselect,
+            min_trades=100,
+        )
 
     def candles(self) -> Candles:
         """Return the bars it sweeps."""

@@ -1,11 +1,13 @@
 """What is measured: the reference sweep, and crossings that every peer can trade."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.grids import Axis, Grid, explicit, rsi, sma, steps
 from engine.candles import Candles
 from engine.kernels import ExecutionRules
 from engine.request import Defaults, Limits, Request, complete, parse
@@ -33,6 +35,7 @@ RULES = ExecutionRules(
 )
 SL_PCT = tuple(0.25 * step for step in range(1, 21))
 TP_PCT = tuple(0.5 * step for step in range(1, 11))
+RISK = {"sl": steps(1, 5), "tp": explicit((1, 2, 3, 4, 6, 8)), "tsl": None}
 
 DEFAULTS = Defaults(
     warmup_bars=WARMUP_BARS,
@@ -49,7 +52,7 @@ DEFAULTS = Defaults(
     fee_pct_by_market_id={1: 100 * FEE},
     indicator_grids={},
 )
-LIMITS = Limits(max_variants_per_compute=10_000_000, max_compute_bytes_total=2**40)
+LIMITS = Limits(max_variants_per_compute=20_000_000, max_compute_bytes_total=2**40)
 
 
 def year() -> Candles:
@@ -57,55 +60,57 @@ def year() -> Candles:
     return bars(SEED, YEAR_BARS, QUARTER_HOUR_MS, warmup_bars=WARMUP_BARS)
 
 
-def reference_document(*, quick: bool = False, metric: str = "total_return_pct") -> dict[str, Any]:
-    """Return the reference sweep, 601 328 base variants, or a tenth of it."""
-    last_window = 24 if quick else 200
-    return {
-        "time_range": {"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"},
-        "template": {
-            "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
-            "timeframe": "15m",
-            "indicator_grids": [
-                {"indicator_id": "ma.sma", "params": {"window": _range(5, last_window, 1)}},
-                {
-                    "indicator_id": "momentum.rsi",
-                    "params": {"window": _range(3, 120, 1)},
-                    "signals": {
-                        "long_threshold": _range(55, 79, 2),
-                        "short_threshold": {"mode": "explicit", "values": [30, 40]},
-                    },
-                },
-            ],
-            "direction_mode": "long-short",
-            "sizing_mode": "all_in",
-            "execution": {},
-            "risk_grid": {
-                "sl": _range(1, 5, 1),
-                "tp": {"mode": "explicit", "values": [1, 2, 3, 4, 6, 8]},
-                "tsl": None,
-            },
-        },
-        "warmup_bars": WARMUP_BARS,
-        "preselect": 2_000 if quick else 20_000,
-        "top_k": 300,
-        "top_trades_n": 3,
-        # Without a minimum, variants that never trade lead where all others lose: an idle stage B.
-        "ranking": {"primary_metric": metric, "secondary_metric": None, "min_trades": 100},
-    }
+def reference_grids(*, quick: bool = False) -> list[Grid]:
+    """Return the blocks of the reference sweep, 601 328 base variants, or a tenth of it."""
+    return [
+        sma(steps(5, 24 if quick else 200)),
+        rsi(steps(3, 120), steps(55, 79, 2), explicit((30, 40))),
+    ]
 
 
 def reference_request(*, quick: bool = False, metric: str = "total_return_pct") -> Request:
-    """Return the reference sweep as a request."""
-    return request_of(reference_document(quick=quick, metric=metric))
+    """Return the reference job, or a tenth of it."""
+    # Without a minimum, variants that never trade lead where all others lose: an idle stage B.
+    return request_of(
+        reference_grids(quick=quick),
+        preselect=2_000 if quick else 20_000,
+        metric=metric,
+        min_trades=100,
+    )
 
 
-def request_of(document: dict[str, Any]) -> Request:
-    """Return the request that a document holds, however large."""
+def request_of(
+    grids: Sequence[Grid],
+    *,
+    timeframe: str = "15m",
+    risk: Mapping[str, Axis | None] = RISK,
+    preselect: int = 20_000,
+    metric: str = "total_return_pct",
+    min_trades: int = 0,
+) -> Request:
+    """Return a request over any year; the candles it is run on say which bars are traded."""
+    document: dict[str, Any] = {
+        "time_range": {"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"},
+        "template": {
+            "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
+            "timeframe": timeframe,
+            "indicator_grids": list(grids),
+            "direction_mode": "long-short",
+            "sizing_mode": "all_in",
+            "execution": {},
+            "risk_grid": dict(risk),
+        },
+        "warmup_bars": WARMUP_BARS,
+        "preselect": preselect,
+        "top_k": 300,
+        "top_trades_n": 3,
+        "ranking": {
+            "primary_metric": metric,
+            "secondary_metric": None,
+            "min_trades": min_trades,
+        },
+    }
     return parse(complete(document, DEFAULTS, LIMITS), LIMITS)
-
-
-def _range(start: int, stop_incl: int, step: int) -> dict[str, Any]:
-    return {"mode": "range", "start": start, "stop_incl": stop_incl, "step": step}
 
 
 @dataclass(frozen=True, eq=False)
