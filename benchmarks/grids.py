@@ -19,9 +19,15 @@ def explicit(values: Iterable[float]) -> Axis:
     return {"mode": "explicit", "values": list(values)}
 
 
+def evenly(first: float, last: float, count: int) -> Axis:
+    """Return the middles of `count` equal parts of a range: the same mixture, fewer values."""
+    middles = first + (last - first) * (np.arange(count) + 0.5) / count
+    return explicit(float(value) for value in middles.round(6))
+
+
 def spread(first: int, last: int, count: int) -> Axis:
-    """Return `count` whole numbers evenly spread over a range: fewer values, the same mixture."""
-    return explicit(int(value) for value in np.linspace(first, last, count).round())
+    """Return `count` different whole numbers that represent those of a range."""
+    return explicit(round(value) for value in evenly(first - 0.5, last + 0.5, count)["values"])
 
 
 def sma(windows: Axis) -> Grid:
