@@ -1,8 +1,10 @@
-"""The best variants of a sweep over real candles, re-derived without the engine.
+"""The best variants of sweeps over real candles, re-derived and reported without the engine.
 
-Needs a folder of real market data; skips where there is none.
+Signals come from plain formulas, trades from the bar-by-bar simulator, figures from pandas. Needs a
+folder of real market data; skips where there is none.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.candles import TIMEFRAMES, Candles, timeline
-from engine.report import reports
+from engine.report import VariantReport, reports
 from engine.request import Request, complete, parse
 from engine.sweep import Sweep
 from tests.engine.adapter import close_to, signals_from
 from tests.engine.plain_metrics import measure
-from tests.engine.rederive import execution_of, rederive, traded_closes
-from tests.engine.report_reference import Facts, figures, unequal
+from tests.engine.rederive import Rederived, execution_of, rederive, traded_closes
+from tests.engine.report_reference import TABLE, Facts, figures, unequal
 from tests.engine.simulator import RiskLevels, simulate
+from tests.engine.test_report_reference import table_rows, wrong_cell
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit, iso, steps
 
 
@@ -52,7 +55,7 @@ def real_candles(path: Path, time_column: str, timeframe: str) -> Candles:
     )
 
 
-def real_request(candles: Candles, timeframe: str) -> Request:
+def real_request(candles: Candles, timeframe: str, direction: str, sizing: str) -> Request:
     closes_at = candles.close_time()
     template = {
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
@@ -74,13 +77,13 @@ def real_request(candles: Candles, timeframe: str) -> Request:
                 "signals": {"long_threshold": explicit(51.3), "short_threshold": explicit(48.7)},
             },
         ],
-        "direction_mode": "long-short",
-        "sizing_mode": "strategy_compound_profit_lock",
+        "direction_mode": direction,
+        "sizing_mode": sizing,
         "execution": {
             "init_cash_quote": 10_000,
             "fee_pct": 0.075,
             "slippage_pct": 0.01,
-            "fixed_quote": 100,
+            "fixed_quote": 4_000,
             "safe_profit_percent": 30,
         },
         "risk_grid": {"sl": explicit(1, None), "tp": explicit(None, 3), "tsl": explicit(None, 2)},
@@ -97,37 +100,137 @@ def real_request(candles: Candles, timeframe: str) -> Request:
     return parse(complete(document, DEFAULTS, LIMITS))
 
 
-@pytest.mark.parametrize(
-    ("name", "time_column", "timeframe"),
-    [
-        ("btc-perp-1m-2022-01.csv", "timestamp", "15m"),
-        ("unittest-btc-1m-gappy.csv.gz", "date", "5m"),
-    ],
-)
-def test_the_best_variants_on_real_data_are_rederived(
-    market_data: Path, name: str, time_column: str, timeframe: str
-) -> None:
-    candles = real_candles(market_data / name, time_column, timeframe)
-    sweep = Sweep(real_request(candles, timeframe), candles)
+# --- what is reported, and what it should be -------------------------------------------------
+
+FILES = {
+    "perpetual 15m": ("btc-perp-1m-2022-01.csv", "timestamp", "15m"),
+    "gappy 5m": ("unittest-btc-1m-gappy.csv.gz", "date", "5m"),
+}
+MONEY = [
+    ("long-short", "strategy_compound_profit_lock"),
+    ("long-only", "all_in"),
+    ("short-only", "fixed_quote"),
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reported:
+    """A report, and what a simulation of the signals in it says."""
+
+    report: VariantReport
+    signals: list[int]
+    rederived: Rederived
+    facts: Facts
+    expected: dict[str, float]  # every figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    request: Request
+    best: list[Reported]
+
+
+@pytest.fixture(scope="module", params=FILES)
+def market(request: pytest.FixtureRequest, market_data: Path) -> tuple[Candles, str]:
+    name, time_column, timeframe = FILES[request.param]
+    return real_candles(market_data / name, time_column, timeframe), timeframe
+
+
+@pytest.fixture(scope="module", params=MONEY, ids=" ".join)
+def job(request: pytest.FixtureRequest, market: tuple[Candles, str]) -> Job:
+    candles, timeframe = market
+    sweep = Sweep(real_request(candles, timeframe, *request.param), candles)
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())
     indexes = stage_b.top.indexes().tolist()
-    closes = traded_closes(candles)
-    times = candles.close_time()[candles.first :].tolist()
-    for report in reports(sweep, indexes, top_trades_n=0):
-        assert report.metrics["num_trades"]
-        base, _ = sweep.grid.split(report.variant_index)
-        signals = signals_from(*sweep.planes_of(base), len(closes))
-        rederived = rederive(report.payload, candles)
-        differing = {
-            t for t, (a, b) in enumerate(zip(signals, rederived.signals, strict=True)) if a != b
-        }
-        assert differing <= set(rederived.doubtful), "only roundings may differ"
+    every = reports(sweep, indexes, top_trades_n=len(indexes))
+    return Job(sweep.request, [reported(sweep, report) for report in every])
 
-        execution = execution_of(report.payload)
-        run = simulate(signals, closes, execution, RiskLevels(**report.payload["risk"]))
-        facts = Facts(run.trades, run.equity, closes, times, execution.init_cash)
-        fragile = measure(run, execution.init_cash, times).fragile
-        assert unequal(report.metrics, figures(facts), fragile) == {}
+
+def reported(sweep: Sweep, report: VariantReport) -> Reported:
+    closes = traded_closes(sweep.candles)
+    times = sweep.candles.close_time()[sweep.candles.first :].tolist()
+    base, _ = sweep.grid.split(report.variant_index)
+    signals = signals_from(*sweep.planes_of(base), len(closes))
+    execution = execution_of(report.payload)
+    run = simulate(signals, closes, execution, RiskLevels(**report.payload["risk"]))
+    assert measure(run, execution.init_cash, times).fragile == frozenset(), "choose another grid"
+    facts = Facts(run.trades, run.equity, closes, times, execution.init_cash)
+    rederived = rederive(report.payload, sweep.candles)
+    return Reported(report, signals, rederived, facts, figures(facts))
+
+
+# --- the tests -------------------------------------------------------------------------------
+
+
+def test_the_best_variants_are_rederived_from_their_stored_parameters(job: Job) -> None:
+    for one in job.best:
+        pairs = zip(one.signals, one.rederived.signals, strict=True)
+        differing = {bar for bar, (ours, theirs) in enumerate(pairs) if ours != theirs}
+        assert differing <= set(one.rederived.doubtful), "only roundings may differ"
         if not differing:
-            assert close_to(report.total_return_pct, rederived.total_return_pct)
+            assert close_to(one.report.total_return_pct, one.rederived.total_return_pct)
+
+
+def test_every_figure_is_what_pandas_makes_of_the_trades(job: Job) -> None:
+    for one in job.best:
+        assert one.report.metrics.keys() == one.expected.keys()
+        assert unequal(one.report.metrics, one.expected, frozenset()) == {}
+
+
+def test_most_variants_have_every_figure(job: Job) -> None:
+    whole = [all(map(math.isfinite, one.expected.values())) for one in job.best]
+    assert sum(whole) > len(whole) / 2
+
+
+def test_every_row_of_the_table_says_what_pandas_computes(job: Job) -> None:
+    start, end = (pd.Timestamp(job.request.document["time_range"][key]) for key in ("start", "end"))
+    for one in job.best:
+        rows = table_rows(one.report)
+        assert list(rows) == ["Start", "End", "Duration", *TABLE]
+        assert [pd.Timestamp(rows["Start"]), pd.Timestamp(rows["End"])] == [start, end]
+        assert pd.Timedelta(rows["Duration"]) == (end - start).round("s")
+        expected = {**one.expected, "init_cash": one.facts.init_cash}
+        wrong = {
+            label: (rows[label], expected[key])
+            for label, (key, decimals) in TABLE.items()
+            if wrong_cell(rows[label], expected[key], decimals)
+        }
+        assert not wrong
+
+
+def test_the_listed_trades_are_the_simulators(job: Job) -> None:
+    for one in job.best:
+        listed, trades = pd.DataFrame(one.report.trades), one.facts.trade_frame()
+        times = one.facts.times()
+        assert listed["exit_reason"].tolist() == trades["reason"].tolist()
+        assert (listed["direction"] == trades["direction"].map({1: "long", -1: "short"})).all()
+        for name in ("entry", "exit"):
+            assert (pd.to_datetime(listed[f"{name}_time"]) == times[trades[f"{name}_bar"]]).all()
+        expected = {
+            "entry_price": trades["entry_fill"],
+            "exit_price": trades["exit_fill"],
+            "quantity": trades["quantity"],
+            "entry_quote": trades["quote"],
+            "exit_quote": trades["quantity"] * trades["exit_fill"],
+            "entry_fee": trades["entry_fee"],
+            "exit_fee": trades["exit_fee"],
+            "gross_pnl": trades["gross"],
+            "net_pnl": trades["net"],
+            "return_pct": 100 * trades["net"] / trades["quote"],
+        }
+        for name, column in expected.items():
+            np.testing.assert_allclose(listed[name], column, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def test_the_equity_curve_is_a_part_of_the_simulators_with_its_extremes(job: Job) -> None:
+    for one in job.best:
+        assert one.report.equity is not None
+        times, kept = np.array(one.report.equity).T
+        whole = np.array(one.facts.equity)
+        places = np.searchsorted(one.facts.close_times_ms, times)
+        assert [one.facts.close_times_ms[place] for place in places] == times.tolist()
+        np.testing.assert_allclose(kept, whole[places], rtol=1e-9)
+        assert len(kept) <= 1000
+        assert [places[0], places[-1]] == [0, len(whole) - 1]
+        assert (kept.min(), kept.max()) == pytest.approx((whole.min(), whole.max()), rel=1e-9)
