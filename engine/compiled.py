@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -23,6 +24,7 @@ KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
 
 def _fingerprint(folders: Iterable[Path]) -> str:
     digest = hashlib.sha256(numba.__version__.encode())
+    digest.update(Path(__file__).read_bytes())  # the options that kernels are compiled with
     for source in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
@@ -74,8 +76,18 @@ machine and with any grouping of variants.
 part = njit(nogil=True, error_model="numpy")
 """Decorator of functions that only kernels call; they are compiled into their callers."""
 
-inlined = njit(nogil=True, error_model="numpy", forceinline=True)
-"""Like `part`, for the few lines inside the hottest loops: the compiler must not leave a call."""
+if TYPE_CHECKING:  # numba's type stubs leave the option `_nrt` out
+    borrowing = inlined = part
+else:
+    borrowing = njit(nogil=True, error_model="numpy", _nrt=False)
+    inlined = njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
+"""`borrowing`: like `part`, for functions that allocate nothing: no references are counted.
+
+Every array in a tuple would be counted in and out in each call, by a locked instruction each, which
+takes longer than a whole variant of a few bars.
+
+`inlined`: like `borrowing`, for the few lines inside the hottest loops; no call may be left.
+"""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

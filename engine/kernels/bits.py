@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined
 
 Words = NDArray[np.uint64]
 Numbers32 = NDArray[np.uint32]
@@ -60,7 +60,7 @@ def list_word(bits: Any, base: np.uint32, out: Numbers32, n: np.uint64, writes: 
     return after
 
 
-@part
+@borrowing
 def busy_words(words: Words, busy: Numbers32) -> Any:
     """Write the numbers of the words that are not 0; return how many there are."""
     used = U0
@@ -70,7 +70,7 @@ def busy_words(words: Words, busy: Numbers32) -> Any:
     return used
 
 
-@part
+@borrowing
 def list_bits(words: Words, count: np.uint64, busy: Numbers32, out: Numbers32) -> None:
     """Write the positions of the `count` set bits to `out` in ascending order.
 
@@ -104,7 +104,7 @@ def _list_all(words: Words, out: Numbers32, writes: int) -> None:
         base += WORD_BITS
 
 
-@part
+@borrowing
 def list_bits_doubled(words: Words, doubled: Words, busy: Numbers32, out: Numbers32) -> None:
     """Write the positions of the set bits of `words`; those of `doubled`, a few of them, twice."""
     n = U0

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined, part
 from engine.kernels.bits import (
     U0,
     U1,
@@ -68,7 +68,7 @@ def multiply(
         out_short[w] = short[w] & factor_short[w]
 
 
-@part
+@borrowing
 def load_variant(longs: Words, shorts: Words, ground: Words, rows: Int64, scratch: Scratch) -> None:
     """Put the product of the ground planes and one plane row per block into `scratch`."""
     words = ground.shape[1]
@@ -122,7 +122,7 @@ def find_runs(scratch: Scratch) -> Any:
     return np.int64(runs), U1 if always_in else U2
 
 
-@part
+@borrowing
 def find_trades(scratch: Scratch) -> Any:
     """List runs with an exit of their own each, always in steps of 2; return their number."""
     runs, step = find_runs(scratch)
