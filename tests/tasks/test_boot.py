@@ -65,10 +65,10 @@ def test_the_toggle_ends_it_with_code_0(stack: Stack) -> None:
     config = stack.configure("off.yaml", enabled=False)
     program = bare_command(stack, ROEHUB_BACKTEST_CONFIG=str(config))
     assert program.exit_code() == 0
-    assert all(
-        "component=backtest-job-runner status=disabled" in line for line in our_lines(program)
-    )
-    assert our_lines(program)
+    # A process may still be stopped by the master, which ends as soon as the first one is gone.
+    said = [line for line in our_lines(program) if "Stopping worker process" not in line]
+    assert said
+    assert all("component=backtest-job-runner status=disabled" in line for line in said)
 
 
 def test_an_absent_postgres_is_waited_for_until_told_to_stop(stack: Stack) -> None:
