@@ -103,7 +103,7 @@ def former_index(former: Sweep, now: Sweep, order: tuple[int, ...], index: int) 
     return before * former.grid.risk_total + risk
 
 
-@law(80)
+@law(40)
 @given(together, other_orders)
 def test_renaming_blocks_changes_no_score(small: Small, order: tuple[int, ...]) -> None:
     former, now = small.sweep(), renamed(small, order).sweep()
@@ -119,7 +119,7 @@ def rows_of_scores(top: TopList) -> list[bytes]:
     return [row.tobytes() for row in np.stack(top.scores(), axis=1)]
 
 
-@law(80)
+@law(40)
 @given(together, other_orders, st.integers(1, 40))
 def test_renaming_blocks_reorders_exact_ties_only(
     small: Small, order: tuple[int, ...], kept: int
@@ -143,7 +143,7 @@ def without_block(run: Sweep, name: str, base: int) -> tuple[int, ...]:
     return tuple(number for block, number in numbers if block.name != name)
 
 
-@law(80)
+@law(40)
 @given(sweeps(), blocks(), st.sampled_from(("a", "b", "z")))
 def test_a_further_block_can_only_remove_signal_bars(
     small: Small, block: dict[str, Any], name: str
@@ -156,7 +156,7 @@ def test_a_further_block_can_only_remove_signal_bars(
             assert not (stricter & ~former).any()
 
 
-@law(80)
+@law(40)
 @given(sweeps())
 def test_every_run_of_the_combined_signal_is_one_trade(small: Small) -> None:
     """Each block is swept alone; a run that would start on the last bar is none."""
@@ -192,7 +192,7 @@ def in_other_units(small: Small, power: int) -> Small:
     )
 
 
-@law(80)
+@law(40)
 @given(sweeps(), st.sampled_from((-5, -1, 1, 2, 7)))
 def test_prices_and_money_in_other_units_change_nothing_of_a_ranking(
     small: Small, power: int
@@ -224,7 +224,7 @@ def test_prices_in_other_units_change_no_signal(indicator: Indicator, output: Ou
 # --- costs -----------------------------------------------------------------------------------
 
 
-@law(80)
+@law(40)
 @given(
     sweeps(),
     st.sampled_from(((0.02, 0.0), (0.0, 0.02), (0.5, 0.0), (0.0, 0.5), (0.3, 0.1))),
@@ -247,7 +247,7 @@ def test_higher_costs_cost_whoever_trades_and_stays_solvent(
 # --- long and short --------------------------------------------------------------------------
 
 
-@law(80)
+@law(40)
 @given(mirrored())
 def test_short_on_the_negated_signal_loses_what_long_gains_trade_by_trade(
     pair: tuple[Small, Small],
@@ -268,7 +268,7 @@ def test_short_on_the_negated_signal_loses_what_long_gains_trade_by_trade(
 # --- stage B and stage A ---------------------------------------------------------------------
 
 
-@law(80)
+@law(40)
 @given(sweeps())
 def test_off_among_the_levels_of_a_risk_grid_repeats_stage_a_bit_for_bit(small: Small) -> None:
     run = small.sweep()
@@ -303,7 +303,7 @@ cut_points = st.lists(st.sampled_from([n / 16 for n in range(17)]), min_size=1, 
 shares_kept = st.floats(0.02, 1)
 
 
-@law(80)
+@law(40)
 @given(sweeps(), cut_points, shares_kept, st.randoms(use_true_random=False))
 def test_any_ranges_of_stage_a_merge_to_one_list_in_any_grouping(
     small: Small, cuts: list[float], kept: float, order: Any
@@ -315,7 +315,7 @@ def test_any_ranges_of_stage_a_merge_to_one_list_in_any_grouping(
     assert ranked(merged) == ranked(last(run.stage_a()))
 
 
-@law(80)
+@law(40)
 @given(sweeps(), cut_points, shares_kept, st.randoms(use_true_random=False))
 def test_any_ranges_of_the_shortlist_merge_to_one_list_in_any_grouping(
     small: Small, cuts: list[float], kept: float, order: Any
@@ -328,7 +328,7 @@ def test_any_ranges_of_the_shortlist_merge_to_one_list_in_any_grouping(
     assert ranked(merged) == ranked(last(run.stage_b(shortlist)))
 
 
-@law(80)
+@law(40)
 @given(sweeps(), st.sampled_from((1, 2)), st.integers(1, 2**13), st.integers(1, 5))
 def test_no_thread_and_no_memory_budget_changes_a_ranking(
     small: Small, threads: int, memory_bytes: int, rows: int

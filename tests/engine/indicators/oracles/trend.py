@@ -91,11 +91,9 @@ def slope(s: SimpleNamespace, window: int) -> Floats:
 def vortex(s: SimpleNamespace, window: int) -> tuple[Floats, Floats]:
     ranges = np.array([1.0, *moves(s)[2]])
     plus, minus = talib.VORTEX(s.high, s.low, s.close, window)
-    still = 0
-    for t in range(plus.size):
-        still = still + 1 if ranges[t] == 0.0 else 0
-        if still >= window:
-            plus[t] = minus[t] = np.nan
+    moves_within = np.cumsum(ranges != 0.0)
+    moves_within[window:] -= moves_within[:-window].copy()
+    plus[moves_within == 0] = minus[moves_within == 0] = np.nan
     return plus, minus
 
 
@@ -126,7 +124,7 @@ ORACLES: dict[str, Callable[..., Floats]] = {
         s.high, s.low, s.close, window, mult
     )[0],
     "trend.vortex-vi_plus": lambda s, window: vortex(s, window)[0],
-    "trend.vortex-vi_diff": lambda s, window: vortex(s, window)[0] - vortex(s, window)[1],
+    "trend.vortex-vi_diff": lambda s, window: np.subtract(*vortex(s, window)),
 }
 
 SLOW: frozenset[str] = frozenset()
