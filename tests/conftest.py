@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,12 @@ if os.environ.get("CI"):
 
 
 @pytest.fixture(scope="session")
-def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("services")
+def services_folder() -> Iterator[Path]:
+    """A folder that no other test session touches; pytest closes its own to Postgres' user."""
+    with tempfile.TemporaryDirectory(
+        prefix="backtest-services-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

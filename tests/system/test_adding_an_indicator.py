@@ -128,5 +128,6 @@ def test_without_a_default_grid_the_request_is_refused_as_the_document_says(
 
 
 def test_the_tests_of_the_document_pass(package: Path) -> None:
-    printed = run(package, "-m", "pytest", "-p", "no:cacheprovider", "test_acme_indicators.py")
+    ours = ("-p", "no:cacheprovider", "--basetemp", str(package / "temporary"))
+    printed = run(package, "-m", "pytest", *ours, "test_acme_indicators.py")
     assert re.search(r"\b6 passed", printed)
