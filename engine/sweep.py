@@ -109,6 +109,7 @@ class Sweep:
                 processed += scored
                 if count % (PIECES_PER_BATCH * self._crew.threads) == 0:
                     yield Batch("stage_a", processed, len(base), top)
+            yield Batch("stage_a", processed, len(base), top)  # next come planes
         yield Batch("stage_a", processed, len(base), top)
 
     def stage_b(self, shortlist: Int64, positions: range | None = None) -> Iterator[Batch]:

@@ -20,6 +20,8 @@ Int64 = NDArray[np.int64]
 
 TILE_BYTES = 512 * 2**10  # planes of the streamed block that stay in a core's cache
 PIECE_SCANS = 2**22  # large enough that two threads do not wait for the interpreter
+LEAST_PIECE_SCANS = 2**18
+PIECES = 8  # what little work there is, is still divided between threads
 # Cost of one word of one variant, in word scans.
 TRADES_RECORDED = 4  # metrics that look at every trade or day
 BARS_WALKED = 16  # metrics that look at every bar in position
@@ -100,7 +102,9 @@ class Division:
         """Cut the variants held together into pieces of stage A."""
         streamed = numbers[self.layout.streamed]
         prefixes = prod(len(part) for b, part in enumerate(numbers) if b != self.layout.streamed)
-        variants = max(1, min(PIECE_VARIANTS, PIECE_SCANS // (self.words * self.cost)))
+        scans = len(streamed) * prefixes * self.words * self.cost
+        piece = min(PIECE_SCANS, max(LEAST_PIECE_SCANS, scans // PIECES))
+        variants = max(1, min(PIECE_VARIANTS, piece // (self.words * self.cost)))
         cached = max(8, TILE_BYTES // (2 * 8 * self.words))
         rows = min(variants, max(cached, variants // prefixes))
         deep = max(1, variants // rows)
