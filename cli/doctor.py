@@ -138,17 +138,29 @@ def _configuration(variables: Mapping[str, str]) -> Finding:
 
 def _postgres(variables: Mapping[str, str]) -> Finding:
     from configs.environment import postgres_dsn
-    from storage import postgres
+    from storage import schema
+    from storage.connection import Connection, address
+    from storage.session import Session
 
     if not variables.get("STRATEGY_PG_DSN"):
         return _not_named("Postgres", "STRATEGY_PG_DSN")
     dsn = postgres_dsn(variables)
-    with postgres.connect(
-        dsn, application_name="backtest-doctor", heartbeat_seconds=ANSWER_SECONDS
-    ) as connection:
-        version = connection.info.server_version // 10_000
-        postgres.check_schema(connection)
-    return Finding("Postgres", "ok", f"version {version} at {postgres.address(dsn)}, migrated")
+    session = Session(
+        dsn,
+        application_name="backtest-doctor",
+        lock_seconds=ANSWER_SECONDS,
+        statement_seconds=ANSWER_SECONDS,
+    )
+
+    def look(conn: Connection) -> int:
+        schema.check(conn)
+        return conn.info.server_version // 10_000
+
+    try:
+        version = session.run(look)
+    finally:
+        session.close()
+    return Finding("Postgres", "ok", f"version {version} at {address(dsn)}, migrated")
 
 
 def _redis(variables: Mapping[str, str]) -> Finding:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from configs.logs import one_line
+
 SUCCEEDED = 0
 JOB_NOT_SUCCEEDED = 1
 USAGE = 2
@@ -24,8 +26,11 @@ def understood(error: Exception) -> CommandError | None:
 
     from configs.documents import SettingsError
     from engine.request import RequestError
-    from storage import jobs, postgres
+    from storage import faults, jobs
     from storage.candles import CandleFileError, CandleSourceUnavailable
+    from storage.connection import InvalidDsn
+    from storage.readiness import DatabaseRefuses
+    from storage.schema import SchemaUnusable
     from tasks.broker import QueueUnavailable
 
     if isinstance(error, RequestError):
@@ -34,18 +39,14 @@ def understood(error: Exception) -> CommandError | None:
             f"the request is refused: {count} problem{'s' if count > 1 else ''}",
             details=[f"{field.path}: {field.message}" for field in error.errors],
         )
-    if isinstance(error, postgres.UNAVAILABLE):
-        return CommandError(_one_line(error), code=UNREACHABLE)
+    if faults.passing(error):
+        return CommandError(one_line(error), code=UNREACHABLE)
     if isinstance(error, CandleSourceUnavailable | QueueUnavailable):
-        return CommandError(_one_line(error), code=UNREACHABLE)
+        return CommandError(one_line(error), code=UNREACHABLE)
     refusals = (
-        *(SettingsError, CandleFileError, postgres.InvalidDsn, postgres.SchemaNotMigrated),
+        *(SettingsError, CandleFileError, InvalidDsn, DatabaseRefuses, SchemaUnusable),
         *(jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
     )
     if isinstance(error, refusals):
-        return CommandError(_one_line(error))
+        return CommandError(one_line(error))
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

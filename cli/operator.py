@@ -109,12 +109,13 @@ def migrate(
     """
     import migrations
     from configs.environment import migrations_dsn
-    from storage import postgres
+    from storage.connection import address
+    from storage.session import Session
 
     dsn = migrations_dsn(environment())
-    postgres.connect(dsn, application_name="backtest-migrate", heartbeat_seconds=15).close()
+    Session(dsn, application_name="backtest-migrate", lock_seconds=15, statement_seconds=15).check()
     migrations.upgrade(dsn, revision)
-    _say(f"{postgres.address(dsn)} is at {revision}")
+    _say(f"{address(dsn)} is at {revision}")
 
 
 def worker(

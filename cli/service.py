@@ -4,22 +4,23 @@ This is the only part of the user commands that knows how the product is reached
 database directly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
-
-import psycopg
 
 from cli.errors import CommandError
 from configs import settings
 from configs.environment import candle_source, postgres_dsn
-from storage import jobs, postgres, results
+from storage import jobs, results, schema
+from storage.connection import Connection
 from storage.records import Job, NewJob, State
+from storage.session import Session
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
 
 ANSWER_SECONDS = 15.0
 
@@ -27,14 +28,14 @@ ANSWER_SECONDS = 15.0
 class Service:
     """One user's view of the jobs. Use as a context manager; connects on first use.
 
-    Raises CommandError for what the user can correct, `storage.postgres.UNAVAILABLE` when the
-    database cannot be reached; the next call then tries again.
+    Raises CommandError for what the user can correct, an error that `storage.faults` calls passing
+    when the database cannot be reached; the next call then tries again.
     """
 
     def __init__(self, environ: Mapping[str, str], user_id: UUID) -> None:
         self._environ = environ
         self._user_id = user_id
-        self._connection: psycopg.Connection[Any] | None = None
+        self._session: Session | None = None
 
     def submit(self, document: Any, *, idempotency_key: str | None = None) -> Json:
         """Check a request, store it as a job, and return the job's status."""
@@ -60,11 +61,11 @@ class Service:
             backtest_runtime_config_hash=loaded.runtime_config_hash,
         )
         limit = loaded.backtest.jobs.max_active_jobs_per_user
-        return _status(jobs.create(self._connect(), new_job, max_active=limit))
+        return _status(self._run(lambda conn: jobs.create(conn, new_job, max_active=limit)))
 
     def status(self, job_id: UUID) -> Json:
         """Return one job."""
-        job = jobs.get(self._connect(), job_id)
+        job = self._run(lambda conn: jobs.get(conn, job_id))
         if job is None:
             raise CommandError(f"there is no job {job_id}; `backtest jobs` lists yours")
         if job.user_id != self._user_id:
@@ -74,23 +75,27 @@ class Service:
     def latest(self, *, state: str | None, limit: int) -> list[Json]:
         """Return the latest jobs, newest first."""
         wanted = None if state is None else State(state)
-        found = jobs.list_jobs(self._connect(), self._user_id, state=wanted, limit=limit)
+        found = self._run(
+            lambda conn: jobs.list_jobs(conn, self._user_id, state=wanted, limit=limit)
+        )
         return [_status(job) for job in found]
 
     def top(self, job_id: UUID, *, limit: int) -> list[Json]:
         """Return the best variants so far, by rank."""
         self.status(job_id)
-        return [_plain(asdict(row)) for row in results.top(self._connect(), job_id, limit)]
+        rows = self._run(lambda conn: results.top(conn, job_id, limit))
+        return [_plain(asdict(row)) for row in rows]
 
     def events(self, job_id: UUID) -> list[Json]:
         """Return what happened to the job, oldest first."""
         self.status(job_id)
-        return [_plain(asdict(event)) for event in jobs.events(self._connect(), job_id)]
+        events = self._run(lambda conn: jobs.events(conn, job_id))
+        return [_plain(asdict(event)) for event in events]
 
     def cancel(self, job_id: UUID) -> Json:
         """Ask the job to stop; return its status after that."""
         self.status(job_id)
-        jobs.cancel(self._connect(), job_id, actor="api")
+        self._run(lambda conn: jobs.cancel(conn, job_id, actor="api"))
         return self.status(job_id)
 
     def closes(self, status: Mapping[str, Any]) -> tuple[list[int], list[float]]:
@@ -117,18 +122,19 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._session is not None:
+            self._session.close()
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = postgres.connect(
+    def _run(self, work: Callable[[Connection], Result]) -> Result:
+        if self._session is None:
+            self._session = Session(
                 postgres_dsn(self._environ),
                 application_name="backtest-cli",
-                heartbeat_seconds=ANSWER_SECONDS,
+                lock_seconds=ANSWER_SECONDS,
+                statement_seconds=ANSWER_SECONDS,
+                on_connect=schema.check,
             )
-            postgres.check_schema(self._connection)
-        return self._connection
+        return self._session.run(work)
 
 
 def _status(job: Job) -> Json:

@@ -144,13 +144,15 @@ def _check_reachable(environ: Mapping[str, str]) -> None:
     import redis
 
     from configs.environment import candle_source, postgres_dsn, redis_url
-    from storage import postgres
+    from storage.session import Session
 
     candle_source(environ)
-    connection = postgres.connect(
-        postgres_dsn(environ), application_name="backtest-up", heartbeat_seconds=CONNECT_SECONDS
-    )
-    connection.close()
+    Session(
+        postgres_dsn(environ),
+        application_name="backtest-up",
+        lock_seconds=CONNECT_SECONDS,
+        statement_seconds=CONNECT_SECONDS,
+    ).check()
     url = redis_url(environ)
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS) as client:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from cli.render import duration
-from storage import postgres
+from storage import faults
 
 POLL_SECONDS = 0.25
 LINE_SECONDS = 2.0
@@ -44,7 +44,9 @@ def follow(read: Callable[[UUID], Json], job_id: UUID, display: Display) -> Json
     while True:
         try:
             status = read(job_id)
-        except postgres.UNAVAILABLE:
+        except Exception as error:
+            if not faults.passing(error):
+                raise
             now = time.monotonic()
             if away_since is None:
                 display.note("the database is away, waiting for it")

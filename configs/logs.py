@@ -75,6 +75,11 @@ def configure(component: str, env: str) -> None:
     threading.excepthook = _log_uncaught_in_thread
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says, on one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _renderer(env: str) -> Processor:
     if env == "prod":
         return structlog.processors.JSONRenderer(default=str)

@@ -4,16 +4,34 @@ import os
 
 import psycopg
 from alembic import context
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import Connection, create_engine, pool, text
+
+# A table of our own, so that the database may be shared with another project that uses alembic.
+VERSION_TABLE = "backtest_jobs_schema_version"
 
 # Two deployments migrating at once take turns; the second one finds nothing left to do.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('backtest_jobs.migrations', 0))"
 
+# The first release kept its revision in alembic's ordinary table. It stays there for its programs,
+# which look for it, until a post revision.
+FIRST_RELEASE = """
+SELECT to_regclass('backtest_jobs_schema_version') IS NULL
+       AND to_regclass('alembic_version') IS NOT NULL
+       AND to_regclass('backtest_jobs') IS NOT NULL
+"""
+ADOPT = """
+CREATE TABLE backtest_jobs_schema_version (
+    version_num varchar(32) NOT NULL,
+    CONSTRAINT backtest_jobs_schema_version_pkc PRIMARY KEY (version_num)
+)
+"""
+
 
 def run_offline() -> None:
     """Print the SQL instead of running it; no database is needed."""
-    context.configure(dialect_name="postgresql", literal_binds=True)
+    context.configure(dialect_name="postgresql", literal_binds=True, version_table=VERSION_TABLE)
     with context.begin_transaction():
         context.run_migrations()
 
@@ -30,10 +48,27 @@ def run_online() -> None:
         "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=pool.NullPool
     )
     with engine.connect() as connection:
-        context.configure(connection=connection)
+        context.configure(connection=connection, version_table=VERSION_TABLE)
         with context.begin_transaction():
             connection.execute(text(LOCK))
+            adopt_first_release(connection)
             context.run_migrations()
+
+
+def adopt_first_release(connection: Connection) -> None:
+    """Go on where the first release stopped, if `alembic_version` says a revision of ours."""
+    if not connection.execute(text(FIRST_RELEASE)).scalar():
+        return
+    ours = {
+        script.revision for script in ScriptDirectory.from_config(context.config).walk_revisions()
+    }
+    found = set(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+    for revision in found & ours:
+        connection.execute(text(ADOPT))
+        connection.execute(
+            text("INSERT INTO backtest_jobs_schema_version VALUES (:revision)"),
+            {"revision": revision},
+        )
 
 
 if context.is_offline_mode():

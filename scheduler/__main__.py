@@ -7,16 +7,18 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
 
-import psycopg
 import structlog
 
 from configs import logs, settings
 from configs.documents import SettingsError
 from configs.environment import metrics_port, postgres_dsn, redis_url
 from scheduler.program import Program
-from storage import postgres
+from storage import readiness
+from storage.connection import InvalidDsn
+from storage.readiness import DatabaseRefuses
+from storage.schema import SchemaUnusable
+from storage.session import Session
 from tasks import broker
 
 COMPONENT = "backtest-scheduler"
@@ -43,19 +45,22 @@ def main(arguments: list[str] | None = None) -> int:
         port = options.metrics_port
         if port is None:
             port = metrics_port(os.environ, DEFAULT_METRICS_PORT)
-        if not postgres.wait_until_ready(dsn, _say_waiting, stop=stop):
+        if not readiness.wait_until_ready(dsn, _say_waiting, stop=stop):
             return 0
-    except (SettingsError, postgres.InvalidDsn, postgres.SchemaNotMigrated) as error:
+    except (SettingsError, InvalidDsn, DatabaseRefuses, SchemaUnusable) as error:
         sys.stderr.write(f"{COMPONENT}: {error}\n")
         return BAD_CONFIGURATION
 
-    def connect() -> psycopg.Connection[Any]:
-        heartbeat_seconds = loaded.backtest.jobs.heartbeat_seconds
-        return postgres.connect(
-            dsn, application_name=COMPONENT, heartbeat_seconds=heartbeat_seconds
+    def new_session() -> Session:
+        jobs = loaded.backtest.jobs
+        return Session(
+            dsn,
+            application_name=COMPONENT,
+            lock_seconds=jobs.heartbeat_seconds,
+            statement_seconds=jobs.lease_seconds,
         )
 
-    program = Program(loaded.backtest.jobs, dsn, connect, broker.make_broker(url))
+    program = Program(loaded.backtest.jobs, dsn, new_session, broker.make_broker(url))
     if options.once:
         return program.once()
     program.run(port, stop)

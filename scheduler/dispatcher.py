@@ -1,15 +1,14 @@
 """Wakes workers up: marks due jobs in Postgres, commits, then sends one message for each."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import psycopg
 import structlog
 from dramatiq import Broker
 
 from scheduler.metrics import Metrics
 from storage import dispatch
 from storage.records import Due
+from storage.session import Session
 from tasks.broker import enqueue, waiting
 
 log = structlog.get_logger()
@@ -37,7 +36,7 @@ class Dispatcher:
         self._window = window
         self._redispatch_seconds = redispatch_seconds
 
-    def run(self, connection: psycopg.Connection[Any]) -> int:
+    def run(self, session: Session) -> int:
         """Send what is due and fits; returns the number of messages sent.
 
         Redis is asked first, so while it is away no row is marked. Raises what Postgres or Redis
@@ -48,15 +47,20 @@ class Dispatcher:
             room = min(self._batch, self._window - waiting(self._broker))
             if room <= 0:
                 return sent
-            due = dispatch.mark_due(
-                connection, limit=room, redispatch_seconds=self._redispatch_seconds
-            )
-            self._send(connection, due)
+            due = self._mark(session, room)
+            self._send(session, due)
             sent += len(due)
             if len(due) < room:
                 return sent
 
-    def _send(self, connection: psycopg.Connection[Any], due: Sequence[Due]) -> None:
+    def _mark(self, session: Session, room: int) -> list[Due]:
+        return session.run(
+            lambda conn: dispatch.mark_due(
+                conn, limit=room, redispatch_seconds=self._redispatch_seconds
+            )
+        )
+
+    def _send(self, session: Session, due: Sequence[Due]) -> None:
         unsent = list(due)
         try:
             while unsent:
@@ -68,4 +72,4 @@ class Dispatcher:
             # Also when the process is being stopped: the next scheduler need not wait for the
             # redispatch time. If Postgres is gone as well, it does.
             if unsent:
-                dispatch.unmark(connection, unsent)
+                session.run(lambda conn: dispatch.unmark(conn, unsent))

@@ -1,15 +1,15 @@
-"""One periodic duty: its own connection, its own backoff, and a deadline nothing can outsit."""
+"""One periodic duty: its own session and its own backoff."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-import psycopg
 import structlog
 
+from configs.logs import one_line
 from scheduler.metrics import Metrics
-from storage import postgres
+from storage import faults
+from storage.session import Session
 from tasks.broker import QueueUnavailable
 
 FIRST_RETRY_SECONDS = 0.5
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Duty:
-    """Runs `work(connection)` whenever it is called, from any thread, one run at a time.
+    """Runs `work(session)` whenever it is called, from any thread, one run at a time.
 
     A run that fails because Postgres or Redis is away is logged, counted and not tried again before
     a pause that doubles up to `LONGEST_RETRY_SECONDS`; calls during the pause return at once.
@@ -31,22 +31,18 @@ class Duty:
     def __init__(
         self,
         name: str,
-        work: Callable[[psycopg.Connection[Any]], object],
-        connect: Callable[[], psycopg.Connection[Any]],
+        work: Callable[[Session], object],
+        session: Session,
         metrics: Metrics,
         *,
-        deadline_seconds: float,
         on_failure: Callable[[str], object] | None = None,
     ) -> None:
         self.name = name
         self._work = work
-        self._connect = connect
+        self._session = session
         self._metrics = metrics
-        self._deadline_seconds = deadline_seconds
         self._on_failure = on_failure
         self._lock = threading.Lock()
-        self._connection: psycopg.Connection[Any] | None = None
-        self._started_at: float | None = None
         self._outage: Outage | None = None
         self._closed = False
 
@@ -55,60 +51,32 @@ class Duty:
         with self._lock:
             if self._closed or (self._outage is not None and self._outage.pausing()):
                 return False
-            self._started_at = time.monotonic()
             try:
                 with self._metrics.tick_duration.labels(self.name).time():
-                    self._work(self._open())
-            except postgres.UNAVAILABLE as error:
-                self._failed("postgres", error)
+                    self._work(self._session)
             except QueueUnavailable as error:
                 self._failed("redis", error)
             except Exception as error:
-                log.exception("duty_failed", duty=self.name)
-                self._failed("unexpected", error)
+                if faults.passing(error):
+                    self._failed("postgres", error)
+                else:
+                    log.exception("duty_failed", duty=self.name)
+                    self._failed("unexpected", error)
             else:
                 self._succeeded()
                 return True
-            finally:
-                self._started_at = None
             return False
-
-    def cut_if_overdue(self) -> None:
-        """End a run that has lasted too long, by ending its connection under it.
-
-        A blackholed connection answers neither driver nor server timeouts; shutting down its socket
-        makes the blocked call return.
-        """
-        started_at, connection = self._started_at, self._connection
-        if started_at is None or connection is None:
-            return
-        if time.monotonic() - started_at > self._deadline_seconds:
-            log.warning("connection_cut", duty=self.name, error="no answer from Postgres in time")
-            postgres.shut_down(connection)
 
     def close(self, patience_seconds: float) -> None:
         """Do nothing from now on; a run under way may take `patience_seconds` more."""
         self._closed = True
         if self._lock.acquire(timeout=patience_seconds):
             try:
-                self._disconnect()
+                self._session.close()
             finally:
                 self._lock.release()
-        elif self._connection is not None:
-            postgres.shut_down(self._connection)
-
-    def _open(self) -> psycopg.Connection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _failed(self, kind: str, error: Exception) -> None:
-        self._disconnect()
         if self._on_failure is not None:
             self._on_failure(kind)
         if self._outage is None:
@@ -143,7 +111,7 @@ class Outage:
             log.warning(
                 f"{self.kind}_unavailable",
                 duty=duty,
-                error=_one_line(error),
+                error=one_line(error),
                 retrying=f"every {LONGEST_RETRY_SECONDS:g} s at the latest",
             )
         self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dramatiq
-import psycopg
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -16,24 +15,24 @@ from scheduler import upkeep
 from scheduler.dispatcher import Dispatcher
 from scheduler.duty import Duty
 from scheduler.metrics import Metrics
-from storage import postgres
+from storage.listener import Listener
+from storage.session import Session
 
 RETENTION_EVERY_SECONDS = 3600.0
-RETENTION_DEADLINE_SECONDS = 900.0
 STOP_PATIENCE_SECONDS = 5.0
 DONE = 0
 NOT_DONE = 3
 
 log = structlog.get_logger()
 
-Connect = Callable[[], psycopg.Connection[Any]]
+NewSession = Callable[[], Session]
 
 
 class Program:
     """Dispatch, sweep, gauges and retention, each on a connection of its own."""
 
     def __init__(
-        self, jobs: JobSettings, dsn: str, connect: Connect, broker: dramatiq.Broker
+        self, jobs: JobSettings, dsn: str, new_session: NewSession, broker: dramatiq.Broker
     ) -> None:
         self.metrics = metrics = Metrics()
         self._dsn = dsn
@@ -47,9 +46,8 @@ class Program:
             redispatch_seconds=jobs.redispatch_seconds,
         )
 
-        def duty(name: str, work: Callable[[psycopg.Connection[Any]], object], **rest: Any) -> Duty:
-            options = {"deadline_seconds": jobs.lease_seconds} | rest
-            return Duty(name, work, connect, metrics, **options)
+        def duty(name: str, work: Callable[[Session], object], **rest: Any) -> Duty:
+            return Duty(name, work, new_session(), metrics, **rest)
 
         self.dispatch = duty(
             "dispatch",
@@ -57,17 +55,16 @@ class Program:
             on_failure=lambda kind: metrics.dispatch_errors.labels(kind).inc(),
         )
         self.sweep = duty(
-            "sweep", lambda conn: upkeep.sweep(conn, metrics, max_crashes=jobs.max_crashes)
+            "sweep", lambda session: upkeep.sweep(session, metrics, max_crashes=jobs.max_crashes)
         )
         self.gauges = duty(
             "gauges",
-            lambda conn: upkeep.measure(conn, metrics),
+            lambda session: upkeep.measure(session, metrics),
             on_failure=lambda _kind: metrics.forget_gauges(),
         )
         self.retention = duty(
             "retention",
-            lambda conn: upkeep.retain(conn, retention_days=jobs.retention_days),
-            deadline_seconds=RETENTION_DEADLINE_SECONDS,
+            lambda session: upkeep.retain(session, retention_days=jobs.retention_days),
         )
         self._duties = (self.dispatch, self.sweep, self.gauges, self.retention)
 
@@ -83,7 +80,7 @@ class Program:
         clock = self._clock()
         # Notifications call the dispatch from the listener's thread: a burst that arrives while
         # one run is under way makes one more.
-        listener = postgres.Listener(
+        listener = Listener(
             self._dsn,
             self.dispatch,
             lambda text: log.warning("listener", message=text),
@@ -105,7 +102,7 @@ class Program:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
-        for call in (self.dispatch, self.sweep, self.gauges, self._cut_overdue):
+        for call in (self.dispatch, self.sweep, self.gauges):
             self._every(clock, call, self._poll_seconds)
         self._every(clock, self.retention, RETENTION_EVERY_SECONDS)
         return clock
@@ -114,10 +111,6 @@ class Program:
         self, clock: BackgroundScheduler, call: Callable[[], object], seconds: float
     ) -> None:
         clock.add_job(call, "interval", seconds=seconds, next_run_time=datetime.now(UTC))
-
-    def _cut_overdue(self) -> None:
-        for duty in self._duties:
-            duty.cut_if_overdue()
 
     def _serve_metrics(self, port: int) -> None:
         try:

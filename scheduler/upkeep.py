@@ -1,36 +1,35 @@
 """What keeps the table healthy: the sweep of dead leases, the gauges, retention."""
 
-from typing import Any
-
-import psycopg
 import structlog
 
 from scheduler.metrics import Metrics
 from storage import dispatch, jobs
+from storage.session import Session
 
 RETENTION_BATCH = 200
 
 log = structlog.get_logger()
 
 
-def sweep(connection: psycopg.Connection[Any], metrics: Metrics, *, max_crashes: int) -> None:
+def sweep(session: Session, metrics: Metrics, *, max_crashes: int) -> None:
     """End jobs that nobody will ever claim again: out of crashes, or cancelled while ownerless."""
-    for state, count in dispatch.sweep(connection, max_crashes=max_crashes).items():
+    swept = session.run(lambda conn: dispatch.sweep(conn, max_crashes=max_crashes))
+    for state, count in swept.items():
         if count:
             metrics.swept.labels(str(state)).inc(count)
             log.info("swept", state=str(state), jobs=count)
 
 
-def measure(connection: psycopg.Connection[Any], metrics: Metrics) -> None:
+def measure(session: Session, metrics: Metrics) -> None:
     """Read the queue's gauges."""
-    gauges = dispatch.gauges(connection)
+    gauges = session.run(dispatch.gauges)
     metrics.jobs.labels("queued").set(gauges.queued)
     metrics.jobs.labels("running").set(gauges.running)
     metrics.oldest_queued_age.set(gauges.oldest_queued_age_seconds)
     metrics.expired_leases.set(gauges.expired_leases)
 
 
-def retain(connection: psycopg.Connection[Any], *, retention_days: float | None) -> int:
+def retain(session: Session, *, retention_days: float | None) -> int:
     """Delete terminal jobs older than `retention_days` (None keeps all); returns how many.
 
     Small batches, each its own transaction: nobody waits behind a long delete.
@@ -39,8 +38,10 @@ def retain(connection: psycopg.Connection[Any], *, retention_days: float | None)
         return 0
     deleted = 0
     while True:
-        batch = jobs.delete_finished(
-            connection, older_than_days=retention_days, batch=RETENTION_BATCH
+        batch = session.run(
+            lambda conn: jobs.delete_finished(
+                conn, older_than_days=retention_days, batch=RETENTION_BATCH
+            )
         )
         deleted += batch
         if batch < RETENTION_BATCH:

@@ -1,8 +1,9 @@
 """The scheduler's view: which jobs need a wake-up, which have to be ended, how many there are."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import class_row
@@ -12,15 +13,36 @@ from storage.records import Due, Gauges, State
 
 _SQL = statements.load("dispatch")
 
+ACTOR = "scheduler"
+"""Who did it, in the events of jobs that the sweep ends."""
 
-def mark_due(conn: psycopg.Connection[Any], *, limit: int, redispatch_seconds: float) -> list[Due]:
+
+def postpone_waiting(
+    conn: psycopg.Connection[Any], waiting: Collection[UUID], *, redispatch_seconds: float
+) -> int:
+    """Put off due jobs whose wake-up waits in the broker already; returns how many."""
+    values = {"waiting": list(waiting), "redispatch_seconds": redispatch_seconds}
+    return conn.execute(_SQL["postpone_waiting"], values).rowcount
+
+
+def mark_due(
+    conn: psycopg.Connection[Any],
+    *,
+    limit: int,
+    redispatch_seconds: float,
+    waiting: Collection[UUID] = (),
+) -> list[Due]:
     """Mark at most `limit` due jobs as sent and return them in the order to send them.
 
     Due are queued jobs, and running ones whose lease has run out, that have had no wake-up for
-    `redispatch_seconds`, doubling with each one to at most 60 s. The mark is committed on return;
-    what then could not be sent is given back with `unmark`.
+    `redispatch_seconds`; those in `waiting` have one. Once the mark is committed they are to be
+    sent; what then could not be is given back with `unmark`.
     """
-    values = {"limit": limit, "redispatch_seconds": redispatch_seconds}
+    values = {
+        "limit": limit,
+        "redispatch_seconds": redispatch_seconds,
+        "waiting": list(waiting),
+    }
     with conn.cursor(row_factory=class_row(Due)) as cursor:
         return cursor.execute(_SQL["mark_due"], values).fetchall()
 
@@ -43,7 +65,7 @@ def sweep(conn: psycopg.Connection[Any], *, max_crashes: int, batch: int = 1000)
     Those with a cancel requested are `cancelled`, those out of crashes `failed`. A released job
     is never failed.
     """
-    rows = conn.execute(_SQL["sweep"], {"max_crashes": max_crashes, "batch": batch})
+    rows = conn.execute(_SQL["sweep"], {"max_crashes": max_crashes, "batch": batch, "actor": ACTOR})
     return Counter(State(state) for (state,) in rows)
 
 

@@ -1,4 +1,7 @@
-"""Jobs as users see them: create, get, list, cancel, events, delete old."""
+"""Jobs as users see them: create, get, list, cancel, events, delete old.
+
+Each function belongs into one transaction; `storage.session.Session.run` makes it.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -43,7 +46,8 @@ def create(conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int) -
     """Submit a job, or return the one that was submitted before under the same key.
 
     A retry under an idempotency key returns its job even when the quota is full. Raises
-    `QuotaExceeded` and `IdempotencyConflict`; neither leaves a trace.
+    `QuotaExceeded` and `IdempotencyConflict`; neither leaves a trace. Belongs into a transaction,
+    which keeps other submissions of the user out until it ends.
     """
     values = {
         "user_id": new_job.user_id,
@@ -59,7 +63,7 @@ def create(conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int) -
             None if new_job.spec_payload_json is None else Jsonb(new_job.spec_payload_json)
         ),
     }
-    with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+    with conn.cursor(row_factory=dict_row) as cursor:
         # Submissions of one user are serialised, so that neither check can be outrun.
         cursor.execute(_SQL["lock_user"], values)
         if new_job.idempotency_key is not None:

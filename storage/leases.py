@@ -1,9 +1,11 @@
-"""The worker's hold on a job: claim, heartbeat, progress, and the ways it ends.
+"""The worker's hold on a job: claim, renewal, progress, and the ways it ends.
 
-Every write is guarded by the lease (job, owner, attempt, running, not expired). A write that
-finds no such row changes nothing and returns None or False: the lease is lost, and its former
-owner must write nothing more about the job. Terminal writes decide under the row lock, where
-a requested cancel wins over whatever else was about to be written.
+Every write is guarded by the lease (job, owner, attempt, running, not expired), and every one that
+does not end it renews it. A write that finds no such row changes nothing and returns None or False:
+the lease is lost, and its former owner must write nothing more about the job. The terminal write
+decides under the row lock, where a requested cancel wins over whatever else was to be written.
+
+Each function belongs into one transaction; `storage.session.Session.run` makes it.
 """
 
 import time
@@ -15,7 +17,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from storage import statements
-from storage.records import Beat, Claimed, Failure, Job, Lease, Stage, State
+from storage.records import Beat, Claimed, Claimer, Failure, Job, Lease, Stage, State
+from storage.session import Session
 
 _SQL = statements.load("leases")
 
@@ -23,48 +26,63 @@ CLAIM_RETRY_SECONDS = 2.0
 _CLAIM_RETRY_INTERVAL = 0.05
 
 
-def claim(
-    conn: psycopg.Connection[Any],
-    job_id: UUID,
-    *,
-    locked_by: str,
-    lease_seconds: float,
-    max_crashes: int,
-    engine_version: str,
+def claim(session: Session, job_id: UUID, claimer: Claimer) -> Claimed | State | None:
+    """Take the lease of a job that is to be had, as `try_claim`.
+
+    Where its row is locked for a moment, it is tried again for up to 2 s.
+    """
+    deadline = time.monotonic() + CLAIM_RETRY_SECONDS
+    while True:
+        outcome = session.run(lambda conn: try_claim(conn, job_id, claimer))
+        if outcome is not None or time.monotonic() > deadline:
+            return outcome
+        if not session.run(lambda conn: claimable(conn, job_id, claimer)):
+            return None
+        time.sleep(_CLAIM_RETRY_INTERVAL)
+
+
+def try_claim(
+    conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer
 ) -> Claimed | State | None:
     """Take the lease of a queued job, or of a running one whose lease has run out.
 
     Returns the claimed job; or the terminal state, when instead of being claimed the job was
     ended here (cancel requested, or crashed more than `max_crashes` times); or None when it is
-    not to be had, and the message that named it may be dropped. A job that is to be had but whose
-    row is locked for the moment is tried for up to 2 s.
+    not to be had now.
     """
-    values = {
-        "job_id": job_id,
-        "locked_by": locked_by,
-        "lease_seconds": lease_seconds,
-        "max_crashes": max_crashes,
-        "engine_version": engine_version,
-    }
-    deadline = time.monotonic() + CLAIM_RETRY_SECONDS
-    while True:
-        with conn.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_SQL["claim"], values).fetchone()
-        if row is not None:
-            break
-        if time.monotonic() > deadline or not _claimable(conn, job_id):
-            return None
-        time.sleep(_CLAIM_RETRY_INTERVAL)
+    with conn.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_SQL["claim"], claimer.values(job_id)).fetchone()
+    if row is None:
+        return None
     job = Job.of(row)
     if job.state.terminal:
         return job.state
-    lease = Lease(job_id=job_id, locked_by=locked_by, attempt=job.attempt)
+    lease = Lease(job_id, claimer.locked_by, job.attempt, claimer.lease_seconds)
     return Claimed(job, lease, previous_owner=row["previous_owner"], crashed=row["crashed"])
 
 
-def heartbeat(conn: psycopg.Connection[Any], lease: Lease, lease_seconds: float) -> Beat | None:
-    """Renew the lease for `lease_seconds` from now; None when it is lost."""
-    return _beat(conn, "heartbeat", lease, {"lease_seconds": lease_seconds})
+def claimable(conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer) -> bool:
+    """Whether a claim may succeed, once nobody else holds the row."""
+    return conn.execute(_SQL["claimable"], claimer.values(job_id)).fetchone() is not None
+
+
+def recognise(conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer) -> Claimed | None:
+    """Return, renewed, a claim of this claimer whose answer was lost; None when there is none.
+
+    For a claim that met an error: it cannot know whether its COMMIT took place.
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_SQL["recognise"], claimer.values(job_id)).fetchone()
+    if row is None:
+        return None
+    job = Job.of(row)
+    lease = Lease(job_id, claimer.locked_by, job.attempt, claimer.lease_seconds)
+    return Claimed(job, lease, previous_owner=None, crashed=False)
+
+
+def renew(conn: psycopg.Connection[Any], lease: Lease) -> Beat | None:
+    """Renew the lease, counted from now; None when it is lost."""
+    return _beat(conn, "renew", lease, {})
 
 
 def progress(
@@ -90,26 +108,27 @@ def resumed_from_shortlist(
     conn: psycopg.Connection[Any], lease: Lease, *, written_by_attempt: int
 ) -> bool:
     """Append the event that stage A was skipped; False when the lease is lost."""
-    values = lease.guard() | {"written_by_attempt": written_by_attempt}
+    values = lease.values() | {"written_by_attempt": written_by_attempt}
     return conn.execute(_SQL["resumed_from_shortlist"], values).rowcount == 1
 
 
-def fail(conn: psycopg.Connection[Any], lease: Lease, failure: Failure) -> State | None:
-    """End the job as failed, or as cancelled when that was requested; None when the lease is lost.
+def end(
+    conn: psycopg.Connection[Any], lease: Lease, state: State, failure: Failure | None = None
+) -> State | None:
+    """End the job as `state`, or as cancelled when that was requested; None when it is not ours.
 
-    The message is for the user: one short sentence, never a traceback.
+    A failed job needs its `failure`, whose message is for the user: one short sentence, never a
+    traceback.
     """
-    values = {
-        "code": str(failure.code),
-        "message": failure.message,
-        "details": Jsonb(failure.details),
+    values = lease.values() | {
+        "actor": lease.locked_by,
+        "state": state,
+        "code": None if failure is None else str(failure.code),
+        "message": None if failure is None else failure.message,
+        "details": None if failure is None else Jsonb(failure.details),
     }
-    return _end(conn, "fail", lease, values)
-
-
-def cancelled(conn: psycopg.Connection[Any], lease: Lease) -> State | None:
-    """End the job as cancelled; None when the lease is lost."""
-    return _end(conn, "cancelled", lease, {})
+    row = conn.execute(_SQL["end"], values).fetchone()
+    return None if row is None else State(row[0])
 
 
 def release(conn: psycopg.Connection[Any], lease: Lease) -> bool:
@@ -117,7 +136,7 @@ def release(conn: psycopg.Connection[Any], lease: Lease) -> bool:
 
     False when the lease was lost before.
     """
-    return conn.execute(_SQL["release"], lease.guard()).rowcount == 1
+    return conn.execute(_SQL["release"], lease.values()).rowcount == 1
 
 
 def own_end(conn: psycopg.Connection[Any], lease: Lease) -> State | None:
@@ -125,24 +144,12 @@ def own_end(conn: psycopg.Connection[Any], lease: Lease) -> State | None:
 
     For the owner whose COMMIT met an error: it cannot know whether the write took place.
     """
-    row = conn.execute(_SQL["own_end"], lease.guard()).fetchone()
+    row = conn.execute(_SQL["own_end"], lease.values()).fetchone()
     return None if row is None else State(row[0])
-
-
-def _claimable(conn: psycopg.Connection[Any], job_id: UUID) -> bool:
-    row = conn.execute(_SQL["claimable"], {"job_id": job_id}).fetchone()
-    return row is not None
 
 
 def _beat(
     conn: psycopg.Connection[Any], name: str, lease: Lease, values: dict[str, Any]
 ) -> Beat | None:
-    row = conn.execute(_SQL[name], lease.guard() | values).fetchone()
+    row = conn.execute(_SQL[name], lease.values() | values).fetchone()
     return None if row is None else Beat(cancel_requested=row[0])
-
-
-def _end(
-    conn: psycopg.Connection[Any], name: str, lease: Lease, values: dict[str, Any]
-) -> State | None:
-    row = conn.execute(_SQL[name], lease.guard() | values).fetchone()
-    return None if row is None else State(row[0])

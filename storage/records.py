@@ -136,16 +136,51 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimer:
+    """Who asks for a job, and on which terms.
+
+    `locked_by` is new for every claim. `engine_version` is what would compute the job, and
+    `request_version` the newest form of a request that it understands.
+    """
+
+    locked_by: str
+    lease_seconds: float
+    max_crashes: int
+    engine_version: str
+    request_version: int
+
+    def values(self, job_id: UUID) -> dict[str, Any]:
+        """Parameters of the statements around a claim."""
+        return {
+            "job_id": job_id,
+            "actor": self.locked_by,
+            "lease_seconds": self.lease_seconds,
+            "max_crashes": self.max_crashes,
+            "engine_version": self.engine_version,
+            "request_version": self.request_version,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
-    """What a worker proves its ownership with; `attempt` is the fencing token."""
+    """What a worker proves its ownership with; `attempt` is the fencing token.
+
+    A renewal makes it last `seconds` from then on.
+    """
 
     job_id: UUID
     locked_by: str
     attempt: int
+    seconds: float
 
-    def guard(self) -> dict[str, Any]:
-        """Parameters of the guard that every write of the owner carries."""
-        return {"job_id": self.job_id, "locked_by": self.locked_by, "attempt": self.attempt}
+    def values(self) -> dict[str, Any]:
+        """Parameters that every write of the owner carries: the guard's, and the renewal's."""
+        return {
+            "job_id": self.job_id,
+            "locked_by": self.locked_by,
+            "attempt": self.attempt,
+            "lease_seconds": self.seconds,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +248,10 @@ class StoredShortlist:
 
 @dataclass(frozen=True, slots=True)
 class TopVariant:
-    """One row of the top list; the last three are None until the job has succeeded.
+    """One row of the top list; report, trades and equity are None until the job has succeeded.
 
     `total_return_pct` is in percent, `payload_json` enough to rerun this one variant.
+    `trades_omitted` says that trades and equity were wanted and had no room in the result's budget.
     """
 
     rank: int
@@ -228,6 +264,7 @@ class TopVariant:
     report_table_md: str | None = None
     trades_json: Sequence[Any] | None = None
     equity_json: Sequence[Any] | None = None
+    trades_omitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +290,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The state of the queue at one moment; ages in seconds, 0 when nothing is queued."""
+    """The state of the queue at one moment; ages in seconds, 0 when nothing is queued.
+
+    `waiting_sessions` are those that wait for a lock, `finalizing_overdue` the jobs that have been
+    finalizing for more than a minute.
+    """
 
     queued: int
     running: int
     oldest_queued_age_seconds: float
     expired_leases: int
+    waiting_sessions: int
+    finalizing_overdue: int

@@ -1,7 +1,8 @@
 """What a job has found: the shortlist of stage A, and the top variants.
 
-Writes are guarded by the lease like those of `storage.leases`. Rows travel as one JSON document
-that is ready before the transaction begins, so that the job's row is locked for a moment only.
+Writes are guarded by the lease like those of `storage.leases`, and belong into one transaction.
+Rows travel as one JSON document that is ready before the transaction begins, so that the job's row
+is locked for a moment only: `document` makes it.
 """
 
 import json
@@ -13,7 +14,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from storage import statements
+from storage import leases, statements
 from storage.records import Lease, Shortlist, State, StoredShortlist, TopVariant
 
 _SQL = statements.load("results")
@@ -24,7 +25,7 @@ def save_shortlist(conn: psycopg.Connection[Any], lease: Lease, shortlist: Short
 
     Indexes may be numpy integers.
     """
-    values = lease.guard() | {
+    values = lease.values() | {
         "indexes": Jsonb([int(index) for index in shortlist.indexes]),
         "stage_a_variants_total": shortlist.stage_a_variants_total,
         "risk_total": shortlist.risk_total,
@@ -45,38 +46,35 @@ def shortlist(conn: psycopg.Connection[Any], job_id: UUID) -> StoredShortlist | 
     return StoredShortlist(Shortlist(**row), attempt=attempt, updated_at=updated_at)
 
 
-def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: Iterable[TopVariant]) -> bool:
-    """Replace all top variants by the best so far; False when the lease is lost.
+def document(rows: Iterable[TopVariant], *, reports: bool) -> str:
+    """Write rows as the JSON text that `save_snapshot` and `succeed` send.
 
-    Report, trades and equity are left out: they are stored once, when the job succeeds.
+    Without `reports` the report, trades and equity are left out: they are stored once, when the job
+    succeeds. Raises ValueError for NaN and infinity, which are no JSON.
     """
-    values = lease.guard() | {"rows": _document(rows, reports=False)}
-    with conn.transaction():
-        if conn.execute(_SQL["lock_owned"], values).fetchone() is None:
-            return False
-        _replace(conn, values)
+    return json.dumps([_plain(row, reports=reports) for row in rows], allow_nan=False)
+
+
+def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> bool:
+    """Replace all top variants by the best so far, a `document`; False when the lease is lost."""
+    if leases.renew(conn, lease) is None:
+        return False
+    _replace(conn, lease, rows)
     return True
 
 
-def succeed(
-    conn: psycopg.Connection[Any], lease: Lease, rows: Iterable[TopVariant]
-) -> State | None:
-    """Store the final rows with their reports and end the job, in one transaction.
+def succeed(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> State | None:
+    """Store the final rows, a `document` with reports, and end the job.
 
     Returns `succeeded`; or `cancelled` when that was requested, and then no row is written; or
     None when the lease is lost. After an error, `leases.own_end` tells whether it was committed.
     """
-    values = lease.guard() | {"rows": _document(rows, reports=True)}
-    with conn.transaction():
-        owned = conn.execute(_SQL["lock_owned"], values).fetchone()
-        if owned is None:
-            return None
-        (cancel_requested,) = owned
-        if not cancel_requested:
-            _replace(conn, values)
-        ended = conn.execute(_SQL["succeed"], values).fetchone()
-        assert ended is not None  # the row has been locked by us since the guard
-        return State(ended[0])
+    beat = leases.renew(conn, lease)
+    if beat is None:
+        return None
+    if not beat.cancel_requested:
+        _replace(conn, lease, rows)
+    return leases.end(conn, lease, State.SUCCEEDED)
 
 
 def top(conn: psycopg.Connection[Any], job_id: UUID, limit: int) -> list[TopVariant]:
@@ -85,14 +83,11 @@ def top(conn: psycopg.Connection[Any], job_id: UUID, limit: int) -> list[TopVari
         return cursor.execute(_SQL["top"], {"job_id": job_id, "limit": limit}).fetchall()
 
 
-def _replace(conn: psycopg.Connection[Any], values: dict[str, Any]) -> None:
+def _replace(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> None:
+    # Before them the transaction has locked the job's row by a renewal.
+    values = {"job_id": lease.job_id, "rows": rows}
     conn.execute(_SQL["delete_top"], values)
     conn.execute(_SQL["insert_top"], values)
-
-
-def _document(rows: Iterable[TopVariant], *, reports: bool) -> str:
-    # NaN and infinity are no JSON; writing them is refused here, before anything is locked.
-    return json.dumps([_plain(row, reports=reports) for row in rows], allow_nan=False)
 
 
 def _plain(row: TopVariant, *, reports: bool) -> dict[str, Any]:
@@ -110,5 +105,6 @@ def _plain(row: TopVariant, *, reports: bool) -> dict[str, Any]:
             "report_table_md": row.report_table_md,
             "trades_json": row.trades_json,
             "equity_json": row.equity_json,
+            "trades_omitted": row.trades_omitted,
         }
     return plain

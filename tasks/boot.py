@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 import dramatiq
@@ -21,12 +20,14 @@ from configs import logs, settings
 from configs.environment import candle_source, metrics_port, postgres_dsn, redis_url
 from configs.settings import Settings, SettingsError
 from engine.request import Limits
-from storage import postgres
-from storage.postgres import InvalidDsn, SchemaNotMigrated, StorageUnavailable
+from storage import faults, readiness
+from storage.connection import InvalidDsn
+from storage.readiness import DatabaseRefuses
+from storage.schema import SchemaUnusable
+from storage.session import Session
 from tasks import broker as queue
 from tasks import ending, isolation, metrics
 from tasks.process import EngineNotPreloaded, ForkServer
-from tasks.session import Session
 from tasks.worker import Worker
 
 COMPONENT = "backtest-job-runner"
@@ -35,6 +36,9 @@ BAD_START = 2
 BOOT_FAILED = 1  # worth another try, unlike a bad start
 LOOK_AFTER_SECONDS = 1.0
 ENGINE_RETRY_SECONDS = 10.0
+
+BAD_STARTS = (SettingsError, InvalidDsn, DatabaseRefuses, SchemaUnusable)
+"""What waiting would not cure."""
 
 log = structlog.get_logger()
 
@@ -69,7 +73,7 @@ class Boot(dramatiq.Middleware):
             self._metrics_folder = metrics.choose_folder(master_pid)
             self.worker = self._build(loaded, broker)
             self._serve_metrics()
-        except (SettingsError, InvalidDsn, SchemaNotMigrated) as error:
+        except BAD_STARTS as error:
             _say_bad_start(error)
             ending.exit_at_boot(BAD_START)
         except Exception:  # dramatiq would log it and go on without us
@@ -95,18 +99,22 @@ class Boot(dramatiq.Middleware):
 
     def _check_schema(self) -> None:
         """Look once; dramatiq's master hears no signal before this process has booted."""
-        with (
-            suppress(StorageUnavailable),  # waited for later
-            postgres.connect(self._dsn, application_name=COMPONENT, heartbeat_seconds=5) as conn,
-        ):
-            postgres.check_schema(conn)
+        try:
+            readiness.look(self._dsn, abandon=self._stopping.is_set)
+        except psycopg.Error as error:
+            if not faults.passing(error):
+                raise
+            _say_waiting(str(error))  # waited for later
 
     def _build(self, loaded: Settings, broker: queue.JobBroker) -> Worker:
         jobs = loaded.backtest.jobs
 
-        def connect() -> psycopg.Connection[Any]:
-            return postgres.connect(
-                self._dsn, application_name=COMPONENT, heartbeat_seconds=jobs.heartbeat_seconds
+        def new_session() -> Session:
+            return Session(
+                self._dsn,
+                application_name=COMPONENT,
+                lock_seconds=jobs.heartbeat_seconds,
+                statement_seconds=jobs.heartbeat_seconds,
             )
 
         def put_back(job_id: UUID) -> None:
@@ -119,8 +127,8 @@ class Boot(dramatiq.Middleware):
             jobs=jobs,
             limits=Limits(**loaded.request_limits()),
             candle_source=self._candle_source,
-            connect=connect,
-            session=Session(connect),
+            new_session=new_session,
+            session=new_session(),
             fork_server=fork_server,
             metrics=metrics.Metrics(),
             stopping=self._stopping,
@@ -135,9 +143,9 @@ class Boot(dramatiq.Middleware):
 
     def _keep_ready(self) -> None:
         try:
-            if not postgres.wait_until_ready(self._dsn, _say_waiting, stop=self._stopping):
+            if not readiness.wait_until_ready(self._dsn, _say_waiting, stop=self._stopping):
                 return
-        except (InvalidDsn, SchemaNotMigrated) as error:
+        except BAD_STARTS as error:
             _say_bad_start(error)
             ending.exit_at_once(BAD_START)
         # Never returns: a fork server that has to be replaced lives as long as this thread.

@@ -1,7 +1,7 @@
 """Everything a worker writes down about the job it owns: rows, events, log lines, metrics."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
@@ -9,9 +9,10 @@ import psycopg
 import structlog
 from structlog.stdlib import BoundLogger
 
-from storage import leases, results
-from storage.postgres import UNAVAILABLE
+from configs.logs import one_line
+from storage import faults, leases, results
 from storage.records import Beat, Claimed, FailureCode, Stage, State, TopVariant
+from storage.retry import backoff
 from tasks.interruptions import LeaseLost
 from tasks.lease import Ownership
 from tasks.messages import Progress
@@ -20,9 +21,6 @@ from tasks.worker import Worker
 
 Connection = psycopg.Connection[Any]
 Result = TypeVar("Result")
-
-RETRY_SECONDS = 0.1
-RETRY_SECONDS_MAX = 5.0
 
 
 class Journal:
@@ -41,13 +39,11 @@ class Journal:
         self._claimed_at = self._stage_started_at = time.monotonic()
         self.ownership = Ownership(
             claimed.lease,
-            connect=worker.connect,
-            lease_seconds=worker.jobs.lease_seconds,
+            session=worker.new_session(),
             heartbeat_seconds=worker.jobs.heartbeat_seconds,
             claim_sent_at=claim_sent_at,
             log=lambda: self.log,
         )
-        self.ownership.on_loss(worker.session.shut_down)
 
     @property
     def log(self) -> BoundLogger:
@@ -112,9 +108,10 @@ class Journal:
 
     def save_snapshot(self, rows: list[TopVariant]) -> None:
         """Replace the visible top list by the best so far."""
+        document = results.document(rows, reports=False)
         self._try(
             "snapshot_not_written",
-            lambda conn: results.save_snapshot(conn, self.lease, rows) or _lost(),
+            lambda conn: results.save_snapshot(conn, self.lease, document) or _lost(),
         )
         self.log.debug("snapshot_saved", rows=len(rows))
 
@@ -124,9 +121,11 @@ class Journal:
             if self.ownership.lost.is_set():
                 raise LeaseLost
             try:
-                return self._session.run(statement)
-            except UNAVAILABLE as error:
-                self.log.warning("database_unavailable", error=_text(error), retry_seconds=pause)
+                return self._session.run(statement, abandon=self.ownership.lost.is_set)
+            except psycopg.Error as error:
+                if not faults.passing(error):
+                    raise
+                self.log.warning("database_unavailable", error=one_line(error), retry_seconds=pause)
             self.ownership.lost.wait(pause)
         raise AssertionError("backoff never ends")
 
@@ -153,7 +152,7 @@ class Journal:
         try:
             state = self.read(end_once)
         except LeaseLost:
-            ended = self._try("end_unknown", lambda conn: leases.own_end(conn, self.lease))
+            ended = self._last_look()
             if ended is None:
                 raise
             state = ended
@@ -168,9 +167,18 @@ class Journal:
 
     def _try(self, event: str, statement: Callable[[Connection], Result]) -> Result | None:
         try:
-            return self._session.run(statement)
-        except UNAVAILABLE as error:
-            self.log.warning(event, error=_text(error))
+            return self._session.run(statement, abandon=self.ownership.lost.is_set)
+        except psycopg.Error as error:
+            if not faults.passing(error):
+                raise
+            self.log.warning(event, error=one_line(error))
+            return None
+
+    def _last_look(self) -> State | None:
+        try:
+            return self._session.run(lambda conn: leases.own_end(conn, self.lease))
+        except psycopg.Error as error:
+            self.log.warning("end_unknown", error=one_line(error))
             return None
 
     def _heed(self, beat: Beat | None) -> None:
@@ -202,17 +210,5 @@ def count_end(metrics: Metrics, state: State, code: FailureCode) -> None:
             metrics.cancelled.inc()
 
 
-def backoff() -> Iterator[float]:
-    """Pauses between tries, in seconds: short at first, then a few seconds for ever."""
-    pause = RETRY_SECONDS
-    while True:
-        yield pause
-        pause = min(2 * pause, RETRY_SECONDS_MAX)
-
-
 def _lost() -> NoReturn:
     raise LeaseLost
-
-
-def _text(error: BaseException) -> str:
-    return " ".join(str(error).split())

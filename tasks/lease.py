@@ -3,16 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import psycopg
 from structlog.stdlib import BoundLogger
 
-from storage import leases
-from storage.postgres import UNAVAILABLE
-from storage.records import Lease
-from tasks.session import Connect, Session
+from configs.logs import one_line
+from storage import faults, leases
+from storage.records import Beat, Lease
+from storage.session import Session
 
 RETRY_SECONDS = 1.0
 
@@ -23,15 +22,14 @@ class Ownership:
     The deadline is kept by the monotonic clock and counted from before the last renewal that
     succeeded was *sent*, so it comes before the lease ends in the database, whose clock started
     later. When it passes, `lost` is set, and everything that the owner may be waiting for ends:
-    the actions given to `on_loss` are called, and the heartbeat's connection is shut down.
+    the actions given to `on_loss` are called, and calls of the database give up.
     """
 
     def __init__(
         self,
         lease: Lease,
         *,
-        connect: Connect,
-        lease_seconds: float,
+        session: Session,
         heartbeat_seconds: float,
         claim_sent_at: float,
         log: Callable[[], BoundLogger],
@@ -39,12 +37,11 @@ class Ownership:
         self.lease = lease
         self.lost = threading.Event()
         self.cancel_requested = threading.Event()
-        self._session = Session(connect)
-        self._lease_seconds = lease_seconds
+        self._session = session
         self._heartbeat_seconds = heartbeat_seconds
         self._log = log
-        self._on_loss: list[Callable[[], object]] = [self._session.shut_down]
-        self._deadline = claim_sent_at + lease_seconds
+        self._on_loss: list[Callable[[], object]] = []
+        self._deadline = claim_sent_at + lease.seconds
         self._first_beat_at = claim_sent_at + heartbeat_seconds
         self._closing = threading.Event()
         self._ended = threading.Event()
@@ -62,7 +59,6 @@ class Ownership:
         with self._changed:
             self._changed.notify_all()
         self._watchdog.join()
-        self._session.shut_down()  # in case the heartbeat waits for an answer that never comes
         self._heart.join(RETRY_SECONDS)
 
     def on_loss(self, action: Callable[[], object]) -> None:
@@ -106,10 +102,11 @@ class Ownership:
         while not self._ended.wait(pause) and not self.lost.is_set():
             sent_at = time.monotonic()
             try:
-                beat = self._session.run(self._beat)
-            except UNAVAILABLE as error:
-                if not self._ended.is_set() and not self.lost.is_set():
-                    self._log().warning("heartbeat_failed", error=" ".join(str(error).split()))
+                beat = self._session.run(self._beat, abandon=self._over)
+            except psycopg.Error as error:
+                if not self._over():
+                    event = "heartbeat_failed" if faults.passing(error) else "heartbeat_broken"
+                    self._log().warning(event, error=one_line(error), sqlstate=error.sqlstate)
                 pause = min(RETRY_SECONDS, self._heartbeat_seconds)
                 continue
             if beat is None:
@@ -119,11 +116,13 @@ class Ownership:
             if beat.cancel_requested:
                 self.cancel_requested.set()
             with self._changed:
-                self._deadline = sent_at + self._lease_seconds
+                self._deadline = sent_at + self.lease.seconds
                 self._changed.notify_all()
             pause = self._heartbeat_seconds
-        with suppress(psycopg.Error):
-            self._session.close()
+        self._session.close()
 
-    def _beat(self, conn: psycopg.Connection[Any]) -> Any:
-        return leases.heartbeat(conn, self.lease, self._lease_seconds)
+    def _over(self) -> bool:
+        return self._ended.is_set() or self.lost.is_set()
+
+    def _beat(self, conn: psycopg.Connection[Any]) -> Beat | None:
+        return leases.renew(conn, self.lease)

@@ -10,21 +10,21 @@ import os
 import secrets
 import socket
 import time
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 import psycopg
 
+from configs.logs import one_line
 from engine import VERSION
 from engine.request import RequestError, parse
-from storage import leases, results
-from storage.postgres import UNAVAILABLE
-from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage, State
+from storage import faults, leases, results
+from storage.records import Claimed, Claimer, Failure, FailureCode, Shortlist, Stage, State
+from storage.retry import backoff
 from tasks import failures
 from tasks.conversation import Conversation
 from tasks.interruptions import CancelRequested, JobFailed, LeaseLost, Stopping
-from tasks.journal import Journal, backoff, count_end, job_log
+from tasks.journal import Journal, count_end, job_log
 from tasks.messages import (
     Assignment,
     Begin,
@@ -38,6 +38,7 @@ from tasks.process import Child
 from tasks.worker import Worker
 
 CANCEL_GRACE_SECONDS = 0.5
+REQUEST_VERSION = 1
 RELEASE_GRACE_SECONDS = 2.0
 
 
@@ -67,27 +68,25 @@ def _claim(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
     locked_by = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     log = job_log(job_id, locked_by)
 
-    def claim(conn: psycopg.Connection[Any]) -> Claimed | State | None:
-        return leases.claim(
-            conn,
-            job_id,
-            locked_by=locked_by,
-            lease_seconds=worker.jobs.lease_seconds,
-            max_crashes=worker.jobs.max_crashes,
-            engine_version=VERSION,
-        )
-
+    claimer = Claimer(
+        locked_by,
+        lease_seconds=worker.jobs.lease_seconds,
+        max_crashes=worker.jobs.max_crashes,
+        engine_version=VERSION,
+        request_version=REQUEST_VERSION,
+    )
     for pause in backoff():
         if worker.stopping.is_set():
             worker.put_back(job_id)
             return None
         sent_at = time.monotonic()
         try:
-            outcome = worker.session.run(claim)
+            outcome = leases.claim(worker.session, job_id, claimer)
             break
-        except UNAVAILABLE as error:
-            text = " ".join(str(error).split())
-            log.warning("claim_delayed", error=text, retry_seconds=pause)
+        except psycopg.Error as error:
+            if not faults.passing(error):
+                raise
+            log.warning("claim_delayed", error=one_line(error), retry_seconds=pause)
         worker.stopping.wait(pause)
 
     if isinstance(outcome, Claimed):
@@ -115,7 +114,7 @@ def _work(claimed: Claimed, journal: Journal, worker: Worker) -> None:
             _compute_and_publish(conversation, journal)
         except CancelRequested:
             conversation.stop(CANCEL_GRACE_SECONDS)
-            journal.end(lambda conn: leases.cancelled(conn, lease))
+            journal.end(lambda conn: leases.end(conn, lease, State.CANCELLED))
         except Stopping:
             conversation.stop(RELEASE_GRACE_SECONDS)
             journal.release()
@@ -161,7 +160,8 @@ def _compute_and_publish(child: Conversation, journal: Journal) -> None:
     finished = child.expect(Finished)
     journal.finish_stage()
 
-    journal.end(lambda conn: results.succeed(conn, journal.lease, finished.rows))
+    rows = results.document(finished.rows, reports=True)
+    journal.end(lambda conn: results.succeed(conn, journal.lease, rows))
 
 
 def _resume(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Shortlist | None:
@@ -205,4 +205,4 @@ def _fail(failure: Failed, journal: Journal, child: Child | None) -> None:
         "computation_failed", code=str(failure.code), error=failure.message, trace=failure.trace
     )
     record = Failure(failure.code, failure.message, failure.details)
-    journal.end(lambda conn: leases.fail(conn, journal.lease, record), failure.code)
+    journal.end(lambda conn: leases.end(conn, journal.lease, State.FAILED, record), failure.code)

@@ -8,15 +8,16 @@ from uuid import UUID
 from configs.environment import CandlesFolder, ClickHouseServer
 from configs.settings import JobSettings
 from engine.request import Limits
+from storage.session import Session
 from tasks.metrics import Metrics
 from tasks.process import ForkServer
-from tasks.session import Connect, Session
 
 
 @dataclass(frozen=True)
 class Worker:
     """Settings, services and signals of one worker process.
 
+    `new_session` makes one more, for another thread; it connects when it is used.
     `session` is the connection for claims and for everything written about a job but heartbeats.
     `stopping` is set when the process was told to end: finish nothing, release, return.
     `put_back` sends the wake-up of a job that was not claimed for somebody else to take.
@@ -25,7 +26,7 @@ class Worker:
     jobs: JobSettings
     limits: Limits
     candle_source: CandlesFolder | ClickHouseServer
-    connect: Connect
+    new_session: Callable[[], Session]
     session: Session
     fork_server: ForkServer
     metrics: Metrics

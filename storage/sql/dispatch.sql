@@ -1,24 +1,33 @@
 -- What the scheduler asks of the queue.
 
+-- name: postpone_waiting
+-- Due jobs whose wake-up waits in the broker need no second one.
+WITH due AS (
+    SELECT job_id
+    FROM backtest_jobs
+    WHERE job_id = ANY(%(waiting)s::uuid[]) AND @due
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE backtest_jobs AS job
+SET next_dispatch_at = now() + make_interval(secs => %(redispatch_seconds)s),
+    updated_at = now()
+FROM due
+WHERE job.job_id = due.job_id;
+
 -- name: mark_due
 -- Rows that another scheduler, a claim or a write holds are left for the next round.
 WITH due AS (
     SELECT job_id
     FROM backtest_jobs
     WHERE state IN ('queued', 'running')
-      AND (
-          (state = 'queued' AND next_dispatch_at <= now())
-          OR (state = 'running' AND lease_expires_at <= now()
-              AND (next_dispatch_at IS NULL OR next_dispatch_at <= now()))
-      )
+      AND @due
+      AND job_id <> ALL(%(waiting)s::uuid[])
     ORDER BY priority DESC, created_at, job_id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), marked AS (
     UPDATE backtest_jobs AS job
-    SET next_dispatch_at = now() + make_interval(
-            secs => least(60, %(redispatch_seconds)s * power(2, least(dispatch_count, 16)))
-        ),
+    SET next_dispatch_at = now() + make_interval(secs => %(redispatch_seconds)s),
         dispatch_count = dispatch_count + 1,
         updated_at = now()
     FROM due
@@ -46,52 +55,20 @@ FROM unsent
 WHERE job.job_id = unsent.job_id;
 
 -- name: sweep
--- The same verdicts as the claim's, for jobs that no message may ever reach.
-WITH hopeless AS (
-    SELECT job_id,
-           locked_by,
-           heartbeat_at,
-           stage,
-           locked_by IS NOT NULL AS crashed,
-           CASE WHEN cancel_requested_at IS NULL THEN 'failed' ELSE 'cancelled' END AS next_state
+-- The same verdict as the claim's, for jobs that no message may ever reach.
+WITH judged AS (
+    SELECT job_id, locked_by, heartbeat_at, stage, crash_count,
+           @crashed AS crashed,
+           @verdict AS next_state
     FROM backtest_jobs
-    WHERE state = 'running'
-      AND lease_expires_at <= now()
-      AND (cancel_requested_at IS NOT NULL
-           OR (locked_by IS NOT NULL AND crash_count + 1 > %(max_crashes)s))
+    WHERE @expired AND @verdict <> 'running'
     ORDER BY job_id
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
 ), ended AS (
-    UPDATE backtest_jobs AS job
-    SET state = hopeless.next_state,
-        crash_count = crash_count + hopeless.crashed::int,
-        finished_at = now(),
-        lease_expires_at = NULL,
-        next_dispatch_at = NULL,
-        last_error = CASE hopeless.next_state WHEN 'failed' THEN
-            format('The job was given up after its worker crashed %%s times.', crash_count + 1) END,
-        last_error_json = CASE hopeless.next_state WHEN 'failed' THEN jsonb_build_object(
-            'code', 'worker_crashed_repeatedly',
-            'message',
-            format('The job was given up after its worker crashed %%s times.', crash_count + 1),
-            'details', jsonb_build_object(
-                'last_owner', hopeless.locked_by,
-                'last_heartbeat', hopeless.heartbeat_at,
-                'stage', hopeless.stage
-            )
-        ) END,
-        updated_at = now()
-    FROM hopeless
-    WHERE job.job_id = hopeless.job_id
-    RETURNING job.job_id, job.state, job.attempt, job.last_error_json
+    @give_up
 ), logged AS (
-    INSERT INTO backtest_job_events (job_id, event, attempt, actor, details)
-    SELECT job_id, state, attempt, 'scheduler',
-           CASE state
-               WHEN 'failed' THEN last_error_json - 'details' || (last_error_json -> 'details')
-               ELSE '{}'
-           END
+    @ended_event
     FROM ended
 )
 SELECT state FROM ended;
@@ -102,6 +79,19 @@ SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
        coalesce(
            extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'queued')), 0
        )::double precision AS oldest_queued_age_seconds,
-       count(*) FILTER (WHERE state = 'running' AND lease_expires_at <= now()) AS expired_leases
-FROM backtest_jobs
+       count(*) FILTER (WHERE @expired) AS expired_leases,
+       (SELECT count(*)
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock') AS waiting_sessions,
+       count(*) FILTER (
+           WHERE state = 'running' AND stage = 'finalizing' AND EXISTS (
+               SELECT FROM backtest_job_events AS event
+               WHERE event.job_id = job.job_id
+                 AND event.attempt = job.attempt
+                 AND event.event = 'stage_started'
+                 AND event.details ->> 'stage' = 'finalizing'
+                 AND event.at < now() - interval '1 minute'
+           )
+       ) AS finalizing_overdue
+FROM backtest_jobs AS job
 WHERE state IN ('queued', 'running');

@@ -1,19 +1,11 @@
--- What a job has found. Every write begins with the guard of the lease.
-
--- name: lock_owned
-SELECT cancel_requested_at IS NOT NULL
-FROM backtest_jobs
-WHERE job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
-  AND state = 'running' AND lease_expires_at > now()
-FOR UPDATE;
+-- What a job has found. Every write first renews the lease, which locks the job's row.
 
 -- name: save_shortlist
 WITH owned AS (
-    SELECT job_id, attempt
-    FROM backtest_jobs
-    WHERE job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
-      AND state = 'running' AND lease_expires_at > now()
-    FOR UPDATE
+    UPDATE backtest_jobs
+    SET @renewed
+    WHERE @guard
+    RETURNING job_id, attempt
 )
 INSERT INTO backtest_job_stage_a_shortlist (
     job_id, stage_a_indexes_json, stage_a_variants_total, risk_total, preselect_used,
@@ -39,19 +31,20 @@ FROM backtest_job_stage_a_shortlist
 WHERE job_id = %(job_id)s;
 
 -- name: delete_top
--- Runs in the transaction that holds the row by `lock_owned`.
+-- Runs in the transaction that holds the row by a renewal.
 DELETE FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s;
 
 -- name: insert_top
--- Runs in the transaction that holds the row by `lock_owned`. JSON nulls, and fields that a
+-- Runs in the transaction that holds the row by a renewal. JSON nulls, and fields that a
 -- snapshot leaves out, become SQL nulls.
 INSERT INTO backtest_job_top_variants (
     job_id, rank, variant_key, indicator_variant_key, variant_index, total_return_pct,
-    metrics_json, payload_json, report_table_md, trades_json, equity_json
+    metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
 )
 SELECT %(job_id)s, rank, variant_key, indicator_variant_key, variant_index, total_return_pct,
-       metrics_json, payload_json, report_table_md, trades_json, equity_json
+       metrics_json, payload_json, report_table_md, trades_json, equity_json,
+       coalesce(trades_omitted, false)
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
     rank int,
     variant_key text,
@@ -62,32 +55,13 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
     payload_json jsonb,
     report_table_md text,
     trades_json jsonb,
-    equity_json jsonb
+    equity_json jsonb,
+    trades_omitted boolean
 );
-
--- name: succeed
--- Runs in the transaction that holds the row by `lock_owned`, and repeats the guard all the same.
-WITH changed AS (
-    UPDATE backtest_jobs
-    SET state = CASE WHEN cancel_requested_at IS NULL THEN 'succeeded' ELSE 'cancelled' END,
-        processed_units = CASE WHEN cancel_requested_at IS NULL THEN total_units
-                               ELSE processed_units END,
-        finished_at = now(),
-        lease_expires_at = NULL,
-        next_dispatch_at = NULL,
-        updated_at = now()
-    WHERE job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
-      AND state = 'running' AND lease_expires_at > now()
-    RETURNING job_id, state, attempt, locked_by
-), logged AS (
-    INSERT INTO backtest_job_events (job_id, event, attempt, actor)
-    SELECT job_id, state, attempt, locked_by FROM changed
-)
-SELECT state FROM changed;
 
 -- name: top
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct,
-       metrics_json, payload_json, report_table_md, trades_json, equity_json
+       metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s
 ORDER BY rank, variant_key

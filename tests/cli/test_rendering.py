@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
+from storage.postgres import StorageUnavailable
 
 from cli import html_report, render, watching
-from storage.postgres import StorageUnavailable
 from tests.cli.conftest import EQUITY, REQUEST, START_MS, TABLE, TRADES
 
 JOB: dict[str, Any] = {

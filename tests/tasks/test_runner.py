@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from tasks.session import Session
 
 from configs import settings
 from configs.environment import CandlesFolder, ClickHouseServer
@@ -19,7 +20,6 @@ from storage.records import Claimed, EventName, FailureCode, Job, Shortlist, Sta
 from tasks import runner
 from tasks.metrics import Metrics
 from tasks.process import ForkServer
-from tasks.session import Session
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack, free_port

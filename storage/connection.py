@@ -1,0 +1,114 @@
+"""Connections to Postgres on which no call waits for ever.
+
+Nothing is set on a session: behind a pooler in transaction mode the session belongs to everybody.
+What every transaction needs, it sets for itself (`storage.session`).
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+Result = TypeVar("Result")
+
+_CONNECTION_DEFAULTS: dict[str, Any] = {
+    "connect_timeout": 5,
+    # A peer that vanished without a word is noticed within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+# Sent with the connection request, where poolers see and track them; as text of the SQL language
+# they would be lost on a pooler. psycopg reads dates in ISO form only.
+_SESSION_ENVIRONMENT = {"PGDATESTYLE": "ISO", "PGTZ": "UTC"}
+
+
+class InvalidDsn(ValueError):
+    """The DSN cannot be parsed; the message does not repeat it, for it may hold a password."""
+
+
+class Unreachable(psycopg.OperationalError):
+    """No connection could be made; trying again later may succeed."""
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server said nothing for too long. The connection cannot be used any more."""
+
+
+class Abandoned(psycopg.OperationalError):
+    """The caller wants no answer any more. The connection cannot be used any more."""
+
+
+def never() -> bool:
+    """Answer of a caller that always wants to know."""
+    return False
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection whose every wait ends.
+
+    A network that swallows packets answers neither the driver nor the server's own time limits. So
+    each wait looks at the clock ten times a second: after `answer_seconds` it raises NoAnswer, and
+    as soon as `abandon()` is true it raises Abandoned.
+    """
+
+    answer_seconds: float = 30.0
+    abandon: Callable[[], bool] = staticmethod(never)
+
+    @classmethod
+    def open(cls, conninfo: str) -> Self:
+        """Connect, without sending any statement. Raises psycopg.OperationalError."""
+        os.environ.update(_SESSION_ENVIRONMENT)
+        return cls.connect(conninfo, autocommit=True, prepare_threshold=None)
+
+    def wait(
+        self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
+    ) -> Result:
+        """Wait for an answer; called by psycopg for everything that needs one."""
+        return super().wait(self._watched(gen), interval, timeout)
+
+    def _watched(self, gen: PQGen[Result]) -> PQGen[Result]:
+        overdue_at = time.monotonic() + self.answer_seconds
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if self.abandon():
+                    raise Abandoned("the answer is not wanted any more")
+                if not ready and time.monotonic() > overdue_at:
+                    raise NoAnswer(f"no answer within {self.answer_seconds:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+def conninfo(dsn: str, *, application_name: str) -> str:
+    """Complete a DSN with our defaults, which its own values beat. Raises InvalidDsn."""
+    values = _CONNECTION_DEFAULTS | parsed(dsn)
+    # Text travels as UTF-8 whatever the database's own encoding is, SQL_ASCII included.
+    return make_conninfo(
+        **values | {"application_name": application_name, "client_encoding": "UTF8"}
+    )
+
+
+def address(dsn: str) -> str:
+    """Say where a DSN leads, `host:port/database`, without user and password."""
+    values = parsed(dsn)
+    host = values.get("host") or values.get("hostaddr") or "localhost"
+    return f"{host}:{values.get('port') or 5432}/{values.get('dbname') or values.get('user', '')}"
+
+
+def parsed(dsn: str) -> dict[str, Any]:
+    """Split a DSN, a URL or `key=value` text, into libpq's parameters. Raises InvalidDsn."""
+    try:
+        return dict(conninfo_to_dict(dsn))
+    except psycopg.ProgrammingError:
+        raise InvalidDsn(
+            "not a Postgres DSN; expected postgresql://user:password@host:5432/database"
+        ) from None

@@ -1,0 +1,80 @@
+-- What several statements share. A statement inserts one of these where it says @name.
+
+-- name: guard
+-- The lease: the job, its owner, the fencing token, still running, not yet run out.
+job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
+AND state = 'running' AND lease_expires_at > now();
+
+-- name: renewed
+lease_expires_at = greatest(
+    lease_expires_at, now() + make_interval(secs => %(lease_seconds)s)
+),
+heartbeat_at = now(),
+updated_at = now();
+
+-- name: expired
+state = 'running' AND lease_expires_at <= now();
+
+-- name: claimable
+-- A request of a newer version waits for a program that knows it; none says version 1.
+(state = 'queued' OR (@expired))
+AND CASE jsonb_typeof(request_json -> 'version')
+        WHEN 'number' THEN (request_json -> 'version')::numeric ELSE 1
+    END <= %(request_version)s;
+
+-- name: due
+-- A wake-up is owed: queued, or the owner is gone; and none was sent a moment ago.
+((state = 'queued' AND next_dispatch_at <= now())
+ OR ((@expired) AND (next_dispatch_at IS NULL OR next_dispatch_at <= now())));
+
+-- name: crashed
+-- A released job has no owner, and nobody crashes by asking again for what is already theirs.
+(state = 'running' AND locked_by IS NOT NULL AND locked_by <> %(actor)s);
+
+-- name: verdict
+-- What becomes of a job that has no owner any more: a requested cancel wins, and an owner that
+-- vanished once too often ends it.
+CASE
+    WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+    WHEN @crashed AND crash_count + 1 > %(max_crashes)s THEN 'failed'
+    ELSE 'running'
+END;
+
+-- name: over
+finished_at = now(),
+lease_expires_at = NULL,
+next_dispatch_at = NULL,
+updated_at = now();
+
+-- name: give_up
+-- Ends the jobs of `judged` whose verdict is an end.
+UPDATE backtest_jobs AS job
+SET state = judged.next_state,
+    crash_count = job.crash_count + judged.crashed::int,
+    last_error = CASE judged.next_state WHEN 'failed' THEN error.message END,
+    last_error_json = CASE judged.next_state WHEN 'failed' THEN jsonb_build_object(
+        'code', 'worker_crashed_repeatedly',
+        'message', error.message,
+        'details', jsonb_build_object(
+            'last_owner', judged.locked_by,
+            'last_heartbeat', judged.heartbeat_at,
+            'stage', judged.stage
+        )
+    ) END,
+    @over
+FROM judged
+CROSS JOIN LATERAL (
+    SELECT format('The job was given up after its worker crashed %%s times.',
+                  judged.crash_count + 1) AS message
+) AS error
+WHERE job.job_id = judged.job_id AND judged.next_state <> 'running'
+RETURNING job.*;
+
+-- name: ended_event
+-- The event of a job that ended, from its row.
+INSERT INTO backtest_job_events (job_id, event, attempt, actor, details)
+SELECT job_id, state, attempt, %(actor)s,
+       CASE state
+           WHEN 'failed' THEN last_error_json - 'details' || (last_error_json -> 'details')
+           ELSE '{}'
+       END;
