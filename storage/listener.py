@@ -115,8 +115,8 @@ class Listener:
         row = conn.execute("SELECT pg_backend_pid()").fetchone()
         assert row is not None
         if row[0] != conn.info.backend_pid:
-            # A pooler invents the pid it tells its clients. A LISTEN would stay on a session that is
-            # a stranger's next.
+            # A pooler invents the pid it tells its clients. A LISTEN would stay on a session that
+            # is a stranger's next.
             raise Deaf(
                 f"Postgres at {self._address} is behind a pooler: no notifications, jobs are found"
                 " by polling; connect the scheduler to Postgres itself to start jobs at once"
