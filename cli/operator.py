@@ -109,11 +109,11 @@ def migrate(
     """
     import migrations
     from configs.environment import migrations_dsn
+    from storage import readiness
     from storage.connection import address
-    from storage.session import Session
 
     dsn = migrations_dsn(environment())
-    Session(dsn, application_name="backtest-migrate", lock_seconds=15, statement_seconds=15).check()
+    readiness.reach(dsn, application_name="backtest-migrate")
     migrations.upgrade(dsn, revision)
     _say(f"{address(dsn)} is at {revision}")
 

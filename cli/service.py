@@ -14,8 +14,8 @@ from uuid import UUID
 from cli.errors import CommandError
 from configs import settings
 from configs.environment import candle_source, postgres_dsn
-from storage import jobs, results, schema
-from storage.connection import Connection
+from storage import jobs, readiness, results, schema
+from storage.connection import Connection, Unreachable
 from storage.records import Job, NewJob, State
 from storage.session import Session
 
@@ -134,7 +134,11 @@ class Service:
                 statement_seconds=ANSWER_SECONDS,
                 on_connect=schema.check,
             )
-        return self._session.run(work)
+        try:
+            return self._session.run(work)
+        except Unreachable:
+            readiness.raise_refusal(postgres_dsn(self._environ))
+            raise
 
 
 def _status(job: Job) -> Json:

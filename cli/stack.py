@@ -144,15 +144,10 @@ def _check_reachable(environ: Mapping[str, str]) -> None:
     import redis
 
     from configs.environment import candle_source, postgres_dsn, redis_url
-    from storage.session import Session
+    from storage import readiness
 
     candle_source(environ)
-    Session(
-        postgres_dsn(environ),
-        application_name="backtest-up",
-        lock_seconds=CONNECT_SECONDS,
-        statement_seconds=CONNECT_SECONDS,
-    ).check()
+    readiness.reach(postgres_dsn(environ), application_name="backtest-up")
     url = redis_url(environ)
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS) as client:
