@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cli import running_stack
 from cli.errors import UNREACHABLE, USAGE, understood
+from tasks.broker import QUEUE
 
 Grade = Literal["ok", "note", "wrong", "unreachable"]
 
@@ -138,13 +139,14 @@ def _configuration(variables: Mapping[str, str]) -> Finding:
 
 def _postgres(variables: Mapping[str, str]) -> Finding:
     from configs.environment import postgres_dsn
-    from storage import schema
-    from storage.connection import Connection, address
+    from storage import readiness
+    from storage.connection import Connection, address, never
     from storage.session import Session
 
     if not variables.get("STRATEGY_PG_DSN"):
         return _not_named("Postgres", "STRATEGY_PG_DSN")
     dsn = postgres_dsn(variables)
+    readiness.look(dsn, abandon=never)
     session = Session(
         dsn,
         application_name="backtest-doctor",
@@ -152,15 +154,21 @@ def _postgres(variables: Mapping[str, str]) -> Finding:
         statement_seconds=ANSWER_SECONDS,
     )
 
-    def look(conn: Connection) -> int:
-        schema.check(conn)
-        return conn.info.server_version // 10_000
+    def look(conn: Connection) -> tuple[str, bool]:
+        version = conn.info.server_version // 10_000
+        return f"version {version} at {address(dsn)}, migrated", conn.pooled()
 
     try:
-        version = session.run(look)
+        found, pooled = session.run(look)
     finally:
         session.close()
-    return Finding("Postgres", "ok", f"version {version} at {address(dsn)}, migrated")
+    if pooled:
+        advice = (
+            "everything works, but new jobs are found by polling, not at once: "
+            "give the scheduler a DSN that leads to Postgres itself"
+        )
+        return Finding("Postgres", "note", f"{found}, behind a pooler", advice)
+    return Finding("Postgres", "ok", found)
 
 
 def _redis(variables: Mapping[str, str]) -> Finding:
@@ -175,11 +183,40 @@ def _redis(variables: Mapping[str, str]) -> Finding:
             redis_url(variables), socket_connect_timeout=ANSWER_SECONDS
         ) as client:
             version = str(client.info("server")["redis_version"])
+            others = _deployments(client) - {_namespace(variables)}
     except redis.RedisError as error:
         return Finding("Redis", "unreachable", str(error), "start it, or correct REDIS_URL")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
         return Finding("Redis", "wrong", f"version {version}", "6.2 or newer is needed")
+    if others:
+        names = ", ".join(sorted(others))
+        advice = "each deployment keeps to its own keys; nothing has to be done"
+        return Finding("Redis", "note", f"version {version}, shared with {names}", advice)
     return Finding("Redis", "ok", f"version {version}")
+
+
+def _deployments(client: Any) -> set[str]:
+    """Return the namespaces of all deployments whose keys are in this Redis."""
+    ends = (f":{QUEUE}", f":{QUEUE}.msgs", ":__heartbeats__")
+    return {
+        name.decode().removesuffix(end)
+        for end in ends
+        for name in client.scan_iter(match=f"*{end}")
+    }
+
+
+def _namespace(variables: Mapping[str, str]) -> str | None:
+    """Return the namespace that programs with these variables use, None if nobody can say."""
+    from configs.environment import postgres_dsn
+    from storage import readiness
+    from storage.connection import never
+
+    if variables.get("REDIS_NAMESPACE"):
+        return variables["REDIS_NAMESPACE"]
+    try:
+        return readiness.look(postgres_dsn(variables), abandon=never)
+    except Exception:  # the finding about Postgres says why
+        return None
 
 
 def _candles(variables: Mapping[str, str]) -> Finding:
