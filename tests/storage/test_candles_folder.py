@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from configs.environment import CandlesFolder
@@ -18,7 +17,7 @@ from storage.candles import Bars, CandleSourceUnavailable, open_store
 from storage.candles.faults import embedded_faults
 from storage.candles.folder import FolderStore
 from tests.storage.candle_reader import Reader
-from tests.storage.candle_rows import MINUTE, START, Row, random_rows, roll_up, table
+from tests.storage.candle_rows import MINUTE, START, Row, as_tuples, random_rows, roll_up, write
 from tests.storage.folder_owner import owner
 
 DAY = 1440 * MINUTE
@@ -29,18 +28,6 @@ def reader() -> Iterator[Reader]:
     process = Reader()
     yield process
     process.close()
-
-
-def write(folder: Path, rows: list[Row], files: int = 1) -> None:
-    for number in range(files):
-        part = folder / "1" / "BTCUSDT" / f"{number:013d}.parquet"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table(rows[number::files]), part)
-
-
-def as_tuples(bars: Bars) -> list[tuple[float, ...]]:
-    columns = [getattr(bars, field.name).tolist() for field in fields(Bars)]
-    return list(zip(*columns, strict=True))
 
 
 def as_bytes(bars: Bars) -> bytes:
