@@ -100,16 +100,12 @@ class Service:
 
     def closes(self, status: Mapping[str, Any]) -> tuple[list[int], list[float]]:
         """Return close times (ms) and closes of the bars a job trades."""
-        from engine.candles import load_range, timeline
+        from engine.candles import load
         from engine.request import parse
         from storage.candles import open_store
 
-        request = parse(status["request"])
-        start_ms, end_ms, timeframe_ms = request.start_ms, request.end_ms, request.timeframe_ms
-        from_ms, to_ms = load_range(start_ms, end_ms, timeframe_ms, request.warmup_bars)
         with open_store(candle_source(self._environ)) as store:
-            rows = store.bars(request.market_id, request.symbol, from_ms, to_ms, timeframe_ms)
-        candles = timeline(rows, start_ms=start_ms, end_ms=end_ms, timeframe_ms=timeframe_ms)
+            candles = load(parse(status["request"]), store.bars)
         first = candles.first
         return candles.close_time()[first:].tolist(), candles.close[first:].tolist()
 

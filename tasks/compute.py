@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.candles import Candles, load_range, timeline
+from engine.candles import Bars, Candles, load
 from engine.grid import Grid
 from engine.request import Request, parse
 from storage.records import Stage, TopVariant
@@ -96,26 +96,21 @@ def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
     from storage.candles import CandleSourceUnavailable, open_store  # heavy, and for the child only
 
-    from_ms, to_ms = load_range(
-        request.start_ms, request.end_ms, request.timeframe_ms, request.warmup_bars
-    )
-    for delay in (*assignment.candle_retry_seconds, None):
+    def read(*instrument_and_range: Any) -> Bars:
+        with open_store(assignment.candle_source) as store:
+            store.start()
+            isolation.limit_memory(assignment.memory_bytes)
+            return store.bars(*instrument_and_range)
+
+    for delay in assignment.candle_retry_seconds:
         try:
-            with open_store(assignment.candle_source) as store:
-                store.start()
-                isolation.limit_memory(assignment.memory_bytes)
-                bars = store.bars(
-                    request.market_id, request.symbol, from_ms, to_ms, request.timeframe_ms
-                )
-            break
+            return load(request, read)
         except CandleSourceUnavailable as error:
-            if delay is None or error.permanent:
+            if error.permanent:
                 raise
             parent.send(Retrying(str(error)))
             parent.pause(delay)
-    return timeline(
-        bars, start_ms=request.start_ms, end_ms=request.end_ms, timeframe_ms=request.timeframe_ms
-    )
+    return load(request, read)
 
 
 def _run_stage(
