@@ -222,7 +222,7 @@ class TopVariant:
     variant_key: str
     indicator_variant_key: str
     variant_index: int
-    total_return_pct: float
+    total_return_pct: float | None
     metrics_json: Mapping[str, Any]
     payload_json: Mapping[str, Any]
     report_table_md: str | None = None
