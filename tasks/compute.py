@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from engine.sweep import Batch, Sweep
 
 PROGRESS_SECONDS = 0.2
+_RESULT_BYTES = 32 * 2**20  # what trades and equity curves of a job may take
 
 
 class StopRequested(Exception):
@@ -141,7 +142,7 @@ def _final_rows(
     from engine.report import reports
 
     rows = []
-    for report in reports(sweep, indexes, top_trades_n=top_trades_n):
+    for report in reports(sweep, indexes, top_trades_n=top_trades_n, result_bytes=_RESULT_BYTES):
         rows.append(_row(report))
         parent.report_progress(Stage.FINALIZING, len(rows), len(indexes))
         parent.listen()
