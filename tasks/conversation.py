@@ -34,7 +34,8 @@ class Conversation:
 
     While it waits for the child it writes progress once per second, whether or not there is any,
     asks for snapshots when they are due, and raises what ends the job from outside: LeaseLost,
-    CancelRequested, Stopping, or JobFailed when the child fails, dies or says nothing any more.
+    CancelRequested, Stopping, JobFailed when the child fails or says nothing any more, and
+    ChildDied.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class Conversation:
                     self._journal.note(message)
                 case Snapshot():
                     self._snapshots.received(self._journal.progress.processed)
-                    if message.rows is not None:
-                        self._journal.save_snapshot(message.rows)
+                    if message.document is not None:
+                        self._journal.save_snapshot(message.document)
                 case Retrying():
                     self._journal.log.warning("candle_source_unavailable", error=message.reason)
                 case Failed():
@@ -116,11 +117,10 @@ class Conversation:
         try:
             return self._child.receive(LISTEN_SECONDS)
         except ChildEnded:
-            code = self._child.end()
+            self._child.end()
             if self._journal.ownership.lost.is_set():  # it was killed for that
                 raise LeaseLost from None
-            limit = self._jobs.job_memory_limit_bytes
-            raise JobFailed(failures.of_exit_code(code, limit)) from None
+            raise JobFailed(self._child.failure()) from None
 
     def _silent_too_long(self) -> bool:
         return time.monotonic() - self._heard_at > self._jobs.stall_seconds

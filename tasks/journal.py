@@ -11,7 +11,7 @@ from structlog.stdlib import BoundLogger
 
 from configs.logs import one_line
 from storage import faults, leases, results
-from storage.records import Beat, Claimed, FailureCode, Stage, State, TopVariant
+from storage.records import Beat, Claimed, FailureCode, Stage, State
 from storage.retry import backoff
 from tasks.interruptions import LeaseLost
 from tasks.lease import Ownership
@@ -106,14 +106,13 @@ class Journal:
         )
         self._heed(beat)
 
-    def save_snapshot(self, rows: list[TopVariant]) -> None:
+    def save_snapshot(self, document: str) -> None:
         """Replace the visible top list by the best so far."""
-        document = results.document(rows, reports=False)
         self._try(
             "snapshot_not_written",
             lambda conn: results.save_snapshot(conn, self.lease, document) or _lost(),
         )
-        self.log.debug("snapshot_saved", rows=len(rows))
+        self.log.debug("snapshot_saved", bytes=len(document))
 
     def read(self, statement: Callable[[Connection], Result]) -> Result:
         """Run a statement that changes nothing."""

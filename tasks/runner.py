@@ -10,6 +10,8 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import numpy as np
@@ -34,12 +36,13 @@ from tasks.messages import (
     StageAFinished,
     StageBFinished,
 )
-from tasks.process import Child
+from tasks.process import ChildDied
 from tasks.worker import Worker
 
 CANCEL_GRACE_SECONDS = 0.5
 REQUEST_VERSION = 1
 RELEASE_GRACE_SECONDS = 2.0
+LOOK_SECONDS = 0.1
 
 
 def run(job_id: UUID, worker: Worker) -> None:
@@ -104,30 +107,54 @@ def _claim(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
 def _work(claimed: Claimed, journal: Journal, worker: Worker) -> None:
     """Compute and publish; whatever comes in between ends the job in its own way."""
     lease = claimed.lease
-    child: Child | None = None
     try:
         assignment = _assignment(claimed, worker)
-        child = worker.fork_server.fork(assignment)
-        journal.ownership.on_loss(child.kill)
-        conversation = Conversation(child, journal, worker.jobs, worker.stopping)
         try:
-            _compute_and_publish(conversation, journal)
+            try:
+                _compute_and_publish(assignment, journal, worker)
+            except ChildDied as death:  # that may have had nothing to do with the job
+                journal.log.warning("computing_once_more", error=str(death))
+                _wait_for_fork_server(journal, worker)
+                _compute_and_publish(assignment, journal, worker)
         except CancelRequested:
-            conversation.stop(CANCEL_GRACE_SECONDS)
             journal.end(lambda conn: leases.end(conn, lease, State.CANCELLED))
         except Stopping:
-            conversation.stop(RELEASE_GRACE_SECONDS)
             journal.release()
-    except JobFailed as error:
-        _fail(error.failure, journal, child)
+    except (JobFailed, ChildDied) as error:
+        _fail(error.failure, journal)
     except LeaseLost:
         raise
     except Exception as error:
-        failure = failures.of_exception(error, worker.jobs.job_memory_limit_bytes)
-        _fail(failure, journal, child)
+        _fail(failures.of_exception(error, worker.jobs.job_memory_limit_bytes), journal)
+
+
+@contextmanager
+def _child(assignment: Assignment, journal: Journal, worker: Worker) -> Iterator[Conversation]:
+    """Have a child compute the job; when this is left, however it is left, the child has ended."""
+    child = worker.fork_server.fork(assignment)
+    conversation = Conversation(child, journal, worker.jobs, worker.stopping)
+    try:
+        journal.ownership.on_loss(child.kill)
+        yield conversation
+    except CancelRequested:
+        conversation.stop(CANCEL_GRACE_SECONDS)
+        raise
+    except Stopping:
+        conversation.stop(RELEASE_GRACE_SECONDS)
+        raise
     finally:
-        if child is not None:
-            child.end()
+        child.end()
+
+
+def _wait_for_fork_server(journal: Journal, worker: Worker) -> None:
+    """Wait until one that died has been replaced; raises what ends the job meanwhile."""
+    while not worker.fork_server.loaded:
+        if journal.ownership.lost.is_set():
+            raise LeaseLost
+        if journal.ownership.cancel_requested.is_set():
+            raise CancelRequested
+        if worker.stopping.wait(LOOK_SECONDS):
+            raise Stopping
 
 
 def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
@@ -145,22 +172,22 @@ def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
     )
 
 
-def _compute_and_publish(child: Conversation, journal: Journal) -> None:
-    candles = child.expect(CandlesLoaded)
-    if not candles.preloaded:
-        journal.log.error("engine_not_preloaded")
+def _compute_and_publish(assignment: Assignment, journal: Journal, worker: Worker) -> None:
+    with _child(assignment, journal, worker) as child:
+        candles = child.expect(CandlesLoaded)
+        if not candles.preloaded:
+            journal.log.error("engine_not_preloaded")
 
-    shortlist = _resume(candles, child, journal) or _run_stage_a(candles, child, journal)
+        shortlist = _resume(candles, child, journal) or _run_stage_a(candles, child, journal)
 
-    journal.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
-    top = child.expect(StageBFinished)
-    journal.finish_stage()
+        journal.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
+        top = child.expect(StageBFinished)
+        journal.finish_stage()
 
-    journal.start_stage(Stage.FINALIZING, total=top.reports)
-    finished = child.expect(Finished)
-    journal.finish_stage()
+        journal.start_stage(Stage.FINALIZING, total=top.reports)
+        rows = child.expect(Finished).document
+        journal.finish_stage()
 
-    rows = results.document(finished.rows, reports=True)
     journal.end(lambda conn: results.succeed(conn, journal.lease, rows))
 
 
@@ -198,9 +225,7 @@ def _run_stage_a(candles: CandlesLoaded, child: Conversation, journal: Journal) 
     return shortlist
 
 
-def _fail(failure: Failed, journal: Journal, child: Child | None) -> None:
-    if child is not None:
-        child.kill()
+def _fail(failure: Failed, journal: Journal) -> None:
     journal.log.error(
         "computation_failed", code=str(failure.code), error=failure.message, trace=failure.trace
     )
