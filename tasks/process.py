@@ -84,7 +84,7 @@ class ForkServer:
                 self._pid, outcome = None, "the fork server has ended"
         probe.join()
         if isinstance(outcome, str):
-            self._kill()
+            self.kill()
             raise EngineNotPreloaded(outcome)
         preloaded: preload.Preloaded = outcome
         return preloaded
@@ -110,7 +110,7 @@ class ForkServer:
 
     def stop(self) -> None:
         """Kill the server, wait until it is gone, and remove what it needed."""
-        self._kill()
+        self.kill()
         if self._pid is not None:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
@@ -118,7 +118,8 @@ class ForkServer:
             _own_settings().pop("tempdir", None)
             self._folder.give_up()
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Kill the server, and with it all its children; from any thread."""
         if self._pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.faults.harness import Program, Stack, free_port, wait_for
 
@@ -25,6 +26,7 @@ REFUSALS = {
     "bad value": ({"ROEHUB_BACKTEST_CONFIG": "bad.yaml"}, "backtest.jobs.lease_seconds"),
     "no file": ({"ROEHUB_BACKTEST_CONFIG": "absent.yaml"}, "absent.yaml"),
     "no schema": ({"STRATEGY_PG_DSN": "unmigrated"}, "run `backtest migrate`"),
+    "no database": ({"STRATEGY_PG_DSN": "absent"}, "there is no such database: create it"),
 }
 
 
@@ -44,6 +46,7 @@ def refused(stack: Stack, postgres_server: str) -> dict[str, Program]:
     here = {
         "bad.yaml": str(stack.configure("bad.yaml", lease_seconds=-1)),
         "unmigrated": postgres_server,
+        "absent": make_conninfo(postgres_server, dbname="absent"),
     }
     return {
         name: bare_command(stack, **{key: here.get(value, value) for key, value in environ.items()})
@@ -83,14 +86,26 @@ def test_an_absent_postgres_is_waited_for_until_told_to_stop(stack: Stack) -> No
     assert "secret" not in program.text()
 
 
-def test_a_taken_metrics_port_is_a_warning(stack: Stack) -> None:
+def test_a_taken_metrics_port_is_said_once_and_tried_again_until_it_is_free(stack: Stack) -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
         taken.listen()
         program = stack.worker(ROEHUB_METRICS_PORT=str(taken.getsockname()[1]))
         program.logged("event=metrics_not_served")
-        program.logged("Worker process is ready for action")
-        program.kill()
+        program.logged("event=ready")
+    program.logged("event=metrics_served")
+    assert program.metric("backtest_job_runner_claim_total") == 0
+    assert program.text().count("event=metrics_not_served") == 1
+    program.kill()
+
+
+@pytest.mark.parametrize("folder", ["/dev/null", "/nowhere/at/all"])
+def test_a_folder_for_metrics_that_is_none_is_replaced_by_ours(stack: Stack, folder: str) -> None:
+    program = stack.worker(PROMETHEUS_MULTIPROC_DIR=folder, prometheus_multiproc_dir=folder)
+    program.logged("event=ready")
+    assert program.metric("backtest_job_runner_claim_total") == 0
+    assert "Traceback" not in program.text()
+    program.kill()
 
 
 def test_every_metric_is_served_from_the_start_and_its_folder_goes_with_the_master(
@@ -107,7 +122,7 @@ def test_every_metric_is_served_from_the_start_and_its_folder_goes_with_the_mast
     assert program.metric("backtest_job_runner_job_duration_seconds_count") == 0
 
     def folders() -> list[Path]:
-        return list(Path("/tmp").glob(f"backtest-metrics-*-{program.pid}-*"))
+        return list(Path("/tmp").glob(f"backtest-*-metrics-*-{program.pid}-*"))
 
     assert len(folders()) == 1
     program.process.terminate()
