@@ -23,7 +23,7 @@ def understood(error: Exception) -> CommandError | None:
     import alembic.util
 
     from configs.documents import SettingsError
-    from engine.request import RequestError
+    from engine.request import DefaultsError, RequestError
     from storage import jobs, postgres
     from storage.candles import CandleFileError, CandleSourceUnavailable
     from tasks.broker import QueueUnavailable
@@ -39,7 +39,13 @@ def understood(error: Exception) -> CommandError | None:
     if isinstance(error, CandleSourceUnavailable | QueueUnavailable):
         return CommandError(_one_line(error), code=UNREACHABLE)
     refusals = (
-        *(SettingsError, CandleFileError, postgres.InvalidDsn, postgres.SchemaNotMigrated),
+        *(
+            SettingsError,
+            DefaultsError,
+            CandleFileError,
+            postgres.InvalidDsn,
+            postgres.SchemaNotMigrated,
+        ),
         *(jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
     )
     if isinstance(error, refusals):
