@@ -15,7 +15,6 @@ REFUSALS = {
     "no DSN": ({"STRATEGY_PG_DSN": ""}, "STRATEGY_PG_DSN is not set"),
     "bad DSN": ({"STRATEGY_PG_DSN": "127.0.0.1"}, "STRATEGY_PG_DSN is not a Postgres DSN"),
     "unknown environment": ({"ROEHUB_ENV": "staging"}, "ROEHUB_ENV is 'staging'"),
-    "no candles": ({"ROEHUB_CANDLES_DIR": ""}, "CH_HOST is not set"),
     "bad candle server": (
         {"ROEHUB_CANDLES_DIR": "", "CH_HOST": "h", "CH_SECURE": "yes"},
         "CH_SECURE must be 0 or 1",
