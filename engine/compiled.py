@@ -2,7 +2,8 @@
 
 Numba's disk cache notices a change of the file a kernel is written in, but not of functions the
 kernel calls from other files: a stale kernel would compute yesterday's formula. So the cache folder
-is named after the contents of all files that hold kernels, and any change starts an empty one.
+is named after the contents of all files that hold kernels, those of plugins included, and any
+change starts an empty one.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.fingerprints import of_plugins
+
 ENGINE = Path(__file__).parent
 KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
 
@@ -27,6 +30,7 @@ def _fingerprint(folders: Iterable[Path]) -> str:
     digest.update(Path(__file__).read_bytes())  # the options that kernels are compiled with
     for source in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(source.read_bytes())
+    digest.update(" ".join(of_plugins()).encode())
     return digest.hexdigest()[:16]
 
 

@@ -16,13 +16,19 @@ import psycopg
 import structlog
 
 from configs import logs, settings
-from configs.environment import candle_source, metrics_port, postgres_dsn, redis_url
+from configs.environment import (
+    assumed_addresses,
+    candle_source,
+    metrics_port,
+    postgres_dsn,
+    redis_namespace,
+    redis_url,
+)
 from configs.settings import Settings, SettingsError
-from engine.request import Limits
+from engine.request import DefaultsError, Limits, read_defaults
 from storage import faults, readiness, schema
 from storage.connection import Connection, InvalidDsn
 from storage.readiness import DatabaseRefuses
-from storage.retry import backoff
 from storage.schema import SchemaUnusable
 from storage.session import Session
 from storage.temporary import OwnedFolder
@@ -39,7 +45,7 @@ DATABASE_CHANGED = 1
 LOOK_AFTER_SECONDS = 1.0
 ENGINE_RETRY_SECONDS = 10.0
 
-BAD_STARTS = (SettingsError, InvalidDsn, DatabaseRefuses, SchemaUnusable)
+BAD_STARTS = (SettingsError, DefaultsError, InvalidDsn, DatabaseRefuses, SchemaUnusable)
 """What waiting would not cure."""
 
 log = structlog.get_logger()
@@ -68,8 +74,9 @@ class Boot(dramatiq.Middleware):
         broker.accepting = self._accepting
         broker.on_garbage = self._count_garbage
         try:
-            self._choose_folder(master_pid)
+            self._folder = _choose_folder(master_pid)
             loaded = settings.load()
+            read_defaults(*loaded.request_defaults())
             logs.configure(COMPONENT, loaded.env)
             if not loaded.backtest.jobs.enabled:
                 log.info("disabled", status="disabled")
@@ -83,8 +90,13 @@ class Boot(dramatiq.Middleware):
         except Exception:  # dramatiq would log it and go on without us
             log.exception("boot_failed")
             shutdown.exit_at_boot(BOOT_FAILED)
-        for name, work in (("metrics-port", self._serve_metrics), ("keeper", self._keep_ready)):
-            threading.Thread(target=work, name=name, daemon=True).start()
+        threading.Thread(
+            target=metrics.serve_when_free,
+            args=(self._metrics_port, self._folder.path, self._stopping),
+            name="metrics-port",
+            daemon=True,
+        ).start()
+        threading.Thread(target=self._keep_ready, name="keeper", daemon=True).start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         """Stop also for a signal that came before we saw signals; dramatiq did see it."""
@@ -98,22 +110,18 @@ class Boot(dramatiq.Middleware):
         self._folder.give_up()
         log.info("stopped")
 
-    def _choose_folder(self, master_pid: int) -> None:
-        try:
-            self._folder = metrics.choose_folder(master_pid)
-        except OSError as error:
-            raise SettingsError(
-                f"no folder for metrics can be made: {error}; set TMPDIR to one that is writable"
-            ) from None
-
     def _check_addresses(self) -> None:
         self._dsn = postgres_dsn()
         self._candle_source = candle_source()
+        redis_namespace()
         self._metrics_port = metrics_port(default=DEFAULT_METRICS_PORT)
         try:
             queue.make_broker(redis_url())
         except ValueError as error:
             raise SettingsError(f"REDIS_URL cannot be used: {error}") from None
+        for name, address in assumed_addresses().items():
+            if self._first_to_find(f"{name}_assumed"):
+                log.info("address_assumed", variable=name, value=address)
 
     def _check_schema(self) -> None:
         """Look once; dramatiq's master hears no signal before this process has booted."""
@@ -153,25 +161,6 @@ class Boot(dramatiq.Middleware):
             put_back=put_back,
         )
 
-    def _serve_metrics(self) -> None:
-        """Serve metrics as soon as the port is free: a process that ends may hold it a moment."""
-        assert self._folder is not None
-        said = False
-        for pause in backoff():
-            try:
-                metrics.serve(self._metrics_port, self._folder.path)
-            except OSError as error:
-                if not said:
-                    said = True
-                    text = f"{error}; tried again until it is free"
-                    log.warning("metrics_not_served", port=self._metrics_port, error=text)
-            else:
-                if said:
-                    log.info("metrics_served", port=self._metrics_port)
-                return
-            if self._stopping.wait(pause):
-                return
-
     def _keep_ready(self) -> None:
         try:
             database = readiness.wait_until_ready(self._dsn, _say_waiting, stop=self._stopping)
@@ -181,7 +170,7 @@ class Boot(dramatiq.Middleware):
             shutdown.exit_at_once(BAD_START)
         if database is None:
             return
-        self._broker.namespace = _redis_namespace() or database
+        self._broker.namespace = redis_namespace() or database
         # Never returns: a fork server that has to be replaced lives as long as this thread.
         while True:
             if not self._ready.is_set() or self.worker.fork_server.died:
@@ -204,12 +193,11 @@ class Boot(dramatiq.Middleware):
 
         Wake-ups are sent under the name of the database that the jobs are in.
         """
-        found, before = _redis_namespace() or schema.namespace(conn), self._broker.namespace
+        found, before = redis_namespace() or schema.namespace(conn), self._broker.namespace
         if found != before:
-            self._say_once(
-                "database_changed",
-                error=f"STRATEGY_PG_DSN leads to another database now: {before} became {found}",
-            )
+            if self._first_to_find("database_changed"):
+                text = f"STRATEGY_PG_DSN leads to another database now: {before} became {found}"
+                log.error("database_changed", error=text)
             self._end_children()
             shutdown.exit_at_once(DATABASE_CHANGED)
 
@@ -226,14 +214,17 @@ class Boot(dramatiq.Middleware):
 
     def _say_bad_start(self, error: Exception) -> None:
         logs.configure(COMPONENT, os.environ.get("ROEHUB_ENV", ""))
-        self._say_once("bad_start", error=str(error))
+        if self._first_to_find("bad_start"):
+            log.error("bad_start", error=str(error))
 
-    def _say_once(self, event: str, error: str) -> None:
-        """Log what all processes of a master find alike; the first to find it says it."""
-        with suppress(FileExistsError):
-            if self._folder is not None:
-                (self._folder.path / event).touch(exist_ok=False)
-            log.error(event, error=error)
+    def _first_to_find(self, what: str) -> bool:
+        """Whether to say what all processes of a master find alike: no other one has found it."""
+        if self._folder is not None:
+            try:
+                (self._folder.path / what).touch(exist_ok=False)
+            except FileExistsError:
+                return False
+        return True
 
     def _count_garbage(self, reason: str) -> None:
         self.worker.metrics.stale_messages.inc()
@@ -244,5 +235,10 @@ def _say_waiting(text: str) -> None:
     log.warning("waiting_for_postgres", error=text)
 
 
-def _redis_namespace() -> str | None:
-    return os.environ.get("REDIS_NAMESPACE") or None
+def _choose_folder(master_pid: int) -> OwnedFolder:
+    try:
+        return metrics.choose_folder(master_pid)
+    except OSError as error:
+        raise SettingsError(
+            f"no folder for metrics can be made: {error}; set TMPDIR to one that is writable"
+        ) from None

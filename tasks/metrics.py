@@ -5,10 +5,15 @@ import whether to use one, so it is imported here only after the directory has b
 """
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
+from configs.logs import one_line
 from storage.records import FailureCode, Stage
+from storage.retry import backoff
 from storage.temporary import OwnedFolder
 
 if TYPE_CHECKING:
@@ -20,6 +25,8 @@ JOB_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200,
 """Histogram buckets: from a small trial to a sweep that takes half a day."""
 
 _ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
+
+log = structlog.get_logger()
 
 
 class Metrics:
@@ -88,6 +95,28 @@ def serve(port: int, folder: Path) -> None:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     start_http_server(port, registry=registry)
+
+
+def serve_when_free(port: int, folder: Path, stop: threading.Event) -> None:
+    """Serve as soon as `port` is free, unless `stop` is set before; a process that ends may hold it.
+
+    Says that it waits, and when it is over.
+    """
+    waiting = False
+    for pause in backoff():
+        try:
+            serve(port, folder)
+        except OSError as error:
+            if not waiting:
+                waiting = True
+                text = f"{one_line(error)}; tried again until the port is free"
+                log.warning("metrics_not_served", port=port, error=text)
+        else:
+            if waiting:
+                log.info("metrics_served", port=port)
+            return
+        if stop.wait(pause):
+            return
 
 
 def _name_of(master_pid: int) -> str:

@@ -7,10 +7,8 @@ sweep has at most a few hundred base variants on at most 320 bars, which takes m
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 from typing import Any
 
-import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -24,9 +22,13 @@ from tests.engine.cases import DIRECTIONS, SIZINGS
 from tests.engine.enumeration import axis
 from tests.engine.worlds import DEFAULTS, HOUR_MS, LIMITS, START_MS, explicit, iso, random_candles
 
-GRIDS: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "configs/test/indicators.yaml").read_text()
-)["indicators"]
+GRIDS: dict[str, Any] = {
+    indicator.id: {
+        "params": {param.name: param.default for param in indicator.params},
+        "signals": indicator.signals,
+    }
+    for indicator in catalogue()
+}
 OFF = {"sl": None, "tp": None, "tsl": None}
 MONEY = {"init_cash_quote": 1_000.0, "fixed_quote": 100.0, "fee_pct": 0.0, "slippage_pct": 0.0}
 BY_TRADES = {"primary_metric": "num_trades"}
@@ -58,7 +60,7 @@ class Small:
     direction: str = "long-short"
     sizing: str = "all_in"
     preselect: int = 100_000
-    top_k: int = 100_000
+    top_k: int = 2_048  # the most that is stored
 
     def request(self) -> Request:
         hours = self.candles.timeframe_ms // HOUR_MS

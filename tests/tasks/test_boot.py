@@ -16,7 +16,6 @@ REFUSALS = {
     "no DSN": ({"STRATEGY_PG_DSN": ""}, "STRATEGY_PG_DSN is not set"),
     "bad DSN": ({"STRATEGY_PG_DSN": "127.0.0.1"}, "STRATEGY_PG_DSN is not a Postgres DSN"),
     "unknown environment": ({"ROEHUB_ENV": "staging"}, "ROEHUB_ENV is 'staging'"),
-    "no candles": ({"ROEHUB_CANDLES_DIR": ""}, "CH_HOST is not set"),
     "bad candle server": (
         {"ROEHUB_CANDLES_DIR": "", "CH_HOST": "h", "CH_SECURE": "yes"},
         "CH_SECURE must be 0 or 1",
@@ -24,6 +23,7 @@ REFUSALS = {
     "bad Redis": ({"REDIS_URL": "redis://h:port"}, "REDIS_URL cannot be used"),
     "bad port": ({"ROEHUB_METRICS_PORT": "99999"}, "ROEHUB_METRICS_PORT must be a port number"),
     "bad value": ({"ROEHUB_BACKTEST_CONFIG": "bad.yaml"}, "backtest.jobs.lease_seconds"),
+    "bad axis": ({"ROEHUB_BACKTEST_CONFIG": "axes/backtest.yaml"}, "ma.smaa"),
     "no file": ({"ROEHUB_BACKTEST_CONFIG": "absent.yaml"}, "absent.yaml"),
     "no schema": ({"STRATEGY_PG_DSN": "unmigrated"}, "run `backtest migrate`"),
     "no database": ({"STRATEGY_PG_DSN": "absent"}, "there is no such database: create it"),
@@ -43,7 +43,13 @@ def our_lines(program: Program) -> list[str]:
 @pytest.fixture(scope="module")
 def refused(stack: Stack, postgres_server: str) -> dict[str, Program]:
     """All of them, started at once: each takes seconds in which it mostly waits for dramatiq."""
+    (stack.folder / "axes").mkdir()
+    overrides = (
+        "version: 1\nindicators: {ma.smaa: {params: {window: {mode: explicit, values: [5]}}}}"
+    )
+    (stack.folder / "axes" / "indicators.yaml").write_text(overrides)
     here = {
+        "axes/backtest.yaml": str(stack.configure("axes/backtest.yaml")),
         "bad.yaml": str(stack.configure("bad.yaml", lease_seconds=-1)),
         "unmigrated": postgres_server,
         "absent": make_conninfo(postgres_server, dbname="absent"),
@@ -73,6 +79,15 @@ def test_the_toggle_ends_it_with_code_0(stack: Stack) -> None:
     said = our_lines(program)
     assert said
     assert all("component=backtest-job-runner status=disabled" in line for line in said)
+
+
+def test_addresses_that_are_not_set_are_assumed_and_said_once(stack: Stack) -> None:
+    program = bare_command(stack, REDIS_URL="", ROEHUB_CANDLES_DIR="", ROEHUB_ENV="dev")
+    program.logged("event=address_assumed variable=REDIS_URL value=redis://127.0.0.1:6379/0")
+    program.logged("event=address_assumed variable=CH_HOST value=127.0.0.1")
+    program.logged("event=ready")
+    assert program.text().count("event=address_assumed") == 2
+    program.kill()
 
 
 def test_an_absent_postgres_is_waited_for_until_told_to_stop(stack: Stack) -> None:
