@@ -98,9 +98,9 @@ def serve(port: int, folder: Path) -> None:
 
 
 def serve_when_free(port: int, folder: Path, stop: threading.Event) -> None:
-    """Serve as soon as `port` is free, unless `stop` is set before; a process that ends may hold it.
+    """Serve as soon as `port` is free: a process that is ending may hold it for a moment.
 
-    Says that it waits, and when it is over.
+    Gives up when `stop` is set. Says that it waits, and when that is over.
     """
     waiting = False
     for pause in backoff():

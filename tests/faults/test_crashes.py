@@ -3,12 +3,11 @@
 import os
 import signal
 
-import psutil
 import pytest
 
 from storage.records import EventName, FailureCode, Stage, State
-from tests.faults.conftest import small_sweep, sweep
-from tests.faults.harness import Stack, computing_child, gone, owner_pid
+from tests.faults.conftest import sweep
+from tests.faults.harness import Stack, gone, owner_pid
 
 Rows = list[tuple[str, ...]]
 
@@ -65,29 +64,3 @@ def test_a_job_that_always_kills_its_worker_fails_at_the_crash_too_many(stack: S
     assert ended.last_error_json is not None
     assert ended.last_error_json["code"] == FailureCode.WORKER_CRASHED_REPEATEDLY
     assert ended.last_error_json["details"]["last_owner"] == job.locked_by
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGKILL, FailureCode.MEMORY_LIMIT_EXCEEDED),  # what the kernel does without memory
-        (signal.SIGSEGV, FailureCode.UNEXPECTED_ERROR),
-    ],
-)
-def test_a_killed_child_fails_its_job_and_nothing_else(
-    stack: Stack, number: signal.Signals, code: FailureCode
-) -> None:
-    stack.workers(2)
-    job_id = stack.submit(sweep())
-    worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
-    child = computing_child(worker_pid)
-
-    child.send_signal(number)
-
-    ended = stack.ends(job_id)
-    assert (ended.state, ended.attempt) == (State.FAILED, 1)
-    assert ended.last_error_json is not None
-    assert ended.last_error_json["code"] == code
-    gone([child])
-    assert psutil.pid_exists(worker_pid)
-    assert stack.ends(stack.submit(small_sweep())).state is State.SUCCEEDED
