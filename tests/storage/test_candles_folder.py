@@ -346,6 +346,17 @@ def test_a_reader_that_starts_leaves_the_others_theirs(tmp_path: Path) -> None:
         assert len(list(temporary.iterdir())) == 1
 
 
+def test_stores_of_one_process_share_an_engine_until_the_last_is_closed(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    FolderStore(tmp_path / "full").append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
+
+    with owner("reads-two", temporary, tmp_path / "empty", tmp_path / "full") as (_, found):
+        assert found == "[0, 1, 1, 0]"
+
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("reason", ["std::bad_alloc", "libchdb.so: failed to map segment"])
 def test_an_engine_that_cannot_be_loaded_for_want_of_memory_is_not_called_missing(
     tmp_path: Path, reason: str
