@@ -113,7 +113,7 @@ def test_cash_exactly_at_the_floor_makes_no_entry(
     signals, closes = AT_THE_FLOOR
     rules = rules_of(free(sizing))
     assert costs_of(rules).floor == closes[1]
-    assert STAGES[stage](signals, closes, rules, secondary)[0] == 1
+    assert STAGES[stage](signals, closes, rules, secondary) == (1, (closes[1] - 1.0) * 100.0)
     assert STAGES[stage](*JUST_ABOVE, rules, secondary)[0] == 2
 
 
