@@ -177,7 +177,7 @@ def test_every_thread_takes_memory_of_its_own() -> None:
 
 # --- tiles of the risk grid -------------------------------------------------------------------
 
-sides = st.integers(1, 200)
+sides = st.integers(1, 40)
 
 
 @law(60)
