@@ -23,12 +23,15 @@ from engine.fingerprints import of_plugins
 
 ENGINE = Path(__file__).parent
 KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
+NAMED_BY_POSITION = (ENGINE / "metric_names.py", ENGINE / "request" / "model.py")
+"""Lists of names whose positions are compiled into kernels."""
 
 
 def _fingerprint(folders: Iterable[Path]) -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     digest.update(Path(__file__).read_bytes())  # the options that kernels are compiled with
-    for source in sorted(path for folder in folders for path in folder.glob("*.py")):
+    kernels = sorted(path for folder in folders for path in folder.glob("*.py"))
+    for source in (*kernels, *NAMED_BY_POSITION):
         digest.update(source.read_bytes())
     digest.update(" ".join(of_plugins()).encode())
     return digest.hexdigest()[:16]

@@ -56,11 +56,12 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
     template, blocks = read_template(root, defaults, limits)
     risk_total = _risk_total(root, template["risk_grid"])
     sizes: dict[str, Any] = _read_sizes(root, defaults, risk_total)
+    ranking: dict[str, Any] = _read_ranking(root, defaults)
     effective: dict[str, Any] = {
         "time_range": time_range,
         "template": template,
         **sizes,
-        "ranking": _read_ranking(root, defaults),
+        "ranking": ranking,
     }
     if any(error.code == "invalid_request" for error in errors):
         raise RequestError(errors)
@@ -68,6 +69,8 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
         [block.total for block in blocks],
         risk_total=risk_total,
         preselect=sizes["preselect"],
+        top_k=sizes["top_k"],
+        metrics=(ranking["primary_metric"], ranking["secondary_metric"]),
         warmup_bars=sizes["warmup_bars"],
         traded_bars=bars_between(
             milliseconds(time_range["start"]),

@@ -294,7 +294,10 @@ def test_a_key_used_for_another_request_is_a_conflict(service: Backtest, tmp_pat
         ("words.csv", b"this,is,not\na,candle,file\n"),
         ("binary.csv", bytes(range(256))),
         ("empty.csv", b""),
-        ("broken.csv.gz", gzip.compress(b"ts_open,open,high,low,close,volume\n" * 99)[:-9]),
+        (
+            "broken.csv.gz",
+            gzip.compress(b"ts_open,open,high,low,close,volume\n" * 99, mtime=0)[:-9],
+        ),
         ("not.parquet", b"PAR1 but no more"),
     ],
 )

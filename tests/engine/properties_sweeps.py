@@ -5,7 +5,7 @@ sweep has at most a few hundred base variants on at most 320 bars, which takes m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -35,7 +35,6 @@ BY_TRADES = {"primary_metric": "num_trades"}
 BY_RETURN = {"primary_metric": "total_return_pct"}
 OUTPUTS = [(indicator, output) for indicator in catalogue() for output in indicator.outputs]
 IDS = [f"{indicator.id}-{output.name}" for indicator, output in OUTPUTS]
-ALL_KEPT = replace(DEFAULTS, top_k_persisted=100_000)
 SHORTEST = 25  # so many first values of a default axis are drawn from: windows that fit the candles
 MOST_VARIANTS = 240
 
@@ -60,7 +59,7 @@ class Small:
     direction: str = "long-short"
     sizing: str = "all_in"
     preselect: int = 100_000
-    top_k: int = 2_048  # the most that is stored
+    top_k: int = 100_000
 
     def request(self) -> Request:
         hours = self.candles.timeframe_ms // HOUR_MS
@@ -79,10 +78,11 @@ class Small:
             "template": template,
             "warmup_bars": self.candles.first,
             "preselect": self.preselect,
-            "top_k": self.top_k,
+            "top_trades_n": 1,
             "ranking": self.ranking,
         }
-        return parse(complete(document, ALL_KEPT, LIMITS))
+        # Not submitted with its top_k: more variants are kept here than a job would store.
+        return parse(complete(document, DEFAULTS, LIMITS) | {"top_k": self.top_k})
 
     def sweep(self, *, threads: int = 1, memory_bytes: int = 2**28) -> Sweep:
         return Sweep(self.request(), self.candles, threads=threads, memory_bytes=memory_bytes)

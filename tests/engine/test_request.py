@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from engine.request import (
     Defaults,
     canonical_json,
@@ -134,6 +136,12 @@ def test_hashes_are_the_same_on_every_machine() -> None:
     assert engine_params_hash(effective) == (
         "9d8e08177356427c4373e49eca58836a19f3d06cb73da3b9dfc2026a5fbe0ccb"
     )
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_json_cannot_hold_has_no_canonical_form(number: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"a": number})
 
 
 def test_only_direction_sizing_and_execution_are_engine_parameters() -> None:

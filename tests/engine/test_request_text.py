@@ -10,7 +10,12 @@ from engine.request import RequestError, complete, read_idempotency_key, read_js
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, with_value
 
 SMA = "template.indicator_grids[0]"
-UNSTORABLE = {"NUL": "BTC\0USDT", "half of a pair": "BTC\ud800USDT", "control": "BTC\x1bUSDT"}
+UNSTORABLE = {
+    "NUL": "BTC\0USDT",
+    "half of a pair": "BTC\ud800USDT",
+    "control": "BTC\x1bUSDT",
+    "DEL": "BTC\x7f",
+}
 PLACES = (
     "time_range.start",
     "template.instrument_id.symbol",

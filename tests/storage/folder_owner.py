@@ -47,6 +47,15 @@ def main(mode: str, *arguments: str) -> None:
             say(len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
             sys.stdin.read()
             say(len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+    elif mode == "reads-two":
+        first, second = (open_store(CandlesFolder(Path(folder))) for folder in arguments)
+        found = [len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)) for store in (first, second)]
+        first.close()
+        found.append(len(second.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+        second.close()
+        found.append(len(first.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+        first.close()
+        say(found)
     elif mode == "shares":
         with OwnedFolder("test", shared_by=arguments[0]) as folder:
             say(folder.path)

@@ -13,7 +13,7 @@ from tests.faults.harness import Stack, running
 from tests.storage.making import new_database
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def stack(
     postgres_server: str,
     migrated_template: str,
@@ -31,7 +31,7 @@ def stack(
         yield stack
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
     server = ForkServer()
     server.start()
@@ -40,7 +40,7 @@ def fork_server() -> Iterator[ForkServer]:
     server.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> CandlesFolder:
     folder = tmp_path_factory.mktemp("candles")
     with open_store(CandlesFolder(folder)) as store:
