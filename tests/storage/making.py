@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from storage import jobs, leases
-from storage.records import Claimed, Job, Lease, NewJob, State, TopVariant
+from storage.records import Claimed, Claimer, Job, Lease, NewJob, State, TopVariant
 
 OWNER = "host-1-0000000a"
 SUCCESSOR = "host-2-0000000b"
@@ -56,13 +56,16 @@ def claim(
     max_crashes: int = 3,
     lease_seconds: float = 60,
 ) -> Claimed | State | None:
-    return leases.claim(
+    return leases.try_claim(
         conn,
         job_id,
-        locked_by=locked_by,
-        lease_seconds=lease_seconds,
-        max_crashes=max_crashes,
-        engine_version="engine-1",
+        Claimer(
+            locked_by,
+            lease_seconds=lease_seconds,
+            max_crashes=max_crashes,
+            engine_version="engine-1",
+            request_version=1,
+        ),
     )
 
 

@@ -4,14 +4,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 import structlog
 
-from storage import jobs, leases, postgres
+from storage import jobs, leases
 from storage.records import Lease
+from storage.session import Session
 from tasks.lease import Ownership
 from tests.faults.harness import wait_for
 from tests.storage.making import claimed, expire
@@ -29,9 +31,8 @@ def owned(
     heartbeat_seconds: float = 0.1,
 ) -> Iterator[Ownership]:
     with Ownership(
-        lease,
-        connect=lambda: postgres.connect(dsn, application_name="test", heartbeat_seconds=1),
-        lease_seconds=lease_seconds,
+        replace(lease, seconds=lease_seconds),
+        session=Session(dsn, application_name="test", lock_seconds=1, statement_seconds=1),
         heartbeat_seconds=heartbeat_seconds,
         claim_sent_at=time.monotonic() if claim_sent_at is None else claim_sent_at,
         log=structlog.get_logger,
@@ -55,7 +56,7 @@ def test_heartbeats_keep_the_lease(
         return len(seen) > 3
 
     seen: set[object] = set()
-    with owned(lease, database) as ownership:
+    with owned(lease, database, lease_seconds=lease.seconds) as ownership:
         wait_for(beats, "the lease to be renewed")
         assert not ownership.lost.is_set()
 

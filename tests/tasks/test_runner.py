@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
-from tasks.session import Session
 
 from configs import settings
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine import VERSION
 from engine.request import Limits
-from storage import leases, postgres, results
-from storage.records import Claimed, EventName, FailureCode, Job, Shortlist, State
+from storage import leases, results
+from storage.records import Claimed, Claimer, EventName, FailureCode, Job, Shortlist, State
+from storage.session import Session
 from tasks import runner
 from tasks.metrics import Metrics
 from tasks.process import ForkServer
@@ -29,15 +28,15 @@ from tests.faults.harness import Stack, free_port
 def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Iterator[Worker]:
     loaded = settings.load(stack.config, {"ROEHUB_ENV": "test"})
 
-    def connect() -> psycopg.Connection[Any]:
-        return postgres.connect(stack.dsn, application_name="test", heartbeat_seconds=1)
+    def new_session() -> Session:
+        return session_to(stack.dsn)
 
     worker = Worker(
         jobs=loaded.backtest.jobs,
         limits=Limits(**loaded.request_limits()),
         candle_source=candles,
-        connect=connect,
-        session=Session(connect),
+        new_session=new_session,
+        session=new_session(),
         fork_server=fork_server,
         metrics=Metrics(),
         stopping=threading.Event(),
@@ -45,6 +44,10 @@ def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Ite
     )
     yield worker
     worker.session.close()
+
+
+def session_to(dsn: str) -> Session:
+    return Session(dsn, application_name="test", lock_seconds=1, statement_seconds=1)
 
 
 def counted(worker: Worker) -> dict[str, float]:
@@ -169,19 +172,6 @@ def test_a_shortlist_of_other_candles_is_not_used(stack: Stack, worker: Worker) 
     assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
 
 
-def test_a_claim_is_tried_again_while_the_database_is_away(stack: Stack, worker: Worker) -> None:
-    refusals = iter([True, True])
-
-    def connect() -> psycopg.Connection[Any]:
-        if next(refusals, False):
-            raise postgres.StorageUnavailable("nobody listens")
-        return worker.connect()
-
-    job = run(stack, replace(worker, session=Session(connect)))
-
-    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
-
-
 def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
     stack: Stack, worker: Worker
 ) -> None:
@@ -198,14 +188,14 @@ def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
 def _interrupted_after_stage_a(stack: Stack, shortlist: Shortlist) -> UUID:
     """A job whose first owner stored `shortlist` and released it."""
     job_id = stack.submit(small_sweep())
-    claimed = leases.claim(
-        stack.connection,
-        job_id,
-        locked_by="host-1-0000000a",
+    claimer = Claimer(
+        "host-1-0000000a",
         lease_seconds=60,
         max_crashes=3,
         engine_version=VERSION,
+        request_version=1,
     )
+    claimed = leases.try_claim(stack.connection, job_id, claimer)
     assert isinstance(claimed, Claimed)
     assert results.save_shortlist(stack.connection, claimed.lease, shortlist)
     assert leases.release(stack.connection, claimed.lease)
