@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from storage.records import Claimed, EventName, State
 from storage.session import Session
@@ -117,8 +118,8 @@ def test_a_claim_is_tried_again_until_postgres_answers(
 ) -> None:
     job_id = stack.submit(small_sweep())
     hurt(network)
-    with claiming(through(network, worker), job_id) as taken:
-        wait_for(lambda: taken.running(), "the claim to begin")
+    with capture_logs() as lines, claiming(through(network, worker), job_id) as taken:
+        wait_for(lambda: [line for line in lines if line["event"] == "claim_delayed"], "a delay")
         network.heal()
         result = taken.result(timeout=30)
     assert result is not None
