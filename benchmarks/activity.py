@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.workload import SEED
-from engine.kernels.inputs import ground_planes
+from engine.kernels.inputs import allowed_planes
 from engine.sweep import Sweep
 
 Int64 = NDArray[np.int64]
@@ -29,12 +29,12 @@ def drawn(sweep: Sweep, count: int = SAMPLED) -> Int64:
 
 def activity(sweep: Sweep, bases: Int64) -> Activity:
     """Count what happens in base variants without risk levels, from their planes."""
-    ground = ground_planes(len(sweep.closes), sweep.rules)
+    allowed = allowed_planes(len(sweep.closes), sweep.rules)
     changes = runs = 0
     for base in bases.tolist():
-        changed = np.zeros(ground.shape[1], np.uint64)
-        for plane, allowed in zip(sweep.planes_of(base), ground, strict=True):
-            now = plane & allowed
+        changed = np.zeros(allowed.shape[1], np.uint64)
+        for plane, tradable in zip(sweep.planes_of(base), allowed, strict=True):
+            now = plane & tradable
             before = now << np.uint64(1)
             before[1:] |= now[:-1] >> np.uint64(63)
             changed |= now ^ before

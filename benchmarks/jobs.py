@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.verdicts import Verdicts
-from benchmarks.workload import reference_request, year
+from benchmarks.workload import RESULT_BYTES, reference_request, year
 from engine.metric_names import METRICS
 from engine.report import reports
 from engine.sweep import Batch, Sweep
@@ -36,7 +36,9 @@ def reference_job(threads: int, *, quick: bool, metric: str) -> dict[str, float]
     shortlist = first.top.indexes()
     second, seconds_b, _ = finish(sweep.stage_b(shortlist))
     before = perf_counter()
-    count = sum(1 for _ in reports(sweep, second.top.indexes(), top_trades_n=3))
+    count = sum(
+        1 for _ in reports(sweep, second.top.indexes(), top_trades_n=3, result_bytes=RESULT_BYTES)
+    )
     end = perf_counter()
     return {
         "threads": threads,

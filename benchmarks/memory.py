@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.grids import explicit, rsi, sma, steps
-from benchmarks.workload import WARMUP_BARS, request_of, year
+from benchmarks.workload import RESULT_BYTES, WARMUP_BARS, request_of, year
 from engine.candles import Candles
 from engine.grid import Grid, estimate
 from engine.report import reports
@@ -94,7 +94,7 @@ def _measure(case: Case) -> tuple[int, int, int, int]:
     sweep = Sweep(request, candles, threads=case.threads)
     *_, best = sweep.stage_a()
     *_, best = sweep.stage_b(best.top.indexes())
-    for _ in reports(sweep, best.top.indexes(), top_trades_n=3):
+    for _ in reports(sweep, best.top.indexes(), top_trades_n=3, result_bytes=RESULT_BYTES):
         pass
     peak = _resident("VmHWM") - born
     needed = estimate(request, candles.traded_bars, threads=case.threads)

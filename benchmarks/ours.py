@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.workload import RULES, SL_PCT, TP_PCT, Crossings
-from engine.kernels.expansion import expand_risk
+from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
+    allowed_planes,
     costs_of,
-    ground_planes,
     levels_of,
     market_of,
     order_of,
@@ -34,11 +34,12 @@ class Engine:
         always = np.full((PREFIXES, self.words), np.iinfo(np.uint64).max, np.uint64)
         self._long = np.concatenate((long, always))
         self._short = np.zeros_like(self._long)
-        self._ground = ground_planes(len(work.closes), RULES)
+        self._allowed = allowed_planes(len(work.closes), RULES)
         self._market = market_of(work.closes)
         self._costs = costs_of(RULES)
         self._order = order_of("total_return_pct", None, 0, 3, np.inf)
         self._levels = levels_of(SL_PCT, TP_PCT, (None,))
+        self._tile = RiskTile(0, 0, 0, len(TP_PCT), 1, len(SL_PCT) * len(TP_PCT))
 
     @property
     def scored(self) -> int:
@@ -55,7 +56,7 @@ class Engine:
             count = min(rows, self.variants - start)
             tile = Tile(start, count, 1, 0, PREFIXES, start, 0, self.scored)
             score_tile(
-                self._long, self._short, self._ground, tile, others,
+                self._long, self._short, self._allowed, tile, others,
                 self._market, self._costs, self._order, found,
             )  # fmt: skip
             returns[start : start + count] = found.primary[:count] / 100
@@ -70,8 +71,8 @@ class Engine:
         """Score the first signal under every (SL, TP), `EXPANDED` times: float64[combinations]."""
         found = room_for(self.expanded)
         expand_risk(
-            self._long, self._short, self._ground, np.zeros((EXPANDED, 1), np.int64),
-            np.arange(EXPANDED), 0, len(SL_PCT), self._levels,
+            self._long, self._short, self._allowed, np.zeros((EXPANDED, 1), np.int64),
+            np.arange(EXPANDED), self._tile, self._levels,
             self._market, self._costs, self._order, found,
         )  # fmt: skip
         return found.primary[: len(SL_PCT) * len(TP_PCT)] / 100

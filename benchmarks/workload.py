@@ -52,6 +52,7 @@ DEFAULTS = Defaults(
     fee_pct_by_market_id={1: 100 * FEE},
     indicator_grids={},
 )
+RESULT_BYTES = 32 * 2**20
 LIMITS = Limits(max_variants_per_compute=20_000_000, max_compute_bytes_total=2**40)
 
 

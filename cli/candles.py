@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import render, teaching
+from cli import help_text, render
 from cli.errors import CommandError
 from cli.running_stack import environment
 from cli.user import AsJson
@@ -118,4 +118,4 @@ def list_(as_json: AsJson = False) -> None:
 
 
 for command in (import_, list_):
-    teaching.add(app, command)
+    help_text.add(app, command)

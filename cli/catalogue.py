@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cli import render, teaching
+from cli import help_text, render
 from cli.errors import CommandError
 from cli.running_stack import environment
 from cli.user import JOBS_PANEL, AsJson
@@ -120,4 +120,4 @@ def _axis_text(axis: dict[str, Any] | None) -> str:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    teaching.add(app, indicators, panel=JOBS_PANEL)
+    help_text.add(app, indicators, panel=JOBS_PANEL)

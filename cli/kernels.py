@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import render, teaching
+from cli import help_text, render
 from cli.user import AsJson
 
 
@@ -33,4 +33,4 @@ def compile_(as_json: AsJson = False) -> None:
 
 def add_to(app: typer.Typer, panel: str) -> None:
     """Add the command of this module."""
-    teaching.add(app, compile_, panel=panel)
+    help_text.add(app, compile_, panel=panel)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from cli import render, teaching
+from cli import help_text, render
 from cli.errors import INTERRUPTED
 from cli.running_stack import DATA_DIR, DEFAULT_DATA_DIR, environment
 from cli.user import LOCAL_USER, AsJson
@@ -109,11 +109,11 @@ def migrate(
     """
     import migrations
     from configs.environment import migrations_dsn
+    from storage import readiness
     from storage.connection import address
-    from storage.session import Session
 
     dsn = migrations_dsn(environment())
-    Session(dsn, application_name="backtest-migrate", lock_seconds=15, statement_seconds=15).check()
+    readiness.reach(dsn, application_name="backtest-migrate")
     migrations.upgrade(dsn, revision)
     _say(f"{address(dsn)} is at {revision}")
 
@@ -137,7 +137,7 @@ def worker(
 
       backtest worker --config configs/prod/backtest.yaml --processes 2
     """
-    from cli import guardian, programs, signals
+    from cli import programs, reaper, signals
     from configs import environment as addresses
     from configs import settings
 
@@ -147,14 +147,14 @@ def worker(
         check(variables)
     first_port = metrics_port or addresses.metrics_port(variables)
     ports = (first_port + METRICS_PORT_STEP * index for index in range(processes))
-    guard = guardian.Guardian()
+    guard = reaper.Reaper()
     supervisor = programs.Supervisor(
         [
             programs.worker(number, variables | {"ROEHUB_METRICS_PORT": str(port)})
             for number, port in enumerate(ports, start=1)
         ],
         notify=_say,
-        changed=lambda: guard.watch([supervisor.wards()]),
+        changed=lambda: guard.watch([supervisor.targets()]),
     )
     try:
         with signals.stoppable(), programs.supervising(supervisor):
@@ -224,7 +224,7 @@ def doctor(as_json: AsJson = False) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (up, demo, migrate, worker, token, doctor):
-        teaching.add(app, command, panel=OPERATOR_PANEL)
+        help_text.add(app, command, panel=OPERATOR_PANEL)
 
 
 def _with_config(variables: dict[str, str], config: Path | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cli.guardian import Ward
+from cli.reaper import Target
 from cli.signals import shielded
 
 FINAL_EXIT_CODES = (
@@ -66,7 +66,7 @@ class Supervisor:
         self._notify = notify
         self._changed = changed
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._tend, name="supervisor", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._runs = [_Run(program) for program in programs]
 
     def start(self) -> None:
@@ -76,9 +76,9 @@ class Supervisor:
         self._changed()
         self._thread.start()
 
-    def wards(self) -> list[Ward]:
+    def targets(self) -> list[Target]:
         """Name the processes that run now."""
-        return [Ward(run.process.pid) for run in self._runs if run.alive()]
+        return [Target(run.process.pid) for run in self._runs if run.alive()]
 
     def final_code(self) -> int | None:
         """Return the highest exit code once every program has ended for good, else None."""
@@ -100,7 +100,7 @@ class Supervisor:
         for run in self._runs:
             run.close()
 
-    def _tend(self) -> None:
+    def _supervise(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
             for run in self._runs:
                 said = run.look_after()

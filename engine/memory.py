@@ -24,8 +24,12 @@ PIECE_VARIANTS = 2**14
 PIECES_AHEAD = 3
 """Pieces that wait per thread, so that none idles while finds are taken in."""
 
+HITS_BYTES = 16 * 2**20
+"""Hits of risk levels that a thread holds at a time, unless one level of each kind takes more."""
+
 _FIND_BYTES = 4 * 8  # index, number of trades, two metrics
 _RANKED_BYTES = 150  # a place in the top list, the room to fill before it is cut, and its sorting
+_HIT_BYTES = 4
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
 _MARKET_BYTES = 10 * 8  # closes, reciprocals, times, and an equity curve while it is reported
 _INPUT_BYTES = 4 * 8  # copies of what an indicator reads
@@ -34,6 +38,11 @@ _INPUT_BYTES = 4 * 8  # copies of what an indicator reads
 def row_bytes(words: int) -> int:
     """Return the size of the LONG and SHORT planes of one variant."""
     return 2 * 8 * words
+
+
+def levels_at_once(words: int) -> int:
+    """Return for how many risk levels a thread may hold the hits of every run."""
+    return max(3, HITS_BYTES // (_HIT_BYTES * 64 * words))
 
 
 def working_bytes(bars: int, kept: int, threads: int) -> int:

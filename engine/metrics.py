@@ -1,5 +1,7 @@
 """Metrics of one variant, by the same compiled functions that rank variants in the sweep."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from engine.kernels.measures import all_metrics
 from engine.kernels.variant import curve_of
 from engine.metric_names import METRICS
 
-__all__ = ["METRICS", "equity_curve", "variant_metrics"]
+__all__ = ["METRICS", "defined", "equity_curve", "variant_metrics"]
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -42,7 +44,9 @@ def variant_metrics(
     all_metrics(
         trades.net, trades.quote, float(balance), equity, day_ends(close_times_ms), costs, values
     )
-    return {
-        name: float(value) if np.isfinite(value) else None
-        for name, value in zip(METRICS, values, strict=True)
-    }
+    return {name: defined(value) for name, value in zip(METRICS, values.tolist(), strict=True)}
+
+
+def defined(value: float | None) -> float | None:
+    """Return a figure as it is stored: None unless it is a finite number."""
+    return value if value is not None and math.isfinite(value) else None

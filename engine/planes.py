@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.candles import Candles
-from engine.crew import Crew
 from engine.grid import Block
 from engine.kernels.inputs import words_for
 from engine.memory import Layout
 from engine.rules import block_planes
+from engine.worker_threads import WorkerThreads
 
 Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
@@ -53,14 +53,14 @@ class PlaneStore:
         self.long = np.empty((starts[-1], words), np.uint64)
         self.short = np.empty((starts[-1], words), np.uint64)
 
-    def hold(self, block: int, numbers: range, crew: Crew) -> Iterator[None]:
+    def hold(self, block: int, numbers: range, threads: WorkerThreads) -> Iterator[None]:
         """Make variants `numbers` of a block present, at most its capacity; yields in between."""
         held = self._held[block]
         if held.start <= numbers.start and numbers.stop <= held.stop:
             return
         self._held[block] = range(0)
-        for portion in self._portions(block, numbers, crew.threads):
-            crew.run(self._compute, [(block, numbers.start, part) for part in portion])
+        for portion in self._portions(block, numbers, threads.count):
+            threads.run(self._compute, [(block, numbers.start, part) for part in portion])
             yield
         self._held[block] = numbers
 

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from engine.candles import Candles
 from engine.compiled import note_cached
-from engine.crew import Crew
 from engine.grid import Grid
 from engine.indicators.compute import kernel_loaders
 from engine.kernels import execution_rules
-from engine.kernels.expansion import expand_risk
+from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
+    allowed_planes,
     costs_of,
-    ground_planes,
     levels_of,
     market_of,
     order_of,
@@ -32,6 +31,7 @@ from engine.ranking import TopList
 from engine.request import Request
 from engine.rules import preload_kernels as preload_rules
 from engine.work import Box, Bundle, Division, Numbers
+from engine.worker_threads import WorkerThreads
 
 Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
@@ -75,16 +75,14 @@ class Sweep:
         self.close_times = candles.close_time()[candles.first :]
         self._costs = costs_of(self.rules)
         self._market = market_of(self.closes, self.close_times)
-        self._ground = ground_planes(len(self.closes), self.rules)
-        risk = self.grid.risk
-        self._levels = levels_of(risk.sl, risk.tp, risk.tsl)
-        self._crew = Crew(threads)
+        self._allowed = allowed_planes(len(self.closes), self.rules)
+        self._threads = WorkerThreads(threads)
         self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)
         ranking = request.ranking
         self._division = Division(
             self.grid,
             self._store.layout,
-            words=self._ground.shape[1],
+            words=self._allowed.shape[1],
             metrics=frozenset({ranking.primary_metric, ranking.secondary_metric}),
         )
 
@@ -103,11 +101,11 @@ class Sweep:
             def score(box: Box, numbers: Numbers = numbers) -> tuple[Found, int, int]:
                 return self._score(box, numbers, base, top)
 
-            results = self._crew.stream(score, self._division.boxes(numbers))
+            results = self._threads.stream(score, self._division.boxes(numbers))
             for count, (_, (found, kept, scored)) in enumerate(results, start=1):
                 _offer(top, found, kept)
                 processed += scored
-                if count % (PIECES_PER_BATCH * self._crew.threads) == 0:
+                if count % (PIECES_PER_BATCH * self._threads.count) == 0:
                     yield Batch("stage_a", processed, len(base), top)
             yield Batch("stage_a", processed, len(base), top)  # next come planes
         yield Batch("stage_a", processed, len(base), top)
@@ -120,7 +118,6 @@ class Sweep:
         """
         part = _part(positions, len(shortlist))
         bases = np.asarray(shortlist, np.int64)[part.start : part.stop]
-        targets = self.grid.risk_total // len(self.grid.risk.sl)
         total = len(bases) * self.grid.risk_total
         top = self._top_list(min(self.request.top_k, len(shortlist) * self.grid.risk_total))
         processed = 0
@@ -131,11 +128,11 @@ class Sweep:
             def expand(bundle: Bundle) -> tuple[Found, int]:
                 return self._expand(bundle, top)
 
-            results = self._crew.stream(expand, self._division.bundles(group))
+            results = self._threads.stream(expand, self._division.bundles(group))
             for count, (bundle, (found, kept)) in enumerate(results, start=1):
                 _offer(top, found, kept)
-                processed += len(bundle.bases) * len(bundle.sl) * targets
-                if count % (PIECES_PER_BATCH * self._crew.threads) == 0:
+                processed += len(bundle.bases) * bundle.risk.combinations
+                if count % (PIECES_PER_BATCH * self._threads.count) == 0:
                     yield Batch("stage_b", processed, total, top)
         yield Batch("stage_b", processed, total, top)
 
@@ -153,7 +150,7 @@ class Sweep:
 
     def _hold(self, numbers: Numbers) -> Iterator[None]:
         for block, part in enumerate(numbers):
-            yield from self._store.hold(block, part, self._crew)
+            yield from self._store.hold(block, part, self._threads)
 
     def _score(
         self, box: Box, numbers: Numbers, base: range, top: TopList
@@ -180,7 +177,7 @@ class Sweep:
         kept, scored = score_tile(
             self._store.long,
             self._store.short,
-            self._ground,
+            self._allowed,
             tile,
             np.array(prefix, np.int64).reshape(-1, 3),
             self._market,
@@ -192,17 +189,27 @@ class Sweep:
 
     def _expand(self, bundle: Bundle, top: TopList) -> tuple[Found, int]:
         """Run a bundle of stage B: the finds and how many there are."""
-        risk_total = self.grid.risk_total
-        found = room_for(len(bundle.bases) * len(bundle.sl) * risk_total // len(self.grid.risk.sl))
+        axes, part = self.grid.risk, bundle.risk
+        levels = (
+            axis[at.start : at.stop]
+            for axis, at in zip((axes.sl, axes.tp, axes.tsl), part, strict=True)
+        )
+        found = room_for(len(bundle.bases) * part.combinations)
         kept = expand_risk(
             self._store.long,
             self._store.short,
-            self._ground,
+            self._allowed,
             self._store.rows(self._division.digits(bundle.bases)),
             bundle.bases,
-            bundle.sl.start,
-            bundle.sl.stop,
-            self._levels,
+            RiskTile(
+                part.sl.start,
+                part.tp.start,
+                part.tsl.start,
+                len(axes.tp),
+                len(axes.tsl),
+                axes.total,
+            ),
+            levels_of(*levels),
             self._market,
             self._costs,
             self._order(top),

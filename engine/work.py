@@ -6,6 +6,7 @@ one variant in a plain stage-A scan, a few nanoseconds.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid import Grid
-from engine.memory import PIECE_VARIANTS, Layout
+from engine.memory import PIECE_VARIANTS, Layout, levels_at_once
 from engine.metric_names import OF_THE_BALANCE, WALKING_BARS
 
 Int64 = NDArray[np.int64]
@@ -38,11 +39,24 @@ class Box(NamedTuple):
     prefixes: range
 
 
+class RiskPart(NamedTuple):
+    """A part of each risk axis, by positions."""
+
+    sl: range
+    tp: range
+    tsl: range
+
+    @property
+    def combinations(self) -> int:
+        """How many there are in this part."""
+        return prod(map(len, self))
+
+
 class Bundle(NamedTuple):
-    """A piece of stage B: some base variants, expanded over a part of the sl axis."""
+    """A piece of stage B: some base variants, expanded over a part of the risk grid."""
 
     bases: Int64
-    sl: range
+    risk: RiskPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +147,46 @@ class Division:
             )
 
     def bundles(self, bases: Int64) -> Iterator[Bundle]:
-        """Cut base indexes into pieces of stage B; the sl axis only where one variant is large."""
-        sls = len(self.grid.risk.sl)
-        targets = self.grid.risk_total // sls
-        fixed = RISK_SCANNED * self.words
-        per_sl = targets * self.words * (COMBINATION if self.cost == 1 else self.cost)
-        step = int(min(sls, max(1.0, (PIECE_SCANS - fixed) / per_sl)))
-        variants = 1
-        if step == sls:
-            size = min(PIECE_SCANS / (fixed + per_sl * sls), PIECE_VARIANTS / (targets * sls))
-            variants = max(1, int(size))
+        """Cut base indexes into pieces of stage B; the risk grid only where it is large."""
+        parts = self._risk_parts()
+        combinations = parts[0].combinations  # no other part has more
+        scans = self.words * (RISK_SCANNED + combinations * self._combination)
+        variants = max(1, int(min(PIECE_SCANS / scans, PIECE_VARIANTS / combinations)))
         for start in range(0, len(bases), variants):
-            for sl in range(0, sls, step):
-                yield Bundle(bases[start : start + variants], range(sl, min(sl + step, sls)))
+            for part in parts:
+                yield Bundle(bases[start : start + variants], part)
+
+    @property
+    def _combination(self) -> float:
+        """What one more risk combination of a variant costs per word, in word scans."""
+        return COMBINATION if self.cost == 1 else self.cost
+
+    def _risk_parts(self) -> list[RiskPart]:
+        """Cut the risk grid into parts that one variant is expanded over at a time."""
+        risk = self.grid.risk
+        lengths = (len(risk.sl), len(risk.tp), len(risk.tsl))
+        in_time = (PIECE_SCANS / self.words - RISK_SCANNED) / self._combination
+        levels = sum(lengths) if self.cost == 1 else levels_at_once(self.words)
+        steps = _part_lengths(lengths, min(PIECE_VARIANTS, in_time), levels)
+        cuts = [
+            [range(at, min(at + step, length)) for at in range(0, length, step)]
+            for step, length in zip(steps, lengths, strict=True)
+        ]
+        return [RiskPart(*part) for part in product(*cuts)]
+
+
+def _part_lengths(
+    lengths: tuple[int, int, int], combinations: float, levels: int
+) -> tuple[int, int, int]:
+    """Halve the longest side until a part has at most so many combinations and levels, or is one.
+
+    Sides of like length have the fewest levels to scan for a number of combinations.
+    """
+    sides = list(lengths)
+    while max(sides) > 1 and (prod(sides) > combinations or sum(sides) > levels):
+        longest = sides.index(max(sides))
+        sides[longest] = -(-sides[longest] // 2)
+    return sides[0], sides[1], sides[2]
 
 
 def _digits_of(base: range, stride: int, total: int) -> range:

@@ -66,6 +66,12 @@ class Connection(psycopg.Connection[Any]):
         os.environ.update(_SESSION_ENVIRONMENT)
         return cls.connect(conninfo, autocommit=True, prepare_threshold=None)
 
+    def pooled(self) -> bool:
+        """Whether a pooler stands between us and the server: it invents the pid it tells us."""
+        row = self.execute("SELECT pg_backend_pid()").fetchone()
+        assert row is not None
+        return bool(row[0] != self.info.backend_pid)
+
     def wait(
         self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
     ) -> Result:

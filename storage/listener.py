@@ -112,11 +112,8 @@ class Listener:
 
     def _subscribe(self, conn: Connection) -> None:
         """Listen, and see that notifications of others arrive. Raises Deaf."""
-        row = conn.execute("SELECT pg_backend_pid()").fetchone()
-        assert row is not None
-        if row[0] != conn.info.backend_pid:
-            # A pooler invents the pid it tells its clients. A LISTEN would stay on a session that
-            # is a stranger's next.
+        if conn.pooled():
+            # A LISTEN would stay on a session that is a stranger's next.
             raise Deaf(
                 f"Postgres at {self._address} is behind a pooler: no notifications, jobs are found"
                 " by polling; connect the scheduler to Postgres itself to start jobs at once"

@@ -24,6 +24,7 @@ _REFUSED_FOR_GOOD = {
     "3D000": "there is no such database: create it, or correct the name in the DSN",
     "28000": "the server does not let this role in: check the role's name and pg_hba.conf",
     "28P01": "the password is wrong: correct it in the DSN",
+    "42501": "the role may not connect to this database: grant it CONNECT",
     "42704": "the server does not know a setting that the connection asks for: check its options",
     "55000": "the database accepts no connections: see ALLOW_CONNECTIONS of ALTER DATABASE",
 }
@@ -74,13 +75,31 @@ def look(dsn: str, *, abandon: Callable[[], bool]) -> str:
         return session.run(schema.namespace, abandon=abandon)
     except Unreachable:
         if not abandon():
-            _raise_if_refused_for_good(dsn)
+            raise_refusal(dsn)
         raise
     finally:
         session.close()
 
 
-def _raise_if_refused_for_good(dsn: str) -> None:
+def reach(dsn: str, *, application_name: str) -> None:
+    """Raise what keeps a transaction from being made now, whatever the schema."""
+    session = Session(
+        dsn,
+        application_name=application_name,
+        lock_seconds=ANSWER_SECONDS,
+        statement_seconds=ANSWER_SECONDS,
+    )
+    try:
+        session.run(lambda _conn: None)
+    except Unreachable:
+        raise_refusal(dsn)
+        raise
+    finally:
+        session.close()
+
+
+def raise_refusal(dsn: str) -> None:
+    """Raise DatabaseRefuses if the server answers and will never let us in."""
     code = refusal(conninfo(dsn, application_name=APPLICATION_NAME))
     advice = _REFUSED_FOR_GOOD.get(code or "")
     if advice is not None:

@@ -250,15 +250,16 @@ class StoredShortlist:
 class TopVariant:
     """One row of the top list; report, trades and equity are None until the job has succeeded.
 
-    `total_return_pct` is in percent, `payload_json` enough to rerun this one variant.
-    `trades_omitted` says that trades and equity were wanted and had no room in the result's budget.
+    `total_return_pct` is in percent, None when the money overflowed; `payload_json` is enough to
+    rerun this one variant. `trades_omitted` says that trades and equity were wanted and had no room
+    in the result's budget.
     """
 
     rank: int
     variant_key: str
     indicator_variant_key: str
     variant_index: int
-    total_return_pct: float
+    total_return_pct: float | None
     metrics_json: Mapping[str, Any]
     payload_json: Mapping[str, Any]
     report_table_md: str | None = None

@@ -78,13 +78,6 @@ class Session:
             raise
         return result
 
-    def check(self) -> None:
-        """Raise what keeps a transaction from being made now, and close the connection."""
-        try:
-            self.run(lambda _conn: None)
-        finally:
-            self.close()
-
     def close(self) -> None:
         """Close the connection; the next `run` opens another."""
         conn, self._conn = self._conn, None

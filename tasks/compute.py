@@ -4,24 +4,25 @@ It never touches Postgres. Whatever it may do to itself – run out of memory, c
 hang – it does to one job only.
 """
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.candles import Candles, load_range, timeline
+from engine.candles import Bars, Candles, load
 from engine.grid import Grid
 from engine.request import Request, parse
+from storage import results
 from storage.records import Stage, TopVariant
-from tasks import failures, isolation, preload
+from tasks import failures, isolation
 from tasks.messages import (
     Assignment,
     Begin,
     CandlesLoaded,
+    Failed,
     Finished,
     FromChild,
     Indexes,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from engine.sweep import Batch, Sweep
 
 PROGRESS_SECONDS = 0.2
+_RESULT_BYTES = 32 * 2**20  # what trades and equity curves of a job may take
 
 
 class StopRequested(Exception):
@@ -48,25 +50,19 @@ class StopRequested(Exception):
 
 
 def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None:
-    """Compute one job; the only messages after the last are silence and the end of the pipe."""
+    """Compute one job; after the last message comes nothing but the end of the pipe."""
     parent = _Parent(pipe)
     try:
-        if preload.SERVER_PID is not None:
-            isolation.signal_on_parent_death(signal.SIGKILL, parent=preload.SERVER_PID)
-        isolation.ignore_stop_signals()
-        isolation.offer_to_the_kernel()
-        rows = _compute(parent, assignment)
+        preloaded = isolation.become_computing_child()
+        _compute(parent, assignment, preloaded=preloaded)
     except StopRequested:
-        last: FromChild = Stopped()
+        parent.send_last(Stopped())
     except BaseException as error:
-        last = failures.of_exception(error, assignment.memory_bytes)
-    else:
-        last = Finished(rows)
-    with suppress(OSError):  # the parent is gone, and nobody else wants to know
-        parent.send(last)
+        isolation.lift_memory_limit()
+        parent.send_last(failures.of_exception(error, assignment.memory_bytes))
 
 
-def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
+def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> None:
     request = parse(assignment.request)
     candles = _load_candles(parent, request, assignment)
     isolation.die_of_faults()
@@ -74,7 +70,7 @@ def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
         CandlesLoaded(
             candles_hash=candles.content_hash(),
             base_variants=Grid.of(request).base_total,
-            preloaded=preload.SERVER_PID is not None,
+            preloaded=preloaded,
         )
     )
     begin = parent.wait_for_begin()
@@ -90,32 +86,27 @@ def _compute(parent: "_Parent", assignment: Assignment) -> list[TopVariant]:
     best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist), sweep)
     top = best.top.indexes()
     parent.send(StageBFinished(reports=len(top)))
-    return _final_rows(parent, sweep, top, request.top_trades_n)
+    parent.send(Finished(_final_rows(parent, sweep, top, request.top_trades_n)))
 
 
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
     from storage.candles import CandleSourceUnavailable, open_store  # heavy, and for the child only
 
-    from_ms, to_ms = load_range(
-        request.start_ms, request.end_ms, request.timeframe_ms, request.warmup_bars
-    )
-    for delay in (*assignment.candle_retry_seconds, None):
+    def read(*instrument_and_range: Any) -> Bars:
+        with open_store(assignment.candle_source) as store:
+            store.start()
+            isolation.limit_memory(assignment.memory_bytes)
+            return store.bars(*instrument_and_range)
+
+    for delay in assignment.candle_retry_seconds:
         try:
-            with open_store(assignment.candle_source) as store:
-                store.start()
-                isolation.limit_memory(assignment.memory_bytes)
-                bars = store.bars(
-                    request.market_id, request.symbol, from_ms, to_ms, request.timeframe_ms
-                )
-            break
+            return load(request, read)
         except CandleSourceUnavailable as error:
-            if delay is None or error.permanent:
+            if error.permanent:
                 raise
             parent.send(Retrying(str(error)))
             parent.pause(delay)
-    return timeline(
-        bars, start_ms=request.start_ms, end_ms=request.end_ms, timeframe_ms=request.timeframe_ms
-    )
+    return load(request, read)
 
 
 def _run_stage(
@@ -134,23 +125,21 @@ def _run_stage(
     return batch
 
 
-def _summary_rows(sweep: "Sweep", indexes: Indexes) -> list[TopVariant]:
+def _summary_rows(sweep: "Sweep", indexes: Indexes) -> str:
     from engine.report import summaries
 
-    return [_row(report) for report in summaries(sweep, indexes)]
+    return results.document(map(_row, summaries(sweep, indexes)), reports=False)
 
 
-def _final_rows(
-    parent: "_Parent", sweep: "Sweep", indexes: Indexes, top_trades_n: int
-) -> list[TopVariant]:
+def _final_rows(parent: "_Parent", sweep: "Sweep", indexes: Indexes, top_trades_n: int) -> str:
     from engine.report import reports
 
     rows = []
-    for report in reports(sweep, indexes, top_trades_n=top_trades_n):
+    for report in reports(sweep, indexes, top_trades_n=top_trades_n, result_bytes=_RESULT_BYTES):
         rows.append(_row(report))
         parent.report_progress(Stage.FINALIZING, len(rows), len(indexes))
         parent.listen()
-    return rows
+    return results.document(rows, reports=True)
 
 
 def _row(report: "VariantReport") -> TopVariant:
@@ -165,6 +154,7 @@ def _row(report: "VariantReport") -> TopVariant:
         report_table_md=report.table_md,
         trades_json=report.trades,
         equity_json=report.equity,
+        trades_omitted=report.trades_omitted,
     )
 
 
@@ -177,6 +167,11 @@ class _Parent:
 
     def send(self, message: FromChild) -> None:
         self._pipe.send(message)
+
+    def send_last(self, message: Stopped | Failed) -> None:
+        """Send it, unless the parent is gone: nobody else wants to know."""
+        with suppress(OSError):
+            self.send(message)
 
     def report_progress(
         self, stage: Stage, processed: int, total: int, *, last: bool = False

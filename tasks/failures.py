@@ -13,6 +13,9 @@ OUT_OF_MEMORY_TEXTS = ("Cannot allocate memory", "failed to map segment")
 LOADER_GAVE_UP = 127
 """Exit code of the C library's loader when a thread's own data cannot be allocated."""
 
+FORK_SERVER_DIED = 255
+"""What multiprocessing says of a child whose fork server can no longer tell how it ended."""
+
 
 def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
     """Failure of a job whose computation raised `error`."""
@@ -33,12 +36,12 @@ def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
             return unexpected({"exception": type(error).__name__}, trace)
 
 
-def of_exit_code(code: int | None, memory_limit_bytes: int) -> Failed:
-    """Failure of a job whose process ended with `code` (-n for signal n) without our doing."""
-    if code in (-signal.SIGKILL, LOADER_GAVE_UP):
-        return out_of_memory(memory_limit_bytes)
+def of_death(code: int | None) -> Failed:
+    """Failure of a job whose process died with exit code `code`, -n for signal n."""
     if code is not None and code < 0:
-        return unexpected({"signal": signal.Signals(-code).name})
+        return unexpected({"signal": _signal_name(-code)})
+    if code == FORK_SERVER_DIED:  # and the kernel ended the child with it
+        return unexpected({"signal": signal.SIGKILL.name, "process": "fork server"})
     return unexpected({"exit_code": code})
 
 
@@ -64,9 +67,16 @@ def stalled(seconds: float) -> Failed:
 
 
 def unexpected(details: dict[str, object], trace: str | None = None) -> Failed:
-    """Failure nobody foresaw."""
+    """Failure that has no code of its own."""
     message = "the computation failed unexpectedly; the worker's log says more"
     return Failed(FailureCode.UNEXPECTED_ERROR, message, details, trace)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals
+        return f"signal {number}"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

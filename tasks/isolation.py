@@ -19,6 +19,25 @@ LEAST_ROOM_BYTES = 128 * 2**20
 
 _PR_SET_PDEATHSIG = 1
 
+_fork_server_pid: int | None = None  # inherited by everything that the fork server forks
+
+
+def become_fork_server() -> None:
+    """Tie this process to the worker process that started it, and leave stopping to that one."""
+    global _fork_server_pid
+    _fork_server_pid = os.getpid()
+    signal_on_parent_death(signal.SIGKILL, parent=os.getppid())
+    ignore_stop_signals()
+
+
+def become_computing_child() -> bool:
+    """Tie this process to its fork server; False when that one has not loaded the engine."""
+    if _fork_server_pid is not None:
+        signal_on_parent_death(signal.SIGKILL, parent=_fork_server_pid)
+    ignore_stop_signals()
+    offer_to_the_kernel()
+    return _fork_server_pid is not None
+
 
 def signal_on_parent_death(number: signal.Signals, *, parent: int) -> None:
     """Send this process `number` as soon as its parent, the process `parent`, has ended.
@@ -90,6 +109,13 @@ def limit_memory(limit_bytes: int) -> None:
         soft = min(soft, hard)
     with suppress(ValueError, OSError):  # not enforced on every platform
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def lift_memory_limit() -> None:
+    """Undo `limit_memory`, so that a process which met its limit can still say so."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def _private_memory() -> tuple[int, int]:

@@ -18,7 +18,6 @@ from storage.records import (
     Stage,
     State,
     StoredShortlist,
-    TopVariant,
 )
 from tasks.guarded_writes import GuardedWrites
 from tasks.lease import Ownership
@@ -110,19 +109,19 @@ class JobWriter:
         if beat is not None:
             self._heed(beat)
 
-    def save_snapshot(self, rows: list[TopVariant] | None) -> None:
-        """Replace the visible top list by `rows`; None says that they are those of the last time.
+    def save_snapshot(self, document: str | None) -> None:
+        """Replace the visible top list by a `results.document`; None: nothing changed since.
 
         What could not be saved is tried again the next time.
         """
-        if rows is not None:
-            self._snapshot_to_save = results.document(rows, reports=False)
-        document = self._snapshot_to_save
-        if document is not None and self._writes.write_or_skip(
-            "snapshot", lambda conn: results.save_snapshot(conn, self.lease, document)
+        if document is not None:
+            self._snapshot_to_save = document
+        unsaved = self._snapshot_to_save
+        if unsaved is not None and self._writes.write_or_skip(
+            "snapshot", lambda conn: results.save_snapshot(conn, self.lease, unsaved)
         ):
             self._snapshot_to_save = None
-            self.log.debug("snapshot_saved")
+            self.log.debug("snapshot_saved", bytes=len(unsaved))
 
     def stored_shortlist(self) -> StoredShortlist | None:
         """Read the result of stage A that an earlier attempt may have stored."""

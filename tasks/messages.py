@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.environment import CandlesFolder, ClickHouseServer
-from storage.records import FailureCode, Stage, TopVariant
+from storage.records import FailureCode, Stage
 
 Indexes = NDArray[np.int64]
 
@@ -66,9 +66,12 @@ class StageAFinished:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Answer to `SnapshotWanted`: the best so far; None when they are those of the last one."""
+    """Answer to `SnapshotWanted`: the best so far as a `storage.results.document`.
 
-    rows: list[TopVariant] | None
+    None when it would be the last one again.
+    """
+
+    document: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,12 @@ class StageBFinished:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The final rows with their reports. The child has nothing more to say."""
+    """The final rows with their reports, as a `storage.results.document`; the last message.
 
-    rows: list[TopVariant]
+    The child makes the text, so that the worker process holds it once and no objects besides.
+    """
+
+    document: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,6 @@ from tasks import isolation
 SERVER_OF = "BACKTEST_FORK_SERVER_OF"
 """Environment variable: pid of the worker process that starts the fork server."""
 
-SERVER_PID: int | None = None
-"""Pid of the fork server, inherited by everything it forks; None outside of it."""
-
 MOST_COMPILERS = 4
 
 
@@ -67,7 +64,7 @@ def _side_by_side(compile_part: Callable[[int, int], object]) -> None:
             isolation.signal_on_parent_death(signal.SIGKILL, parent=server)
             try:
                 compile_part(part, parts)
-            finally:  # what could not be compiled here fails once more, and aloud, in the server
+            finally:  # what could not be compiled here fails again in the server, which says so
                 os._exit(0)
         children.append(child)
     for child in children:
@@ -75,10 +72,8 @@ def _side_by_side(compile_part: Callable[[int, int], object]) -> None:
 
 
 if os.environ.get(SERVER_OF) == str(os.getppid()):
-    isolation.signal_on_parent_death(signal.SIGKILL, parent=os.getppid())
-    isolation.ignore_stop_signals()
+    isolation.become_fork_server()
     try:
         OUTCOME = load_engine()
     except BaseException:
         OUTCOME = traceback.format_exc()
-    SERVER_PID = os.getpid()

@@ -10,15 +10,17 @@ import queue
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, current_process, forkserver
 from types import ModuleType
+from typing import Any
 
-from tasks import compute, preload
+from storage.temporary import OwnedFolder
+from tasks import compute, failures, preload
 from tasks.isolation import STOP_SIGNALS
-from tasks.messages import Assignment, FromChild, ToChild
+from tasks.memory_watch import MemoryWatch
+from tasks.messages import Assignment, Failed, FromChild, ToChild
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -30,6 +32,17 @@ class ChildEnded(Exception):
     """The child closed its end of the pipe: it has said everything, or it died."""
 
 
+class ChildDied(Exception):
+    """The child or its fork server died, and not of memory: computing once more may succeed.
+
+    `failure` is what to write down when it does not.
+    """
+
+    def __init__(self, failure: Failed) -> None:
+        super().__init__(f"the computing process died: {failure.details}")
+        self.failure = failure
+
+
 class EngineNotPreloaded(Exception):
     """The fork server runs without the engine; every child would have to load it anew."""
 
@@ -39,12 +52,16 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._pid: int | None = None
+        self._folder: OwnedFolder | None = None
 
     def start(self) -> None:
         """Start loading the engine; returns at once.
 
         Must be called from the main thread: the server dies with the thread that started it.
         """
+        # multiprocessing keeps its sockets in a folder that it would leave behind after a SIGKILL.
+        self._folder = OwnedFolder("mp")
+        _own_settings()["tempdir"] = str(self._folder.path)
         forkserver.set_forkserver_preload(["tasks.preload"])
         os.environ[preload.SERVER_OF] = str(os.getpid())
         with _stop_signals_blocked(), _no_main_module():
@@ -55,6 +72,7 @@ class ForkServer:
 
         Returns what loading took. Raises EngineNotPreloaded with the reason; no server is left.
         """
+        self._pid = None
         ours, theirs = _context.Pipe(duplex=False)
         probe = _context.Process(target=preload.report, args=(theirs,), name="probe")
         with ours:
@@ -72,20 +90,33 @@ class ForkServer:
         return preloaded
 
     @property
+    def loaded(self) -> bool:
+        """Whether there is a server that holds the engine."""
+        return self._pid is not None and not _has_ended(self._pid)
+
+    @property
     def died(self) -> bool:
         """Whether the server that was waited for has ended; the next `wait` starts another one."""
         return self._pid is not None and _has_ended(self._pid)
 
     def fork(self, assignment: Assignment) -> "Child":
-        """Start the child of one job."""
-        return Child(assignment)
+        """Start the child of one job. Raises ChildDied when there is no server to do it."""
+        try:
+            if self.loaded:
+                return Child(compute.main, assignment)
+        except (OSError, EOFError):  # it died just now
+            pass
+        raise ChildDied(failures.of_death(failures.FORK_SERVER_DIED))
 
     def stop(self) -> None:
-        """Kill the server and wait until it is gone."""
+        """Kill the server, wait until it is gone, and remove what it needed."""
         self._kill()
         if self._pid is not None:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
+        if self._folder is not None:
+            _own_settings().pop("tempdir", None)
+            self._folder.give_up()
 
     def _kill(self) -> None:
         if self._pid is not None:
@@ -94,23 +125,28 @@ class ForkServer:
 
 
 class Child:
-    """One computing process and the messages it sends.
+    """A process that runs `target(pipe, assignment)`, and the messages it sends.
 
-    `kill` may be called from any thread; everything else belongs to the thread that owns the job.
+    At most one message of the child is in this process: the next is read when the owner asks for
+    it. `kill` may be called from any thread; everything else belongs to the thread that owns the
+    job.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, target: Callable[..., object], assignment: Assignment) -> None:
+        self._limit = assignment.memory_bytes
+        self._out_of_memory = failures.out_of_memory(self._limit)  # made while there is memory
+        self._memory = MemoryWatch(self._limit)
         self._hung_up = False
         self._status = threading.Lock()  # only one thread at a time may ask for the exit status
-        self._messages: queue.Queue[FromChild | None] = queue.Queue(maxsize=64)
+        self._asked = self._ended = False
+        self._wanted = threading.Semaphore(0)
+        self._messages: queue.SimpleQueue[FromChild | None] = queue.SimpleQueue()
         self._pipe, theirs = _context.Pipe()
-        self._process = _context.Process(
-            target=compute.main, args=(theirs, assignment), name="compute"
-        )
+        self._process = _context.Process(target=target, args=(theirs, assignment), name="compute")
         with theirs, _no_main_module():
             self._process.start()
-        reader = threading.Thread(target=self._read, name="child-reader", daemon=True)
-        reader.start()
+        self._reader = threading.Thread(target=self._read, name="child-reader", daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -124,13 +160,21 @@ class Child:
             self._pipe.send(message)
 
     def receive(self, timeout: float) -> FromChild | None:
-        """Next message, or None after `timeout` seconds. Raises ChildEnded."""
+        """Next message, or None after `timeout` seconds. Raises ChildEnded.
+
+        A message that cannot be read is a `Failed`.
+        """
         if self._hung_up:
             raise ChildEnded
+        self._memory.look(self.pid)
+        if not self._asked:
+            self._asked = True
+            self._wanted.release()
         try:
             message = self._messages.get(timeout=max(0.0, timeout))
         except queue.Empty:
             return None
+        self._asked = False
         if message is None:
             self._hung_up = True
             raise ChildEnded
@@ -145,15 +189,24 @@ class Child:
     def end(self) -> int | None:
         """Kill the child if it has not ended, and return its exit code (-n for signal n)."""
         self.kill()
-        deadline = time.monotonic() + EXIT_SECONDS
         code = self.exit_code(EXIT_SECONDS)
-        # The reader may be waiting for room.
-        with suppress(queue.Empty, ChildEnded):
-            while time.monotonic() < deadline:
-                if self.receive(EXIT_SECONDS) is None:
-                    break
-        self._pipe.close()
+        self._ended = True
+        self._wanted.release()
+        self._reader.join(EXIT_SECONDS)
+        if not self._reader.is_alive():
+            self._pipe.close()
         return code
+
+    def failure(self) -> Failed:
+        """Say what it means that the child ended without a last word.
+
+        Raises ChildDied unless the job's need of memory explains it.
+        """
+        code = self.exit_code(EXIT_SECONDS)
+        killed_for_memory = code == -signal.SIGKILL and self._memory.short_of_memory()
+        if killed_for_memory or code == failures.LOADER_GAVE_UP:
+            return self._out_of_memory
+        raise ChildDied(failures.of_death(code))
 
     def exit_code(self, timeout: float) -> int | None:
         """Exit code (-n for signal n) of a child that ends within `timeout` seconds, else None."""
@@ -163,11 +216,25 @@ class Child:
 
     def _read(self) -> None:
         # In a thread of its own: a child that hangs in the middle of a message blocks only this.
+        while self._wanted.acquire() and not self._ended:
+            self._messages.put(self._next_message())
+
+    def _next_message(self) -> FromChild | None:
         try:
-            while True:
-                self._messages.put(self._pipe.recv())
+            message: FromChild = self._pipe.recv()
         except (EOFError, OSError):
-            self._messages.put(None)
+            return None
+        except MemoryError:
+            return self._out_of_memory
+        except BaseException as error:
+            return failures.of_exception(error, self._limit)
+        return message
+
+
+def _own_settings() -> dict[str, Any]:
+    # What multiprocessing knows about this process; there is no public way to choose its folder.
+    settings: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    return settings
 
 
 def _has_ended(pid: int) -> bool:

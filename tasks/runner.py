@@ -6,13 +6,14 @@ the end the reports together with the state. It goes on only while the lease is 
 cancelled job, a stopping worker or a lost lease ends the computation wherever it is.
 """
 
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import numpy as np
 
 from engine.request import RequestError, parse
-from storage import results
 from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage
 from tasks import claim, failures
 from tasks.job_writer import JobWriter
@@ -25,12 +26,14 @@ from tasks.messages import (
     StageAFinished,
     StageBFinished,
 )
+from tasks.process import ChildDied
 from tasks.stop_reasons import CancelRequested, JobFailed, LeaseLost, WorkerStopping
 from tasks.supervisor import Supervisor
 from tasks.worker import Worker
 
 CANCEL_GRACE_SECONDS = 0.5
 RELEASE_GRACE_SECONDS = 2.0
+LOOK_SECONDS = 0.1
 
 
 def run(job_id: UUID, worker: Worker) -> None:
@@ -53,42 +56,33 @@ def run(job_id: UUID, worker: Worker) -> None:
 
 def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
     """Do the work; whatever comes in between ends the job in its own way."""
-    with ExitStack() as at_the_end:
-        try:
-            try:
-                _work(claimed, writer, worker, at_the_end)
-            except CancelRequested:
-                writer.cancel()
-            except (LeaseLost, WorkerStopping):
-                raise
-            except JobFailed as error:
-                _fail(error.failure, writer)
-            except Exception as error:
-                limit = worker.jobs.job_memory_limit_bytes
-                _fail(failures.of_exception(error, limit), writer)
-        except WorkerStopping:
-            writer.release()
-        except JobFailed as error:  # not even the failure can be written: the lease runs out
-            writer.log.error("end_refused", **error.failure.details, trace=error.failure.trace)
-
-
-def _work(claimed: Claimed, writer: JobWriter, worker: Worker, at_the_end: ExitStack) -> None:
-    """Have a child compute the job, and publish the result."""
-    child = worker.fork_server.fork(_assignment(claimed, worker))
-    at_the_end.callback(child.end)
-    writer.ownership.on_loss(child.kill)
-    supervisor = Supervisor(child, writer, worker.jobs, worker.stopping)
     try:
-        _compute_and_publish(supervisor, writer)
-    except CancelRequested:
-        supervisor.stop(CANCEL_GRACE_SECONDS)
-        raise
+        try:
+            writer.succeed(_compute(claimed, writer, worker))
+        except CancelRequested:
+            writer.cancel()
+        except (LeaseLost, WorkerStopping):
+            raise
+        except (JobFailed, ChildDied) as error:
+            _fail(error.failure, writer)
+        except Exception as error:
+            limit = worker.jobs.job_memory_limit_bytes
+            _fail(failures.of_exception(error, limit), writer)
     except WorkerStopping:
-        supervisor.stop(RELEASE_GRACE_SECONDS)
-        raise
-    except BaseException:
-        child.kill()
-        raise
+        writer.release()
+    except JobFailed as error:  # not even the failure can be written: the lease runs out
+        writer.log.error("end_refused", **error.failure.details, trace=error.failure.trace)
+
+
+def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> str:
+    """Return the final rows as text; a child that dies may have had nothing to do with the job."""
+    assignment = _assignment(claimed, worker)
+    try:
+        return _compute_once(assignment, writer, worker)
+    except ChildDied as death:
+        writer.log.warning("computing_once_more", error=str(death))
+        _wait_for_fork_server(death, writer, worker)
+        return _compute_once(assignment, writer, worker)
 
 
 def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
@@ -106,22 +100,54 @@ def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
     )
 
 
-def _compute_and_publish(child: Supervisor, writer: JobWriter) -> None:
-    candles = child.expect(CandlesLoaded)
-    if not candles.preloaded:
-        writer.log.error("engine_not_preloaded")
+def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> str:
+    with _child(assignment, writer, worker) as child:
+        candles = child.expect(CandlesLoaded)
+        if not candles.preloaded:
+            writer.log.error("engine_not_preloaded")
 
-    shortlist = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
+        shortlist = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
 
-    writer.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
-    top = child.expect(StageBFinished)
-    writer.finish_stage()
+        writer.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
+        top = child.expect(StageBFinished)
+        writer.finish_stage()
 
-    writer.start_stage(Stage.FINALIZING, total=top.reports)
-    # Of the rows, which are large, only the text is kept.
-    document = results.document(child.expect(Finished).rows, reports=True)
-    writer.finish_stage()
-    writer.succeed(document)
+        writer.start_stage(Stage.FINALIZING, total=top.reports)
+        document = child.expect(Finished).document
+        writer.finish_stage()
+    return document
+
+
+@contextmanager
+def _child(assignment: Assignment, writer: JobWriter, worker: Worker) -> Iterator[Supervisor]:
+    """Have a child compute the job; when this is left, however it is left, the child has ended."""
+    child = worker.fork_server.fork(assignment)
+    supervisor = Supervisor(child, writer, worker.jobs, worker.stopping)
+    try:
+        writer.ownership.on_loss(child.kill)
+        yield supervisor
+    except CancelRequested:
+        supervisor.stop(CANCEL_GRACE_SECONDS)
+        raise
+    except WorkerStopping:
+        supervisor.stop(RELEASE_GRACE_SECONDS)
+        raise
+    finally:
+        child.end()
+
+
+def _wait_for_fork_server(death: ChildDied, writer: JobWriter, worker: Worker) -> None:
+    """Wait until one that died has been replaced; raises what ends the job meanwhile."""
+    give_up_at = time.monotonic() + worker.jobs.stall_seconds
+    while not worker.fork_server.loaded:
+        if writer.ownership.lost.is_set():
+            raise LeaseLost
+        if writer.ownership.cancel_requested.is_set():
+            raise CancelRequested
+        if worker.stopping.wait(LOOK_SECONDS):
+            raise WorkerStopping
+        if time.monotonic() >= give_up_at:
+            raise death
 
 
 def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist | None:

@@ -34,7 +34,7 @@ class Supervisor:
 
     While it waits for the child it writes progress once per second, whether or not there is any,
     asks for snapshots when they are due, and raises what ends the job from outside: LeaseLost,
-    CancelRequested, WorkerStopping, or JobFailed when the child fails, dies or falls silent.
+    CancelRequested, WorkerStopping, JobFailed when the child fails or falls silent, and ChildDied.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Supervisor:
                     self._writer.note_progress(message)
                 case Snapshot():
                     self._snapshots.received(self._writer.progress.processed)
-                    self._writer.save_snapshot(message.rows)
+                    self._writer.save_snapshot(message.document)
                 case Retrying():
                     self._writer.log.warning("candle_source_unavailable", error=message.reason)
                 case Failed():
@@ -115,11 +115,10 @@ class Supervisor:
         try:
             return self._child.receive(LISTEN_SECONDS)
         except ChildEnded:
-            code = self._child.end()
+            self._child.end()
             if self._writer.ownership.lost.is_set():  # it was killed for that
                 raise LeaseLost from None
-            limit = self._jobs.job_memory_limit_bytes
-            raise JobFailed(failures.of_exit_code(code, limit)) from None
+            raise JobFailed(self._child.failure()) from None
 
     def _silent_too_long(self) -> bool:
         return time.monotonic() - self._heard_at > self._jobs.stall_seconds

@@ -95,7 +95,9 @@ def extend_drawdown(
 
 @part
 def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
-    """Return the worst drawdown, the unfinished one included."""
+    """Return the worst drawdown, the unfinished one included; NaN below a peak that overflowed."""
+    if not np.isfinite(peak):
+        return np.nan
     return max(worst, (peak - trough) / peak)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.inputs import costs_of, ground_planes, levels_of, market_of
+from engine.kernels.inputs import allowed_planes, costs_of, levels_of, market_of
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules
 from engine.kernels.variant import trade_variant
 
@@ -24,8 +24,9 @@ class Trades:
     """Trades of one variant in time order, as a structure of arrays of one length.
 
     Bars are traded-bar numbers. `quote` is the entry budget Q, fees and pnl are quote amounts
-    (`net` = `gross` less both fees), fills are prices. `available` and `safe` are the cash after
-    the trade; before the first one they are the initial cash and 0.
+    (`net` = `gross` less both fees), fills are prices; what overflowed is infinite or NaN.
+    `available` and `safe` are the cash after the trade; before the first one they are the initial
+    cash and 0.
     """
 
     entry_bar: Int64
@@ -65,7 +66,7 @@ def simulate(
     entries, exits, is_long, hits, ledger = trade_variant(
         long,
         short,
-        ground_planes(len(closes), rules),
+        allowed_planes(len(closes), rules),
         levels_of((sl,), (tp,), (tsl,)),
         market_of(closes),
         costs,
@@ -73,10 +74,13 @@ def simulate(
     count = len(entries)
     entry, exit_ = entries.astype(np.int64), exits.astype(np.int64)
     quote, net = ledger.quote[:count].copy(), ledger.net[:count].copy()
-    entry_fill = closes[entry] * np.where(is_long, costs.buy, costs.sell)
-    exit_fill = closes[exit_] * np.where(is_long, costs.sell, costs.buy)
-    quantity = quote / entry_fill
-    value = quantity * exit_fill
+    with np.errstate(all="ignore"):  # what overflows is infinite, and its difference NaN
+        entry_fill = closes[entry] * np.where(is_long, costs.buy, costs.sell)
+        exit_fill = closes[exit_] * np.where(is_long, costs.sell, costs.buy)
+        quantity = quote / entry_fill
+        value = quantity * exit_fill
+        exit_fee = value * costs.fee
+        gross = np.where(is_long, value - quote, quote - value)
     return Trades(
         entry_bar=entry,
         exit_bar=exit_,
@@ -86,8 +90,8 @@ def simulate(
         entry_fill=entry_fill,
         exit_fill=exit_fill,
         entry_fee=quote * costs.fee,
-        exit_fee=value * costs.fee,
-        gross=np.where(is_long, value - quote, quote - value),
+        exit_fee=exit_fee,
+        gross=gross,
         net=net,
         reason=_reasons(exit_, hits, _last_signal(long, short, len(closes), rules), is_long),
         available=ledger.available[:count].copy(),

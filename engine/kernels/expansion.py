@@ -1,4 +1,10 @@
-"""Stage B: shortlisted base variants, every one under all risk combinations."""
+"""Stage B: shortlisted base variants, every one under a tile of risk combinations.
+
+A tile is a part of each risk axis. What a call keeps depends on the tile and on the bars, never on
+the whole grid: hits of one run at a time where the balance is all that is wanted, else of all runs.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +21,22 @@ from engine.kernels.account import (
     settle,
 )
 from engine.kernels.bits import Words
-from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
+from engine.kernels.hits import Levels, apply_risk, natural_exits, scan_run, scan_runs
 from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
 from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
 
 Numbers = NDArray[np.int32]
+
+
+class RiskTile(NamedTuple):
+    """Where a tile lies in the risk grid: its first axis positions, and the size of the grid."""
+
+    sl: int
+    tp: int
+    tsl: int
+    tps: int  # length of the whole tp axis
+    tsls: int
+    total: int  # combinations of the whole grid
 
 
 @part
@@ -38,8 +55,9 @@ def compound_pairs(
         for i in range(inner.shape[0]):
             before = cash[at + i]
             after = before * (growth_there if hit < inner_hit[i] else inner[i])
-            cash[at + i] = after if before > floor else before
-            traded[at + i] += 1.0 if before > floor else 0.0
+            # NaN, the rest of an overflow, is no ruin: as in `final_balance`, trading goes on.
+            cash[at + i] = before if before <= floor else after
+            traded[at + i] += 0.0 if before <= floor else 1.0
 
 
 @part
@@ -57,7 +75,7 @@ def settle_pairs(
     for o in range(outer.shape[0]):
         for i in range(inner.shape[0]):
             at = o * inner.shape[0] + i
-            if cash[at] > costs.floor:
+            if not cash[at] <= costs.floor:
                 factor = outer[o] if outer_hit[o] < inner_hit[i] else inner[i]
                 cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
                 traded[at] += 1.0
@@ -70,35 +88,34 @@ def grow_all(
     market: Market,
     costs: Costs,
     levels: Levels,
-    hits: Hits,
-    sl_start: int,
-    sl_stop: int,
+    hit: Numbers,
     cash: Floats,
     safe: Floats,
     traded: Floats,
 ) -> bool:
     """Compute cash, safe and the number of trades of every risk combination after all runs.
 
-    Runs are the outer loop: each combination still folds its trades in time order, and the
-    combinations side by side keep the processor busy. The longer of the sides sl and (tp, tsl) is
-    the fast one in `cash`, `safe` and `traded`, float64[combinations]; returns whether that is sl.
+    Runs are the outer loop: each combination still folds its trades in time order, the combinations
+    side by side keep the processor busy, and `hit` int32[columns] is needed for one run only. The
+    longer of the sides sl and (tp, tsl) is the fast one in `cash`, `safe` and `traded`,
+    float64[combinations]; returns whether that is sl.
     """
     closes, inverse = market.closes, market.inverse
-    tps, tsls = levels.counts[1], levels.counts[2]
-    first_tp, first_tsl = levels.counts[0], levels.counts[0] + tps
-    factor = np.empty(hits.shape[1])
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    first_tp, first_tsl = sls, sls + tps
+    factor = np.empty(hit.shape[0])
     target_hit = np.empty(tps * tsls, np.int32)
     target = np.empty(tps * tsls)
-    stop = factor[sl_start:sl_stop]
+    stop_hit, stop = hit[:sls], factor[:sls]
     compounding = compounds(costs)
-    sl_fast: bool = sl_stop - sl_start > tps * tsls
+    sl_fast: bool = sls > tps * tsls
     cash[:] = costs.init_cash
     safe[:] = 0.0
     traded[:] = 0.0
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, reciprocal = is_long(scratch, bar), inverse[bar]
-        hit = hits[k]
+        scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hit)
         for c in range(hit.shape[0]):
             factor[c] = growth(costs, long, reciprocal, closes[min(np.uint32(hit[c]), end)])
         for i in range(tps):
@@ -107,7 +124,6 @@ def grow_all(
                 column = first_tp + i if earlier else first_tsl + j
                 target_hit[i * tsls + j] = hit[column]
                 target[i * tsls + j] = factor[column]
-        stop_hit = hit[sl_start:sl_stop]
         if not compounding and sl_fast:
             settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
         elif not compounding:
@@ -123,60 +139,55 @@ def grow_all(
 def expand_risk(
     longs: Words,
     shorts: Words,
-    ground: Words,
+    allowed: Words,
     rows: Int64,
     bases: Int64,
-    sl_start: int,
-    sl_stop: int,
+    tile: RiskTile,
     levels: Levels,
     market: Market,
     costs: Costs,
     order: Order,
     found: Found,
 ) -> int:
-    """Score the risk combinations of base variants `bases` int64[V]; return how many were found.
+    """Score a tile of risk combinations of base variants `bases` int64[V]; return how many stay.
 
-    `rows` int64[V, B] are their plane rows; of the sl axis only [sl_start, sl_stop) is expanded.
-    `found` has room for one more than V * combinations.
+    `rows` int64[V, B] are their plane rows; `levels` are those of the tile. `found` has room for
+    one more than V * combinations of the tile.
     """
-    words = ground.shape[1]
-    tps, tsls = levels.counts[1], levels.counts[2]
+    words = allowed.shape[1]
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     targets = tps * tsls
-    first_tsl = levels.counts[0] + tps
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
-    sls = sl_stop - sl_start
-    cash = np.empty(sls * targets)
-    safe = np.empty(sls * targets)
-    traded = np.empty(sls * targets)
+    hits = np.empty((64 * words if recorded else 1, sls + tps + tsls), np.int32)
+    balances = 0 if recorded else sls * targets
+    cash, safe, traded = np.empty(balances), np.empty(balances), np.empty(balances)
+    natural = scratch.events[:0]
     sl_fast = False
-    hits = np.empty((0, first_tsl + tsls), np.int32)
     n = 0
     for v in range(rows.shape[0]):
-        load_variant(longs, shorts, ground, rows[v], scratch)
+        load_variant(longs, shorts, allowed, rows[v], scratch)
         runs = find_trades(scratch)
-        if hits.shape[0] < runs:
-            hits = np.empty((runs + runs // 4, first_tsl + tsls), np.int32)
-        scan_runs(scratch, runs, market, costs, levels, hits)
-        if not recorded:
-            sl_fast = grow_all(
-                scratch, runs, market, costs, levels, hits, sl_start, sl_stop, cash, safe, traded
-            )
-        natural = natural_exits(scratch, runs)
-        for s in range(sl_start, sl_stop):
+        if recorded:
+            scan_runs(scratch, runs, market, costs, levels, hits)
+            natural = natural_exits(scratch, runs)
+        else:
+            sl_fast = grow_all(scratch, runs, market, costs, levels, hits[0], cash, safe, traded)
+        for s in range(sls):
             for q in range(targets):
+                tp, tsl = q // tsls, q % tsls
                 if recorded:
-                    tp, tsl = levels.counts[0] + q // tsls, first_tsl + q % tsls
-                    apply_risk(scratch, natural, hits, s, tp, tsl)
+                    apply_risk(scratch, natural, hits, s, sls + tp, sls + tps + tsl)
                     trades, primary, secondary = measure(
                         scratch, runs, market, costs, order, ledger
                     )
                 else:
-                    at = q * sls + s - sl_start if sl_fast else (s - sl_start) * targets + q
+                    at = q * sls + s if sl_fast else s * targets + q
                     trades, balance = int(traded[at]), cash[at] + safe[at]
                     primary = balance_metric(order.primary, trades, balance, costs)
                     secondary = balance_metric(order.secondary, trades, balance, costs)
-                index = bases[v] * (levels.counts[0] * targets) + s * targets + q
+                risk = ((tile.sl + s) * tile.tps + tile.tp + tp) * tile.tsls + tile.tsl + tsl
+                index = bases[v] * tile.total + risk
                 n = offer(found, n, order, index, trades, primary, secondary)
     return n

@@ -54,9 +54,11 @@ def market_of(closes: Float64, close_times_ms: Int64 | None = None) -> Market:
     """Return the traded closes float64[n] with their reciprocals, block extremes and day ends."""
     closes = np.array(closes, dtype=np.float64)  # a copy: kernels are compiled for writable arrays
     starts = np.arange(0, len(closes), BLOCK)
+    with np.errstate(over="ignore"):  # of the smallest numbers there are
+        inverse = 1.0 / closes
     return Market(
         closes=closes,
-        inverse=1.0 / closes,
+        inverse=inverse,
         block_low=np.minimum.reduceat(closes, starts),
         block_high=np.maximum.reduceat(closes, starts),
         day_ends=np.zeros(0, np.int64) if close_times_ms is None else day_ends(close_times_ms),
@@ -69,20 +71,20 @@ def day_ends(close_times_ms: Int64) -> Int64:
     return np.append(np.flatnonzero(day[1:] != day[:-1]), len(day) - 1).astype(np.int64)
 
 
-def ground_planes(bars: int, rules: ExecutionRules) -> Bits:
+def allowed_planes(bars: int, rules: ExecutionRules) -> Bits:
     """Return uint64[2, W]: where LONG and SHORT count at all, by direction and bar.
 
     The last bar is cleared: it opens nothing and closes everything.
     """
-    ground = np.zeros((2, words_for(bars)), np.uint64)
-    allowed = np.zeros(ground.shape[1] * WORD_BITS, np.uint8)
-    allowed[: bars - 1] = 1
-    packed = np.packbits(allowed, bitorder="little").view("<u8")
+    allowed = np.zeros((2, words_for(bars)), np.uint64)
+    bits = np.zeros(allowed.shape[1] * WORD_BITS, np.uint8)
+    bits[: bars - 1] = 1
+    packed = np.packbits(bits, bitorder="little").view("<u8")
     if rules.direction != SHORT_ONLY:
-        ground[0] = packed
+        allowed[0] = packed
     if rules.direction != LONG_ONLY:
-        ground[1] = packed
-    return ground
+        allowed[1] = packed
+    return allowed
 
 
 def levels_of(

@@ -57,7 +57,12 @@ class Found(NamedTuple):
 
 @inlined
 def ratio(numerator: float, denominator: float) -> float:
-    """Return the quotient; +inf for positive over zero, NaN for anything else not finite."""
+    """Return the quotient; +inf for positive over zero, NaN for anything else not finite.
+
+    An infinite denominator is one that overflowed: the quotient is no 0 but unknown.
+    """
+    if not np.isfinite(denominator):
+        return np.nan
     if denominator == 0.0:
         return np.inf if numerator > 0.0 and numerator < np.inf else np.nan
     value = numerator / denominator

@@ -3,10 +3,10 @@
 import numpy as np
 
 from engine.kernels.execution import simulate
-from engine.kernels.expansion import expand_risk
+from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
+    allowed_planes,
     costs_of,
-    ground_planes,
     levels_of,
     market_of,
     order_of,
@@ -33,11 +33,11 @@ def preload_kernels() -> None:
     trades = simulate(long[0], short[0], closes, rules, sl=1.0)
     variant_metrics(trades, equity_curve(trades, closes, rules), times, rules)
 
-    market, costs, ground = market_of(closes, times), costs_of(rules), ground_planes(3, rules)
+    market, costs, allowed = market_of(closes, times), costs_of(rules), allowed_planes(3, rules)
     order = order_of("total_return_pct", None, 0, 0, np.inf)
     tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
     prefix = np.zeros((0, 3), np.int64)
-    score_tile(long, short, ground, tile, prefix, market, costs, order, room_for(1))
+    score_tile(long, short, allowed, tile, prefix, market, costs, order, room_for(1))
     row, base = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
-    levels = levels_of((None,), (None,), (None,))
-    expand_risk(long, short, ground, row, base, 0, 1, levels, market, costs, order, room_for(1))
+    levels, corner = levels_of((None,), (None,), (None,)), RiskTile(0, 0, 0, 1, 1, 1)
+    expand_risk(long, short, allowed, row, base, corner, levels, market, costs, order, room_for(1))

@@ -2,8 +2,9 @@
 
 A *run* is a maximal stretch of equal non-neutral signal, which is one trade (bars `entry`..`exit`)
 unless the cash is gone or a risk level ends it earlier. Bars are traded-bar numbers; planes hold
-bar i in bit i % 64 of word i // 64. Planes are multiplied by *ground* planes without the last bar's
-bit, so a run always ends, at the latest on the last bar, and none starts there.
+bar i in bit i % 64 of word i // 64. They are ANDed with *allowed* planes: the directions
+that may be traded, without the last bar's bit. So a run always ends, at the latest on the last bar,
+and none starts there.
 """
 
 from typing import Any, NamedTuple
@@ -69,11 +70,13 @@ def multiply(
 
 
 @borrowing
-def load_variant(longs: Words, shorts: Words, ground: Words, rows: Int64, scratch: Scratch) -> None:
-    """Put the product of the ground planes and one plane row per block into `scratch`."""
-    words = ground.shape[1]
+def load_variant(
+    longs: Words, shorts: Words, allowed: Words, rows: Int64, scratch: Scratch
+) -> None:
+    """Put the product of the allowed planes and one plane row per block into `scratch`."""
+    words = allowed.shape[1]
     for w in range(words):
-        long, short = ground[0, w], ground[1, w]
+        long, short = allowed[0, w], allowed[1, w]
         for b in range(rows.shape[0]):
             long &= longs[rows[b], w]
             short &= shorts[rows[b], w]

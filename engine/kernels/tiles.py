@@ -32,7 +32,7 @@ class Tile(NamedTuple):
 def score_tile(
     longs: Words,
     shorts: Words,
-    ground: Words,
+    allowed: Words,
     tile: Tile,
     others: Int64,
     market: Market,
@@ -42,17 +42,17 @@ def score_tile(
 ) -> tuple[int, int]:
     """Score a tile of base variants without risk levels; return how many were found and scored.
 
-    `longs`, `shorts` are the plane rows uint64[R, W]; `ground` uint64[2, W] the planes of the
+    `longs`, `shorts` are the plane rows uint64[R, W]; `allowed` uint64[2, W] the planes of the
     empty prefix; `others` int64[B, 3] gives row, count and stride of each block that is not
     streamed. `found` has room for one more than the tile.
     """
-    words = ground.shape[1]
+    words = allowed.shape[1]
     depth = others.shape[0]
     # Level d is the product of the first d blocks; it changes when one of their digits does.
     stack_long = np.empty((depth + 1, words), np.uint64)
     stack_short = np.empty((depth + 1, words), np.uint64)
-    stack_long[0] = ground[0]
-    stack_short[0] = ground[1]
+    stack_long[0] = allowed[0]
+    stack_short[0] = allowed[1]
     digits = np.full(depth, -1, np.int64)
     scratch = new_scratch(words)
     long, short = scratch.long[1:], scratch.short[1:]

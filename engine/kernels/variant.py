@@ -15,15 +15,15 @@ Flags = NDArray[np.bool_]
 
 @kernel
 def trade_variant(
-    long: Words, short: Words, ground: Words, levels: Levels, market: Market, costs: Costs
+    long: Words, short: Words, allowed: Words, levels: Levels, market: Market, costs: Costs
 ) -> tuple[Numbers32, Numbers32, Flags, Hits, Ledger]:
     """Return entry bars, exit bars, directions, hits and ledger of one variant.
 
     There is one level, or none, of each kind; `hits` int32[trades, 3] are the bars of sl, tp, tsl.
     """
-    words = ground.shape[1]
+    words = allowed.shape[1]
     scratch = new_scratch(words)
-    multiply(ground[0], ground[1], long, short, scratch.long[1:], scratch.short[1:])
+    multiply(allowed[0], allowed[1], long, short, scratch.long[1:], scratch.short[1:])
     runs = find_trades(scratch)
     hits = np.empty((runs, 3), np.int32)
     scan_runs(scratch, runs, market, costs, levels, hits)

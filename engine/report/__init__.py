@@ -1,5 +1,6 @@
 """Reports of the variants that are kept: figures, table, trades and equity curve."""
 
-from engine.report.variants import VariantReport, equity_points, reports, summaries
+from engine.report.details import equity_points
+from engine.report.variants import VariantReport, reports, summaries
 
 __all__ = ["VariantReport", "equity_points", "reports", "summaries"]

@@ -1,9 +1,14 @@
-"""Figures of a report that no variant is ranked by. Undefined is None."""
+"""Figures of a report that no variant is ranked by.
+
+Undefined is None, and so is what overflows: infinite, or a difference or ratio of infinities.
+"""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.metrics import defined
 
 if TYPE_CHECKING:
     from engine.kernels import Trades
@@ -22,14 +27,16 @@ def figures(
     Percentages are human, durations in ms, `gross_exposure` is a fraction.
     """
     inside = _held(trades, len(equity), until=trades.exit_bar + 1)
-    return {
-        "total_profit": float(equity[-1] - init_cash),
-        "benchmark_return_pct": float(100.0 * (closes[-1] / closes[0] - 1.0)),
-        "position_coverage_pct": 100.0 * float(inside.mean()),
-        "gross_exposure": _gross_exposure(trades, equity),
-        **_drawdowns(trades, equity, close_times, init_cash),
-        **_trade_figures(trades, close_times),
-    }
+    with np.errstate(all="ignore"):
+        found: Figures = {
+            "total_profit": float(equity[-1] - init_cash),
+            "benchmark_return_pct": float(100.0 * (closes[-1] / closes[0] - 1.0)),
+            "position_coverage_pct": 100.0 * float(inside.mean()),
+            "gross_exposure": _gross_exposure(trades, equity),
+            **_drawdowns(trades, equity, close_times, init_cash),
+            **_trade_figures(trades, close_times),
+        }
+    return {name: defined(value) for name, value in found.items()}
 
 
 def _held(trades: "Trades", bars: int, *, until: Int64) -> NDArray[np.bool_]:

@@ -6,16 +6,15 @@ a report is the number in the ranking, bit for bit. `docs/metrics.md` has every 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid import Grid, indicator_key
-from engine.kernels import REASONS, ExecutionRules, Trades, execution_rules, simulate
+from engine.kernels import ExecutionRules, Trades, execution_rules, simulate
 from engine.metrics import equity_curve, variant_metrics
+from engine.report.details import equity_points, stored_bytes, trade_list
 from engine.report.figures import figures
 from engine.report.table import table
 from engine.request.hashes import canonical_json, sha256_hex
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
-
-EQUITY_POINTS = 1000
 
 
 class Variants(Protocol):
@@ -51,22 +48,25 @@ class Variants(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VariantReport:
-    """One variant at its rank (from 1), in JSON types.
+    """One variant at its rank (from 1), in JSON types; a number that is undefined is None.
 
-    `table_md`, `trades` and `equity` are None where they were not asked for. A trade is an object
-    with times as UTC text and amounts in quote; an equity point is `[close time in ms, equity]`.
+    `table_md`, `trades` and `equity` are None where they were not asked for, and trades and equity
+    where `trades_omitted` says that the budget of the result has no room for them. A trade is an
+    object with times as UTC text and amounts in quote; an equity point is
+    `[close time in ms, equity]`. `total_return_pct` is None when the money overflowed.
     """
 
     rank: int
     variant_index: int
     variant_key: str
     indicator_variant_key: str
-    total_return_pct: float
+    total_return_pct: float | None
     metrics: dict[str, float | None]
     payload: dict[str, Any]
-    table_md: str | None
-    trades: list[dict[str, Any]] | None
-    equity: list[list[float]] | None
+    table_md: str | None = None
+    trades: list[dict[str, Any]] | None = None
+    equity: list[list[float | None]] | None = None
+    trades_omitted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,17 +104,27 @@ def summaries(sweep: Variants, indexes: Iterable[int]) -> Iterator[VariantReport
 
 
 def reports(
-    sweep: Variants, indexes: Iterable[int], *, top_trades_n: int
+    sweep: Variants, indexes: Iterable[int], *, top_trades_n: int, result_bytes: int
 ) -> Iterator[VariantReport]:
-    """Yield the full report of variants, best first; the first `top_trades_n` with their trades."""
+    """Yield the full report of variants, best first; the first `top_trades_n` with their trades.
+
+    Trades and equity are charged to `result_bytes` before they are made. The first variant that
+    does not fit, and all after it, go without: what is kept depends on nothing but the request.
+    """
     time_range = sweep.request.document["time_range"]
+    left, full = result_bytes, False
     for rank, variant_index in enumerate(indexes, start=1):
         run = _Run.of(sweep, int(variant_index))
         metrics = run.metrics | figures(
             run.trades, run.equity, run.closes, run.close_times, run.rules.init_cash
         )
         metrics["avg_trade_pct"] = run.metrics["expectancy_pct"]
-        detailed = rank <= top_trades_n
+        wanted = rank <= top_trades_n
+        if wanted and not full:
+            charged = stored_bytes(len(run.trades), len(run.equity))
+            full = charged > left
+            left -= charged
+        detailed = wanted and not full
         yield _report(
             sweep,
             rank,
@@ -123,6 +133,7 @@ def reports(
             table_md=table(time_range["start"], time_range["end"], run.rules.init_cash, metrics),
             trades=trade_list(run.trades, run.close_times) if detailed else None,
             equity=equity_points(run.equity, run.close_times) if detailed else None,
+            trades_omitted=wanted and full,
         )
 
 
@@ -134,69 +145,13 @@ def _report(
     **details: Any,
 ) -> VariantReport:
     payload = sweep.grid.variant(variant_index)
-    total_return = metrics["total_return_pct"]
     return VariantReport(
         rank=rank,
         variant_index=variant_index,
         variant_key=sha256_hex(canonical_json(payload)),
         indicator_variant_key=indicator_key(payload),
-        total_return_pct=0.0 if total_return is None else total_return,
+        total_return_pct=metrics["total_return_pct"],
         metrics=metrics,
         payload=payload,
-        **({"table_md": None, "trades": None, "equity": None} | details),
+        **details,
     )
-
-
-def trade_list(trades: Trades, close_times: Int64) -> list[dict[str, Any]]:
-    """Return the trades as JSON objects in time order; amounts in quote, times of bar closes."""
-    return [
-        {
-            "id": number + 1,
-            "direction": "long" if trades.direction[number] > 0 else "short",
-            "entry_time": utc_text(int(close_times[trades.entry_bar[number]])),
-            "exit_time": utc_text(int(close_times[trades.exit_bar[number]])),
-            "entry_price": float(trades.entry_fill[number]),
-            "exit_price": float(trades.exit_fill[number]),
-            "quantity": float(trades.quantity[number]),
-            "entry_quote": float(trades.quote[number]),
-            "exit_quote": float(trades.quantity[number] * trades.exit_fill[number]),
-            "entry_fee": float(trades.entry_fee[number]),
-            "exit_fee": float(trades.exit_fee[number]),
-            "gross_pnl": float(trades.gross[number]),
-            "net_pnl": float(trades.net[number]),
-            "return_pct": float(100.0 * trades.net[number] / trades.quote[number]),
-            "exit_reason": REASONS[trades.reason[number]],
-        }
-        for number in range(len(trades.entry_bar))
-    ]
-
-
-def equity_points(
-    equity: Float64, close_times: Int64, most: int = EQUITY_POINTS
-) -> list[list[float]]:
-    """Return at most `most` points `[close time in ms, equity]` of a curve of any length.
-
-    Long curves are cut into stretches of which the first, lowest, highest and last bar are kept:
-    no extreme is lost, the whole curve's first and last bar neither.
-    """
-    kept = np.arange(len(equity))
-    if len(equity) > most:
-        edges = np.linspace(0, len(equity), most // 4 + 1).astype(np.int64)
-        kept = np.unique(
-            [
-                bar
-                for start, stop in pairwise(edges)
-                for bar in (
-                    start,
-                    start + np.argmin(equity[start:stop]),
-                    start + np.argmax(equity[start:stop]),
-                    stop - 1,
-                )
-            ]
-        )
-    return [[int(close_times[bar]), float(equity[bar])] for bar in kept]
-
-
-def utc_text(time_ms: int) -> str:
-    """Return ms since 1970 as `2024-01-01T00:00:00Z`."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

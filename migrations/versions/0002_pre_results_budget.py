@@ -1,4 +1,4 @@
-"""pre: which programs may run on the schema, trades left out of a result, short idempotency keys.
+"""pre: which programs may run on the schema, undefined returns, trades left out, short keys.
 
 A *pre* revision only adds: programs of the release before go on working while it is applied, and
 until each is replaced. What they no longer need is removed by a *post* revision of a later release.
@@ -26,6 +26,7 @@ CREATE TABLE backtest_jobs_schema_compat (
     op.execute("INSERT INTO backtest_jobs_schema_compat (oldest_program_revision) VALUES ('0001')")
     op.execute("""
 ALTER TABLE backtest_job_top_variants
+    ALTER COLUMN total_return_pct DROP NOT NULL,
     ADD COLUMN trades_omitted boolean NOT NULL DEFAULT false,
     ADD CONSTRAINT backtest_job_top_variants_trades_omitted
         CHECK (NOT trades_omitted OR (trades_json IS NULL AND equity_json IS NULL))
@@ -40,5 +41,13 @@ ALTER TABLE backtest_jobs
 
 def downgrade() -> None:
     op.execute("ALTER TABLE backtest_jobs DROP CONSTRAINT backtest_jobs_idempotency_key")
-    op.execute("ALTER TABLE backtest_job_top_variants DROP COLUMN trades_omitted")
+    # The first release knows no undefined return and stored 0 for one.
+    op.execute(
+        "UPDATE backtest_job_top_variants SET total_return_pct = 0 WHERE total_return_pct IS NULL"
+    )
+    op.execute("""
+ALTER TABLE backtest_job_top_variants
+    DROP COLUMN trades_omitted,
+    ALTER COLUMN total_return_pct SET NOT NULL
+    """)
     op.execute("DROP TABLE backtest_jobs_schema_compat")

@@ -8,7 +8,6 @@ rewritten, so a reader never loses a file under its hands.
 import contextlib
 import fcntl
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,30 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.candles import embedded
+from storage.candles.embedded import Engine
 from storage.candles.faults import embedded_faults, writing_faults
 from storage.candles.minutes import SCHEMA, changed, check_instrument, check_minutes, minutes_table
 from storage.candles.records import Bars, CandleSourceUnavailable, Columns
-from storage.candles.store import CandleStore, statement
+from storage.candles.store import CandleStore
 
-DATABASE = "market_data"
 # Characters that ClickHouse's file() takes for a pattern.
 PATTERN_CHARACTERS = frozenset("*?{}")
 ROW_GROUP = 131_072
-# The engine computes beside others on the machine; more threads gain nothing on a year of minutes.
-ENGINE_SETTINGS = {"max_threads": 2}
-
-# DDL of the view: the one statement that a server does not share.
-VIEW = """
-CREATE OR REPLACE VIEW {database}.canonical_candles_1m AS
-SELECT * FROM file('{files}', Parquet, '
-    market_id UInt16, symbol String, ts_open DateTime64(3, \\'UTC\\'),
-    open Float64, high Float64, low Float64, close Float64, volume_base Float64,
-    ingested_at DateTime64(3, \\'UTC\\')')
-"""
-
-# The folder that the engine's view shows now, and the lock that keeps it so during a query.
-_shown: Path | None = None
-_engine_use = threading.Lock()
 
 
 class FolderStore(CandleStore):
@@ -53,8 +38,7 @@ class FolderStore(CandleStore):
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._client: Any = None
-        self._opened_by = 0
+        self._engine: Engine | None = None
 
     def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
         """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
@@ -88,52 +72,25 @@ class FolderStore(CandleStore):
         return minutes
 
     def close(self) -> None:
-        """Close the engine and give its free memory back to the system."""
-        if self._client is not None and self._opened_by == os.getpid():
-            # chDB keeps what it allocated otherwise: about 100 MB after a year of minutes.
-            with contextlib.suppress(Exception):
-                self._client.command("SYSTEM JEMALLOC PURGE")
-            self._client.close()
-        self._client = None
+        """Leave the engine, which ends with its last store."""
+        if self._engine is not None:
+            self._engine.leave()
+        self._engine = None
 
     def _folder(self, market_id: int, symbol: str) -> Path:
         return self.path / str(market_id) / quote(symbol, safe="").replace(".", "%2E")
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
-        with _engine_use, embedded_faults(self.path):
-            client = self._engine()
-            return client.query_arrow(statement(name), {"database": DATABASE, **parameters})
-
-    def _engine(self) -> Any:
-        if self._client is None:
-            import clickhouse_connect
-
+        with embedded_faults(self.path):
             if PATTERN_CHARACTERS & set(str(self.path)):
                 raise CandleSourceUnavailable(
                     f"the candle folder {self.path} has one of * ? {{ }} in its path: "
                     "move it or set ROEHUB_CANDLES_DIR to another folder",
                     permanent=True,
                 )
-            client = clickhouse_connect.get_client(interface="chdb", settings=ENGINE_SETTINGS)
-            try:
-                client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-                self._show(client)
-            except BaseException:
-                client.close()
-                raise
-            self._client, self._opened_by = client, os.getpid()
-        elif self._opened_by != os.getpid():
-            raise RuntimeError("the candle engine was opened before this process was forked")
-        elif _shown != self.path:
-            self._show(self._client)
-        return self._client
-
-    def _show(self, client: Any) -> None:
-        """Let the view show this folder: a process has one engine, whatever stores are open."""
-        global _shown
-        files = str(self.path / "**" / "*.parquet").replace("\\", "\\\\").replace("'", "\\'")
-        client.command(VIEW.format(database=DATABASE, files=files))
-        _shown = self.path
+            if self._engine is None:
+                self._engine = embedded.join()
+            return self._engine.select(self.path, name, parameters)
 
 
 def _changes(published: list[Path], symbol: str, chunks: Iterable[Columns]) -> Iterator[Bars]:

@@ -186,4 +186,5 @@ def finish(connection: psycopg.Connection[Any], job_id: str) -> None:
         )
         for rank in range(1, 5)
     ]
-    assert results.succeed(connection, lease.lease, rows) == "succeeded"
+    document = results.document(rows, reports=True)
+    assert results.succeed(connection, lease.lease, document) == "succeeded"

@@ -7,10 +7,11 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import jwt
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from storage import postgres
+from storage import schema
 from tests.cli.conftest import Backtest
 from tests.storage.making import new_database
 
@@ -96,8 +97,8 @@ def test_migrate_brings_an_empty_database_up_to_date(
         monkeypatch.setenv("POSTGRES_DSN", dsn)
         ended = backtest("migrate")
         assert ended.code == 0, ended.err
-        with postgres.connect(dsn, application_name="test", heartbeat_seconds=5) as conn:
-            postgres.check_schema(conn)
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            schema.check(conn)
 
 
 def test_migrate_without_a_dsn_names_the_variable(backtest: Backtest) -> None:

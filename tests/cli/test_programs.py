@@ -92,12 +92,12 @@ def test_the_guardian_ends_what_a_killed_owner_leaves(tmp_path: Path) -> None:
             sys.executable,
             "-c",
             "import subprocess, sys, time\n"
-            "from cli.guardian import Guardian, Ward\n"
+            "from cli.reaper import Reaper, Target\n"
             "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
-            "wards = [subprocess.Popen(sleep, start_new_session=True) for _ in range(2)]\n"
-            "guardian = Guardian()\n"
-            "guardian.watch([[Ward(wards[0].pid)], [Ward(wards[1].pid)]])\n"
-            "print([ward.pid for ward in wards], flush=True)\n"
+            "targets = [subprocess.Popen(sleep, start_new_session=True) for _ in range(2)]\n"
+            "reaper = Reaper()\n"
+            "reaper.watch([[Target(targets[0].pid)], [Target(targets[1].pid)]])\n"
+            "print([target.pid for target in targets], flush=True)\n"
             "time.sleep(600)\n",
         ],
         stdout=subprocess.PIPE,
@@ -108,16 +108,16 @@ def test_the_guardian_ends_what_a_killed_owner_leaves(tmp_path: Path) -> None:
     assert all(alive(pid) for pid in pids)
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    until(lambda: not any(alive(pid) for pid in pids), "a ward is left")
+    until(lambda: not any(alive(pid) for pid in pids), "a target is left")
 
 
 def test_a_dismissed_guardian_ends_nothing() -> None:
-    from cli.guardian import Guardian, Ward
+    from cli.reaper import Reaper, Target
 
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    guardian = Guardian()
-    guardian.watch([[Ward(bystander.pid)]])
-    guardian.dismiss()
+    reaper = Reaper()
+    reaper.watch([[Target(bystander.pid)]])
+    reaper.dismiss()
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()

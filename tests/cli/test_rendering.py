@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 from rich.console import Console
-from storage.postgres import StorageUnavailable
 
 from cli import html_report, render, watching
+from storage.connection import Unreachable
 from tests.cli.conftest import EQUITY, REQUEST, START_MS, TABLE, TRADES
 
 JOB: dict[str, Any] = {
@@ -106,7 +106,7 @@ def test_a_rate_is_measured_within_a_stage() -> None:
 
 
 def test_watching_outlives_a_short_outage() -> None:
-    answers = iter([StorageUnavailable("away"), JOB, JOB | {"state": "succeeded"}])
+    answers = iter([Unreachable("away"), JOB, JOB | {"state": "succeeded"}])
     notes: list[str] = []
 
     def read(_job_id: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_watching_gives_up_on_a_long_outage(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(watching, "OUTAGE_SECONDS", 0.0)
 
     def read(_job_id: Any) -> dict[str, Any]:
-        raise StorageUnavailable("away")
+        raise Unreachable("away")
 
     with pytest.raises(psycopg.OperationalError):
         watching.follow(read, JOB["job_id"], watching.Silent())

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.candles import TIMEFRAMES, Candles, NoMarketData, load_range, timeline
+from engine.candles import TIMEFRAMES, Candles, NoMarketData, load, load_range, timeline
+from engine.request import complete, parse
 from engine.synthetic import Minutes
+from tests.engine import requests
 
 STEP = 900_000
 DAY = 86_400_000
@@ -127,6 +129,27 @@ def test_the_load_range_holds_exactly_the_warm_up_before_the_first_traded_bar(
     assert from_ms % timeframe == 0
     assert candles.first == warmup
     assert start <= candles.close_time()[warmup] < start + timeframe
+
+
+def test_a_load_reads_the_instrument_and_the_range_of_the_request_once() -> None:
+    document = requests.with_value("warmup_bars", 3)
+    request = parse(complete(document, requests.DEFAULTS, requests.LIMITS))
+    everything = rows(list(range(START // STEP - 10, START // STEP + 200)))
+    asked = []
+
+    def read(*arguments: object) -> Minutes:
+        asked.append(arguments)
+        return everything
+
+    candles = load(request, read)
+
+    assert request.warmup_bars == 3
+    wanted = load_range(request.start_ms, request.end_ms, STEP, 3)
+    assert asked == [(1, "BTCUSDT", *wanted, STEP)]
+    expected = timeline(
+        everything, start_ms=request.start_ms, end_ms=request.end_ms, timeframe_ms=STEP
+    )
+    assert candles.content_hash() == expected.content_hash()
 
 
 def test_the_content_hash_tells_any_difference() -> None:

@@ -139,7 +139,9 @@ def engine_outcomes(
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())
     bar_at = {pd.Timestamp(time, unit="ms", tz="UTC"): bar for bar, time in enumerate(closes_at)}
-    for report in reports(sweep, stage_b.top.indexes().tolist(), top_trades_n=100):
+    for report in reports(
+        sweep, stage_b.top.indexes().tolist(), top_trades_n=100, result_bytes=2**40
+    ):
         assert report.trades is not None
         deals = [
             Deal(

@@ -8,11 +8,11 @@ import pytest
 
 from engine import planes
 from engine.candles import Candles
-from engine.crew import Crew
-from engine.kernels.inputs import ground_planes, words_for
+from engine.kernels.inputs import allowed_planes, words_for
 from engine.kernels.rules import ExecutionRules
 from engine.memory import STREAM_BYTES, Layout
 from engine.planes import PlaneStore
+from engine.worker_threads import WorkerThreads
 from tests.engine.small_sweeps import candles
 
 WORDS = 16
@@ -51,7 +51,7 @@ def store(blocks: list[Any], memory_bytes: int) -> tuple[PlaneStore, Recorder]:
 
 
 def hold(held: PlaneStore, block: int, numbers: range, threads: int = 1) -> None:
-    for _ in held.hold(block, numbers, Crew(threads)):
+    for _ in held.hold(block, numbers, WorkerThreads(threads)):
         pass
 
 
@@ -129,7 +129,7 @@ def test_a_failed_computation_leaves_nothing_that_looks_present() -> None:
     held = PlaneStore([Stub(4)], candles(), 2**20, fill=fail)  # type: ignore[list-item]
     with pytest.raises(MemoryError):
         hold(held, 0, range(4))
-    assert list(held.hold(0, range(0), Crew(1))) == []
+    assert list(held.hold(0, range(0), WorkerThreads(1))) == []
     with pytest.raises(MemoryError):
         hold(held, 0, range(4))
 
@@ -149,9 +149,9 @@ def test_the_last_bar_and_the_forbidden_direction_count_for_nothing(
     bars: int, direction: int
 ) -> None:
     rules = ExecutionRules(0.0, 0.0, direction, 0, 1.0, 1.0, 0.0)
-    ground = ground_planes(bars, rules)
-    assert ground.shape == (2, words_for(bars))
+    allowed = allowed_planes(bars, rules)
+    assert allowed.shape == (2, words_for(bars))
     counting = [True] * (bars - 1) + [False] * (64 * words_for(bars) - bars + 1)
-    for plane, forbidden in zip(ground, (direction == 2, direction == 1), strict=True):
+    for plane, forbidden in zip(allowed, (direction == 2, direction == 1), strict=True):
         bits = np.unpackbits(plane.view(np.uint8), bitorder="little").astype(bool)
         assert bits.tolist() == [bit and not forbidden for bit in counting]

@@ -66,7 +66,7 @@ class World:
         return plane(self.signals[base_index], "L"), plane(self.signals[base_index], "S")
 
     def report(self, index: int = 0) -> VariantReport:
-        (only,) = reports(self, [index], top_trades_n=1)
+        (only,) = reports(self, [index], top_trades_n=1, result_bytes=2**40)
         return only
 
 
@@ -276,7 +276,7 @@ MANY = World(
 
 def test_reports_come_in_the_order_asked_with_keys_of_the_grid() -> None:
     indexes = np.array([4, 1, 3], dtype=np.int64)
-    found = list(reports(MANY, indexes, top_trades_n=0))
+    found = list(reports(MANY, indexes, top_trades_n=0, result_bytes=2**40))
     assert [report.rank for report in found] == [1, 2, 3]
     assert [report.variant_index for report in found] == [4, 1, 3]
     for report in found:
@@ -286,7 +286,7 @@ def test_reports_come_in_the_order_asked_with_keys_of_the_grid() -> None:
 
 
 def test_only_the_best_come_with_trades_and_equity() -> None:
-    found = list(reports(MANY, [0, 1, 2], top_trades_n=2))
+    found = list(reports(MANY, [0, 1, 2], top_trades_n=2, result_bytes=2**40))
     assert [report.trades is not None for report in found] == [True, True, False]
     assert [report.equity is not None for report in found] == [True, True, False]
     assert all(report.table_md for report in found)
@@ -294,7 +294,9 @@ def test_only_the_best_come_with_trades_and_equity() -> None:
 
 def test_a_summary_has_the_figures_of_the_report_and_nothing_heavy() -> None:
     for summary, report in zip(
-        summaries(MANY, range(6)), reports(MANY, range(6), top_trades_n=6), strict=True
+        summaries(MANY, range(6)),
+        reports(MANY, range(6), top_trades_n=6, result_bytes=2**40),
+        strict=True,
     ):
         assert (summary.table_md, summary.trades, summary.equity) == (None, None, None)
         assert summary.metrics.items() <= report.metrics.items()

@@ -143,7 +143,7 @@ def job(request: pytest.FixtureRequest, market: tuple[Candles, str]) -> Job:
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())
     indexes = stage_b.top.indexes().tolist()
-    every = reports(sweep, indexes, top_trades_n=len(indexes))
+    every = reports(sweep, indexes, top_trades_n=len(indexes), result_bytes=2**40)
     return Job(sweep.request, [reported(sweep, report) for report in every])
 
 

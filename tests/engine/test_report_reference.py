@@ -13,8 +13,8 @@ from engine.metrics import equity_curve, variant_metrics
 from engine.report import VariantReport, reports
 from engine.sweep import Sweep
 from tests.engine.adapter import close_to, engine_trades, rules_of, trade_list
+from tests.engine.case_sweep import CaseSweep
 from tests.engine.cases import SIZINGS, Case, cases, long_cases
-from tests.engine.given import GivenVariant
 from tests.engine.plain_metrics import measure
 from tests.engine.report_reference import TABLE, Facts, figures, unequal
 from tests.engine.simulator import Execution, RiskLevels, Run, simulate
@@ -25,11 +25,11 @@ HOUR = TIMEFRAMES["1h"]
 
 
 def report_of(case: Case, timeframe: str = "4h") -> VariantReport:
-    (report,) = reports(GivenVariant(case, timeframe), [0], top_trades_n=1)
+    (report,) = reports(CaseSweep(case, timeframe), [0], top_trades_n=1, result_bytes=2**40)
     return report
 
 
-def facts_of(run: Run, variant: GivenVariant) -> Facts:
+def facts_of(run: Run, variant: CaseSweep) -> Facts:
     case = variant.case
     return Facts(run.trades, run.equity, case.closes, variant.close_times, case.execution.init_cash)
 
@@ -87,7 +87,7 @@ def test_every_figure_of_a_win_and_a_loss_is_the_one_worked_out_by_hand() -> Non
 
 def test_the_pandas_reference_agrees_with_the_figures_worked_out_by_hand() -> None:
     run = simulate(WIN_THEN_LOSS.signals, WIN_THEN_LOSS.closes, WIN_THEN_LOSS.execution)
-    reference = figures(facts_of(run, GivenVariant(WIN_THEN_LOSS, "12h")))
+    reference = figures(facts_of(run, CaseSweep(WIN_THEN_LOSS, "12h")))
     assert unequal(BY_HAND, reference, frozenset()) == {}
 
 
@@ -145,10 +145,10 @@ def test_a_break_even_trade_neither_wins_nor_loses() -> None:
 @RANDOM
 @given(long_cases())
 def test_every_figure_equals_its_definition(case: Case) -> None:
-    variant = GivenVariant(case)
+    variant = CaseSweep(case)
     run = simulate(case.signals, case.closes, case.execution, case.risk)
     fragile = measure(run, case.execution.init_cash, variant.close_times).fragile
-    (report,) = reports(variant, [0], top_trades_n=1)
+    (report,) = reports(variant, [0], top_trades_n=1, result_bytes=2**40)
     assert report.metrics["num_trades"] == len(run.trades)
     skip = durations(run, case.execution.init_cash, fragile)
     assert unequal(report.metrics, figures(facts_of(run, variant)), skip) == {}
@@ -227,8 +227,8 @@ def test_the_table_holds_every_figure_in_order_and_in_its_form(case: Case) -> No
 @given(cases())
 def test_the_listed_trades_are_the_simulators(case: Case) -> None:
     run = simulate(case.signals, case.closes, case.execution, case.risk)
-    variant = GivenVariant(case)
-    (report,) = reports(variant, [0], top_trades_n=1)
+    variant = CaseSweep(case)
+    (report,) = reports(variant, [0], top_trades_n=1, result_bytes=2**40)
     assert report.trades is not None
     assert len(report.trades) == len(run.trades)
     for number, (row, trade) in enumerate(zip(report.trades, run.trades, strict=True), start=1):
@@ -284,7 +284,10 @@ def test_a_swept_variant_is_reported_with_the_number_it_was_ranked_by(sizing: st
         indexes = stage_b.top.indexes().tolist()
         scores = stage_b.top.scores()[0].tolist()
         for index, score, report in zip(
-            indexes, scores, reports(sweep, indexes, top_trades_n=0), strict=True
+            indexes,
+            scores,
+            reports(sweep, indexes, top_trades_n=0, result_bytes=2**40),
+            strict=True,
         ):
             assert report.variant_index == index
             expected = score if math.isfinite(score) else None

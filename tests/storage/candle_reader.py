@@ -31,6 +31,7 @@ class Reader:
         return self._pool.submit(_instruments, folder).result(timeout=60)
 
     def close(self) -> None:
+        self._pool.submit(_close).result(timeout=60)
         self._pool.shutdown()
 
 
@@ -48,3 +49,8 @@ def _bars(folder: Path, *arguments: object) -> Bars:
 
 def _instruments(folder: Path) -> list[Instrument]:
     return _store(folder).instruments()
+
+
+def _close() -> None:
+    for store in _open.values():
+        store.close()

@@ -6,9 +6,14 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.candles import Bars
 
 MINUTE = 60_000
 # A Thursday midnight, so that every timeframe has a bucket border here.
@@ -110,3 +115,16 @@ def table(rows: Sequence[Row], market_id: int = 1, symbol: str = "BTCUSDT") -> p
             "ingested_at": pa.array(ingested_at, pa.int64()).cast(time),
         }
     )
+
+
+def write(folder: Path, rows: Sequence[Row], files: int = 1) -> None:
+    """Put the rows into a folder store, spread over several files, as nobody's import would."""
+    for number in range(files):
+        part = folder / "1" / "BTCUSDT" / f"{number:013d}.parquet"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table(rows[number::files]), part)
+
+
+def as_tuples(bars: Bars) -> list[tuple[float, ...]]:
+    columns = [getattr(bars, field.name).tolist() for field in fields(Bars)]
+    return list(zip(*columns, strict=True))

@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from configs.environment import CandlesFolder
@@ -18,7 +17,8 @@ from storage.candles import Bars, CandleSourceUnavailable, open_store
 from storage.candles.faults import embedded_faults
 from storage.candles.folder import FolderStore
 from tests.storage.candle_reader import Reader
-from tests.storage.candle_rows import MINUTE, START, Row, random_rows, roll_up, table
+from tests.storage.candle_rows import MINUTE, START, Row, as_tuples, random_rows, roll_up, write
+from tests.storage.folder_owner import owner
 
 DAY = 1440 * MINUTE
 
@@ -28,18 +28,6 @@ def reader() -> Iterator[Reader]:
     process = Reader()
     yield process
     process.close()
-
-
-def write(folder: Path, rows: list[Row], files: int = 1) -> None:
-    for number in range(files):
-        part = folder / "1" / "BTCUSDT" / f"{number:013d}.parquet"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table(rows[number::files]), part)
-
-
-def as_tuples(bars: Bars) -> list[tuple[float, ...]]:
-    columns = [getattr(bars, field.name).tolist() for field in fields(Bars)]
-    return list(zip(*columns, strict=True))
 
 
 def as_bytes(bars: Bars) -> bytes:
@@ -264,7 +252,11 @@ def test_a_folder_that_looks_like_a_pattern_is_refused(reader: Reader, tmp_path:
 
 
 def read_with_little_memory(folder: Path, outcome: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
-    store = FolderStore(folder)
+    with FolderStore(folder) as store:
+        outcome.put(error_with_little_memory(store))
+
+
+def error_with_little_memory(store: FolderStore) -> str:
     store.bars(1, "BTCUSDT", START, START + MINUTE, MINUTE)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     limit = int(status["VmData"].split()[0]) * 1024 + 16_000_000
@@ -272,9 +264,8 @@ def read_with_little_memory(folder: Path, outcome: multiprocessing.SimpleQueue) 
     try:
         store.bars(1, "BTCUSDT", START, START + 300_000 * MINUTE, MINUTE)
     except Exception as error:
-        outcome.put(type(error).__name__)
-    else:
-        outcome.put("no error")
+        return type(error).__name__
+    return "no error"
 
 
 def test_the_memory_limit_of_the_process_ends_in_a_memory_error(tmp_path: Path) -> None:
@@ -302,6 +293,32 @@ def test_an_impossible_instrument_has_no_bars_and_needs_no_engine(tmp_path: Path
 
     assert len(store.bars(70_000, "BTCUSDT", START, START + DAY, MINUTE)) == 0
     assert len(store.bars(1, " BTCUSDT", START, START + DAY, MINUTE)) == 0
+
+
+def test_a_reader_that_is_killed_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:
+    candles, temporary = tmp_path / "candles", tmp_path / "tmp"
+    temporary.mkdir()
+    FolderStore(candles).append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
+    with owner("reads", temporary, candles) as (killed, bars):
+        assert (bars, len(list(temporary.iterdir()))) == ("1", 1)
+        killed.kill()
+        killed.wait()
+
+    with owner("reads", temporary, candles):
+        assert len(list(temporary.iterdir())) == 1  # its own
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_reader_that_starts_leaves_the_others_theirs(tmp_path: Path) -> None:
+    candles, temporary = tmp_path / "candles", tmp_path / "tmp"
+    temporary.mkdir()
+    FolderStore(candles).append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
+    with owner("reads", temporary, candles) as (first, _), owner("reads", temporary, candles):
+        assert len(list(temporary.iterdir())) == 2
+        again, _ = first.communicate("")
+        assert again == "1\n"
+        assert len(list(temporary.iterdir())) == 1
 
 
 @pytest.mark.parametrize("reason", ["std::bad_alloc", "libchdb.so: failed to map segment"])

@@ -2,11 +2,10 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-import clickhouse_connect
 import numpy as np
 import pytest
 
@@ -15,7 +14,8 @@ from engine import synthetic
 from engine.candles import TIMEFRAMES
 from storage.candles import Bars, CandleSourceUnavailable, open_store
 from storage.candles.server import ServerStore
-from tests.storage.candle_rows import MINUTE, START, Row, random_rows, roll_up, table
+from tests.storage.candle_rows import MINUTE, START, as_tuples, random_rows, roll_up
+from tests.storage.candle_table import command, insert, server_of
 from tests.storage.clickhouse_endpoint import PASSWORD, USER, Endpoint
 
 DAY = 1440 * MINUTE
@@ -32,15 +32,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture
 def server(endpoint: Endpoint) -> ClickHouseServer:
     """A database of the test's own, which does not exist yet."""
-    return ClickHouseServer(
-        host="127.0.0.1",
-        port=endpoint.port,
-        database=f"market-data {next(_database_number)}",
-        user=USER,
-        password=PASSWORD,
-        secure=False,
-        verify=True,
-    )
+    return server_of(endpoint, f"market-data {next(_database_number)}")
 
 
 @pytest.fixture
@@ -53,37 +45,6 @@ def store(server: ClickHouseServer) -> Iterator[ServerStore]:
 def filled(store: ServerStore) -> ServerStore:
     store.append(1, "BTCUSDT", [synthetic.minutes(seed=5, start_ms=START, count=3_000)])
     return store
-
-
-def as_tuples(bars: Bars) -> list[tuple[float, ...]]:
-    columns = [getattr(bars, field.name).tolist() for field in fields(Bars)]
-    return list(zip(*columns, strict=True))
-
-
-def command(server: ClickHouseServer, text: str) -> None:
-    client = connect(server)
-    client.command(text.format(table=f"`{server.database}`.canonical_candles_1m"))
-    client.close()
-
-
-def insert(server: ClickHouseServer, rows: Sequence[Row]) -> None:
-    """Insert so that versions of a minute meet in the table only: an insert merges its own rows."""
-    client = connect(server)
-    left = list(rows)
-    while left:
-        part = {row.ts_open: row for row in left}
-        client.insert_arrow(
-            "canonical_candles_1m", table(list(part.values())), database=server.database
-        )
-        for row in part.values():
-            left.remove(row)
-    client.close()
-
-
-def connect(server: ClickHouseServer) -> Any:
-    return clickhouse_connect.get_client(
-        host=server.host, port=server.port, username=USER, password=PASSWORD
-    )
 
 
 def read(store: ServerStore) -> Bars:

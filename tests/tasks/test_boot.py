@@ -75,7 +75,7 @@ def test_the_toggle_ends_it_with_code_0(stack: Stack) -> None:
 def test_an_absent_postgres_is_waited_for_until_told_to_stop(stack: Stack) -> None:
     nowhere = f"postgresql://user:secret@127.0.0.1:{free_port()}/db"
     program = bare_command(stack, STRATEGY_PG_DSN=nowhere)
-    program.logged("waiting for Postgres at 127.0.0.1")
+    program.logged("event=waiting_for_postgres")
 
     program.process.send_signal(signal.SIGTERM)
 

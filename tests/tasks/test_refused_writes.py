@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from storage import results
 from storage.records import EventName, FailureCode, State
 from tasks import claim, refusals, supervisor
 from tasks.job_writer import JobWriter
@@ -179,7 +180,7 @@ def test_a_snapshot_that_was_refused_is_saved_at_the_next_occasion_though_nothin
     assert taken is not None
     writer = JobWriter(worker, *taken)
     with refused(stack, STATEMENTS["snapshot"], DISK_FULL, times=1):
-        writer.save_snapshot(rows)
+        writer.save_snapshot(results.document(rows, reports=False))
         assert stack.rows(writer.lease.job_id) == []
         writer.save_snapshot(None)
 

@@ -1,4 +1,4 @@
-"""Threads that work on pieces in order; one thread means the caller's own."""
+"""WorkerThreads that work on pieces in order; one thread means the caller's own."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,12 +11,12 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-class Crew:
-    """`threads` workers for functions that release the GIL."""
+class WorkerThreads:
+    """`count` threads for functions that release the GIL."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._pool = ThreadPoolExecutor(threads, "sweep") if threads > 1 else None
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool = ThreadPoolExecutor(count, "sweep") if count > 1 else None
 
     def run(self, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
         """Call `work` with each tuple of arguments and wait for all; the first error is raised."""
@@ -42,7 +42,7 @@ class Crew:
         try:
             for piece in pieces:
                 waiting.append((piece, self._pool.submit(work, piece)))
-                if len(waiting) > PIECES_AHEAD * self.threads:
+                if len(waiting) > PIECES_AHEAD * self.count:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:

@@ -17,7 +17,7 @@ from tests.engine.worlds import DEFAULTS, LIMITS, START_MS, explicit
 Bits = NDArray[np.uint64]
 
 
-class GivenVariant:
+class CaseSweep:
     """One variant: what `reports` asks of a sweep, with the planes of a case."""
 
     def __init__(self, case: Case, timeframe: str = "4h") -> None:

@@ -1,4 +1,4 @@
-"""Ends what a stack started when the stack itself is killed: `python guardian.py < pipe`.
+"""Ends what a stack started when the stack itself is killed: `python reaper.py < pipe`.
 
 A SIGKILL leaves its victim no time to clean up, so a process in a session of its own holds the
 reading end of a pipe. Each line is the complete list of stages to end, first stage first, as JSON
@@ -22,14 +22,14 @@ GRACE_SECONDS = 20.0
 POLL_SECONDS = 0.05
 
 
-class Ward(NamedTuple):
+class Target(NamedTuple):
     """A process to end, and the signal by which it stops in an orderly way."""
 
     pid: int
     signal: int = signal.SIGTERM
 
 
-class Guardian:
+class Reaper:
     """The stack's side of the pipe."""
 
     def __init__(self) -> None:
@@ -40,16 +40,18 @@ class Guardian:
             text=True,
         )
 
-    def watch(self, stages: Sequence[Sequence[Ward]]) -> None:
+    def watch(self, stages: Sequence[Sequence[Target]]) -> None:
         """Replace the list of what to end when this process dies, first stage first."""
         pipe = self._process.stdin
         assert pipe is not None
-        with contextlib.suppress(BrokenPipeError):  # a killed guardian is no reason to stop working
-            pipe.write(json.dumps([[ward._asdict() for ward in stage] for stage in stages]) + "\n")
+        with contextlib.suppress(BrokenPipeError):  # a killed reaper is no reason to stop working
+            pipe.write(
+                json.dumps([[target._asdict() for target in stage] for stage in stages]) + "\n"
+            )
             pipe.flush()
 
     def dismiss(self) -> None:
-        """Everything has been stopped: let the guardian end with nothing to do."""
+        """Everything has been stopped: let the reaper end with nothing to do."""
         self.watch([])
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -58,7 +60,7 @@ class Guardian:
 
 
 def main() -> None:
-    """Wait for the end of the pipe, then end the wards."""
+    """Wait for the end of the pipe, then end the targets."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     last = "[]"
@@ -66,18 +68,18 @@ def main() -> None:
         if line.endswith("\n"):  # the writer may die in the middle of a line
             last = line
     for stage in json.loads(last):
-        _end([Ward(**ward) for ward in stage])
+        _end([Target(**target) for target in stage])
 
 
-def _end(wards: Sequence[Ward]) -> None:
-    for ward in wards:
-        _signal(ward.pid, ward.signal)
+def _end(targets: Sequence[Target]) -> None:
+    for target in targets:
+        _signal(target.pid, target.signal)
     deadline = time.monotonic() + GRACE_SECONDS
-    while any(_alive(ward.pid) for ward in wards) and time.monotonic() < deadline:
+    while any(_alive(target.pid) for target in targets) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    for ward in wards:
-        if _alive(ward.pid):
-            _signal(ward.pid, signal.SIGKILL)
+    for target in targets:
+        if _alive(target.pid):
+            _signal(target.pid, signal.SIGKILL)
 
 
 def _signal(pid: int, number: int) -> None:

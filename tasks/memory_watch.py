@@ -1,0 +1,67 @@
+"""Signs from outside that a process was ended for its memory.
+
+The kernel ends such a process with SIGKILL, and so does anybody else who wants it gone. What tells
+them apart is the kernel's own count, or a process that was about to meet its limit.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+NEAR_LIMIT = 0.9
+"""Part of its limit from which on a process counts as short of memory."""
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class MemoryWatch:
+    """Watches a process that is about to start, or has just started, with a limit in bytes."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._kills_before = kills()
+        self._peak = 0
+
+    def look(self, pid: int) -> None:
+        """Note the most memory that the process has used so far; after its end nobody knows."""
+        try:
+            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        except OSError:  # it has ended, or this is not Linux
+            return
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+        if found is not None:
+            self._peak = int(found[1]) * 1024
+
+    def short_of_memory(self) -> bool:
+        """Whether the kernel has ended a process of our cgroup since, or the peak was near."""
+        return kills() > self._kills_before or self._peak >= NEAR_LIMIT * self._limit
+
+
+def kills() -> int:
+    """Count the processes of our cgroup that the kernel has ended for memory; 0 where unknown."""
+    counted = 0
+    for counter in _counters():
+        found = re.search(r"^oom_kill (\d+)$", counter.read_text(encoding="ascii"), re.MULTILINE)
+        counted += int(found[1]) if found is not None else 0
+    return counted
+
+
+def _counters() -> Iterator[Path]:
+    """Files of our cgroup that may hold the kernel's count, of cgroups v2 and v1."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, name = _CGROUPS, "memory.events"
+        elif "memory" in controllers.split(","):
+            root, name = _CGROUPS / "memory", "memory.oom_control"
+        else:
+            continue
+        # In a container the path may be that of the host, and the root our own cgroup.
+        for folder in (root / path.lstrip("/"), root):
+            if (folder / name).is_file():
+                yield folder / name
+                break
