@@ -4,18 +4,21 @@ import os
 
 import psycopg
 from alembic import context
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, pool, text
 
 # A table of our own, so that the database may be shared with another project that uses alembic.
 VERSION_TABLE = "backtest_jobs_schema_version"
 
+# Whatever the role's own defaults are.
+TRANSACTION = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE"
+
 # Two deployments migrating at once take turns; the second one finds nothing left to do.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('backtest_jobs.migrations', 0))"
 
 # The first release kept its revision in alembic's ordinary table. It stays there for its programs,
 # which look for it, until a post revision.
+FIRST_REVISION = "0001"
 FIRST_RELEASE = """
 SELECT to_regclass('backtest_jobs_schema_version') IS NULL
        AND to_regclass('alembic_version') IS NOT NULL
@@ -25,7 +28,8 @@ ADOPT = """
 CREATE TABLE backtest_jobs_schema_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT backtest_jobs_schema_version_pkc PRIMARY KEY (version_num)
-)
+);
+INSERT INTO backtest_jobs_schema_version VALUES ('0001')
 """
 
 
@@ -45,11 +49,15 @@ def run_online() -> None:
         )
     # libpq parses the DSN, so that every form it knows works: sockets, key=value, services.
     engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=pool.NullPool
+        "postgresql+psycopg://",
+        # Text is UTF-8 whatever the database's encoding is, SQL_ASCII included.
+        creator=lambda: psycopg.connect(dsn, client_encoding="UTF8", prepare_threshold=None),
+        poolclass=pool.NullPool,
     )
     with engine.connect() as connection:
         context.configure(connection=connection, version_table=VERSION_TABLE)
         with context.begin_transaction():
+            connection.execute(text(TRANSACTION))
             connection.execute(text(LOCK))
             adopt_first_release(connection)
             context.run_migrations()
@@ -59,16 +67,9 @@ def adopt_first_release(connection: Connection) -> None:
     """Go on where the first release stopped, if `alembic_version` says a revision of ours."""
     if not connection.execute(text(FIRST_RELEASE)).scalar():
         return
-    ours = {
-        script.revision for script in ScriptDirectory.from_config(context.config).walk_revisions()
-    }
-    found = set(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
-    for revision in found & ours:
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    if FIRST_REVISION in found:
         connection.execute(text(ADOPT))
-        connection.execute(
-            text("INSERT INTO backtest_jobs_schema_version VALUES (:revision)"),
-            {"revision": revision},
-        )
 
 
 if context.is_offline_mode():

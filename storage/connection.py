@@ -4,14 +4,17 @@ Nothing is set on a session: behind a pooler in transaction mode the session bel
 What every transaction needs, it sets for itself (`storage.session`).
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import set_json_dumps
 
 Result = TypeVar("Result")
 
@@ -24,8 +27,12 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 }
 
 # Sent with the connection request, where poolers see and track them; as text of the SQL language
-# they would be lost on a pooler. psycopg reads dates in ISO form only.
-_SESSION_ENVIRONMENT = {"PGDATESTYLE": "ISO", "PGTZ": "UTC"}
+# they would be lost on a pooler. psycopg reads dates in ISO form only. Set when this is imported,
+# because the environment is not to be changed while other threads connect.
+os.environ.update({"PGDATESTYLE": "ISO", "PGTZ": "UTC"})
+
+# Characters as they are: a database in SQL_ASCII refuses their escaped form.
+_json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
 class InvalidDsn(ValueError):
@@ -63,8 +70,9 @@ class Connection(psycopg.Connection[Any]):
     @classmethod
     def open(cls, conninfo: str) -> Self:
         """Connect, without sending any statement. Raises psycopg.OperationalError."""
-        os.environ.update(_SESSION_ENVIRONMENT)
-        return cls.connect(conninfo, autocommit=True, prepare_threshold=None)
+        conn = cls.connect(conninfo, autocommit=True, prepare_threshold=None)
+        set_json_dumps(_json, conn)
+        return conn
 
     def pooled(self) -> bool:
         """Whether a pooler stands between us and the server: it invents the pid it tells us."""

@@ -45,7 +45,9 @@ _FAULTS: dict[str, Fault] = {
     "57014": Fault.REFUSED,  # query_canceled: statement_timeout
 }
 
-_CACHED_PLAN = "cached plan"  # a migration changed the table under a prepared statement
+# Where the server says that a migration changed the table under a prepared statement; its message
+# "cached plan must not change result type" is in the server's language.
+_CACHED_PLAN = "RevalidateCachedQuery"
 
 
 def of(error: BaseException) -> Fault:
@@ -57,7 +59,7 @@ def of(error: BaseException) -> Fault:
         # Only the client saw it: the network, a closed connection, a time limit of our own.
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Fault.GONE if lost else Fault.BROKEN
-    if code == psycopg.errors.FeatureNotSupported.sqlstate and _CACHED_PLAN in str(error):
+    if code == "0A000" and error.diag.source_function == _CACHED_PLAN:
         return Fault.GONE
     return _FAULTS.get(code) or _FAULTS.get(code[:2]) or Fault.BROKEN
 

@@ -26,6 +26,7 @@ _REFUSED_FOR_GOOD = {
     "28P01": "the password is wrong: correct it in the DSN",
     "42501": "the role may not connect to this database: grant it CONNECT",
     "42704": "the server does not know a setting that the connection asks for: check its options",
+    "42501": "the role may not connect to this database: GRANT CONNECT ON DATABASE … TO the role",
     "55000": "the database accepts no connections: see ALLOW_CONNECTIONS of ALTER DATABASE",
 }
 

@@ -52,7 +52,9 @@ def document(rows: Iterable[TopVariant], *, reports: bool) -> str:
     Without `reports` the report, trades and equity are left out: they are stored once, when the job
     succeeds. Raises ValueError for NaN and infinity, which are no JSON.
     """
-    return json.dumps([_plain(row, reports=reports) for row in rows], allow_nan=False)
+    plain = [_plain(row, reports=reports) for row in rows]
+    # Characters as they are: a database in SQL_ASCII refuses their escaped form.
+    return json.dumps(plain, allow_nan=False, ensure_ascii=False)
 
 
 def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> bool:

@@ -1,5 +1,7 @@
 """Which schema the database has, and which database it is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -10,6 +12,9 @@ _SQL = statements.load("schema")
 
 REVISION = "0002"
 """The newest schema revision that this program was written for."""
+
+FIRST_REVISION = "0001"
+"""That of the first release, which kept it in alembic's ordinary table."""
 
 CHANNEL = "backtest_jobs"
 """Notified by whoever submits or releases a job."""
@@ -25,24 +30,18 @@ def check(conn: psycopg.Connection[Any]) -> None:
     It can with its own revision, and with newer ones as long as they say so: the programs of
     the last release go on while the schema is already that of the next.
     """
-    try:
-        found = _installed(conn)
-    except psycopg.errors.InsufficientPrivilege as error:
+    with _advice_on_grants(conn):
+        revision = _revision(conn)
+        oldest = revision if revision < REVISION else _one(conn, "oldest_program_revision")
+    if revision < REVISION:
         raise SchemaUnusable(
-            f"{error.diag.message_primary}: grant the role of STRATEGY_PG_DSN what"
-            " docs/runbook.md lists under grants"
-        ) from error
-    if found is None or found["revision"] < REVISION:
-        state = "has no schema yet" if found is None else f"is at revision {found['revision']}"
-        raise SchemaUnusable(
-            f"the database {state}, this program needs revision {REVISION}:"
+            f"the database is at revision {revision}, this program needs revision {REVISION}:"
             " run `backtest migrate` with POSTGRES_DSN set"
         )
-    if found["oldest_program_revision"] > REVISION:
+    if oldest > REVISION:
         raise SchemaUnusable(
-            f"the database is at revision {found['revision']} and works with programs from revision"
-            f" {found['oldest_program_revision']} on, this program is of revision {REVISION}:"
-            " install the newer release"
+            f"the database is at revision {revision} and works with programs from revision"
+            f" {oldest} on, this program is of revision {REVISION}: install the newer release"
         )
 
 
@@ -51,19 +50,38 @@ def namespace(conn: psycopg.Connection[Any]) -> str:
 
     Both ends of the broker use them, so that deployments which share a Redis do not meet.
     """
-    row = conn.execute(_SQL["namespace"]).fetchone()
+    with _advice_on_grants(conn):
+        return _one(conn, "namespace")
+
+
+def _revision(conn: psycopg.Connection[Any]) -> str:
+    row = conn.execute(_SQL["tables"]).fetchone()
+    assert row is not None
+    versioned, first_release, search_path = row
+    if first_release and not versioned:
+        return FIRST_REVISION
+    found = conn.execute(_SQL["revision"]).fetchone() if versioned else None
+    if found is None:
+        raise SchemaUnusable(
+            f"the database {conn.info.dbname} has no schema yet in its search_path {search_path}:"
+            " run `backtest migrate` with POSTGRES_DSN set, or correct the search_path of the role"
+            f" {conn.info.user}"
+        )
+    return str(found[0])
+
+
+def _one(conn: psycopg.Connection[Any], statement: str) -> str:
+    row = conn.execute(_SQL[statement]).fetchone()
     assert row is not None
     return str(row[0])
 
 
-def _installed(conn: psycopg.Connection[Any]) -> dict[str, str] | None:
-    tables = conn.execute(_SQL["tables"]).fetchone()
-    assert tables is not None
-    versioned, first_release = tables
-    if versioned:
-        row = conn.execute(_SQL["installed"]).fetchone()
-    elif first_release:
-        row = conn.execute(_SQL["installed_by_first_release"]).fetchone()
-    else:
-        row = None
-    return None if row is None else {"revision": row[0], "oldest_program_revision": row[1]}
+@contextmanager
+def _advice_on_grants(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaUnusable(
+            f"{error.diag.message_primary}: grant the role {conn.info.user} what docs/runbook.md"
+            " lists under grants"
+        ) from error

@@ -25,7 +25,8 @@ class Session:
 
     `lock_seconds` bounds the wait for a lock, and how long a transaction may be idle: a paused
     owner loses its row locks before its lease runs out. `statement_seconds` bounds each statement.
-    `on_connect` is called inside the first transaction of every new connection.
+    `on_connect` is called inside the first transaction of every new connection, again while it
+    raises.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Session:
         self._statement_seconds = statement_seconds
         self._on_connect = on_connect
         self._conn: Connection | None = None
+        self._greeted = False  # on_connect has seen this connection
 
     def run(
         self,
@@ -62,15 +64,16 @@ class Session:
         connection where this one is not sound any more.
         """
         seconds = self._statement_seconds if statement_seconds is None else statement_seconds
-        fresh = self._conn is None or self._conn.closed
-        conn = self._open() if fresh else self._conn
-        assert conn is not None
+        if self._conn is None or self._conn.closed:
+            self._conn, self._greeted = self._open(), False
+        conn = self._conn
         conn.answer_seconds = seconds + ANSWER_GRACE_SECONDS
         conn.abandon = abandon
         try:
             _begin(conn, self._lock_seconds, seconds)
-            if fresh and self._on_connect is not None:
+            if not self._greeted and self._on_connect is not None:
                 self._on_connect(conn)
+            self._greeted = True
             result = work(conn)
             conn.commit()
         except BaseException:
@@ -87,10 +90,9 @@ class Session:
 
     def _open(self) -> Connection:
         try:
-            self._conn = Connection.open(self._conninfo)
+            return Connection.open(self._conninfo)
         except psycopg.OperationalError as error:
             raise Unreachable(f"Postgres at {self._address}: {one_line(error)}") from error
-        return self._conn
 
     def _undo(self, conn: Connection) -> None:
         status = conn.info.transaction_status

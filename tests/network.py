@@ -75,6 +75,7 @@ class Proxy:
         self._connect = connect
         self._postgres = postgres
         self._links: set[Link] = set()
+        self._stuck: set[Link] = set()
         self._lock = threading.Lock()
         self._passing = threading.Event()
         self._passing.set()
@@ -140,6 +141,11 @@ class Proxy:
         """The connections that are open now."""
         with self._lock:
             return list(self._links)
+
+    def stuck(self) -> list[Link]:
+        """The connections whose first statement was swallowed, closed by their client or not."""
+        with self._lock:
+            return list(self._stuck)
 
     def stop(self) -> None:
         """Close everything."""
@@ -214,7 +220,10 @@ class Proxy:
                     if finished:
                         self.dropped.set()
                     return not finished
-        if not (asks and link.swallows and link.ready):
+        if asks and link.swallows and link.ready:
+            with self._lock:
+                self._stuck.add(link)
+        else:
             (link.server if asks else link.client).sendall(data)
         return True
 

@@ -1,20 +1,18 @@
 -- Which schema a database has, and which database it is.
 
 -- name: tables
--- Asked of the catalogue: a statement on a table that does not exist would end the transaction.
--- The second one is alembic's ordinary table, where the first release kept its revision. It may
--- also belong to somebody else who shares the database.
+-- Asked of the catalogue: a statement on a table that does not exist would end the transaction. Jobs
+-- without a version table are the first release's, which used alembic's ordinary one. That one is not
+-- read: it may belong to somebody else who shares the database.
 SELECT to_regclass('backtest_jobs_schema_version') IS NOT NULL,
-       to_regclass('alembic_version') IS NOT NULL AND to_regclass('backtest_jobs') IS NOT NULL;
+       to_regclass('backtest_jobs') IS NOT NULL,
+       current_setting('search_path');
 
--- name: installed
-SELECT version.version_num, compat.oldest_program_revision
-FROM backtest_jobs_schema_version AS version, backtest_jobs_schema_compat AS compat;
+-- name: revision
+SELECT version_num FROM backtest_jobs_schema_version;
 
--- name: installed_by_first_release
-SELECT version_num, version_num
-FROM alembic_version
-WHERE version_num = '0001';
+-- name: oldest_program_revision
+SELECT oldest_program_revision FROM backtest_jobs_schema_compat;
 
 -- name: namespace
 -- The cluster, the database in it, and the table in that: a dump that was restored elsewhere, or

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from psycopg.conninfo import conninfo_to_dict
 
 import migrations
-from storage import postgres
+from storage import schema
 from tests.storage.making import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def test_up_down_up_gives_the_same_schema(empty_database: str) -> None:
     left = description(empty_database)
     migrations.upgrade(empty_database)
     assert description(empty_database) == first
-    assert all("alembic_version" in line for line in left)
+    assert all("backtest_jobs_schema_version" in line for line in left)
 
 
 def test_every_revision_goes_down_and_up_again_by_itself(empty_database: str) -> None:
@@ -118,14 +118,14 @@ def as_url(dsn: str) -> str:
 def test_every_form_of_dsn_works(empty_database: str, form: Callable[[str], str]) -> None:
     migrations.upgrade(form(empty_database))
     with psycopg.connect(empty_database) as conn:
-        postgres.check_schema(conn)
+        schema.check(conn)
 
 
 def test_the_command_line_works_from_any_folder(empty_database: str, tmp_path: Path) -> None:
     done = alembic("upgrade", "head", cwd=tmp_path, POSTGRES_DSN=empty_database)
     assert done.returncode == 0, done.stderr
     with psycopg.connect(empty_database) as conn:
-        postgres.check_schema(conn)
+        schema.check(conn)
 
 
 def test_a_missing_dsn_is_one_clear_line(tmp_path: Path) -> None:
@@ -152,9 +152,26 @@ def test_the_offline_sql_of_a_downgrade_removes_everything(
     printed = capsys.readouterr().out
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute(printed)
-    assert all("alembic_version" in line for line in description(database))
+    assert all("backtest_jobs_schema_version" in line for line in description(database))
 
 
 def test_the_code_knows_the_newest_revision() -> None:
     head = ScriptDirectory.from_config(migrations.config()).get_current_head()
-    assert head == postgres.SCHEMA_REVISION
+    assert head == schema.REVISION
+
+
+def test_every_revision_after_the_first_is_named_pre_or_post() -> None:
+    revisions = list(ScriptDirectory.from_config(migrations.config()).walk_revisions())
+    first = revisions.pop()
+    assert first.revision == schema.FIRST_REVISION
+    for made in revisions:
+        kind = Path(made.path).stem.removeprefix(f"{made.revision}_").split("_")[0]
+        assert kind in ("pre", "post"), made.path
+        assert made.doc.startswith(f"{kind}: "), made.path
+
+
+def test_later_revisions_are_greater_as_text_too() -> None:
+    script = ScriptDirectory.from_config(migrations.config())
+    order = [made.revision for made in script.walk_revisions()][::-1]
+    assert order == sorted(order)
+    assert {len(revision) for revision in order} == {4}

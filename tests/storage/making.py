@@ -1,7 +1,7 @@
 """Jobs in the states that tests start from."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,12 +10,25 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from storage import jobs, leases
-from storage.records import Claimed, Claimer, Job, Lease, NewJob, State, TopVariant
+from storage import jobs, leases, results
+from storage.records import (
+    Claimed,
+    Claimer,
+    Failure,
+    Job,
+    Lease,
+    NewJob,
+    Shortlist,
+    State,
+    TopVariant,
+)
+from storage.session import Session
 
 OWNER = "host-1-0000000a"
 SUCCESSOR = "host-2-0000000b"
 UNBOUNDED = 1_000_000
+FAILURE = Failure("no_market_data", "There are no candles in that range.", {"symbol": "BTCUSDT"})
+SHORTLIST = Shortlist([3, 1, 2], 100, 9, 3, "engine-1", "a" * 64)
 
 
 @contextmanager
@@ -48,25 +61,20 @@ def submitted(conn: psycopg.Connection, **changes: Any) -> Job:
     return jobs.create(conn, new_job(**changes), max_active=UNBOUNDED)
 
 
+def claimer(locked_by: str = OWNER, **changes: Any) -> Claimer:
+    values: dict[str, Any] = {
+        "lease_seconds": 60,
+        "max_crashes": 3,
+        "engine_version": "engine-1",
+        "request_version": 1,
+    }
+    return Claimer(locked_by=locked_by, **(values | changes))
+
+
 def claim(
-    conn: psycopg.Connection,
-    job_id: UUID,
-    *,
-    locked_by: str = OWNER,
-    max_crashes: int = 3,
-    lease_seconds: float = 60,
+    conn: psycopg.Connection, job_id: UUID, *, locked_by: str = OWNER, **changes: Any
 ) -> Claimed | State | None:
-    return leases.try_claim(
-        conn,
-        job_id,
-        Claimer(
-            locked_by,
-            lease_seconds=lease_seconds,
-            max_crashes=max_crashes,
-            engine_version="engine-1",
-            request_version=1,
-        ),
-    )
+    return leases.try_claim(conn, job_id, claimer(locked_by, **changes))
 
 
 def claimed(conn: psycopg.Connection, **changes: Any) -> Lease:
@@ -77,6 +85,53 @@ def reclaimed(conn: psycopg.Connection, job_id: UUID, *, locked_by: str = SUCCES
     taken = claim(conn, job_id, locked_by=locked_by)
     assert isinstance(taken, Claimed)
     return taken.lease
+
+
+def save_snapshot(conn: psycopg.Connection, lease: Lease, rows: Sequence[TopVariant]) -> bool:
+    document = results.document(rows, reports=False)
+    with conn.transaction():
+        return results.save_snapshot(conn, lease, document)
+
+
+def succeed(conn: psycopg.Connection, lease: Lease, rows: Sequence[TopVariant]) -> State | None:
+    document = results.document(rows, reports=True)
+    with conn.transaction():
+        return results.succeed(conn, lease, document)
+
+
+def fail(conn: psycopg.Connection, lease: Lease) -> State | None:
+    return leases.end(conn, lease, State.FAILED, FAILURE)
+
+
+def cancelled(conn: psycopg.Connection, lease: Lease) -> State | None:
+    return leases.end(conn, lease, State.CANCELLED)
+
+
+@contextmanager
+def session(dsn: str, **changes: Any) -> Iterator[Session]:
+    """A session with limits that no healthy statement meets."""
+    values: dict[str, Any] = {
+        "application_name": "test",
+        "lock_seconds": 20,
+        "statement_seconds": 20,
+    }
+    made = Session(dsn, **(values | changes))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wait_for_a_blocked_session(conn: psycopg.Connection) -> None:
+    for _ in range(2000):
+        row = conn.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
+        ).fetchone()
+        if row is not None and row[0]:
+            return
+        conn.execute("SELECT pg_sleep(0.005)")
+    raise AssertionError("nothing is blocked")
 
 
 def expire(conn: psycopg.Connection, job_id: UUID) -> None:

@@ -5,13 +5,15 @@ import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from uuid import UUID
 
 import psycopg
 
-from storage import dispatch, jobs, leases, postgres, results
+from storage import dispatch, jobs, leases, results
 from storage.records import Claimed, Stage, State
-from tests.storage.making import claim, current, expire, submitted, variants
+from storage.session import Session
+from tests.storage.making import claimer, current, expire, session, submitted, variants
 
 JOBS = 30
 WORKERS = 4
@@ -25,46 +27,48 @@ class Crowd:
         self.messages: queue.Queue[UUID] = queue.Queue()
         self.done = threading.Event()
 
-    def connect(self, name: str) -> psycopg.Connection:
-        return postgres.connect(self.database, application_name=name, heartbeat_seconds=5)
-
     def schedule(self, number: int) -> None:
-        with self.connect(f"scheduler-{number}") as conn:
+        with session(self.database, application_name=f"scheduler-{number}") as mine:
             while not self.done.is_set():
-                for due in dispatch.mark_due(conn, limit=5, redispatch_seconds=0.01):
+                dues = mine.run(partial(dispatch.mark_due, limit=5, redispatch_seconds=0.01))
+                for due in dues:
                     self.messages.put(due.job_id)
-                dispatch.sweep(conn, max_crashes=1000)
-                gauges = dispatch.gauges(conn)
+                mine.run(partial(dispatch.sweep, max_crashes=1000))
+                gauges = mine.run(dispatch.gauges)
                 if gauges.queued + gauges.running == 0:
                     self.done.set()
 
     def work(self, number: int) -> None:
         fate = random.Random(number)
-        with self.connect(f"worker-{number}") as conn:
+        who = claimer(f"host-{number}-0", max_crashes=1000)
+        with session(self.database, application_name=f"worker-{number}") as mine:
             while not self.done.is_set():
                 try:
                     job_id = self.messages.get(timeout=0.02)
                 except queue.Empty:
                     continue
-                taken = claim(conn, job_id, locked_by=f"host-{number}-0", max_crashes=1000)
+                taken = leases.claim(mine, job_id, who)
                 if isinstance(taken, Claimed):
-                    self.run(conn, taken, fate)
+                    self.run(mine, taken, fate)
 
-    def run(self, conn: psycopg.Connection, taken: Claimed, fate: random.Random) -> None:
+    def run(self, mine: Session, taken: Claimed, fate: random.Random) -> None:
         lease = taken.lease
-        leases.start_stage(conn, lease, Stage.STAGE_B, 10)
-        results.save_snapshot(conn, lease, variants(5))
+        snapshot = results.document(variants(5), reports=False)
+        final = results.document(variants(5, reports=True), reports=True)
+        mine.run(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_B, total=10))
+        mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
         match fate.randrange(5):
             case 0:
-                expire(conn, lease.job_id)  # vanished
-                assert results.succeed(conn, lease, []) is None
+                mine.run(partial(expire, job_id=lease.job_id))  # vanished
+                assert mine.run(partial(results.succeed, lease=lease, rows=final)) is None
             case 1:
-                leases.release(conn, lease)
+                mine.run(partial(leases.release, lease=lease))
             case 2:
-                jobs.cancel(conn, fate.choice(self.ids), actor="api")
-                results.succeed(conn, lease, variants(5, reports=True))
+                other = fate.choice(self.ids)
+                mine.run(partial(jobs.cancel, job_id=other, actor="api"))
+                mine.run(partial(results.succeed, lease=lease, rows=final))
             case _:
-                results.succeed(conn, lease, variants(5, reports=True))
+                mine.run(partial(results.succeed, lease=lease, rows=final))
 
 
 def test_every_job_ends_once_whatever_the_crowd_does(

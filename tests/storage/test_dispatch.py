@@ -1,15 +1,17 @@
 """What is due, in which order, how it is marked, and what the sweep ends."""
 
 from collections import Counter
-from uuid import UUID
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from storage import dispatch, jobs, leases, results
-from storage.records import Due, Gauges, Stage, State
+from storage import dispatch, jobs, leases
+from storage.records import Due, Gauges, Lease, Stage, State
 from tests.storage.making import (
     OWNER,
+    cancelled,
     claimed,
     current,
     event_names,
@@ -17,6 +19,8 @@ from tests.storage.making import (
     reclaimed,
     set_crashes,
     submitted,
+    succeed,
+    wait_for_a_blocked_session,
 )
 
 
@@ -82,7 +86,7 @@ def test_a_released_job_is_due_at_once(connection: psycopg.Connection) -> None:
     assert mark(connection) == [Due(lease.job_id, 1)]
 
 
-@pytest.mark.parametrize("end", [leases.cancelled, lambda c, lease: results.succeed(c, lease, [])])
+@pytest.mark.parametrize("end", [cancelled, lambda c, lease: succeed(c, lease, [])])
 def test_a_terminal_job_is_never_due(connection: psycopg.Connection, end) -> None:
     end(connection, claimed(connection))
     assert mark(connection) == []
@@ -113,7 +117,7 @@ def test_two_schedulers_never_mark_the_same_job(
 # --- marks
 
 
-def test_the_wait_for_the_next_wake_up_doubles_to_a_minute(
+def test_a_mark_holds_for_the_same_time_however_often_it_was_made(
     connection: psycopg.Connection,
 ) -> None:
     job_id = submitted(connection).job_id
@@ -122,15 +126,51 @@ def test_the_wait_for_the_next_wake_up_doubles_to_a_minute(
         make_due_again(connection)
         mark(connection, redispatch_seconds=5)
         waits.append(seconds_to_next_wake_up(connection, job_id))
-    assert waits == [5, 10, 20, 40, 60, 60]
+    assert waits == [5] * 6
     assert current(connection, job_id).dispatch_count == 6
 
 
-def test_a_count_of_many_wake_ups_does_not_overflow(connection: psycopg.Connection) -> None:
+def test_a_job_whose_wake_up_waits_in_the_broker_is_not_marked(
+    connection: psycopg.Connection,
+) -> None:
+    first, second = submitted(connection).job_id, submitted(connection).job_id
+    dues = dispatch.mark_due(connection, limit=1, redispatch_seconds=30, waiting=[first])
+    assert dues == [Due(second, 1)]
+
+
+def test_a_due_job_whose_wake_up_waits_is_put_off_without_a_mark(
+    connection: psycopg.Connection,
+) -> None:
+    ids = [submitted(connection).job_id for _ in range(3)]
+    expired = claimed(connection).job_id
+    expire(connection, expired)
+    waiting = [ids[0], expired, uuid4()]
+    assert dispatch.postpone_waiting(connection, waiting, redispatch_seconds=7) == 2
+    for job_id in (ids[0], expired):
+        assert seconds_to_next_wake_up(connection, job_id) == 7
+        assert current(connection, job_id).dispatch_count == 0
+    assert {due.job_id for due in mark(connection)} == set(ids[1:])
+
+
+def test_what_is_not_due_is_not_put_off(connection: psycopg.Connection) -> None:
+    marked = submitted(connection).job_id
+    mark(connection, redispatch_seconds=30)
+    alive = claimed(connection).job_id
+    ended = claimed(connection)
+    cancelled(connection, ended)
+    waiting = [marked, alive, ended.job_id]
+    before = [current(connection, job_id) for job_id in waiting]
+    assert dispatch.postpone_waiting(connection, waiting, redispatch_seconds=90) == 0
+    assert [current(connection, job_id) for job_id in waiting] == before
+
+
+def test_a_job_that_somebody_holds_is_put_off_in_a_later_round(
+    database: str, connection: psycopg.Connection
+) -> None:
     job_id = submitted(connection).job_id
-    connection.execute("UPDATE backtest_jobs SET dispatch_count = 2000000000")
-    mark(connection)
-    assert seconds_to_next_wake_up(connection, job_id) == 60
+    with psycopg.connect(database) as other:
+        other.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
+        assert dispatch.postpone_waiting(connection, [job_id], redispatch_seconds=7) == 0
 
 
 def test_a_claim_takes_the_mark_away(connection: psycopg.Connection) -> None:
@@ -259,7 +299,7 @@ def test_the_sweep_skips_a_job_that_somebody_holds(
 
 
 def test_an_empty_queue_has_zero_gauges(connection: psycopg.Connection) -> None:
-    assert dispatch.gauges(connection) == Gauges(0, 0, 0.0, 0)
+    assert dispatch.gauges(connection) == Gauges(0, 0, 0.0, 0, 0, 0)
 
 
 def test_gauges_count_active_jobs_and_expired_leases(connection: psycopg.Connection) -> None:
@@ -267,7 +307,7 @@ def test_gauges_count_active_jobs_and_expired_leases(connection: psycopg.Connect
     submitted(connection)
     claimed(connection)
     expire(connection, claimed(connection).job_id)
-    leases.cancelled(connection, claimed(connection))
+    cancelled(connection, claimed(connection))
     connection.execute(
         "UPDATE backtest_jobs SET created_at = now() - interval '1 hour' WHERE job_id = %s",
         [oldest],
@@ -275,3 +315,58 @@ def test_gauges_count_active_jobs_and_expired_leases(connection: psycopg.Connect
     gauges = dispatch.gauges(connection)
     assert (gauges.queued, gauges.running, gauges.expired_leases) == (2, 2, 1)
     assert 3600 <= gauges.oldest_queued_age_seconds < 3700
+
+
+def test_gauges_count_the_sessions_that_wait_for_a_lock(
+    database: str, connection: psycopg.Connection
+) -> None:
+    lease = claimed(connection)
+    with psycopg.connect(database) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [lease.job_id])
+        with psycopg.connect(database, autocommit=True) as other:
+            waiting = threads.submit(leases.renew, other, lease)
+            wait_for_a_blocked_session(connection)
+            assert dispatch.gauges(connection).waiting_sessions == 1
+            holder.rollback()
+            assert waiting.result(timeout=20)
+    assert dispatch.gauges(connection).waiting_sessions == 0
+
+
+def finalizing_since(conn: psycopg.Connection, lease: Lease, seconds: int) -> None:
+    leases.start_stage(conn, lease, Stage.FINALIZING)
+    conn.execute(
+        "UPDATE backtest_job_events SET at = now() - make_interval(secs => %s)"
+        " WHERE job_id = %s AND event = 'stage_started'",
+        [seconds, lease.job_id],
+    )
+
+
+def test_gauges_count_jobs_that_have_been_finalizing_for_more_than_a_minute(
+    connection: psycopg.Connection,
+) -> None:
+    finalizing_since(connection, claimed(connection), 70)
+    finalizing_since(connection, claimed(connection), 50)
+    ended = claimed(connection)
+    finalizing_since(connection, ended, 70)
+    succeed(connection, ended, [])
+    assert dispatch.gauges(connection).finalizing_overdue == 1
+
+
+def test_an_earlier_attempt_that_was_finalizing_does_not_count(
+    connection: psycopg.Connection,
+) -> None:
+    first = claimed(connection)
+    finalizing_since(connection, first, 300)
+    leases.release(connection, first)
+    second = reclaimed(connection, first.job_id)
+    assert dispatch.gauges(connection).finalizing_overdue == 0
+    leases.start_stage(connection, second, Stage.FINALIZING)
+    assert dispatch.gauges(connection).finalizing_overdue == 0
+
+
+def test_a_stage_before_finalizing_may_last(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    leases.start_stage(connection, lease, Stage.STAGE_B)
+    connection.execute("UPDATE backtest_job_events SET at = now() - interval '1 hour'")
+    leases.start_stage(connection, lease, Stage.FINALIZING)
+    assert dispatch.gauges(connection).finalizing_overdue == 0

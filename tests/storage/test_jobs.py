@@ -3,22 +3,27 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from storage import jobs, leases, results
+from storage import jobs, leases
 from storage.records import Job, State
 from tests.storage.making import (
     UNBOUNDED,
+    cancelled,
     claimed,
     current,
     event_names,
     expire,
     new_job,
+    save_snapshot,
+    session,
     set_crashes,
     submitted,
+    succeed,
     variants,
 )
 
@@ -101,10 +106,10 @@ def together(database: str, wanted: list[object], max_active: int) -> list[objec
     barrier = threading.Barrier(len(wanted))
 
     def submit(new: object) -> object:
-        with psycopg.connect(database, autocommit=True) as conn:
+        with session(database) as mine:
             barrier.wait(timeout=20)
             try:
-                return jobs.create(conn, new, max_active=max_active)  # type: ignore[arg-type]
+                return mine.run(partial(jobs.create, new_job=new, max_active=max_active))
             except jobs.QuotaExceeded as error:
                 return error
 
@@ -217,11 +222,11 @@ def test_cancelling_a_running_job_asks_its_owner(connection: psycopg.Connection)
 def test_a_repeated_cancel_changes_nothing(connection: psycopg.Connection, end: str) -> None:
     lease = claimed(connection)
     if end == "succeed":
-        results.succeed(connection, lease, [])
+        succeed(connection, lease, [])
     else:
         jobs.cancel(connection, lease.job_id, actor="api")
     if end == "cancel":
-        leases.cancelled(connection, lease)
+        cancelled(connection, lease)
     before = current(connection, lease.job_id), event_names(connection, lease.job_id)
     assert jobs.cancel(connection, lease.job_id, actor="api") == before[0]
     assert event_names(connection, lease.job_id) == before[1]
@@ -248,8 +253,8 @@ def test_simultaneous_cancels_leave_one_event(
 
 def finished(conn: psycopg.Connection, *, days_ago: float) -> UUID:
     lease = claimed(conn)
-    results.save_snapshot(conn, lease, variants(3))
-    results.succeed(conn, lease, variants(3, reports=True))
+    save_snapshot(conn, lease, variants(3))
+    succeed(conn, lease, variants(3, reports=True))
     conn.execute(
         "UPDATE backtest_jobs SET finished_at = now() - %s * interval '1 day' WHERE job_id = %s",
         [days_ago, lease.job_id],
@@ -330,7 +335,7 @@ def test_releasing_notifies_and_other_changes_do_not(
     lease = claimed(connection)
     with psycopg.connect(database, autocommit=True) as listening:
         listening.execute("LISTEN backtest_jobs")
-        leases.heartbeat(connection, lease, 60)
+        leases.renew(connection, lease)
         jobs.cancel(connection, lease.job_id, actor="api")
         set_crashes(connection, lease.job_id, 1)
         leases.release(connection, lease)

@@ -1,42 +1,52 @@
 """The lease: one owner at a time, and whoever lost it writes nothing more."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from storage import jobs, leases, results
-from storage.records import Beat, Claimed, Failure, Lease, Shortlist, Stage, State
+from storage import faults, jobs, leases, results
+from storage.records import Beat, Claimed, Claimer, Lease, Stage, State
+from tests.network import postgres_proxy
 from tests.storage.making import (
+    FAILURE,
     OWNER,
+    SHORTLIST,
     SUCCESSOR,
+    cancelled,
     claim,
     claimed,
+    claimer,
     current,
     event_names,
     expire,
+    fail,
     reclaimed,
+    save_snapshot,
+    session,
     set_crashes,
     submitted,
+    succeed,
     variants,
+    wait_for_a_blocked_session,
 )
 
-FAILURE = Failure("no_market_data", "There are no candles in that range.", {"symbol": "BTCUSDT"})
-SHORTLIST = Shortlist([3, 1, 2], 100, 9, 3, "engine-1", "a" * 64)
-
 WRITES: dict[str, Callable[[psycopg.Connection, Lease], object]] = {
-    "heartbeat": lambda conn, lease: leases.heartbeat(conn, lease, 60),
+    "renew": leases.renew,
     "progress": lambda conn, lease: leases.progress(conn, lease, Stage.STAGE_A, 7, 10),
     "start_stage": lambda conn, lease: leases.start_stage(conn, lease, Stage.STAGE_B, 10),
     "resumed": lambda conn, lease: leases.resumed_from_shortlist(conn, lease, written_by_attempt=1),
     "shortlist": lambda conn, lease: results.save_shortlist(conn, lease, SHORTLIST),
-    "snapshot": lambda conn, lease: results.save_snapshot(conn, lease, variants(2)),
-    "succeed": lambda conn, lease: results.succeed(conn, lease, variants(2, reports=True)),
-    "fail": lambda conn, lease: leases.fail(conn, lease, FAILURE),
-    "cancelled": leases.cancelled,
+    "snapshot": lambda conn, lease: save_snapshot(conn, lease, variants(2)),
+    "succeed": lambda conn, lease: succeed(conn, lease, variants(2, reports=True)),
+    "fail": fail,
+    "cancelled": cancelled,
     "release": leases.release,
 }
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
@@ -63,7 +73,7 @@ def test_a_claim_writes_the_lease_and_starts_from_nothing(connection: psycopg.Co
     assert isinstance(taken, Claimed)
     job = taken.job
     assert job == current(connection, job_id)
-    assert taken.lease == Lease(job_id, OWNER, 1)
+    assert taken.lease == Lease(job_id, OWNER, 1, 60)
     assert (taken.previous_owner, taken.crashed, taken.reclaimed) == (None, False, False)
     assert (job.state, job.stage, job.attempt, job.crash_count) == ("running", "stage_a", 1, 0)
     assert (job.processed_units, job.total_units, job.progress_updated_at) == (0, 0, None)
@@ -135,24 +145,20 @@ def test_of_many_simultaneous_claims_one_wins(
         assert event_names(connection, job_id) == ["queued", "claimed"]
 
 
+@contextmanager
+def locked(database: str, job_id: UUID) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
+        yield holder
+
+
 def test_a_claim_waits_for_a_row_that_is_locked_for_a_moment(
     database: str, connection: psycopg.Connection
 ) -> None:
     job_id = submitted(connection).job_id
-    locked, finish = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with psycopg.connect(database) as other:
-            other.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
-            locked.set()
-            finish.wait(timeout=20)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert locked.wait(timeout=20)
-    threading.Timer(0.2, finish.set).start()
-    assert isinstance(claim(connection, job_id), Claimed)
-    holder.join()
+    with locked(database, job_id) as holder, session(database) as mine:
+        threading.Timer(0.2, holder.rollback).start()
+        assert isinstance(leases.claim(mine, job_id, claimer()), Claimed)
 
 
 def test_a_claim_gives_up_on_a_row_that_stays_locked(
@@ -160,10 +166,30 @@ def test_a_claim_gives_up_on_a_row_that_stays_locked(
 ) -> None:
     monkeypatch.setattr(leases, "CLAIM_RETRY_SECONDS", 0.1)
     job_id = submitted(connection).job_id
-    with psycopg.connect(database) as other:
-        other.execute("SELECT FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
-        assert claim(connection, job_id) is None
+    with locked(database, job_id), session(database) as mine:
+        assert leases.claim(mine, job_id, claimer()) is None
     assert current(connection, job_id).state == "queued"
+
+
+@pytest.mark.parametrize("state", ["live", "terminal", "unknown"])
+def test_a_claim_of_what_is_not_to_be_had_is_not_tried_again(
+    database: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    lease = claimed(connection)
+    if state == "terminal":
+        cancelled(connection, lease)
+    tries: list[UUID] = []
+    once = leases.try_claim
+
+    def counted(conn: psycopg.Connection, job_id: UUID, who: Claimer) -> Claimed | State | None:
+        tries.append(job_id)
+        return once(conn, job_id, who)
+
+    monkeypatch.setattr(leases, "try_claim", counted)
+    with session(database) as mine:
+        wanted = uuid4() if state == "unknown" else lease.job_id
+        assert leases.claim(mine, wanted, claimer(SUCCESSOR)) is None
+    assert len(tries) == 1
 
 
 # --- crashes
@@ -173,8 +199,119 @@ def test_an_owner_that_vanished_counts_one_crash(connection: psycopg.Connection)
     lease = claimed(connection)
     for crashes in (1, 2, 3):
         expire(connection, lease.job_id)
-        reclaimed(connection, lease.job_id)
+        reclaimed(connection, lease.job_id, locked_by=f"host-{crashes}-0000000c")
         assert current(connection, lease.job_id).crash_count == crashes
+
+
+def test_an_owner_that_asks_again_for_its_own_job_has_not_crashed(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    set_crashes(connection, lease.job_id, 3)
+    expire(connection, lease.job_id)
+    taken = claim(connection, lease.job_id, locked_by=lease.locked_by, max_crashes=3)
+    assert isinstance(taken, Claimed)
+    assert (taken.job.attempt, taken.job.crash_count, taken.crashed) == (2, 3, False)
+
+
+# --- a claim whose answer was lost
+
+
+def test_a_claim_recognises_itself_renewed_and_without_another_event(
+    connection: psycopg.Connection,
+) -> None:
+    job_id = submitted(connection).job_id
+    taken = claim(connection, job_id)
+    assert isinstance(taken, Claimed)
+    found = leases.recognise(connection, job_id, claimer(lease_seconds=90))
+    assert found is not None
+    assert found.lease == replace(taken.lease, seconds=90)
+    assert found.job == current(connection, job_id)
+    assert remaining(connection, found.lease) == timedelta(seconds=90)
+    assert (found.job.attempt, found.job.crash_count) == (1, 0)
+    assert event_names(connection, job_id) == ["queued", "claimed"]
+
+
+def test_recognising_does_not_shorten_the_lease(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    until = current(connection, lease.job_id).lease_expires_at
+    found = leases.recognise(connection, lease.job_id, claimer(lease_seconds=1))
+    assert found is not None
+    assert found.job.lease_expires_at == until
+
+
+@pytest.mark.parametrize("case", ["another's", "expired", "released", "ended", "queued"])
+def test_what_is_not_a_live_claim_of_its_own_is_not_recognised(
+    connection: psycopg.Connection, case: str
+) -> None:
+    if case == "queued":
+        job_id = submitted(connection).job_id
+    else:
+        lease = claimed(connection)
+        job_id = lease.job_id
+        match case:
+            case "expired":
+                expire(connection, job_id)
+            case "released":
+                leases.release(connection, lease)
+            case "ended":
+                succeed(connection, lease, [])
+    before = current(connection, job_id)
+    who = claimer(SUCCESSOR if case == "another's" else OWNER)
+    assert leases.recognise(connection, job_id, who) is None
+    assert current(connection, job_id) == before
+
+
+def test_a_claim_whose_answer_was_lost_goes_on_with_its_job(
+    database: str, connection: psycopg.Connection
+) -> None:
+    job_id = submitted(connection).job_id
+    with postgres_proxy(database) as network, session(network.dsn) as mine:
+        network.drop_answer_of(b"COMMIT", after=b"claimed AS (")
+        with pytest.raises(psycopg.Error) as caught:
+            leases.claim(mine, job_id, claimer())
+        assert faults.passing(caught.value)
+        assert network.dropped.is_set()
+        found = mine.run(lambda conn: leases.recognise(conn, job_id, claimer()))
+        assert found is not None
+        assert mine.run(lambda conn: leases.end(conn, found.lease, State.SUCCEEDED))
+    assert current(connection, job_id).crash_count == 0
+    assert event_names(connection, job_id) == ["queued", "claimed", "succeeded"]
+
+
+# --- versions of a request
+
+
+@pytest.mark.parametrize(
+    ("request_json", "known", "taken"),
+    [
+        ({}, 1, True),
+        ({"version": None}, 1, True),
+        ({"version": 1}, 1, True),
+        ({"version": 1.0}, 1, True),
+        ({"version": 1}, 2, True),
+        ({"version": 2}, 2, True),
+        ({"version": 2}, 1, False),
+        ({"version": 1.5}, 1, False),
+        ({"version": 10**30}, 1, False),
+        # No number is no version: it is claimed, and refused when the request is read.
+        ({"version": "x"}, 1, True),
+        ({"version": [2]}, 1, True),
+    ],
+    ids=repr,
+)
+def test_a_claim_takes_only_requests_of_a_version_that_it_knows(
+    database: str,
+    connection: psycopg.Connection,
+    request_json: dict[str, object],
+    known: int,
+    taken: bool,
+) -> None:
+    job_id = submitted(connection, request_json=request_json).job_id
+    with session(database) as mine:
+        outcome = leases.claim(mine, job_id, claimer(request_version=known))
+    assert isinstance(outcome, Claimed) is taken
+    assert current(connection, job_id).attempt == int(taken)
 
 
 def test_the_crash_beyond_the_limit_fails_the_job_in_the_claim(
@@ -279,7 +416,7 @@ def test_a_terminal_job_is_written_by_nobody(
     connection: psycopg.Connection, write: Callable[[psycopg.Connection, Lease], object]
 ) -> None:
     lease = claimed(connection)
-    assert results.succeed(connection, lease, variants(1, reports=True)) is State.SUCCEEDED
+    assert succeed(connection, lease, variants(1, reports=True)) is State.SUCCEEDED
     before = everything_about(connection, lease)
     assert not write(connection, lease)
     assert everything_about(connection, lease) == before
@@ -303,37 +440,48 @@ def test_a_write_that_waited_for_the_claim_of_a_successor_is_refused(
         expire(other, stale.job_id)
         reclaimed(other, stale.job_id)
         # To the stale owner its lease is alive until the other transaction commits.
-        written = threads.submit(leases.fail, connection, stale, FAILURE)
+        written = threads.submit(fail, connection, stale)
         with psycopg.connect(database, autocommit=True) as observer:
-            wait_for_a_blocked_backend(observer)
+            wait_for_a_blocked_session(observer)
         other.commit()
         assert written.result(timeout=20) is None
     assert current(connection, stale.job_id).locked_by == SUCCESSOR
 
 
-def wait_for_a_blocked_backend(conn: psycopg.Connection) -> None:
-    for _ in range(2000):
-        row = conn.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"
-        ).fetchone()
-        if row is not None and row[0]:
-            return
-        conn.execute("SELECT pg_sleep(0.005)")
-    raise AssertionError("nothing is blocked")
-
-
 # --- beats and stages
 
 
-def test_a_heartbeat_renews_the_lease_from_the_database_clock(
-    connection: psycopg.Connection,
-) -> None:
-    lease = claimed(connection)
-    assert leases.heartbeat(connection, lease, 90) == Beat(cancel_requested=False)
-    job = current(connection, lease.job_id)
+RENEWALS = ["renew", "progress", "start_stage", "resumed", "shortlist", "snapshot"]
+
+
+def remaining(conn: psycopg.Connection, lease: Lease) -> timedelta:
+    """How long the lease lasts after its last beat."""
+    job = current(conn, lease.job_id)
+    assert job.lease_expires_at is not None
     assert job.heartbeat_at is not None
-    assert job.lease_expires_at == job.heartbeat_at + timedelta(seconds=90)
+    return job.lease_expires_at - job.heartbeat_at
+
+
+@pytest.mark.parametrize("write", RENEWALS)
+def test_every_write_renews_the_lease_from_the_database_clock(
+    connection: psycopg.Connection, write: str
+) -> None:
+    lease = replace(claimed(connection), seconds=90)
+    before = current(connection, lease.job_id).heartbeat_at
+    with connection.transaction():
+        WRITES[write](connection, lease)
+        row = connection.execute("SELECT now()").fetchone()
+    assert row is not None
+    assert current(connection, lease.job_id).heartbeat_at == row[0] != before
+    assert remaining(connection, lease) == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("write", RENEWALS)
+def test_no_write_shortens_the_lease(connection: psycopg.Connection, write: str) -> None:
+    lease = claimed(connection)
+    until = current(connection, lease.job_id).lease_expires_at
+    WRITES[write](connection, replace(lease, seconds=1))
+    assert current(connection, lease.job_id).lease_expires_at == until
 
 
 def test_progress_is_stored_without_an_event(connection: psycopg.Connection) -> None:
@@ -346,7 +494,7 @@ def test_progress_is_stored_without_an_event(connection: psycopg.Connection) -> 
     assert event_names(connection, lease.job_id) == ["queued", "claimed"]
 
 
-@pytest.mark.parametrize("write", ["heartbeat", "progress", "start_stage"])
+@pytest.mark.parametrize("write", ["renew", "progress", "start_stage"])
 def test_a_beat_brings_the_request_to_cancel(connection: psycopg.Connection, write: str) -> None:
     lease = claimed(connection)
     jobs.cancel(connection, lease.job_id, actor="api")
@@ -371,7 +519,7 @@ def test_a_stage_starts_with_nothing_processed_and_one_event(
 
 def test_a_failure_stores_its_code_message_and_details(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    assert leases.fail(connection, lease, FAILURE) is State.FAILED
+    assert fail(connection, lease) is State.FAILED
     job = current(connection, lease.job_id)
     assert (job.state, job.last_error) == ("failed", FAILURE.message)
     assert job.last_error_json == {
@@ -388,7 +536,7 @@ def test_a_requested_cancel_wins_every_terminal_write(
     connection: psycopg.Connection, end: str
 ) -> None:
     lease = claimed(connection)
-    results.save_snapshot(connection, lease, variants(1))
+    save_snapshot(connection, lease, variants(1))
     jobs.cancel(connection, lease.job_id, actor="api")
     assert WRITES[end](connection, lease) is State.CANCELLED
     job = current(connection, lease.job_id)
@@ -421,9 +569,9 @@ def test_a_cancel_that_a_terminal_write_waited_for_wins(
     lease = claimed(connection)
     with psycopg.connect(database) as other, ThreadPoolExecutor(1) as threads:
         jobs.cancel(other, lease.job_id, actor="api")
-        ended = threads.submit(results.succeed, connection, lease, variants(2, reports=True))
+        ended = threads.submit(succeed, connection, lease, variants(2, reports=True))
         with psycopg.connect(database, autocommit=True) as observer:
-            wait_for_a_blocked_backend(observer)
+            wait_for_a_blocked_session(observer)
         other.commit()
         assert ended.result(timeout=20) is State.CANCELLED
     assert results.top(connection, lease.job_id, 10) == []
@@ -446,7 +594,7 @@ def test_the_owner_finds_its_own_end_and_only_that(connection: psycopg.Connectio
     assert leases.own_end(connection, first) is None
     expire(connection, first.job_id)
     second = reclaimed(connection, first.job_id)
-    results.succeed(connection, second, variants(1, reports=True))
+    succeed(connection, second, variants(1, reports=True))
     assert leases.own_end(connection, second) is State.SUCCEEDED
     assert leases.own_end(connection, first) is None
 
@@ -466,7 +614,7 @@ def test_the_events_tell_a_full_life(connection: psycopg.Connection) -> None:
     leases.release(connection, second)
     third = reclaimed(connection, first.job_id, locked_by="host-3-0000000c")
     leases.start_stage(connection, third, Stage.FINALIZING)
-    results.succeed(connection, third, variants(1, reports=True))
+    succeed(connection, third, variants(1, reports=True))
 
     events = jobs.events(connection, first.job_id)
     assert [(str(event.event), event.attempt, event.actor) for event in events] == [

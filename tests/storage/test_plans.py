@@ -46,6 +46,9 @@ VALUES: dict[str, Any] = {
     "job_id": uuid4(),
     "user_id": USER,
     "locked_by": OWNER,
+    "actor": OWNER,
+    "request_version": 1,
+    "waiting": [uuid4()],
     "attempt": 1,
     "lease_seconds": 60,
     "max_crashes": 3,
@@ -78,9 +81,10 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
     ("file", "name", "index"),
     [
         ("leases", "claim", "backtest_jobs_pkey"),
-        ("leases", "heartbeat", "backtest_jobs_pkey"),
+        ("leases", "renew", "backtest_jobs_pkey"),
         ("leases", "progress", "backtest_jobs_pkey"),
-        ("results", "lock_owned", "backtest_jobs_pkey"),
+        ("leases", "recognise", "backtest_jobs_pkey"),
+        ("dispatch", "postpone_waiting", "backtest_jobs_pkey"),
         ("dispatch", "mark_due", "backtest_jobs_wake_up"),
         ("jobs", "list_jobs", "backtest_jobs_list"),
         ("jobs", "list_jobs_in_state", "backtest_jobs_list_by_state"),
@@ -98,7 +102,7 @@ def test_a_statement_uses_its_index(
     assert ("Seq Scan", "backtest_jobs") not in scans
 
 
-@pytest.mark.parametrize("name", ["mark_due", "unmark", "sweep", "gauges"])
+@pytest.mark.parametrize("name", ["postpone_waiting", "mark_due", "unmark", "sweep", "gauges"])
 def test_the_scheduler_reads_no_finished_job(busy: psycopg.Connection, name: str) -> None:
     assert ("Seq Scan", "backtest_jobs") not in relations(explain(busy, "dispatch", name))
 
@@ -118,7 +122,7 @@ def test_beats_and_progress_touch_no_index(connection: psycopg.Connection) -> No
     rounds = 100
     for number in range(rounds):
         for lease in held:
-            assert leases.heartbeat(connection, lease, 60)
+            assert leases.renew(connection, lease)
             assert leases.progress(connection, lease, Stage.STAGE_B, number, rounds)
     connection.execute("SELECT pg_stat_force_next_flush()")
     total, hot = (

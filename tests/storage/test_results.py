@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from storage import leases, postgres, results, statements
+from storage import faults, leases, results
 from storage.records import Lease, Shortlist, State
 from tests.storage.making import (
     claimed,
@@ -15,6 +15,9 @@ from tests.storage.making import (
     event_names,
     expire,
     reclaimed,
+    save_snapshot,
+    session,
+    succeed,
     variants,
 )
 
@@ -65,19 +68,19 @@ def test_a_shortlist_serves_the_same_engine_and_candles_only(
 
 def test_a_snapshot_leaves_the_reports_out(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    assert results.save_snapshot(connection, lease, variants(3, reports=True))
+    assert save_snapshot(connection, lease, variants(3, reports=True))
     assert results.top(connection, lease.job_id, 10) == variants(3, reports=False)
 
 
 def test_a_snapshot_replaces_all_rows(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    results.save_snapshot(connection, lease, variants(5))
+    save_snapshot(connection, lease, variants(5))
     # The same variant keys at other ranks, and fewer rows than before.
     better = [
         replace(row, rank=rank)
         for rank, row in enumerate(reversed(variants(3, first_key=2)), start=1)
     ]
-    results.save_snapshot(connection, lease, better)
+    save_snapshot(connection, lease, better)
     assert results.top(connection, lease.job_id, 10) == better
 
 
@@ -85,19 +88,19 @@ def test_earlier_rows_stay_visible_until_the_first_snapshot_of_a_new_attempt(
     connection: psycopg.Connection,
 ) -> None:
     first = claimed(connection)
-    results.save_snapshot(connection, first, variants(2))
+    save_snapshot(connection, first, variants(2))
     expire(connection, first.job_id)
     second = reclaimed(connection, first.job_id)
     assert results.top(connection, first.job_id, 10) == variants(2)
-    results.save_snapshot(connection, second, variants(1, first_key=7))
+    save_snapshot(connection, second, variants(1, first_key=7))
     assert results.top(connection, first.job_id, 10) == variants(1, first_key=7)
 
 
 def test_success_stores_reports_and_state_together(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    results.save_snapshot(connection, lease, variants(4))
+    save_snapshot(connection, lease, variants(4))
     final = variants(3, reports=True, first_key=5)
-    assert results.succeed(connection, lease, final) is State.SUCCEEDED
+    assert succeed(connection, lease, final) is State.SUCCEEDED
     job = current(connection, lease.job_id)
     assert (job.state, job.lease_expires_at, job.last_error) == ("succeeded", None, None)
     assert job.locked_by == lease.locked_by
@@ -109,10 +112,10 @@ def test_a_success_that_fails_half_way_leaves_everything_as_it_was(
     connection: psycopg.Connection,
 ) -> None:
     lease = claimed(connection)
-    results.save_snapshot(connection, lease, variants(2))
+    save_snapshot(connection, lease, variants(2))
     twice = [variants(1)[0], replace(variants(1)[0], rank=2)]
     with pytest.raises(psycopg.errors.UniqueViolation):
-        results.succeed(connection, lease, twice)
+        succeed(connection, lease, twice)
     assert current(connection, lease.job_id).state == "running"
     assert results.top(connection, lease.job_id, 10) == variants(2)
     assert leases.own_end(connection, lease) is None
@@ -125,7 +128,7 @@ def test_numbers_come_back_bit_for_bit(connection: psycopg.Connection) -> None:
         replace(row, total_return_pct=value, metrics_json={"value": value})
         for row, value in zip(variants(len(values)), values, strict=True)
     ]
-    results.succeed(connection, lease, rows)
+    succeed(connection, lease, rows)
     stored = results.top(connection, lease.job_id, 10)
     assert [row.total_return_pct for row in stored] == values
     # A large whole number comes back as an int: JSON has one kind of number.
@@ -136,23 +139,21 @@ def test_what_is_no_json_number_is_refused_before_anything_is_written(
     connection: psycopg.Connection,
 ) -> None:
     lease = claimed(connection)
-    results.save_snapshot(connection, lease, variants(1))
+    save_snapshot(connection, lease, variants(1))
     with pytest.raises(ValueError, match="JSON"):
-        results.save_snapshot(
-            connection, lease, [replace(variants(1)[0], total_return_pct=math.nan)]
-        )
+        save_snapshot(connection, lease, [replace(variants(1)[0], total_return_pct=math.nan)])
     assert results.top(connection, lease.job_id, 10) == variants(1)
 
 
 def test_an_empty_top_list_is_a_result(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    assert results.succeed(connection, lease, []) is State.SUCCEEDED
+    assert succeed(connection, lease, []) is State.SUCCEEDED
     assert results.top(connection, lease.job_id, 10) == []
 
 
 def test_the_top_is_limited_by_rank(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    results.save_snapshot(connection, lease, variants(5))
+    save_snapshot(connection, lease, variants(5))
     assert results.top(connection, lease.job_id, 2) == variants(5)[:2]
 
 
@@ -160,16 +161,19 @@ def test_a_paused_owner_loses_its_transaction_before_its_lease(
     database: str, connection: psycopg.Connection
 ) -> None:
     lease = claimed(connection)
-    owner = postgres.connect(database, application_name="owner", heartbeat_seconds=0.1)
-    # Between the guard and the commit, as a stopped process would be.
-    owner.execute("BEGIN")
-    owner.execute(statements.load("results")["lock_owned"], lease.guard())
-    expire_when_free(connection, lease)
-    successor = reclaimed(connection, lease.job_id)
-    with pytest.raises(postgres.UNAVAILABLE):
-        owner.execute(statements.load("results")["succeed"], lease.guard())
-    owner.close()
-    assert results.succeed(connection, successor, variants(1)) is State.SUCCEEDED
+    successors: list[Lease] = []
+
+    def pausing(conn: psycopg.Connection) -> State | None:
+        # Between the guard and the commit, as a stopped process would be.
+        assert leases.renew(conn, lease)
+        expire_when_free(connection, lease)
+        successors.append(reclaimed(connection, lease.job_id))
+        return leases.end(conn, lease, State.SUCCEEDED)
+
+    with session(database, lock_seconds=0.1) as owner, pytest.raises(psycopg.Error) as caught:
+        owner.run(pausing)
+    assert faults.of(caught.value) is faults.Fault.GONE
+    assert succeed(connection, successors[0], variants(1)) is State.SUCCEEDED
 
 
 def expire_when_free(conn: psycopg.Connection, lease: Lease) -> None:

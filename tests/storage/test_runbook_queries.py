@@ -4,7 +4,7 @@ import psycopg
 
 from storage import results
 from storage.records import Shortlist
-from tests.storage.making import claimed, expire, submitted, variants
+from tests.storage.making import claimed, expire, submitted, succeed, variants
 
 RUNNING = """
 SELECT
@@ -71,7 +71,7 @@ def test_the_shortlist_of_a_job_is_shown(connection: psycopg.Connection) -> None
 
 def test_the_top_of_a_job_is_shown_by_rank(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    results.succeed(connection, lease, variants(3, reports=True))
+    succeed(connection, lease, variants(3, reports=True))
     rows = connection.execute(TOP.replace(NO_JOB, str(lease.job_id))).fetchall()
     assert [row[1:4] for row in rows] == [
         (1, "key-1", "| 1 |"),

@@ -1,22 +1,28 @@
-"""The statements as text: found by name, and every worker write guarded."""
+"""The statements as text: found by name, every write of an owner guarded, each rule stated once."""
 
 import re
+from collections.abc import Iterator
+from importlib import resources
 
 import pytest
 
 from storage import statements
 
-GUARD = re.compile(
-    r"WHERE job_id = %\(job_id\)s AND locked_by = %\(locked_by\)s AND attempt = %\(attempt\)s"
-    r"\s+AND state = 'running' AND lease_expires_at > now\(\)"
-)
-FILES = ("dispatch", "jobs", "leases", "results")
+FILES = ("dispatch", "jobs", "leases", "results", "schema")
+PARTS = "parts"
 
-# Not the writes of an owner: the claim makes one, the reads change nothing, and the two about
-# top variants follow `lock_owned` in its transaction.
+# Written out here a second time, on purpose.
+GUARD = (
+    "job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s"
+    " AND state = 'running' AND lease_expires_at > now()"
+)
+
+# Not the writes of an owner: the claim makes one, recognising finds one whose attempt is not known
+# yet, the reads change nothing, and the two about top variants follow a renewal in its transaction.
 UNGUARDED = {
     ("leases", "claim"),
     ("leases", "claimable"),
+    ("leases", "recognise"),
     ("leases", "own_end"),
     ("results", "shortlist"),
     ("results", "top"),
@@ -25,12 +31,74 @@ UNGUARDED = {
 }
 
 
+def plain(text: str) -> str:
+    """Without comments, and with every run of blanks as one."""
+    return " ".join(re.sub(r"--.*", "", text).split())
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    for file in (PARTS, *FILES):
+        yield (
+            file,
+            plain(resources.files("storage").joinpath("sql", f"{file}.sql").read_text("utf-8")),
+        )
+
+
+def places(pattern: str) -> dict[str, int]:
+    """How often each file says it, before the shared parts are inserted."""
+    found = {file: len(re.findall(pattern, text)) for file, text in sources()}
+    return {file: count for file, count in found.items() if count}
+
+
 @pytest.mark.parametrize("file", ["leases", "results"])
 def test_every_write_of_an_owner_carries_the_guard(file: str) -> None:
     unguarded = {
-        (file, name) for name, text in statements.load(file).items() if not GUARD.search(text)
+        (file, name)
+        for name, text in statements.load(file).items()
+        if f"WHERE {GUARD}" not in plain(text)
     }
     assert unguarded == {entry for entry in UNGUARDED if entry[0] == file}
+
+
+def test_every_write_of_an_owner_but_its_last_renews() -> None:
+    renewing = {
+        name
+        for file in ("leases", "results")
+        for name, text in statements.load(file).items()
+        if "lease_expires_at = greatest( lease_expires_at, now() +" in plain(text)
+        and "heartbeat_at = now()" in plain(text)
+    }
+    assert renewing == {
+        *("recognise", "renew", "progress", "start_stage", "resumed_from_shortlist"),
+        "save_shortlist",
+    }
+
+
+def test_a_live_lease_is_stated_once_besides_the_claim_that_recognises_itself() -> None:
+    assert places(r"lease_expires_at > now\(\)") == {PARTS: 1, "leases": 1}
+    recognise = plain(statements.load("leases")["recognise"])
+    assert "lease_expires_at > now()" in recognise
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern"),
+    [
+        ("an expired lease", r"lease_expires_at <= now\(\)"),
+        ("a renewal", r"greatest\("),
+        ("a crash", r"locked_by IS NOT NULL"),
+        ("the verdict", r"crash_count \+ 1 >"),
+        ("the code of given up jobs", r"worker_crashed_repeatedly"),
+        ("what a terminal write sets", r"finished_at = now\(\)"),
+    ],
+)
+def test_a_rule_is_stated_once(rule: str, pattern: str) -> None:
+    assert places(pattern) == {PARTS: 1}, rule
+
+
+def test_an_owner_ends_its_job_in_one_statement_only() -> None:
+    assert places(r"SET state = ") == {PARTS: 1, "leases": 2, "jobs": 1}
+    for name in ("claim", "end"):
+        assert "SET state = " in plain(statements.load("leases")[name])
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -40,10 +108,19 @@ def test_statements_take_their_time_from_the_database(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_section_is_one_statement(file: str) -> None:
+def test_a_section_is_one_complete_statement(file: str) -> None:
     for text in statements.load(file).values():
         assert text
-        assert ";" not in re.sub(r"--.*|'[^']*'", "", text)
+        bare = re.sub(r"--.*|'[^']*'", "", text)
+        assert ";" not in bare
+        assert "@" not in bare
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_statement_sets_anything_on_a_session(file: str) -> None:
+    for text in statements.load(file).values():
+        assert not re.search(r"\bset_config\b|\bLISTEN\b|pg_(try_)?advisory_lock|\bPREPARE\b", text)
+        assert not re.match(r"SET\b", plain(text))
 
 
 def test_an_unknown_file_is_an_error() -> None:
