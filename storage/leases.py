@@ -9,6 +9,7 @@ Each function belongs into one transaction; `storage.session.Session.run` makes 
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from storage import statements
+from storage.connection import never
 from storage.records import Beat, Claimed, Claimer, Failure, Job, Lease, Stage, State
 from storage.session import Session
 
@@ -26,17 +28,19 @@ CLAIM_RETRY_SECONDS = 2.0
 _CLAIM_RETRY_INTERVAL = 0.05
 
 
-def claim(session: Session, job_id: UUID, claimer: Claimer) -> Claimed | State | None:
+def claim(
+    session: Session, job_id: UUID, claimer: Claimer, *, abandon: Callable[[], bool] = never
+) -> Claimed | State | None:
     """Take the lease of a job that is to be had, as `try_claim`.
 
     Where its row is locked for a moment, it is tried again for up to 2 s.
     """
     deadline = time.monotonic() + CLAIM_RETRY_SECONDS
     while True:
-        outcome = session.run(lambda conn: try_claim(conn, job_id, claimer))
+        outcome = session.run(lambda conn: try_claim(conn, job_id, claimer), abandon=abandon)
         if outcome is not None or time.monotonic() > deadline:
             return outcome
-        if not session.run(lambda conn: claimable(conn, job_id, claimer)):
+        if not session.run(lambda conn: claimable(conn, job_id, claimer), abandon=abandon):
             return None
         time.sleep(_CLAIM_RETRY_INTERVAL)
 

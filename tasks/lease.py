@@ -20,9 +20,9 @@ class Ownership:
     """The time during which a job is ours; `lost` and `cancel_requested` say what others did.
 
     The deadline is kept by the monotonic clock and counted from before the last renewal that
-    succeeded was *sent*, so it comes before the lease ends in the database, whose clock started
-    later. When it passes, `lost` is set, and everything that the owner may be waiting for ends:
-    the actions given to `on_loss` are called, and calls of the database give up.
+    succeeded was *sent*, whoever sent it, so it comes before the lease ends in the database, whose
+    clock started later. When it passes, `lost` is set, and everything that the owner may be
+    waiting for ends: the actions given to `on_loss` are called, calls of the database give up.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Ownership:
         self._heartbeat_seconds = heartbeat_seconds
         self._log = log
         self._on_loss: list[Callable[[], object]] = []
-        self._deadline = claim_sent_at + lease.seconds
+        self._renewed_at = claim_sent_at
         self._first_beat_at = claim_sent_at + heartbeat_seconds
         self._closing = threading.Event()
         self._ended = threading.Event()
@@ -69,6 +69,17 @@ class Ownership:
         if lost:
             action()
 
+    @property
+    def renewed_at(self) -> float:
+        """When the last renewal that succeeded was sent, by the monotonic clock."""
+        return self._renewed_at
+
+    def renewed(self, sent_at: float) -> None:
+        """Say that a renewal succeeded, which was sent after `sent_at`; from any thread."""
+        with self._changed:
+            self._renewed_at = max(self._renewed_at, sent_at)
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Say that the owner now writes its last statement, which itself finds out a lost lease.
 
@@ -90,7 +101,7 @@ class Ownership:
     def _watch(self) -> None:
         # No I/O and no logging here: a full pipe or a dead network must not delay the deadline.
         with self._changed:
-            while (left := self._deadline - time.monotonic()) > 0:
+            while (left := self._renewed_at + self.lease.seconds - time.monotonic()) > 0:
                 self._changed.wait(left)
                 if self._ended.is_set() or self.lost.is_set():
                     return
@@ -103,10 +114,9 @@ class Ownership:
             sent_at = time.monotonic()
             try:
                 beat = self._session.run(self._beat, abandon=self._over)
-            except psycopg.Error as error:
+            except Exception as error:  # the owner's other writes may still renew the lease
                 if not self._over():
-                    event = "heartbeat_failed" if faults.passing(error) else "heartbeat_broken"
-                    self._log().warning(event, error=one_line(error), sqlstate=error.sqlstate)
+                    self._say_failed(error)
                 pause = min(RETRY_SECONDS, self._heartbeat_seconds)
                 continue
             if beat is None:
@@ -115,11 +125,14 @@ class Ownership:
                 break
             if beat.cancel_requested:
                 self.cancel_requested.set()
-            with self._changed:
-                self._deadline = sent_at + self.lease.seconds
-                self._changed.notify_all()
+            self.renewed(sent_at)
             pause = self._heartbeat_seconds
         self._session.close()
+
+    def _say_failed(self, error: Exception) -> None:
+        event = "heartbeat_failed" if faults.passing(error) else "heartbeat_broken"
+        sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+        self._log().warning(event, error=one_line(error), sqlstate=sqlstate)
 
     def _over(self) -> bool:
         return self._ended.is_set() or self.lost.is_set()

@@ -6,27 +6,17 @@ the end the reports together with the state. It goes on only while the lease is 
 cancelled job, a stopping worker or a lost lease ends the computation wherever it is.
 """
 
-import os
-import secrets
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 import numpy as np
-import psycopg
 
-from configs.logs import one_line
-from engine import VERSION
 from engine.request import RequestError, parse
-from storage import faults, leases, results
-from storage.records import Claimed, Claimer, Failure, FailureCode, Shortlist, Stage, State
-from storage.retry import backoff
-from tasks import failures
-from tasks.conversation import Conversation
-from tasks.interruptions import CancelRequested, JobFailed, LeaseLost, Stopping
-from tasks.journal import Journal, count_end, job_log
+from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage
+from tasks import claim, failures
+from tasks.job_writer import JobWriter
 from tasks.messages import (
     Assignment,
     Begin,
@@ -37,124 +27,62 @@ from tasks.messages import (
     StageBFinished,
 )
 from tasks.process import ChildDied
+from tasks.stop_reasons import CancelRequested, JobFailed, LeaseLost, WorkerStopping
+from tasks.supervisor import Supervisor
 from tasks.worker import Worker
 
 CANCEL_GRACE_SECONDS = 0.5
-REQUEST_VERSION = 1
 RELEASE_GRACE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 
 
 def run(job_id: UUID, worker: Worker) -> None:
     """Answer a wake-up: own the job until it ends, is given back or lost; or drop the message."""
-    taken = _claim(job_id, worker)
+    taken = claim.take(job_id, worker)
     if taken is None:
         return
     claimed, sent_at = taken
-    journal = Journal(worker, claimed, sent_at)
-    journal.open()
+    writer = JobWriter(worker, claimed, sent_at)
+    writer.note_claim()
     lost = False
     try:
-        with journal.ownership:
-            _work(claimed, journal, worker)
+        with writer.ownership:
+            _own(claimed, writer, worker)
     except LeaseLost:
         lost = True
     finally:
-        journal.close(lost=lost)
+        writer.note_end(lost=lost)
 
 
-def _claim(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
-    """Take the lease; None when the job is not to be had, or was ended instead.
-
-    Also returns when the claim was sent, by the monotonic clock: the lease is counted from then.
-    """
-    locked_by = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    log = job_log(job_id, locked_by)
-
-    claimer = Claimer(
-        locked_by,
-        lease_seconds=worker.jobs.lease_seconds,
-        max_crashes=worker.jobs.max_crashes,
-        engine_version=VERSION,
-        request_version=REQUEST_VERSION,
-    )
-    for pause in backoff():
-        if worker.stopping.is_set():
-            worker.put_back(job_id)
-            return None
-        sent_at = time.monotonic()
-        try:
-            outcome = leases.claim(worker.session, job_id, claimer)
-            break
-        except psycopg.Error as error:
-            if not faults.passing(error):
-                raise
-            log.warning("claim_delayed", error=one_line(error), retry_seconds=pause)
-        worker.stopping.wait(pause)
-
-    if isinstance(outcome, Claimed):
-        worker.metrics.claims.inc()
-        return outcome, sent_at
-    if outcome is None:  # finished, or owned by someone: a message too many
-        worker.metrics.stale_messages.inc()
-        log.debug("message_dropped")
-    else:
-        count_end(worker.metrics, outcome, FailureCode.WORKER_CRASHED_REPEATEDLY)
-        log.info("ended_by_claim", state=str(outcome))
-    return None
-
-
-def _work(claimed: Claimed, journal: Journal, worker: Worker) -> None:
-    """Compute and publish; whatever comes in between ends the job in its own way."""
-    lease = claimed.lease
+def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
+    """Do the work; whatever comes in between ends the job in its own way."""
     try:
-        assignment = _assignment(claimed, worker)
         try:
-            try:
-                _compute_and_publish(assignment, journal, worker)
-            except ChildDied as death:  # that may have had nothing to do with the job
-                journal.log.warning("computing_once_more", error=str(death))
-                _wait_for_fork_server(journal, worker)
-                _compute_and_publish(assignment, journal, worker)
+            writer.succeed(_compute(claimed, writer, worker))
         except CancelRequested:
-            journal.end(lambda conn: leases.end(conn, lease, State.CANCELLED))
-        except Stopping:
-            journal.release()
-    except (JobFailed, ChildDied) as error:
-        _fail(error.failure, journal)
-    except LeaseLost:
-        raise
-    except Exception as error:
-        _fail(failures.of_exception(error, worker.jobs.job_memory_limit_bytes), journal)
+            writer.cancel()
+        except (LeaseLost, WorkerStopping):
+            raise
+        except (JobFailed, ChildDied) as error:
+            _fail(error.failure, writer)
+        except Exception as error:
+            limit = worker.jobs.job_memory_limit_bytes
+            _fail(failures.of_exception(error, limit), writer)
+    except WorkerStopping:
+        writer.release()
+    except JobFailed as error:  # not even the failure can be written: the lease runs out
+        writer.log.error("end_refused", **error.failure.details, trace=error.failure.trace)
 
 
-@contextmanager
-def _child(assignment: Assignment, journal: Journal, worker: Worker) -> Iterator[Conversation]:
-    """Have a child compute the job; when this is left, however it is left, the child has ended."""
-    child = worker.fork_server.fork(assignment)
-    conversation = Conversation(child, journal, worker.jobs, worker.stopping)
+def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> str:
+    """Return the final rows as text; a child that dies may have had nothing to do with the job."""
+    assignment = _assignment(claimed, worker)
     try:
-        journal.ownership.on_loss(child.kill)
-        yield conversation
-    except CancelRequested:
-        conversation.stop(CANCEL_GRACE_SECONDS)
-        raise
-    except Stopping:
-        conversation.stop(RELEASE_GRACE_SECONDS)
-        raise
-    finally:
-        child.end()
-
-
-def _wait_for_fork_server(journal: Journal, worker: Worker) -> None:
-    """Wait until one that died has been replaced; raises what ends the job meanwhile."""
-    while not worker.fork_server.loaded:
-        if journal.ownership.lost.is_set():
-            raise LeaseLost
-        if journal.ownership.cancel_requested.is_set():
-            raise CancelRequested
-        if worker.stopping.wait(LOOK_SECONDS):
-            raise Stopping
+        return _compute_once(assignment, writer, worker)
+    except ChildDied as death:
+        writer.log.warning("computing_once_more", error=str(death))
+        _wait_for_fork_server(death, writer, worker)
+        return _compute_once(assignment, writer, worker)
 
 
 def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
@@ -172,62 +100,92 @@ def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
     )
 
 
-def _compute_and_publish(assignment: Assignment, journal: Journal, worker: Worker) -> None:
-    with _child(assignment, journal, worker) as child:
+def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> str:
+    with _child(assignment, writer, worker) as child:
         candles = child.expect(CandlesLoaded)
         if not candles.preloaded:
-            journal.log.error("engine_not_preloaded")
+            writer.log.error("engine_not_preloaded")
 
-        shortlist = _resume(candles, child, journal) or _run_stage_a(candles, child, journal)
+        shortlist = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
 
-        journal.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
+        writer.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
         top = child.expect(StageBFinished)
-        journal.finish_stage()
+        writer.finish_stage()
 
-        journal.start_stage(Stage.FINALIZING, total=top.reports)
-        rows = child.expect(Finished).document
-        journal.finish_stage()
+        writer.start_stage(Stage.FINALIZING, total=top.reports)
+        document = child.expect(Finished).document
+        writer.finish_stage()
+    return document
 
-    journal.end(lambda conn: results.succeed(conn, journal.lease, rows))
+
+@contextmanager
+def _child(assignment: Assignment, writer: JobWriter, worker: Worker) -> Iterator[Supervisor]:
+    """Have a child compute the job; when this is left, however it is left, the child has ended."""
+    child = worker.fork_server.fork(assignment)
+    supervisor = Supervisor(child, writer, worker.jobs, worker.stopping)
+    try:
+        writer.ownership.on_loss(child.kill)
+        yield supervisor
+    except CancelRequested:
+        supervisor.stop(CANCEL_GRACE_SECONDS)
+        raise
+    except WorkerStopping:
+        supervisor.stop(RELEASE_GRACE_SECONDS)
+        raise
+    finally:
+        child.end()
 
 
-def _resume(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Shortlist | None:
+def _wait_for_fork_server(death: ChildDied, writer: JobWriter, worker: Worker) -> None:
+    """Wait until one that died has been replaced; raises what ends the job meanwhile."""
+    give_up_at = time.monotonic() + worker.jobs.stall_seconds
+    while not worker.fork_server.loaded:
+        if writer.ownership.lost.is_set():
+            raise LeaseLost
+        if writer.ownership.cancel_requested.is_set():
+            raise CancelRequested
+        if worker.stopping.wait(LOOK_SECONDS):
+            raise WorkerStopping
+        if time.monotonic() >= give_up_at:
+            raise death
+
+
+def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist | None:
     """Spare stage A if an earlier attempt stored its result for exactly these candles."""
-    stored = journal.read(lambda conn: results.shortlist(conn, journal.lease.job_id))
+    stored = writer.stored_shortlist()
     if stored is None or not stored.usable_with(
-        engine_version=VERSION, candles_hash=candles.candles_hash
+        engine_version=claim.ENGINE_VERSION, candles_hash=candles.candles_hash
     ):
         return None
-    journal.write(
-        lambda conn: leases.resumed_from_shortlist(
-            conn, journal.lease, written_by_attempt=stored.attempt
-        )
-    )
-    journal.log.info("resumed_from_shortlist", written_by_attempt=stored.attempt)
+    writer.note_resumed(written_by_attempt=stored.attempt)
     child.tell(Begin(np.array(stored.shortlist.indexes, dtype=np.int64)))
     return stored.shortlist
 
 
-def _run_stage_a(candles: CandlesLoaded, child: Conversation, journal: Journal) -> Shortlist:
-    journal.start_stage(Stage.STAGE_A, total=candles.base_variants)
+def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist:
+    writer.start_stage(Stage.STAGE_A, total=candles.base_variants)
     child.tell(Begin())
     best = child.expect(StageAFinished)
-    journal.finish_stage()
+    writer.finish_stage()
     shortlist = Shortlist(
         indexes=best.indexes.tolist(),
         stage_a_variants_total=best.total,
         risk_total=best.risk_total,
         preselect_used=len(best.indexes),
-        engine_version=VERSION,
+        engine_version=claim.ENGINE_VERSION,
         candles_hash=candles.candles_hash,
     )
-    journal.write(lambda conn: results.save_shortlist(conn, journal.lease, shortlist))
+    writer.save_shortlist(shortlist)
     return shortlist
 
 
-def _fail(failure: Failed, journal: Journal) -> None:
-    journal.log.error(
+def _fail(failure: Failed, writer: JobWriter) -> None:
+    writer.log.error(
         "computation_failed", code=str(failure.code), error=failure.message, trace=failure.trace
     )
-    record = Failure(failure.code, failure.message, failure.details)
-    journal.end(lambda conn: leases.end(conn, journal.lease, State.FAILED, record), failure.code)
+    try:
+        writer.fail(Failure(failure.code, failure.message, failure.details))
+    except JobFailed as error:  # its text may be what Postgres refuses
+        writer.log.error("failure_refused", **error.failure.details)
+        plain = failures.unexpected({"code": str(failure.code)})
+        writer.fail(Failure(FailureCode.UNEXPECTED_ERROR, plain.message, plain.details))

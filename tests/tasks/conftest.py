@@ -1,16 +1,22 @@
 """A stack of programs, and a fork server of the test process itself."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from configs import settings
 from configs.environment import CandlesFolder
 from engine import synthetic
+from engine.request import Limits
 from storage.candles import open_store
+from tasks.metrics import Metrics
 from tasks.process import ForkServer
+from tasks.worker import Worker
 from tests.faults.conftest import START_MS
 from tests.faults.harness import Stack, running
 from tests.storage.making import new_database
+from tests.tasks.answering import session_to
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +53,21 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> CandlesFolder:
         minutes = synthetic.minutes(seed=7, start_ms=START_MS, count=20 * 1440)
         store.append(1, "BTCUSDT", [minutes])
     return CandlesFolder(folder)
+
+
+@pytest.fixture
+def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Iterator[Worker]:
+    loaded = settings.load(stack.config, {"ROEHUB_ENV": "test"})
+    worker = Worker(
+        jobs=loaded.backtest.jobs,
+        limits=Limits(**loaded.request_limits()),
+        candle_source=candles,
+        new_session=lambda: session_to(stack.dsn),
+        session=session_to(stack.dsn),
+        fork_server=fork_server,
+        metrics=Metrics(),
+        stopping=threading.Event(),
+        put_back=lambda _job_id: None,
+    )
+    yield worker
+    worker.session.close()

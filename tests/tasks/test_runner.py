@@ -1,77 +1,19 @@
 """One wake-up after another, answered in this process with real services and real children."""
 
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
-import pytest
-from tasks.session import Session
-
-from configs import settings
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine import VERSION
 from engine.request import Limits
-from storage import leases, postgres, results
-from storage.records import Claimed, EventName, FailureCode, Job, Shortlist, State
+from storage import leases, results
+from storage.records import Claimed, Claimer, EventName, FailureCode, Shortlist, State
 from tasks import runner
-from tasks.metrics import Metrics
-from tasks.process import ForkServer
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack, free_port
-
-
-@pytest.fixture
-def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Iterator[Worker]:
-    loaded = settings.load(stack.config, {"ROEHUB_ENV": "test"})
-
-    def connect() -> psycopg.Connection[Any]:
-        return postgres.connect(stack.dsn, application_name="test", heartbeat_seconds=1)
-
-    worker = Worker(
-        jobs=loaded.backtest.jobs,
-        limits=Limits(**loaded.request_limits()),
-        candle_source=candles,
-        connect=connect,
-        session=Session(connect),
-        fork_server=fork_server,
-        metrics=Metrics(),
-        stopping=threading.Event(),
-        put_back=lambda _job_id: None,
-    )
-    yield worker
-    worker.session.close()
-
-
-def counted(worker: Worker) -> dict[str, float]:
-    """Counters that are not zero."""
-    metrics = worker.metrics
-    values = {
-        "claimed": metrics.claims._value.get(),
-        "succeeded": metrics.succeeded._value.get(),
-        "cancelled": metrics.cancelled._value.get(),
-        "lease_lost": metrics.lease_lost._value.get(),
-        "stale": metrics.stale_messages._value.get(),
-    } | {str(code): metrics.failed.labels(code)._value.get() for code in FailureCode}
-    return {name: value for name, value in values.items() if value}
-
-
-def run(stack: Stack, worker: Worker, document: dict[str, Any] | None = None) -> Job:
-    job_id = stack.submit(document or small_sweep())
-    runner.run(job_id, worker)
-    return stack.job(job_id)
-
-
-def failure(job: Job) -> str:
-    assert job.state is State.FAILED
-    assert job.last_error_json is not None
-    assert "Traceback" not in str(job.last_error_json)
-    code: str = job.last_error_json["code"]
-    return code
+from tests.tasks.answering import counted, failure, run
 
 
 def test_a_job_is_claimed_computed_and_published(stack: Stack, worker: Worker) -> None:
@@ -169,17 +111,17 @@ def test_a_shortlist_of_other_candles_is_not_used(stack: Stack, worker: Worker) 
     assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
 
 
-def test_a_claim_is_tried_again_while_the_database_is_away(stack: Stack, worker: Worker) -> None:
-    refusals = iter([True, True])
+def test_a_shortlist_of_another_engine_is_not_used(stack: Stack, worker: Worker) -> None:
+    undisturbed = run(stack, worker)
+    stored = results.shortlist(stack.connection, undisturbed.job_id)
+    assert stored is not None
+    other = replace(stored.shortlist, indexes=[0], engine_version="another engine")
+    job_id = _interrupted_after_stage_a(stack, other)
 
-    def connect() -> psycopg.Connection[Any]:
-        if next(refusals, False):
-            raise postgres.StorageUnavailable("nobody listens")
-        return worker.connect()
+    runner.run(job_id, worker)
 
-    job = run(stack, replace(worker, session=Session(connect)))
-
-    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+    assert EventName.RESUMED_FROM_SHORTLIST not in stack.events(job_id)
+    assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
 
 
 def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
@@ -198,14 +140,14 @@ def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
 def _interrupted_after_stage_a(stack: Stack, shortlist: Shortlist) -> UUID:
     """A job whose first owner stored `shortlist` and released it."""
     job_id = stack.submit(small_sweep())
-    claimed = leases.claim(
-        stack.connection,
-        job_id,
-        locked_by="host-1-0000000a",
+    claimer = Claimer(
+        "host-1-0000000a",
         lease_seconds=60,
         max_crashes=3,
         engine_version=VERSION,
+        request_version=1,
     )
+    claimed = leases.try_claim(stack.connection, job_id, claimer)
     assert isinstance(claimed, Claimed)
     assert results.save_shortlist(stack.connection, claimed.lease, shortlist)
     assert leases.release(stack.connection, claimed.lease)

@@ -1,4 +1,4 @@
-"""What ends the work on a job before its result is published."""
+"""Why the work on a job ends before its result is published."""
 
 from tasks.messages import Failed
 
@@ -11,7 +11,7 @@ class CancelRequested(Exception):
     """The user wants the job to end."""
 
 
-class Stopping(Exception):
+class WorkerStopping(Exception):
     """The worker was told to stop: leave the job to another one."""
 
 

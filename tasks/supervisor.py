@@ -1,4 +1,4 @@
-"""Listening to the computing child without missing what happens around it."""
+"""Watches over the computing child: hears what it says, and what happens around it."""
 
 import threading
 import time
@@ -7,8 +7,7 @@ from typing import TypeVar
 from configs.settings import JobSettings
 from storage.records import Stage
 from tasks import failures
-from tasks.interruptions import CancelRequested, JobFailed, LeaseLost, Stopping
-from tasks.journal import Journal
+from tasks.job_writer import JobWriter
 from tasks.messages import (
     Failed,
     FromChild,
@@ -21,6 +20,7 @@ from tasks.messages import (
     ToChild,
 )
 from tasks.process import Child, ChildEnded
+from tasks.stop_reasons import CancelRequested, JobFailed, LeaseLost, WorkerStopping
 
 WRITE_SECONDS = 1.0
 LISTEN_SECONDS = 0.1
@@ -29,20 +29,19 @@ SNAPSHOT_PAUSE_SECONDS = 5.0
 Message = TypeVar("Message", bound=FromChild)
 
 
-class Conversation:
+class Supervisor:
     """The worker's side of the pipe.
 
     While it waits for the child it writes progress once per second, whether or not there is any,
     asks for snapshots when they are due, and raises what ends the job from outside: LeaseLost,
-    CancelRequested, Stopping, JobFailed when the child fails or says nothing any more, and
-    ChildDied.
+    CancelRequested, WorkerStopping, JobFailed when the child fails or falls silent, and ChildDied.
     """
 
     def __init__(
-        self, child: Child, journal: Journal, jobs: JobSettings, stopping: threading.Event
+        self, child: Child, writer: JobWriter, jobs: JobSettings, stopping: threading.Event
     ) -> None:
         self._child = child
-        self._journal = journal
+        self._writer = writer
         self._jobs = jobs
         self._stopping = stopping
         self._heard_at = time.monotonic()
@@ -59,13 +58,12 @@ class Conversation:
             message = self._next_message()
             match message:
                 case Progress():
-                    self._journal.note(message)
+                    self._writer.note_progress(message)
                 case Snapshot():
-                    self._snapshots.received(self._journal.progress.processed)
-                    if message.document is not None:
-                        self._journal.save_snapshot(message.document)
+                    self._snapshots.received(self._writer.progress.processed)
+                    self._writer.save_snapshot(message.document)
                 case Retrying():
-                    self._journal.log.warning("candle_source_unavailable", error=message.reason)
+                    self._writer.log.warning("candle_source_unavailable", error=message.reason)
                 case Failed():
                     raise JobFailed(message)
                 case _ if isinstance(message, kind):
@@ -101,24 +99,24 @@ class Conversation:
         now = time.monotonic()
         if now >= self._next_write:
             self._next_write = now + WRITE_SECONDS
-            self._journal.write_progress()
-            at = self._journal.progress
+            self._writer.write_progress()
+            at = self._writer.progress
             if at.stage is Stage.STAGE_B and self._snapshots.due(at.processed):
                 self._snapshots.requested()
                 self.tell(SnapshotWanted())
-        if self._journal.ownership.lost.is_set():
+        if self._writer.ownership.lost.is_set():
             raise LeaseLost
-        if self._journal.ownership.cancel_requested.is_set():
+        if self._writer.ownership.cancel_requested.is_set():
             raise CancelRequested
         if self._stopping.is_set():
-            raise Stopping
+            raise WorkerStopping
 
     def _receive(self) -> FromChild | None:
         try:
             return self._child.receive(LISTEN_SECONDS)
         except ChildEnded:
             self._child.end()
-            if self._journal.ownership.lost.is_set():  # it was killed for that
+            if self._writer.ownership.lost.is_set():  # it was killed for that
                 raise LeaseLost from None
             raise JobFailed(self._child.failure()) from None
 

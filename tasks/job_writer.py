@@ -1,0 +1,206 @@
+"""Writes down everything about an owned job: rows, events, log lines, metrics."""
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+from structlog.stdlib import BoundLogger
+
+from storage import leases, results
+from storage.connection import Connection
+from storage.records import (
+    Beat,
+    Claimed,
+    Failure,
+    FailureCode,
+    Shortlist,
+    Stage,
+    State,
+    StoredShortlist,
+)
+from tasks.guarded_writes import GuardedWrites
+from tasks.lease import Ownership
+from tasks.messages import Progress
+from tasks.metrics import Metrics
+from tasks.worker import Worker
+
+
+class JobWriter:
+    """The only one who writes about a job, for the time of one ownership.
+
+    Its methods raise LeaseLost, JobFailed and WorkerStopping, as `GuardedWrites` says. Progress
+    and snapshots are skipped while Postgres is away; everything else waits for it.
+    """
+
+    def __init__(self, worker: Worker, claimed: Claimed, claim_sent_at: float) -> None:
+        self.lease = claimed.lease
+        self.progress = Progress(Stage.STAGE_A, 0, 0)
+        self.ownership = Ownership(
+            claimed.lease,
+            session=worker.new_session(),
+            heartbeat_seconds=worker.jobs.heartbeat_seconds,
+            claim_sent_at=claim_sent_at,
+            log=lambda: self.log,
+        )
+        self._writes = GuardedWrites(
+            worker.session, claimed.lease, self.ownership, worker.stopping, lambda: self.log
+        )
+        self._metrics = worker.metrics
+        self._claimed = claimed
+        self._claimed_at = self._stage_started_at = time.monotonic()
+        self._snapshot_to_save: str | None = None
+
+    @property
+    def log(self) -> BoundLogger:
+        """Logger with everything that identifies the job at this moment."""
+        lease, stage = self.lease, self.progress.stage
+        return job_log(lease.job_id, lease.locked_by, lease.attempt, stage)
+
+    def note_claim(self) -> None:
+        """Log and count the begin of the ownership."""
+        self._metrics.active.inc()
+        if self._claimed.reclaimed:
+            self.log.info(
+                "reclaimed",
+                previous_owner=self._claimed.previous_owner,
+                crashed=self._claimed.crashed,
+            )
+        else:
+            self.log.info("claimed")
+
+    def note_end(self, *, lost: bool) -> None:
+        """Log and count the end of the ownership."""
+        self._metrics.active.dec()
+        self._metrics.job_seconds.observe(time.monotonic() - self._claimed_at)
+        if lost:
+            self._metrics.lease_lost.inc()
+            self.log.warning("lease_lost")
+
+    def start_stage(self, stage: Stage, total: int) -> None:
+        """Begin a stage of `total` units."""
+        self.progress = Progress(stage, 0, total)
+        self._stage_started_at = time.monotonic()
+        beat = self._writes.write(
+            "start_stage", lambda conn: leases.start_stage(conn, self.lease, stage, total)
+        )
+        self._heed(beat)
+        self.log.info("stage_started", total=total)
+
+    def finish_stage(self) -> None:
+        """Measure how long the stage took."""
+        seconds = time.monotonic() - self._stage_started_at
+        self._metrics.stage_seconds.labels(self.progress.stage).observe(seconds)
+
+    def note_progress(self, progress: Progress) -> None:
+        """Remember how far the computation is, for the next `write_progress`."""
+        if progress.stage is not Stage.FINALIZING:
+            done = progress.processed - self.progress.processed
+            self._metrics.variants.labels(progress.stage).inc(max(0, done))
+        self.progress = progress
+
+    def write_progress(self) -> None:
+        """Write how far the job is, and read whether it is still ours and still wanted."""
+        at = self.progress
+        beat = self._writes.write_or_skip(
+            "progress",
+            lambda conn: leases.progress(conn, self.lease, at.stage, at.processed, at.total),
+        )
+        if beat is not None:
+            self._heed(beat)
+
+    def save_snapshot(self, document: str | None) -> None:
+        """Replace the visible top list by a `results.document`; None: nothing changed since.
+
+        What could not be saved is tried again the next time.
+        """
+        if document is not None:
+            self._snapshot_to_save = document
+        unsaved = self._snapshot_to_save
+        if unsaved is not None and self._writes.write_or_skip(
+            "snapshot", lambda conn: results.save_snapshot(conn, self.lease, unsaved)
+        ):
+            self._snapshot_to_save = None
+            self.log.debug("snapshot_saved", bytes=len(unsaved))
+
+    def stored_shortlist(self) -> StoredShortlist | None:
+        """Read the result of stage A that an earlier attempt may have stored."""
+        return self._writes.read(
+            "read_shortlist", lambda conn: results.shortlist(conn, self.lease.job_id)
+        )
+
+    def save_shortlist(self, shortlist: Shortlist) -> None:
+        """Store the result of stage A."""
+        self._writes.write(
+            "save_shortlist", lambda conn: results.save_shortlist(conn, self.lease, shortlist)
+        )
+
+    def note_resumed(self, *, written_by_attempt: int) -> None:
+        """Append the event that an earlier attempt spares us stage A."""
+        self._writes.write(
+            "resumed_from_shortlist",
+            lambda conn: leases.resumed_from_shortlist(
+                conn, self.lease, written_by_attempt=written_by_attempt
+            ),
+        )
+        self.log.info("resumed_from_shortlist", written_by_attempt=written_by_attempt)
+
+    def succeed(self, document: str) -> None:
+        """Publish the final rows, a `results.document` with reports."""
+        self._end(lambda conn: results.succeed(conn, self.lease, document))
+
+    def cancel(self) -> None:
+        """End the job as cancelled."""
+        self._end(lambda conn: leases.end(conn, self.lease, State.CANCELLED))
+
+    def fail(self, failure: Failure) -> None:
+        """End the job as failed."""
+        self._end(
+            lambda conn: leases.end(conn, self.lease, State.FAILED, failure),
+            FailureCode(failure.code),
+        )
+
+    def release(self) -> None:
+        """Give the job back, to be picked up by somebody else at once; best effort."""
+        ended = self._writes.release()
+        if ended is not None:
+            self._note_ended(ended, FailureCode.UNEXPECTED_ERROR)
+
+    def _end(
+        self,
+        statement: Callable[[Connection], State | None],
+        code: FailureCode = FailureCode.UNEXPECTED_ERROR,
+    ) -> None:
+        self._note_ended(self._writes.end(statement), code)
+
+    def _note_ended(self, state: State, code: FailureCode) -> None:
+        count_end(self._metrics, state, code)
+        self.log.info(str(state))
+
+    def _heed(self, beat: Beat) -> None:
+        if beat.cancel_requested:
+            self.ownership.cancel_requested.set()
+
+
+def job_log(
+    job_id: UUID, locked_by: str, attempt: int | None = None, stage: Stage | None = None
+) -> BoundLogger:
+    """Logger whose every line says which job it is about, and whose."""
+    log: BoundLogger = structlog.get_logger().bind(
+        job_id=str(job_id),
+        attempt=attempt,
+        locked_by=locked_by,
+        stage=None if stage is None else str(stage),
+    )
+    return log
+
+
+def count_end(metrics: Metrics, state: State, code: FailureCode) -> None:
+    """Count a job that ended; `code` matters only for one that failed."""
+    match state:
+        case State.SUCCEEDED:
+            metrics.succeeded.inc()
+        case State.FAILED:
+            metrics.failed.labels(code).inc()
+        case State.CANCELLED:
+            metrics.cancelled.inc()

@@ -1,0 +1,130 @@
+"""An owner has two connections; either may be away, and the job goes on by the other."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import psutil
+import pytest
+
+from storage.records import EventName, Stage, State
+from tasks import runner, supervisor
+from tasks.process import ForkServer
+from tasks.worker import Worker
+from tests.faults.conftest import sweep
+from tests.faults.harness import Stack, gone, wait_for
+from tests.network import PostgresProxy, postgres_proxy
+from tests.tasks.answering import counted, session_to
+
+LEASE_SECONDS = 1.5
+NOBODY_LISTENS = "postgresql://127.0.0.1:1/none"
+
+
+@pytest.fixture
+def network(stack: Stack) -> Iterator[PostgresProxy]:
+    with postgres_proxy(stack.dsn) as network:
+        yield network
+
+
+@pytest.fixture
+def worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    monkeypatch.setattr(supervisor, "WRITE_SECONDS", 0.1)
+    changes = {"lease_seconds": LEASE_SECONDS, "heartbeat_seconds": 0.3}
+    return replace(worker, jobs=worker.jobs.model_copy(update=changes))
+
+
+@contextmanager
+def running(worker: Worker, job_id: UUID) -> Iterator[Future[None]]:
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(runner.run, job_id, worker)
+        finally:
+            worker.stopping.set()
+
+
+def longer_than_the_lease() -> dict[str, Any]:
+    return sweep(top_k=20, tsl=60)
+
+
+def test_a_job_lives_by_its_progress_while_no_heartbeat_can_connect(
+    stack: Stack, worker: Worker
+) -> None:
+    job_id = stack.submit(longer_than_the_lease())
+    started_at = monotonic()
+    runner.run(job_id, replace(worker, new_session=lambda: session_to(NOBODY_LISTENS)))
+
+    assert monotonic() - started_at > 1.2 * LEASE_SECONDS, "too short to show anything"
+    assert (stack.job(job_id).state, stack.job(job_id).attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_job_lives_by_its_heartbeat_while_nothing_else_can_connect(
+    stack: Stack, worker: Worker, network: PostgresProxy
+) -> None:
+    job_id = stack.submit(longer_than_the_lease())
+    with running(replace(worker, session=session_to(network.dsn)), job_id) as done:
+        before = stack.reaches(job_id, Stage.STAGE_B)
+        network.refuse()
+        away_since = monotonic()
+        wait_for(lambda: monotonic() > away_since + 2 * LEASE_SECONDS, "a lease to run out")
+        assert stack.job(job_id).locked_by == before.locked_by
+        network.heal()
+        done.result(timeout=60)
+
+    assert (stack.job(job_id).state, stack.job(job_id).attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(
+    stack: Stack, worker: Worker, network: PostgresProxy, fork_server: ForkServer
+) -> None:
+    dsn = f"{network.dsn} connect_timeout=120"
+    owner = replace(worker, session=session_to(dsn), new_session=lambda: session_to(dsn))
+    job_id = stack.submit(sweep(tsl=100))
+    with running(owner, job_id) as done:
+        stack.reaches(job_id, Stage.STAGE_B)
+        assert fork_server._pid is not None
+        (child,) = psutil.Process(fork_server._pid).children()
+        network.blackhole()
+        network.cut()  # whoever connects again waits two minutes for a word
+
+        gone([child], seconds=30)
+        assert not done.done()
+        network.heal()
+        done.result(timeout=60)
+
+    assert counted(worker) == {"claimed": 1, "lease_lost": 1}
+    assert EventName.SUCCEEDED not in stack.events(job_id)
+
+
+def test_a_released_job_is_released_once_though_the_answer_is_lost(
+    stack: Stack, worker: Worker, network: PostgresProxy
+) -> None:
+    job_id = stack.submit(sweep(tsl=100))
+    owner = replace(worker, session=session_to(network.dsn))
+    with running(owner, job_id) as done:
+        stack.reaches(job_id, Stage.STAGE_B)
+        network.drop_answer_of(b"COMMIT", after=b"lease_released")
+        worker.stopping.set()
+        done.result(timeout=30)
+
+    assert network.dropped.is_set()
+    assert stack.events(job_id).count(EventName.LEASE_RELEASED) == 1
+    assert stack.job(job_id).locked_by is None
+    assert counted(worker) == {"claimed": 1}
+
+
+def test_a_job_that_was_published_is_known_to_be_though_the_answer_is_lost(
+    stack: Stack, worker: Worker, network: PostgresProxy
+) -> None:
+    job_id = stack.submit(sweep(windows=1, top_k=5, tsl=1))
+    network.drop_answer_of(b"COMMIT", after=b"INSERT INTO backtest_job_top_variants")
+
+    runner.run(job_id, replace(worker, session=session_to(network.dsn)))
+
+    assert network.dropped.is_set()
+    assert stack.job(job_id).state is State.SUCCEEDED
+    assert stack.events(job_id).count(EventName.SUCCEEDED) == 1
+    assert counted(worker) == {"claimed": 1, "succeeded": 1}
