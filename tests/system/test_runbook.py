@@ -64,9 +64,7 @@ def database(postgres_server: str, migrated_template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def connection(database: str) -> Iterator[psycopg.Connection]:
     """A connection like a worker's, so that one is seen."""
-    with psycopg.connect(
-        database, autocommit=True, application_name="backtest-job-runner"
-    ) as conn:
+    with psycopg.connect(database, autocommit=True, application_name="backtest-job-runner") as conn:
         yield conn
 
 
