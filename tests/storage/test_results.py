@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -33,6 +34,15 @@ def test_the_shortlist_keeps_the_rank_order(connection: psycopg.Connection) -> N
     stored = results.shortlist(connection, lease.job_id)
     assert stored is not None
     assert (stored.shortlist, stored.attempt) == (SHORTLIST, 1)
+
+
+def test_indexes_may_be_numpy_integers(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    indexes = np.array([3, 2**40], dtype=np.int64)
+    assert results.save_shortlist(connection, lease, replace(SHORTLIST, indexes=indexes))
+    stored = results.shortlist(connection, lease.job_id)
+    assert stored is not None
+    assert stored.shortlist.indexes == [3, 2**40]
 
 
 def test_a_job_without_shortlist_has_none(connection: psycopg.Connection) -> None:
