@@ -2,22 +2,14 @@
 
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pytest
-
-from configs import settings
-from configs.environment import CandlesFolder
-from engine.request import Limits
 from storage.records import EventName, FailureCode, Job, State
-from storage.session import Session
 from tasks import compute, runner
 from tasks.messages import Assignment
-from tasks.metrics import Metrics
-from tasks.process import Child, ForkServer
+from tasks.process import Child
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack
@@ -37,28 +29,6 @@ class Forks:
     def fork(self, assignment: Assignment) -> Child:
         self.children.append(Child(self.targets.pop(0), assignment))
         return self.children[-1]
-
-
-@pytest.fixture
-def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Iterator[Worker]:
-    loaded = settings.load(stack.config, {"ROEHUB_ENV": "test"})
-
-    def new_session() -> Session:
-        return Session(stack.dsn, application_name="test", lock_seconds=1, statement_seconds=5)
-
-    worker = Worker(
-        jobs=loaded.backtest.jobs,
-        limits=Limits(**loaded.request_limits()),
-        candle_source=candles,
-        new_session=new_session,
-        session=new_session(),
-        fork_server=fork_server,
-        metrics=Metrics(),
-        stopping=threading.Event(),
-        put_back=lambda _job_id: None,
-    )
-    yield worker
-    worker.session.close()
 
 
 def run(stack: Stack, worker: Worker, *targets: Target) -> tuple[Job, Forks]:
