@@ -14,7 +14,7 @@ from tasks.process import Child
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack
-from tests.tasks.test_process import cannot_make_its_last_message, sends_garbage
+from tests.tasks.test_child_messages import cannot_make_its_last_message, sends_garbage
 
 Target = Callable[..., object]
 
