@@ -155,12 +155,12 @@ def test_report_writes_a_page_with_prices(
 ) -> None:
     from configs.environment import CandlesFolder
     from engine.synthetic import minutes
-    from storage.candles import open_store
+    from storage.candles import Bars, open_store
 
     job_id = submitted(service, tmp_path)
     finish(connection, job_id)
     with open_store(CandlesFolder(tmp_path / "candles")) as store:
-        store.append(1, "TESTUSDT", [minutes(seed=1, count=2880, gaps=False)])
+        store.append(1, "TESTUSDT", [Bars.of(minutes(seed=1, count=2880, gaps=False))])
     file = tmp_path / "pages" / "best.html"
     ended = service("report", job_id, "--html", file)
     assert ended.code == 0, ended.err

@@ -135,7 +135,7 @@ def test_a_missing_folder_has_no_bars_and_no_instruments(reader: Reader, tmp_pat
 
 
 def test_appended_minutes_are_read_back_exactly(reader: Reader, tmp_path: Path) -> None:
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=5_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=5_000))
 
     assert FolderStore(tmp_path).append(1, "BTCUSDT", [minutes]) == len(minutes.ts_open)
 
@@ -146,7 +146,7 @@ def test_appended_minutes_are_read_back_exactly(reader: Reader, tmp_path: Path) 
 
 def test_appending_the_same_minutes_again_changes_nothing(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=1_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=1_000))
     store.append(1, "BTCUSDT", [minutes])
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
 
@@ -313,7 +313,7 @@ def error_with_little_memory(store: FolderStore) -> str:
 
 
 def test_the_memory_limit_of_the_process_ends_in_a_memory_error(tmp_path: Path) -> None:
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=300_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=300_000))
     FolderStore(tmp_path).append(1, "BTCUSDT", [minutes])
     context = multiprocessing.get_context("spawn")
     outcome = context.SimpleQueue()
