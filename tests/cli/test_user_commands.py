@@ -178,6 +178,20 @@ def test_a_page_for_a_variant_without_trades_is_refused(
     assert not (tmp_path / "second.html").exists()
 
 
+def test_a_page_for_trades_that_had_no_room_says_what_to_do(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    connection.execute(
+        "UPDATE backtest_job_top_variants"
+        " SET trades_json = NULL, equity_json = NULL, trades_omitted = true WHERE rank = 1"
+    )
+    ended = service("report", job_id, "--rank", 1, "--html", tmp_path / "first.html")
+    assert ended.code == 2
+    assert "32 MiB (result_bytes_max)" in ended.err
+
+
 def test_a_rank_that_does_not_exist_is_refused(
     service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
 ) -> None:
