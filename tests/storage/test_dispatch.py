@@ -369,9 +369,10 @@ def test_gauges_count_the_sessions_that_wait_for_a_lock(
         with psycopg.connect(database, autocommit=True) as other:
             waiting = threads.submit(leases.renew, other, lease)
             wait_for_a_blocked_session(connection)
-            assert dispatch.gauges(connection).waiting_sessions == 1
+            while_it_waits = dispatch.gauges(connection).waiting_sessions
             holder.rollback()
             assert waiting.result(timeout=20)
+    assert while_it_waits == 1
     assert dispatch.gauges(connection).waiting_sessions == 0
 
 
