@@ -11,7 +11,9 @@ from storage import dispatch, jobs, leases
 from storage.records import Due, Gauges, Lease, Stage, State
 from tests.storage.making import (
     OWNER,
+    SUCCESSOR,
     cancelled,
+    claim,
     claimed,
     current,
     event_names,
@@ -70,6 +72,14 @@ def test_a_round_takes_no_more_than_its_limit(connection: psycopg.Connection) ->
     ids = [submitted(connection).job_id for _ in range(5)]
     rounds = [[due.job_id for due in mark(connection, limit=2)] for _ in range(4)]
     assert rounds == [ids[:2], ids[2:4], ids[4:], []]
+
+
+def test_a_round_that_is_too_small_for_all_takes_the_higher_priority(
+    connection: psycopg.Connection,
+) -> None:
+    submitted(connection)
+    urgent = submitted(connection, priority=100).job_id
+    assert [due.job_id for due in mark(connection, limit=1)] == [urgent]
 
 
 def test_a_running_job_is_due_when_its_lease_has_run_out(connection: psycopg.Connection) -> None:
@@ -209,6 +219,15 @@ def test_a_job_marked_again_since_is_not_unmarked(connection: psycopg.Connection
     assert mark(connection) == []
 
 
+def test_a_job_that_is_due_again_is_not_unmarked(connection: psycopg.Connection) -> None:
+    job_id = submitted(connection).job_id
+    dues = mark(connection)
+    make_due_again(connection)
+    before = current(connection, job_id)
+    assert dispatch.unmark(connection, dues) == 0
+    assert current(connection, job_id) == before
+
+
 def test_a_job_cancelled_since_is_not_unmarked(connection: psycopg.Connection) -> None:
     job_id = submitted(connection).job_id
     dues = mark(connection)
@@ -282,6 +301,30 @@ def test_a_released_job_with_a_requested_cancel_is_swept(connection: psycopg.Con
     assert dispatch.sweep(connection, max_crashes=3) == Counter({State.CANCELLED: 1})
 
 
+def test_a_job_that_was_marked_before_its_end_needs_no_wake_up_any_more(
+    connection: psycopg.Connection,
+) -> None:
+    swept, taken = claimed(connection), claimed(connection)
+    for lease in (swept, taken):
+        set_crashes(connection, lease.job_id, 3)
+        expire(connection, lease.job_id)
+    assert len(mark(connection)) == 2
+    assert claim(connection, taken.job_id, locked_by=SUCCESSOR, max_crashes=3) is State.FAILED
+    dispatch.sweep(connection, max_crashes=3)
+    for lease in (swept, taken):
+        job = current(connection, lease.job_id)
+        assert (job.state, job.next_dispatch_at) == ("failed", None)
+
+
+def test_a_sweep_ends_no_more_than_its_batch(connection: psycopg.Connection) -> None:
+    for _ in range(3):
+        lease = claimed(connection)
+        set_crashes(connection, lease.job_id, 3)
+        expire(connection, lease.job_id)
+    swept = [dispatch.sweep(connection, max_crashes=3, batch=2).total() for _ in range(3)]
+    assert swept == [2, 1, 0]
+
+
 def test_the_sweep_skips_a_job_that_somebody_holds(
     database: str, connection: psycopg.Connection
 ) -> None:
@@ -326,9 +369,10 @@ def test_gauges_count_the_sessions_that_wait_for_a_lock(
         with psycopg.connect(database, autocommit=True) as other:
             waiting = threads.submit(leases.renew, other, lease)
             wait_for_a_blocked_session(connection)
-            assert dispatch.gauges(connection).waiting_sessions == 1
+            while_it_waits = dispatch.gauges(connection).waiting_sessions
             holder.rollback()
             assert waiting.result(timeout=20)
+    assert while_it_waits == 1
     assert dispatch.gauges(connection).waiting_sessions == 0
 
 

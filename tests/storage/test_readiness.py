@@ -71,6 +71,16 @@ def test_an_empty_database_is_not_waited_for(postgres_server: str) -> None:
         wait_until_ready(postgres_server, unheard)
 
 
+def test_what_is_neither_a_refusal_nor_an_outage_is_not_waited_for(
+    postgres_server: str, migrated_template: str
+) -> None:
+    with new_database(postgres_server, migrated_template) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("ALTER TABLE backtest_jobs_schema_version RENAME version_num TO other")
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            wait_until_ready(dsn, pytest.fail)
+
+
 # --- waiting
 
 
@@ -214,6 +224,12 @@ def test_a_server_that_is_merely_full_is_waited_for(server: str) -> None:
     dsn = make_conninfo(server, user="crowded")
     assert wait_until_ready(dsn, log, stop=stop) is None
     assert readiness.refusal(dsn) == "53300"
+
+
+def test_asking_for_the_code_ends_by_its_deadline(server: str) -> None:
+    with postgres_proxy(server) as network:
+        network.blackhole()
+        assert readiness.refusal(network.dsn, seconds=0.3) is None
 
 
 def test_what_is_no_refusal_has_no_code(server: str, tmp_path: Path) -> None:
