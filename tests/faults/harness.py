@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -161,10 +162,21 @@ class Stack:
     programs: list[Program] = field(default_factory=list)
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     _ordinary: list[Program] = field(default_factory=list)
+    _connection: psycopg.Connection[Any] | None = None
 
     def __post_init__(self) -> None:
         self.config = self.configure("backtest.yaml")
-        self.connection = psycopg.connect(self.dsn, autocommit=True)
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        """The tests' own connection, which is opened again when its server was restarted."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.dsn, autocommit=True)
+        return self._connection
+
+    def reconnect(self) -> None:
+        """Forget a connection whose server went away."""
+        self.connection.close()
 
     def configure(self, name: str, **changes: Any) -> Path:
         """Write a configuration: the one shipped for tests with a short lease and `changes`."""
@@ -234,10 +246,13 @@ class Stack:
         return alive
 
     @contextmanager
-    def only(self, **changes: Any) -> Iterator[Program]:
-        """Have one master with a configuration of its own, and no other."""
+    def only(
+        self, environ: Mapping[str, str] = MappingProxyType({}), **changes: Any
+    ) -> Iterator[Program]:
+        """Have one master with a configuration and environment of its own, and no other."""
         self.workers(0)
-        worker = self.worker(ROEHUB_BACKTEST_CONFIG=str(self.configure("own.yaml", **changes)))
+        config = self.configure("own.yaml", **changes)
+        worker = self.worker(**{"ROEHUB_BACKTEST_CONFIG": str(config)} | environ)
         try:
             worker.logged("event=ready")
             yield worker
