@@ -10,9 +10,12 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
 
+# Two processes, because most tests wait for other processes. A file stays in one of them, so that
+# what its tests share is made once. A process that dies fails the run: without the last option
+# pytest-xdist would start another one and wait for ever.
 test: lint  ## every check and the whole test suite
 	$(BIN)/backtest compile
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --durations 20
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom
 	$(BIN)/ruff format --check .

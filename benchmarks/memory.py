@@ -5,6 +5,7 @@ peak is counted above what it had at its birth. Linux only.
 """
 
 import argparse
+import ctypes
 import re
 import sys
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def main() -> int:
     print("sweep               threads       stage A      stage B   estimate       peak   estimate")
     print("                                 variants     variants        MiB        MiB     / peak")
     for case in CASES[:2] if options.quick else CASES:
-        needed, peak, stage_a, stage_b = _apart(_measure, case)
+        needed, peak, stage_a, stage_b = apart(_measure, case)
         print(
             f"{case.name:<20}{case.threads:7}{stage_a:14,}{stage_b:13,}"
             f"{needed / MIB:11.1f}{peak / MIB:11.1f}{needed / peak:11.2f}"
@@ -88,17 +89,28 @@ def main() -> int:
 
 def _measure(case: Case) -> tuple[int, int, int, int]:
     """Run a sweep to its reports: estimate and peak in bytes, variants of both stages."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    born = _resident("VmRSS")
+    born = resident_now()
     request, candles = case.request(), case.candles()
     sweep = Sweep(request, candles, threads=case.threads)
     *_, best = sweep.stage_a()
     *_, best = sweep.stage_b(best.top.indexes())
     for _ in reports(sweep, best.top.indexes(), top_trades_n=3, result_bytes=RESULT_BYTES):
         pass
-    peak = _resident("VmHWM") - born
+    peak = peak_resident() - born
     needed = estimate(request, candles.traded_bars, threads=case.threads)
     return needed.bytes, peak, Grid.of(request).base_total, needed.stage_b_variants
+
+
+def resident_now() -> int:
+    """Return the bytes that this process has in memory, and let its peak start anew."""
+    ctypes.CDLL(None).malloc_trim(0)  # what is free and still held would hide new use of it
+    Path("/proc/self/clear_refs").write_text("5")
+    return _resident("VmRSS")
+
+
+def peak_resident() -> int:
+    """Return the most bytes that this process had in memory since `resident_now`."""
+    return _resident("VmHWM")
 
 
 def _resident(name: str) -> int:
@@ -108,8 +120,8 @@ def _resident(name: str) -> int:
     return int(found[1]) * 1024
 
 
-def _apart(work: Callable[[Case], Any], case: Case) -> Any:
-    """Call `work` in a forked child."""
+def apart(work: Callable[[Any], Any], case: Any) -> Any:
+    """Return what `work` returns for a case, computed in a forked child."""
     context = get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=lambda: theirs.send(work(case)))

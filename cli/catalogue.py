@@ -21,6 +21,8 @@ def indicators(
 ) -> None:
     """List the indicators, or explain one: parameters, bounds, default axes, outputs and rules.
 
+    A plugin that could not be loaded is named with the reason; its indicators are missing.
+
     The first output is the default one. A request may name another, and sweeps only the parameters
     which that output uses. Default axes are those of ROEHUB_ENV, of dev where that is not set.
 
@@ -32,15 +34,20 @@ def indicators(
     """
     from configs import settings
     from engine.indicators.catalogue import described
-    from engine.indicators.registry import UnknownIndicator, catalogue, get
+    from engine.indicators.registry import UnknownIndicator, catalogue, get, left_out
+    from engine.request import read_defaults
 
-    grids = settings.load(environ={"ROEHUB_ENV": "dev"} | dict(environment())).indicator_grids
+    loaded = settings.load(environ={"ROEHUB_ENV": "dev"} | dict(environment()))
+    grids = read_defaults(*loaded.request_defaults()).indicator_grids
     if indicator is None:
         items = [described(each, grids) for each in catalogue()]
         if as_json:
             render.as_json(items)
         else:
-            render.terminal().print(_overview(items))
+            console = render.terminal()
+            console.print(_overview(items))
+            for plugin in left_out():
+                console.print(Text(f"{plugin} could not be loaded: {plugin.error}", style="red"))
         return
     try:
         item = described(get(indicator), grids)

@@ -25,7 +25,7 @@ def understood(error: Exception) -> CommandError | None:
     import alembic.util
 
     from configs.documents import SettingsError
-    from engine.request import RequestError
+    from engine.request import DefaultsError, RequestError
     from storage import faults, jobs
     from storage.candles import CandleFileError, CandleSourceUnavailable
     from storage.connection import InvalidDsn
@@ -44,7 +44,8 @@ def understood(error: Exception) -> CommandError | None:
     if isinstance(error, CandleSourceUnavailable | QueueUnavailable):
         return CommandError(one_line(error), code=UNREACHABLE)
     refusals = (
-        *(SettingsError, CandleFileError, InvalidDsn, DatabaseRefuses, SchemaUnusable),
+        *(SettingsError, DefaultsError, CandleFileError),
+        *(InvalidDsn, DatabaseRefuses, SchemaUnusable),
         *(jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
     )
     if isinstance(error, refusals):

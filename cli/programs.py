@@ -44,8 +44,13 @@ def scheduler(environ: Mapping[str, str], log: Path | None = None) -> Program:
 def worker(number: int, environ: Mapping[str, str], log: Path | None = None) -> Program:
     """One dramatiq master with one worker process: they live and die together."""
     command = (sys.executable, "-m", "dramatiq", "tasks.backtest")
+    # On SIGHUP the master starts itself again by the first `python` on PATH.
+    path = os.pathsep.join((str(Path(sys.executable).parent), environ.get("PATH", os.defpath)))
     return Program(
-        f"worker-{number}", (*command, "--processes", "1", "--threads", "1"), environ, log
+        f"worker-{number}",
+        (*command, "--processes", "1", "--threads", "1"),
+        {**environ, "PATH": path},
+        log,
     )
 
 

@@ -40,17 +40,19 @@ class Service:
     def submit(self, document: Any, *, idempotency_key: str | None = None) -> Json:
         """Check a request, store it as a job, and return the job's status."""
         from engine.request import (
-            Defaults,
             Limits,
             complete,
             engine_params_hash,
+            read_defaults,
+            read_idempotency_key,
             request_hash,
         )
 
+        if idempotency_key is not None:
+            idempotency_key = read_idempotency_key(idempotency_key)
         loaded = settings.load(environ=self._environ)
-        effective = complete(
-            document, Defaults(**loaded.request_defaults()), Limits(**loaded.request_limits())
-        )
+        defaults = read_defaults(*loaded.request_defaults())
+        effective = complete(document, defaults, Limits(**loaded.request_limits()))
         new_job = NewJob(
             user_id=self._user_id,
             mode="template",

@@ -34,7 +34,10 @@ def submit(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to the end.")] = False,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Submitting again under this key returns the same job."),
+        typer.Option(
+            metavar="KEY",
+            help="Submitting again under this key (1 to 255 characters) returns the same job.",
+        ),
     ] = None,
     user: User = LOCAL_USER,
     as_json: AsJson = False,
@@ -42,7 +45,9 @@ def submit(
     """Submit a sweep.
 
     The request is checked first, in full: what is wrong is listed with the path of each field, and
-    nothing is stored. What it leaves out is filled in from the configuration.
+    nothing is stored. What it leaves out is filled in from the configuration, `result_bytes_max` as
+    well: what the trades and equity curves of all its variants may take. In the order of ranks,
+    the first variant that does not fit and all after it are stored without them.
 
     For example:
 

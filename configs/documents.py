@@ -65,7 +65,7 @@ def refusals(error: ValidationError) -> str:
 
 
 # What pydantic adds to the path of a key in a union or a mapping, and no file contains.
-_TAGS = frozenset({"[key]", "int", "float", "str", "explicit", "range"})
+_TAGS = frozenset({"[key]", "int", "float", "str"})
 
 
 def _refusal(location: tuple[int | str, ...], problem: Any) -> tuple[str, str]:

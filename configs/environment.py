@@ -1,9 +1,11 @@
 """Addresses and secrets from environment variables: nothing here can change a result."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from configs.documents import SettingsError
@@ -12,12 +14,20 @@ __all__ = [
     "CandlesFolder",
     "ClickHouseServer",
     "SettingsError",
+    "assumed_addresses",
     "candle_source",
     "metrics_port",
     "migrations_dsn",
     "postgres_dsn",
+    "redis_namespace",
     "redis_url",
 ]
+
+_LOCAL_ADDRESSES = MappingProxyType(
+    {"REDIS_URL": "redis://127.0.0.1:6379/0", "CH_HOST": "127.0.0.1"}
+)
+_LOCAL_ENVIRONMENTS = ("dev", "test")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}", flags=re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,19 @@ class CandlesFolder:
     path: Path
 
 
+def assumed_addresses(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the addresses that are not set and therefore taken to be on this machine.
+
+    Only where `ROEHUB_ENV` is dev or test. A program logs those it uses, once, when it starts.
+    """
+    if environ.get("ROEHUB_ENV") not in _LOCAL_ENVIRONMENTS:
+        return {}
+    given = {name for name in _LOCAL_ADDRESSES if environ.get(name, "").strip()}
+    if environ.get("ROEHUB_CANDLES_DIR"):
+        given.add("CH_HOST")
+    return {name: address for name, address in _LOCAL_ADDRESSES.items() if name not in given}
+
+
 def postgres_dsn(environ: Mapping[str, str] = os.environ) -> str:
     """`STRATEGY_PG_DSN`, the DSN programs run with; raises SettingsError."""
     return _dsn(environ, "STRATEGY_PG_DSN")
@@ -51,8 +74,10 @@ def migrations_dsn(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def redis_url(environ: Mapping[str, str] = os.environ) -> str:
-    """`REDIS_URL` (redis://, rediss:// or unix://); raises SettingsError."""
-    url = _required(environ, "REDIS_URL", "redis://127.0.0.1:6379/0")
+    """`REDIS_URL` (redis://, rediss:// or unix://), local in dev and test; raises SettingsError."""
+    url = assumed_addresses(environ).get("REDIS_URL") or _required(
+        environ, "REDIS_URL", _LOCAL_ADDRESSES["REDIS_URL"]
+    )
     try:
         scheme = urlsplit(url).scheme
     except ValueError:
@@ -65,14 +90,28 @@ def redis_url(environ: Mapping[str, str] = os.environ) -> str:
     return url
 
 
+def redis_namespace(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`REDIS_NAMESPACE`, None where the database names it; raises SettingsError."""
+    namespace = environ.get("REDIS_NAMESPACE", "")
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        raise SettingsError(
+            "REDIS_NAMESPACE must be 1 to 64 ASCII letters, digits, dots, colons, dashes or "
+            f"underscores, got {namespace!r:.80}"
+        )
+    return namespace or None
+
+
 def metrics_port(environ: Mapping[str, str] = os.environ, default: int = 9204) -> int:
     """`ROEHUB_METRICS_PORT`, or `default` when it is not set; raises SettingsError."""
     return _port(environ, "ROEHUB_METRICS_PORT", default)
 
 
 def candle_source(environ: Mapping[str, str] = os.environ) -> ClickHouseServer | CandlesFolder:
-    """Where candles come from: `ROEHUB_CANDLES_DIR` or the `CH_*` server; raises SettingsError."""
-    folder, host = environ.get("ROEHUB_CANDLES_DIR", ""), environ.get("CH_HOST", "")
+    """Where candles come from: `ROEHUB_CANDLES_DIR` or the `CH_*` server; raises SettingsError.
+
+    In dev and test the server is on this machine where neither is set.
+    """
+    folder, host = environ.get("ROEHUB_CANDLES_DIR", ""), environ.get("CH_HOST", "").strip()
     if folder and host:
         raise SettingsError(
             "ROEHUB_CANDLES_DIR and CH_HOST are both set: "
@@ -80,6 +119,7 @@ def candle_source(environ: Mapping[str, str] = os.environ) -> ClickHouseServer |
         )
     if folder:
         return CandlesFolder(Path(folder))
+    host = host or assumed_addresses(environ).get("CH_HOST", "")
     if not host:
         raise SettingsError(
             "CH_HOST is not set: set it to the ClickHouse server, "

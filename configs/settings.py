@@ -1,7 +1,7 @@
 """The configuration file: loaded once, strictly, and passed on as frozen values.
 
-Unknown keys, missing keys, wrong types and impossible numbers are errors that name the key path, so
-that a typo in a file never becomes a silent default.
+Every key has its default here and nowhere else. Unknown keys, wrong types and impossible numbers
+are errors that name the key path, so that a typo in a file never becomes a silent default.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,19 +27,6 @@ Amount = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 CostPercent = Annotated[float, Field(ge=0, lt=50, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 MarketId = Annotated[int, Field(ge=0, le=65535)]
-Metric = Literal[
-    "total_return_pct",
-    "num_trades",
-    "max_drawdown_pct",
-    "return_over_max_drawdown",
-    "profit_factor",
-    "win_rate_pct",
-    "expectancy_pct",
-    "sqn",
-    "sharpe",
-    "sortino",
-    "calmar",
-]
 
 
 class _Section(BaseModel):
@@ -46,38 +34,39 @@ class _Section(BaseModel):
 
 
 class RankingSettings(_Section):
-    """How variants are ranked when a request does not say."""
+    """How variants are ranked when a request does not say; the engine knows the metrics."""
 
-    primary_metric_default: Metric
-    secondary_metric_default: Metric | None
+    primary_metric_default: str = "total_return_pct"
+    secondary_metric_default: str | None = None
 
 
 class GuardSettings(_Section):
     """The largest request that is accepted."""
 
-    max_variants_per_compute: Count
-    max_compute_bytes_total: Count
+    max_variants_per_compute: Count = 600_000
+    max_compute_bytes_total: Count = 5 * 2**30
 
 
 class JobSettings(_Section):
     """Storage, scheduler and worker; every duration is in seconds."""
 
-    enabled: bool
-    top_k_persisted_default: Count
-    max_active_jobs_per_user: Count
-    max_crashes: Count
-    claim_poll_seconds: Seconds
-    lease_seconds: Seconds
-    heartbeat_seconds: Seconds
-    snapshot_seconds: Seconds
-    snapshot_variants_step: Count
-    parallel_workers: Count
-    job_memory_limit_bytes: Count
-    stall_seconds: Seconds
-    dispatch_batch: Count
-    dispatch_window: Count
-    redispatch_seconds: Seconds
-    retention_days: Count | None
+    enabled: bool = True
+    top_k_persisted_default: Count = 300
+    max_active_jobs_per_user: Count = 3
+    max_crashes: Count = 3
+    claim_poll_seconds: Seconds = 1.0
+    lease_seconds: Seconds = 60.0
+    heartbeat_seconds: Seconds = 15.0
+    snapshot_seconds: Seconds = 30.0
+    snapshot_variants_step: Count = 1000
+    parallel_workers: Count = 1
+    job_memory_limit_bytes: Count = 8 * 2**30
+    result_bytes_max: Count = 32 * 2**20
+    stall_seconds: Seconds = 600.0
+    dispatch_batch: Count = 100
+    dispatch_window: Count = 32
+    redispatch_seconds: Seconds = 30.0
+    retention_days: Count | None = None
 
     @model_validator(mode="after")
     def _heartbeats_fit_the_lease(self) -> Self:
@@ -92,30 +81,30 @@ class JobSettings(_Section):
 class ReportingSettings(_Section):
     """How much of a finished job is written out in detail."""
 
-    top_trades_n_default: Count
+    top_trades_n_default: Count = 3
 
 
 class ExecutionSettings(_Section):
     """Costs and cash a request leaves out; percentages are human (0.075 = 0.075 %)."""
 
-    init_cash_quote_default: Amount
-    fixed_quote_default: Amount
-    safe_profit_percent_default: Percent
-    slippage_pct_default: CostPercent
-    fee_pct_default_by_market_id: dict[MarketId, CostPercent]
+    init_cash_quote_default: Amount = 10_000.0
+    fixed_quote_default: Amount = 100.0
+    safe_profit_percent_default: Percent = 30.0
+    slippage_pct_default: CostPercent = 0.01
+    fee_pct_default_by_market_id: dict[MarketId, CostPercent] = {1: 0.075, 2: 0.1, 3: 0.075, 4: 0.1}
 
 
 class BacktestSettings(_Section):
     """The whole `backtest` section."""
 
-    warmup_bars_default: Annotated[int, Field(gt=0, le=100_000)]
-    top_k_default: Count
-    preselect_default: Count
-    ranking: RankingSettings
-    guards: GuardSettings
-    jobs: JobSettings
-    reporting: ReportingSettings
-    execution: ExecutionSettings
+    warmup_bars_default: Annotated[int, Field(gt=0, le=100_000)] = 200
+    top_k_default: Count = 300
+    preselect_default: Count = 20_000
+    ranking: RankingSettings = RankingSettings()
+    guards: GuardSettings = GuardSettings()
+    jobs: JobSettings = JobSettings()
+    reporting: ReportingSettings = ReportingSettings()
+    execution: ExecutionSettings = ExecutionSettings()
 
     @model_validator(mode="after")
     def _what_is_kept_is_persisted(self) -> Self:
@@ -134,45 +123,47 @@ class BacktestSettings(_Section):
 
 
 class _BacktestFile(_Section):
-    version: Literal[1]
-    backtest: BacktestSettings
-
-
-class _Explicit(_Section):
-    mode: Literal["explicit"]
-    values: Annotated[list[int | float | str], Field(min_length=1)]
-
-
-class _Range(_Section):
-    mode: Literal["range"]
-    start: int | float
-    stop_incl: int | float
-    step: int | float
-
-
-_Axis = Annotated[_Explicit | _Range, Field(discriminator="mode")]
-
-
-class _DefaultGrid(_Section):
-    params: dict[str, _Axis]
-    signals: dict[str, _Axis]
+    version: Literal[1] = 1
+    backtest: BacktestSettings = BacktestSettings()
 
 
 class _IndicatorsFile(_Section):
-    version: Literal[1]
-    indicators: dict[str, _DefaultGrid]
+    """Axes that override those which indicators declare; the engine knows what they may be."""
+
+    version: Literal[1] = 1
+    indicators: dict[str, Any] = {}
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+REQUEST_DEFAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "warmup_bars": "warmup_bars_default",
+        "top_k": "top_k_default",
+        "preselect": "preselect_default",
+        "top_k_persisted": "jobs.top_k_persisted_default",
+        "result_bytes_max": "jobs.result_bytes_max",
+        "top_trades_n": "reporting.top_trades_n_default",
+        "primary_metric": "ranking.primary_metric_default",
+        "secondary_metric": "ranking.secondary_metric_default",
+        "init_cash_quote": "execution.init_cash_quote_default",
+        "fixed_quote": "execution.fixed_quote_default",
+        "safe_profit_percent": "execution.safe_profit_percent_default",
+        "slippage_pct": "execution.slippage_pct_default",
+        "fee_pct_by_market_id": "execution.fee_pct_default_by_market_id",
+    }
+)
+"""What a request may leave out, and the key under `backtest` that fills it in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the files say. `indicator_grids` maps an indicator id to its default axes."""
+    """Everything the files say. `indicator_grids` is what `indicators.yaml` says, as it stands."""
 
     env: str
     path: Path
     backtest: BacktestSettings
+    indicators_path: Path
     indicator_grids: Mapping[str, Any]
 
     @property
@@ -187,28 +178,28 @@ class Settings:
             "execution": backtest.execution.model_dump(),
             "reporting": backtest.reporting.model_dump(),
             "top_k_persisted_default": backtest.jobs.top_k_persisted_default,
+            "result_bytes_max": backtest.jobs.result_bytes_max,
         }
         text = json.dumps(relevant, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
-    def request_defaults(self) -> dict[str, Any]:
-        """Return what fills the gaps of a request: the arguments of `engine.request.Defaults`."""
-        backtest, execution = self.backtest, self.backtest.execution
-        return {
-            "warmup_bars": backtest.warmup_bars_default,
-            "top_k": backtest.top_k_default,
-            "preselect": backtest.preselect_default,
-            "top_k_persisted": backtest.jobs.top_k_persisted_default,
-            "top_trades_n": backtest.reporting.top_trades_n_default,
-            "primary_metric": backtest.ranking.primary_metric_default,
-            "secondary_metric": backtest.ranking.secondary_metric_default,
-            "init_cash_quote": execution.init_cash_quote_default,
-            "fixed_quote": execution.fixed_quote_default,
-            "safe_profit_percent": execution.safe_profit_percent_default,
-            "slippage_pct": execution.slippage_pct_default,
-            "fee_pct_by_market_id": execution.fee_pct_default_by_market_id,
-            "indicator_grids": self.indicator_grids,
-        }
+    def request_defaults(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return what fills the gaps of a request, and in which file and key each value stands.
+
+        These are the arguments of `engine.request.read_defaults`, which checks them.
+        """
+        values = {name: self._at(key) for name, key in REQUEST_DEFAULTS.items()}
+        origins = {name: f"{self.path}: backtest.{key}" for name, key in REQUEST_DEFAULTS.items()}
+        return (
+            values | {"indicator_grids": self.indicator_grids},
+            origins | {"indicator_grids": f"{self.indicators_path}: indicators"},
+        )
+
+    def _at(self, key: str) -> Any:
+        value: Any = self.backtest
+        for name in key.split("."):
+            value = getattr(value, name)
+        return value
 
     def request_limits(self) -> dict[str, int]:
         """Return the guards: the arguments of `engine.request.Limits`."""
@@ -221,22 +212,19 @@ class Settings:
 def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings: `path` beats `ROEHUB_BACKTEST_CONFIG` beats the file of `ROEHUB_ENV`.
 
-    The default grids come from the `indicators.yaml` beside that file when there is one, else from
-    the environment's own. Raises SettingsError with one line that names the key or the variable.
+    Axes that override the declared ones come from the `indicators.yaml` beside that file, which
+    need not exist. Raises SettingsError with one line that names the key or the variable.
     """
     env = environment_name(environ)
-    shipped = Path(__file__).resolve().parent / env
     chosen = path or environ.get("ROEHUB_BACKTEST_CONFIG") or None
-    file = Path(chosen) if chosen else shipped / "backtest.yaml"
-    backtest = _validated(_BacktestFile, file).backtest
+    file = Path(chosen) if chosen else Path(__file__).resolve().parent / env / "backtest.yaml"
     beside = file.parent / "indicators.yaml"
-    grids_file = beside if beside.is_file() else shipped / "indicators.yaml"
-    grids = _validated(_IndicatorsFile, grids_file).indicators
     return Settings(
         env=env,
         path=file,
-        backtest=backtest,
-        indicator_grids={name: grid.model_dump() for name, grid in grids.items()},
+        backtest=_validated(_BacktestFile, file).backtest,
+        indicators_path=beside,
+        indicator_grids=(_validated(_IndicatorsFile, beside).indicators if beside.exists() else {}),
     )
 
 

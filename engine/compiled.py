@@ -2,7 +2,8 @@
 
 Numba's disk cache notices a change of the file a kernel is written in, but not of functions the
 kernel calls from other files: a stale kernel would compute yesterday's formula. So the cache folder
-is named after the contents of all files that hold kernels, and any change starts an empty one.
+is named after the contents of all files that hold kernels, those of plugins included, and any
+change starts an empty one.
 """
 
 import hashlib
@@ -18,15 +19,21 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.fingerprints import of_plugins
+
 ENGINE = Path(__file__).parent
 KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
+NAMED_BY_POSITION = (ENGINE / "metric_names.py", ENGINE / "request" / "model.py")
+"""Lists of names whose positions are compiled into kernels."""
 
 
 def _fingerprint(folders: Iterable[Path]) -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     digest.update(Path(__file__).read_bytes())  # the options that kernels are compiled with
-    for source in sorted(path for folder in folders for path in folder.glob("*.py")):
+    kernels = sorted(path for folder in folders for path in folder.glob("*.py"))
+    for source in (*kernels, *NAMED_BY_POSITION):
         digest.update(source.read_bytes())
+    digest.update(" ".join(of_plugins()).encode())
     return digest.hexdigest()[:16]
 
 

@@ -175,6 +175,8 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
         [Block.of(block).total for block in request.blocks],
         risk_total=request.risk.total,
         preselect=request.preselect,
+        top_k=request.top_k,
+        metrics=(request.ranking.primary_metric, request.ranking.secondary_metric),
         warmup_bars=request.warmup_bars,
         traded_bars=traded_bars,
         threads=threads,

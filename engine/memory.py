@@ -27,12 +27,25 @@ PIECES_AHEAD = 3
 HITS_BYTES = 16 * 2**20
 """Hits of risk levels that a thread holds at a time, unless one level of each kind takes more."""
 
+TEST_SIGNALS = 2**12
+"""Signal variants whose comparisons are told apart at a time."""
+
+# Bytes of one item, at most. Measured where libraries allocate: tests/engine/test_memory.py.
 _FIND_BYTES = 4 * 8  # index, number of trades, two metrics
-_RANKED_BYTES = 150  # a place in the top list, the room to fill before it is cut, and its sorting
+_RANKED_BYTES = 320  # a place in a top list, the room to fill before it is cut, and its sorting
+_GROUPED_BYTES = 64  # a shortlisted variant: its index, its order, its group
+_DIGIT_BYTES = 3 * 8  # ... and per block its number, copies of it, its chunk
+_TABLE_BYTES = 160  # a block variant in the tables of parameters, signals and comparisons
+_TEST_BYTES = 400  # a signal variant while comparisons are told apart
+_BALANCE_BYTES = 6 * 8  # cash, safe, trades of a risk combination, and the levels of its target
+_LEDGER_BYTES = 6 * 8 + 4  # a trade, and where its run ends by itself
 _HIT_BYTES = 4
+_SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
-_MARKET_BYTES = 10 * 8  # closes, reciprocals, times, and an equity curve while it is reported
-_INPUT_BYTES = 4 * 8  # copies of what an indicator reads
+_MARKET_BYTES = 4 * 8  # closes, reciprocals, times, block extremes
+_SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
+_REPORT_BYTES = 210  # a bar while a variant is reported that trades on every bar
+_START_BYTES = 8 * 2**20  # what Python and libraries load when they are first used
 
 
 def row_bytes(words: int) -> int:
@@ -41,23 +54,51 @@ def row_bytes(words: int) -> int:
 
 
 def levels_at_once(words: int) -> int:
-    """Return for how many risk levels a thread may hold the hits of every run."""
+    """Return of how many risk levels a thread may hold the hits of all runs."""
     return max(3, HITS_BYTES // (_HIT_BYTES * 64 * words))
 
 
-def working_bytes(bars: int, kept: int, threads: int) -> int:
-    """Return what a sweep over `bars` bars takes besides planes.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What decides how much a sweep keeps besides planes.
 
-    Two matrices of indicator values per thread: most kernels need one beside their output.
+    `bars` are all, `words` those of the traded ones; `totals` the variants of the blocks; `kept`
+    and `listed` the lengths of the shortlist and of the final list; `recorded` whether variants are
+    ranked by more than their final balance.
     """
-    chunk = max(CHUNK_BYTES, CHUNK_ROWS * 8 * bars)
-    thread = (
-        2 * chunk
-        + CHUNK_BYTES
-        + _INPUT_BYTES * bars
-        + (1 + PIECES_AHEAD) * PIECE_VARIANTS * _FIND_BYTES
-    )
-    return (_CANDLE_BYTES + _MARKET_BYTES) * bars + threads * thread + kept * _RANKED_BYTES
+
+    bars: int
+    words: int
+    totals: Sequence[int]
+    kept: int
+    listed: int
+    recorded: bool
+    threads: int
+
+    @property
+    def bytes(self) -> int:
+        """At most so many bytes, whatever the data: candles, lists, threads and one report."""
+        lists = (
+            (self.kept + self.listed) * _RANKED_BYTES
+            + self.kept * (_GROUPED_BYTES + len(self.totals) * _DIGIT_BYTES)
+            + sum(self.totals) * _TABLE_BYTES
+        )
+        busy = max(self.threads * self._thread, _REPORT_BYTES * self.bars)
+        return _START_BYTES + (_CANDLE_BYTES + _MARKET_BYTES) * self.bars + lists + busy
+
+    @property
+    def _thread(self) -> int:
+        """What a thread needs: to compute planes, or to score variants, and for its finds."""
+        chunk = max(CHUNK_BYTES, CHUNK_ROWS * 8 * self.bars)
+        # Most kernels need two matrices of values beside their output.
+        signals = 3 * chunk + CHUNK_BYTES + _SERIES_BYTES * self.bars + TEST_SIGNALS * _TEST_BYTES
+        bars = 64 * self.words
+        prefixes = row_bytes(self.words) * (len(self.totals) + 1)
+        scoring = _SCRATCH_BYTES * self.words + prefixes + PIECE_VARIANTS * _BALANCE_BYTES
+        if self.recorded:
+            hits = levels_at_once(self.words) * _HIT_BYTES * bars
+            scoring += _LEDGER_BYTES * bars + hits
+        return max(signals, scoring) + (1 + PIECES_AHEAD) * PIECE_VARIANTS * _FIND_BYTES
 
 
 @dataclass(frozen=True, slots=True)

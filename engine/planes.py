@@ -20,7 +20,7 @@ from engine.worker_threads import WorkerThreads
 Bits = NDArray[np.uint64]
 Int64 = NDArray[np.int64]
 
-# Bars whose signals are computed between two looks at the outside world.
+# Bars whose signals are computed between two batches, when the caller may stop the sweep.
 PORTION_BARS = 24_000_000
 
 FillPlanes = Callable[[Block, Candles, int, int, Bits, Bits], None]

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.indicators import compute
 from engine.indicators.declaration import Output
 from engine.indicators.kernels.packing import Test, pack_block
-from engine.memory import CHUNK_BYTES, CHUNK_ROWS
+from engine.memory import CHUNK_BYTES, CHUNK_ROWS, TEST_SIGNALS
 
 if TYPE_CHECKING:
     from engine.candles import Candles
@@ -95,7 +95,7 @@ class _Tests:
 
 def _tests(block: "Block", start: int, stop: int, words: int) -> Iterator[tuple[int, _Tests]]:
     """Yield the comparisons of signal variants `start`..`stop - 1`, in portions that fit memory."""
-    step = max(1, CHUNK_BYTES // (2 * 8 * words))
+    step = max(1, min(TEST_SIGNALS, CHUNK_BYTES // (2 * 8 * words)))
     for first in range(start, stop, step):
         signals = block.signal_table[first : min(first + step, stop)]
         yield first, _distinct(*COMPARISONS[block.output.rule](signals, block.output))

@@ -148,31 +148,30 @@ class Division:
 
     def bundles(self, bases: Int64) -> Iterator[Bundle]:
         """Cut base indexes into pieces of stage B; the risk grid only where it is large."""
-        parts = self._risk_parts()
-        combinations = parts[0].combinations  # no other part has more
+        cuts = self._risk_cuts()
+        combinations = prod(len(axis[0]) for axis in cuts)  # no other part has more
         scans = self.words * (RISK_SCANNED + combinations * self._combination)
         variants = max(1, int(min(PIECE_SCANS / scans, PIECE_VARIANTS / combinations)))
         for start in range(0, len(bases), variants):
-            for part in parts:
-                yield Bundle(bases[start : start + variants], part)
+            for part in product(*cuts):
+                yield Bundle(bases[start : start + variants], RiskPart(*part))
 
     @property
     def _combination(self) -> float:
         """What one more risk combination of a variant costs per word, in word scans."""
         return COMBINATION if self.cost == 1 else self.cost
 
-    def _risk_parts(self) -> list[RiskPart]:
-        """Cut the risk grid into parts that one variant is expanded over at a time."""
+    def _risk_cuts(self) -> list[list[range]]:
+        """Cut each risk axis: a variant is expanded over one range of each at a time."""
         risk = self.grid.risk
         lengths = (len(risk.sl), len(risk.tp), len(risk.tsl))
         in_time = (PIECE_SCANS / self.words - RISK_SCANNED) / self._combination
         levels = sum(lengths) if self.cost == 1 else levels_at_once(self.words)
         steps = _part_lengths(lengths, min(PIECE_VARIANTS, in_time), levels)
-        cuts = [
+        return [
             [range(at, min(at + step, length)) for at in range(0, length, step)]
             for step, length in zip(steps, lengths, strict=True)
         ]
-        return [RiskPart(*part) for part in product(*cuts)]
 
 
 def _part_lengths(

@@ -1,4 +1,4 @@
-"""WorkerThreads that work on pieces in order; one thread means the caller's own."""
+"""Threads that work on pieces in order; one thread means the caller's own."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -24,7 +24,6 @@ _REFUSED_FOR_GOOD = {
     "3D000": "there is no such database: create it, or correct the name in the DSN",
     "28000": "the server does not let this role in: check the role's name and pg_hba.conf",
     "28P01": "the password is wrong: correct it in the DSN",
-    "42501": "the role may not connect to this database: grant it CONNECT",
     "42704": "the server does not know a setting that the connection asks for: check its options",
     "42501": "the role may not connect to this database: GRANT CONNECT ON DATABASE … TO the role",
     "55000": "the database accepts no connections: see ALLOW_CONNECTIONS of ALTER DATABASE",

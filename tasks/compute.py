@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from engine.sweep import Batch, Sweep
 
 PROGRESS_SECONDS = 0.2
-_RESULT_BYTES = 32 * 2**20  # what trades and equity curves of a job may take
 
 
 class StopRequested(Exception):
@@ -86,7 +85,7 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
     best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist), sweep)
     top = best.top.indexes()
     parent.send(StageBFinished(reports=len(top)))
-    parent.send(Finished(_final_rows(parent, sweep, top, request.top_trades_n)))
+    parent.send(Finished(_final_rows(parent, sweep, top)))
 
 
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
@@ -131,11 +130,16 @@ def _summary_rows(sweep: "Sweep", indexes: Indexes) -> str:
     return results.document(map(_row, summaries(sweep, indexes)), reports=False)
 
 
-def _final_rows(parent: "_Parent", sweep: "Sweep", indexes: Indexes, top_trades_n: int) -> str:
+def _final_rows(parent: "_Parent", sweep: "Sweep", indexes: Indexes) -> str:
     from engine.report import reports
 
-    rows = []
-    for report in reports(sweep, indexes, top_trades_n=top_trades_n, result_bytes=_RESULT_BYTES):
+    request, rows = sweep.request, []
+    for report in reports(
+        sweep,
+        indexes,
+        top_trades_n=request.top_trades_n,
+        result_bytes=request.result_bytes_max,
+    ):
         rows.append(_row(report))
         parent.report_progress(Stage.FINALIZING, len(rows), len(indexes))
         parent.listen()

@@ -5,12 +5,16 @@ import whether to use one, so it is imported here only after the directory has b
 """
 
 import os
-import shutil
-import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
+from configs.logs import one_line
 from storage.records import FailureCode, Stage
+from storage.retry import backoff
+from storage.temporary import OwnedFolder
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -21,7 +25,8 @@ JOB_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200,
 """Histogram buckets: from a small trial to a sweep that takes half a day."""
 
 _ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
-_FOLDER_PREFIX = "backtest-metrics"
+
+log = structlog.get_logger()
 
 
 class Metrics:
@@ -69,20 +74,13 @@ class Metrics:
             self.variants.labels(stage)
 
 
-def choose_folder(master_pid: int) -> Path:
-    """Choose and set the directory that all processes of one master share, and make it.
+def choose_folder(master_pid: int) -> OwnedFolder:
+    """Choose the directory that all processes of one master share, and tell prometheus_client.
 
-    It is named after the master's pid and start time; those of masters that are gone are removed.
+    Whatever the environment said before is replaced: nobody else may write there.
     """
-    parent = Path(tempfile.gettempdir())
-    mine = f"{_FOLDER_PREFIX}-{os.getuid()}"
-    for folder in parent.glob(f"{mine}-*-*"):
-        pid, _, started = folder.name.removeprefix(f"{mine}-").partition("-")
-        if pid.isdigit() and _start_time(int(pid)) != started:
-            shutil.rmtree(folder, ignore_errors=True)
-    folder = parent / f"{mine}-{master_pid}-{_start_time(master_pid)}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    os.environ[_ENVIRONMENT] = str(folder)
+    folder = OwnedFolder("metrics", shared_by=_name_of(master_pid))
+    os.environ[_ENVIRONMENT] = str(folder.path)
     return folder
 
 
@@ -99,15 +97,33 @@ def serve(port: int, folder: Path) -> None:
     start_http_server(port, registry=registry)
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove the directory; the processes of a master end together, so none needs it any more."""
-    shutil.rmtree(folder, ignore_errors=True)
+def serve_when_free(port: int, folder: Path, stop: threading.Event) -> None:
+    """Serve as soon as `port` is free: a process that is ending may hold it for a moment.
+
+    Gives up when `stop` is set. Says that it waits, and when that is over.
+    """
+    waiting = False
+    for pause in backoff():
+        try:
+            serve(port, folder)
+        except OSError as error:
+            if not waiting:
+                waiting = True
+                text = f"{one_line(error)}; tried again until the port is free"
+                log.warning("metrics_not_served", port=port, error=text)
+        else:
+            if waiting:
+                log.info("metrics_served", port=port)
+            return
+        if stop.wait(pause):
+            return
 
 
-def _start_time(pid: int) -> str | None:
-    # Elsewhere than Linux a pid alone has to do.
+def _name_of(master_pid: int) -> str:
+    """Name a process unlike any other of this host, also of other PID namespaces."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None if Path("/proc/self/stat").exists() else "0"
-    return stat.rpartition(")")[2].split()[19]
+        stat = Path(f"/proc/{master_pid}/stat").read_text(encoding="ascii", errors="replace")
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 – a link that leads nowhere
+    except OSError:  # elsewhere than Linux a pid alone has to do
+        return str(master_pid)
+    return f"{namespace}-{master_pid}-{stat.rpartition(')')[2].split()[19]}"

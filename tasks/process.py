@@ -84,7 +84,7 @@ class ForkServer:
                 self._pid, outcome = None, "the fork server has ended"
         probe.join()
         if isinstance(outcome, str):
-            self._kill()
+            self.kill()
             raise EngineNotPreloaded(outcome)
         preloaded: preload.Preloaded = outcome
         return preloaded
@@ -110,18 +110,23 @@ class ForkServer:
 
     def stop(self) -> None:
         """Kill the server, wait until it is gone, and remove what it needed."""
-        self._kill()
-        if self._pid is not None:
+        for pid in self.kill():
             with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
+                os.waitpid(pid, 0)
         if self._folder is not None:
             _own_settings().pop("tempdir", None)
             self._folder.give_up()
 
-    def _kill(self) -> None:
-        if self._pid is not None:
+    def kill(self) -> list[int]:
+        """Kill the server, and with it all its children; from any thread. Returns its pid."""
+        # One that still loads has told us nothing; multiprocessing knows it, but has no public name
+        # for that.
+        started = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        pids = [pid for pid in {self._pid, started} if pid is not None and not _has_ended(pid)]
+        for pid in pids:
             with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
+        return pids
 
 
 class Child:

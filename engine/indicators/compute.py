@@ -1,5 +1,6 @@
 """Indicator values for many parameter rows at once, over candles that may have holes."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -10,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.indicators.declaration import Indicator, Output
+from engine.indicators.plugins import one_line
 from engine.indicators.registry import catalogue
+from engine.request.fields import FieldError, RequestError
 
 if TYPE_CHECKING:
     from engine.candles import Candles
 
 Floats = NDArray[np.float64]
+
+_OURS = "engine."
+
+log = logging.getLogger(__name__)
 
 
 def compute(
@@ -91,7 +98,10 @@ def price(candles: "Candles", source: str) -> Floats:
 
 
 def kernel_loaders() -> list[Callable[[], None]]:
-    """Return one function per indicator that compiles its kernel, or loads it from the cache."""
+    """Return one function per indicator that compiles its kernel, or loads it from the cache.
+
+    A plugin's kernel that cannot be compiled is left for the jobs that ask for it.
+    """
     return [partial(_load_kernel, indicator) for indicator in catalogue()]
 
 
@@ -99,14 +109,25 @@ def _load_kernel(indicator: Indicator) -> None:
     bars = np.linspace(1.0, 2.0, 8)
     rows = np.array([[max(param.filler, 1.0) for param in indicator.params]])
     inputs = tuple(bars.copy() for _ in indicator.inputs)
-    for output in range(len(indicator.outputs)):
-        _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
+    try:
+        for output in range(len(indicator.outputs)):
+            _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
+    except Exception as error:
+        if indicator.kernel.startswith(_OURS):
+            raise
+        log.warning("the kernel of %s cannot be compiled: %s", indicator.id, one_line(error))
 
 
 @cache
 def _kernel(name: str) -> Callable[..., None]:
     module, function = name.split(":")
-    kernel: Callable[..., None] = getattr(import_module(module), function)
+    try:
+        kernel: Callable[..., None] = getattr(import_module(module), function)
+    except Exception as error:
+        if name.startswith(_OURS):
+            raise
+        message = f"the kernel {name} of a plugin could not be loaded: {one_line(error)}"
+        raise RequestError([FieldError("template.indicator_grids", message)]) from error
     return kernel
 
 

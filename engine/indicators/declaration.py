@@ -1,8 +1,10 @@
 """What an indicator declares: inputs, bounded parameters, outputs and the rule reading each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from engine.indicators.default_axes import Axis
 
 SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4")
 """Price series an indicator with a `source` input may be computed on."""
@@ -23,7 +25,7 @@ class Param:
     """One parameter of an indicator or a rule.
 
     Bounds are inclusive, `None` = unbounded. A `choice` is written by name in a request and reaches
-    the kernel as its index in `choices`.
+    the kernel as its index in `choices`. `default` is the axis of a request that gives none.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Param:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    default: Axis | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if (self.kind == "choice") != bool(self.choices):
@@ -130,7 +133,8 @@ class Indicator:
     It gets one stretch of bars on which all inputs are finite, fills every cell of `out` (NaN where
     a value is undefined) and reads bars <= t only for bar t. Row p belongs to row p of `params`,
     whose columns are the declared parameters; the result of a row must not depend on other rows.
-    `formula` says where the definition comes from.
+    `formula` says where the definition comes from. `signals` holds default axes for the signal
+    parameters of all outputs together: an output takes those its rule knows.
     """
 
     id: str
@@ -142,6 +146,7 @@ class Indicator:
     formula: str
     ordered: tuple[tuple[str, str], ...] = ()
     not_above: tuple[tuple[str, str], ...] = ()
+    signals: Mapping[str, Axis] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         names = [param.name for param in self.params]
@@ -153,6 +158,7 @@ class Indicator:
             or _unknown("rule", [output.rule for output in self.outputs], tuple(RULES))
             or _unknown("parameter", [n for r in self.relations for n in (r.low, r.high)], names)
             or _unknown("parameter", [n for output in self.outputs for n in output.params], names)
+            or _unknown("signal parameter", tuple(self.signals), tuple(self.signal_params))
             or ("no inputs" if not self.inputs else "")
             or ("no outputs" if not self.outputs else "")
             or ("kernel must read 'module:function'" if self.kernel.count(":") != 1 else "")
@@ -170,6 +176,12 @@ class Indicator:
         )
 
     @property
+    def signal_params(self) -> dict[str, Param]:
+        """The signal parameters of all outputs by name."""
+        rules = (RULES[output.rule] for output in self.outputs)
+        return {param.name: param for rule in rules for param in rule.params}
+
+    @property
     def has_source(self) -> bool:
         """Whether a request chooses the price series."""
         return "source" in self.inputs
@@ -185,14 +197,14 @@ class Indicator:
         raise UnknownOutput(f"{self.id} has no output {name!r}; it has {known}")
 
 
-def window(name: str = "window", minimum: int = 2) -> Param:
+def window(name: str = "window", minimum: int = 2, default: Axis | None = None) -> Param:
     """Return a length in bars. Longer than the candles means no value at all, not an error."""
-    return Param(name, "int", minimum, 1_000_000)
+    return Param(name, "int", minimum, 1_000_000, default=default)
 
 
-def mult(name: str = "mult") -> Param:
+def mult(name: str = "mult", default: Axis | None = None) -> Param:
     """Return a multiplier of a deviation or range."""
-    return Param(name, "float", 0.01, 1_000.0)
+    return Param(name, "float", 0.01, 1_000.0, default=default)
 
 
 def _twice(what: str, names: Sequence[str]) -> str:

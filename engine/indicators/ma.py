@@ -1,6 +1,7 @@
 """Moving averages and their crossing."""
 
 from engine.indicators.declaration import Indicator, Output, Param, window
+from engine.indicators.default_axes import listed, steps
 
 _KERNELS = "engine.indicators.kernels.ma"
 
@@ -10,7 +11,7 @@ def _average(name: str, description: str, formula: str, kernels: str = _KERNELS)
     return Indicator(
         id=f"ma.{name}",
         inputs=("source",),
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 200)),),
         outputs=(Output("ma", "price_vs_output", ("window",)),),
         kernel=f"{kernels}:{name}",
         description=description,
@@ -63,7 +64,7 @@ INDICATORS = (
     Indicator(
         id="ma.vwma",
         inputs=("source", "volume"),
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 200)),),
         outputs=(Output("vwma", "price_vs_output", ("window",)),),
         kernel=f"{_KERNELS}:vwma",
         description="Volume-weighted moving average; undefined while a window has no volume.",
@@ -73,9 +74,11 @@ INDICATORS = (
         id="ma.cross",
         inputs=("source",),
         params=(
-            Param("ma", "choice", choices=("sma", "ema", "wma")),
-            window("fast", 1),
-            window("slow", 1),
+            Param(
+                "ma", "choice", choices=("sma", "ema", "wma"), default=listed("sma", "ema", "wma")
+            ),
+            window("fast", minimum=1, default=steps(5, 50)),
+            window("slow", minimum=1, default=steps(20, 200)),
         ),
         outputs=(Output("diff", "sign", ("ma", "fast", "slow")),),
         kernel="engine.indicators.kernels.crossing:cross",

@@ -1,6 +1,7 @@
 """Momentum: oscillators of price."""
 
 from engine.indicators.declaration import Indicator, Output, window
+from engine.indicators.default_axes import band, steps
 
 _KERNELS = "engine.indicators.kernels"
 
@@ -8,8 +9,9 @@ INDICATORS = (
     Indicator(
         id="momentum.rsi",
         inputs=("source",),
-        params=(window(),),
+        params=(window(default=steps(3, 120)),),
         outputs=(Output("rsi", "threshold_band", ("window",)),),
+        signals=band(steps(10, 50, 5), steps(50, 90, 5)),
         kernel=f"{_KERNELS}.momentum:rsi",
         description="Relative strength index, 0..100; undefined while nothing has moved.",
         formula="TA-Lib RSI (Wilder smoothing)",
@@ -17,7 +19,7 @@ INDICATORS = (
     Indicator(
         id="momentum.roc",
         inputs=("source",),
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(Output("roc", "sign", ("window",)),),
         kernel=f"{_KERNELS}.momentum:roc",
         description="Rate of change over the window, in percent.",
@@ -26,8 +28,9 @@ INDICATORS = (
     Indicator(
         id="momentum.cci",
         inputs=("high", "low", "close"),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("value", "threshold_band", ("window",)),),
+        signals=band(steps(-200, -50, 25), steps(50, 200, 25)),
         kernel=f"{_KERNELS}.mean_deviation:cci",
         description="Commodity channel index, mostly -100..100; undefined where nothing moves.",
         formula="TA-Lib CCI: (hlc3 - mean) / (0.015 mean absolute deviation)",
@@ -35,8 +38,9 @@ INDICATORS = (
     Indicator(
         id="momentum.williams_r",
         inputs=("high", "low", "close"),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("value", "threshold_band", ("window",)),),
+        signals=band(steps(-90, -60, 5), steps(-40, -10, 5)),
         kernel=f"{_KERNELS}.oscillators:williams_r",
         description="Williams %R, -100..0; undefined where a window has no range.",
         formula="TA-Lib WILLR: -100 (highest - close) / (highest - lowest)",
@@ -44,7 +48,11 @@ INDICATORS = (
     Indicator(
         id="momentum.macd",
         inputs=("source",),
-        params=(window("fast"), window("slow"), window("signal")),
+        params=(
+            window("fast", default=steps(4, 24)),
+            window("slow", default=steps(8, 50)),
+            window("signal", default=steps(3, 20)),
+        ),
         outputs=(
             Output("hist", "sign", ("fast", "slow", "signal")),
             Output("line", "sign", ("fast", "slow")),
@@ -58,7 +66,11 @@ INDICATORS = (
     Indicator(
         id="momentum.ppo",
         inputs=("source",),
-        params=(window("fast"), window("slow"), window("signal")),
+        params=(
+            window("fast", default=steps(4, 24)),
+            window("slow", default=steps(8, 50)),
+            window("signal", default=steps(3, 20)),
+        ),
         outputs=(
             Output("hist", "sign", ("fast", "slow", "signal")),
             Output("line", "sign", ("fast", "slow")),
@@ -72,7 +84,7 @@ INDICATORS = (
     Indicator(
         id="momentum.trix",
         inputs=("source",),
-        params=(window(minimum=1), window("signal")),
+        params=(window(minimum=1, default=steps(5, 120)), window("signal", default=steps(3, 20))),
         outputs=(
             Output("trix", "sign", ("window",)),
             Output("hist", "sign", ("window", "signal")),
@@ -85,11 +97,16 @@ INDICATORS = (
     Indicator(
         id="momentum.stoch",
         inputs=("high", "low", "close"),
-        params=(window("k"), window("smoothing"), window("d")),
+        params=(
+            window("k", default=steps(5, 120)),
+            window("smoothing", default=steps(2, 10)),
+            window("d", default=steps(2, 10)),
+        ),
         outputs=(
             Output("k", "threshold_band", ("k", "smoothing")),
             Output("d", "threshold_band", ("k", "smoothing", "d")),
         ),
+        signals=band(steps(10, 40, 5), steps(60, 90, 5)),
         kernel=f"{_KERNELS}.oscillators:stoch",
         description="Stochastic oscillator, 0..100; undefined where a window has no range.",
         formula="TA-Lib STOCH: raw = 100 (close - lowest) / (highest - lowest) over k bars; "
@@ -98,11 +115,17 @@ INDICATORS = (
     Indicator(
         id="momentum.stoch_rsi",
         inputs=("source",),
-        params=(window("rsi"), window("k"), window("smoothing"), window("d")),
+        params=(
+            window("rsi", default=steps(3, 120, 9)),
+            window("k", default=steps(5, 120, 23)),
+            window("smoothing", default=steps(2, 10, 4)),
+            window("d", default=steps(2, 10, 4)),
+        ),
         outputs=(
             Output("k", "threshold_band", ("rsi", "k", "smoothing")),
             Output("d", "threshold_band", ("rsi", "k", "smoothing", "d")),
         ),
+        signals=band(steps(10, 40, 5), steps(60, 90, 5)),
         kernel=f"{_KERNELS}.oscillators:stoch_rsi",
         description="Stochastic oscillator of the RSI, 0..100; undefined where that does not move.",
         formula="TA-Lib RSI, then STOCH: raw = 100 (rsi - lowest) / (highest - lowest) over k "
@@ -111,7 +134,7 @@ INDICATORS = (
     Indicator(
         id="momentum.fisher",
         inputs=("high", "low"),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("fisher", "sign", ("window",)),),
         kernel=f"{_KERNELS}.oscillators:fisher",
         description="Fisher transform of where the middle price stands in its range.",

@@ -1,11 +1,10 @@
 """Every indicator by id: those declared here and those of installed packages. Free of numba."""
 
-from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 
+from engine.indicators import plugins
 from engine.indicators.declaration import (
     INPUTS,
     RULES,
@@ -17,6 +16,7 @@ from engine.indicators.declaration import (
     Rule,
     UnknownOutput,
 )
+from engine.indicators.plugins import Plugin
 
 __all__ = [
     "INPUTS",
@@ -26,61 +26,70 @@ __all__ = [
     "Indicator",
     "Output",
     "Param",
+    "Plugin",
     "Rule",
     "UnknownIndicator",
     "UnknownOutput",
     "catalogue",
     "get",
+    "left_out",
+    "left_out_with",
 ]
 
 FAMILIES = ("ma", "momentum", "structure", "trend", "volatility", "volume")
-ENTRY_POINT_GROUP = "backtest.indicators"
 
 
 class UnknownIndicator(LookupError):
-    """No indicator has this id; the message names the closest ones."""
+    """No indicator has this id; the message names the closest ones and what was left out."""
 
 
 def get(indicator_id: str) -> Indicator:
     """Return the indicator of this id. Raises `UnknownIndicator`."""
-    known = _by_id()
+    known = _found()[0]
     if indicator_id in known:
         return known[indicator_id]
+    plugin = left_out_with(indicator_id)
+    if plugin is not None:
+        raise UnknownIndicator(
+            f"indicator {indicator_id!r} is not available: "
+            f"{plugin} could not be loaded: {plugin.error}"
+        )
     close = get_close_matches(indicator_id, known, n=3) or sorted(known)
-    raise UnknownIndicator(f"unknown indicator {indicator_id!r}; known: {', '.join(close)}")
+    message = f"unknown indicator {indicator_id!r}; known: {', '.join(close)}"
+    for plugin in left_out():
+        message += f"; {plugin} could not be loaded: {plugin.error}"
+    raise UnknownIndicator(message)
 
 
 def catalogue() -> tuple[Indicator, ...]:
     """Return every indicator, sorted by id."""
-    known = _by_id()
+    known = _found()[0]
     return tuple(known[indicator_id] for indicator_id in sorted(known))
 
 
+def left_out() -> tuple[Plugin, ...]:
+    """Return the plugins that could not be loaded."""
+    return tuple(plugin for plugin in _found()[1] if plugin.error is not None)
+
+
+def left_out_with(indicator_id: str) -> Plugin | None:
+    """Return the plugin that could not be loaded and whose name this unknown id begins with."""
+    if indicator_id in _found()[0]:
+        return None
+    owner = indicator_id.partition(".")[0]
+    return next((plugin for plugin in left_out() if plugin.name == owner), None)
+
+
 @lru_cache(maxsize=1)
-def _by_id() -> dict[str, Indicator]:
-    found: dict[str, Indicator] = {}
+def _found() -> tuple[dict[str, Indicator], tuple[Plugin, ...]]:
+    """Return every indicator by id, and all installed plugins."""
+    by_id: dict[str, Indicator] = {}
     for family in FAMILIES:
-        _add(found, import_module(f"engine.indicators.{family}").INDICATORS, family)
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-        _add(found, _load(entry_point), f"entry point {entry_point.name} ({entry_point.value})")
-    return found
-
-
-def _load(entry_point: EntryPoint) -> Iterable[Indicator]:
-    """Load what an entry point names: one `Indicator` or a collection of them."""
-    origin = f"entry point {entry_point.name} ({entry_point.value})"
-    try:
-        loaded = entry_point.load()
-    except (ImportError, AttributeError, DeclarationError) as error:
-        raise DeclarationError(f"{origin} of {ENTRY_POINT_GROUP} does not load: {error}") from error
-    indicators = (loaded,) if isinstance(loaded, Indicator) else tuple(loaded)
-    if not all(isinstance(indicator, Indicator) for indicator in indicators):
-        raise DeclarationError(f"{origin} holds something else than indicators")
-    return indicators
-
-
-def _add(found: dict[str, Indicator], indicators: Iterable[Indicator], origin: str) -> None:
-    for indicator in indicators:
-        if indicator.id in found:
-            raise DeclarationError(f"{origin} declares {indicator.id} once more")
-        found[indicator.id] = indicator
+        for indicator in import_module(f"engine.indicators.{family}").INDICATORS:
+            by_id[indicator.id] = indicator
+    loaded = []
+    for entry_point in plugins.installed():
+        plugin = plugins.load(entry_point, taken=by_id)
+        by_id |= {indicator.id: indicator for indicator in plugin.indicators}
+        loaded.append(plugin)
+    return by_id, tuple(loaded)

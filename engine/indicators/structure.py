@@ -1,6 +1,7 @@
 """Structure: shapes of candles, distances and ranks of prices."""
 
 from engine.indicators.declaration import Indicator, Output, window
+from engine.indicators.default_axes import band, steps
 
 _KERNELS = "engine.indicators.kernels.structure"
 _RANKS = "engine.indicators.kernels.ranks"
@@ -12,6 +13,7 @@ INDICATORS = (
         inputs=("open", "high", "low", "close"),
         params=(),
         outputs=(Output("body_pct", "candle_body"),),
+        signals={"min_body": steps(0.0, 1.0, 0.1)},
         kernel=f"{_KERNELS}:candle_body",
         description="Body of a candle as a fraction of its range; undefined without a range.",
         formula="abs(close - open) / (high - low)",
@@ -19,8 +21,9 @@ INDICATORS = (
     Indicator(
         id="structure.candle_body_atr",
         inputs=("open", "high", "low", "close"),
-        params=(window("atr_window"),),
+        params=(window("atr_window", default=steps(5, 120)),),
         outputs=(Output("body_atr", "candle_body", ("atr_window",)),),
+        signals={"min_body": steps(0.25, 2.0, 0.25)},
         kernel=f"{_KERNELS}:candle_body_atr",
         description="Body of a candle in average true ranges.",
         formula="abs(close - open) / ATR(atr_window)",
@@ -28,8 +31,9 @@ INDICATORS = (
     Indicator(
         id="structure.distance_to_ma",
         inputs=("source", "high", "low", "close"),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("distance", "threshold_band", ("window",)),),
+        signals=band(steps(-3.0, -1.0, 0.5), steps(1.0, 3.0, 0.5)),
         kernel=f"{_KERNELS}:distance_to_ma",
         description="Distance to the exponential average in average true ranges.",
         formula="(x - EMA(x, window)) / ATR(window), both as in TA-Lib",
@@ -37,8 +41,9 @@ INDICATORS = (
     Indicator(
         id="structure.zscore",
         inputs=("source",),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("zscore", "threshold_band", ("window",)),),
+        signals=band(steps(-3.0, -1.0, 0.5), steps(1.0, 3.0, 0.5)),
         kernel=f"{_KERNELS}:zscore",
         description="Deviations between the price and its average; undefined while it is flat.",
         formula="(x - mean) / population deviation of the window",
@@ -46,8 +51,9 @@ INDICATORS = (
     Indicator(
         id="structure.percent_rank",
         inputs=("source",),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("rank", "threshold_band", ("window",)),),
+        signals=band(steps(5, 25, 5), steps(75, 95, 5)),
         kernel=f"{_RANKS}:percent_rank",
         description="Share of the previous values that are below the price, 0..100.",
         formula="TA-Lib PERCENTRANK: 100 * count(x[t-k] < x[t], k = 1..window) / window",
@@ -55,7 +61,7 @@ INDICATORS = (
     Indicator(
         id="structure.pivots",
         inputs=("high", "low"),
-        params=(window("left"), window("right")),
+        params=(window("left", default=steps(2, 20)), window("right", default=steps(2, 20))),
         outputs=(Output("last_pivot", "sign", ("left", "right")),),
         kernel=f"{_PIVOTS}:pivots",
         description="1 after a confirmed pivot low, -1 after a pivot high, 0 before the first.",

@@ -1,6 +1,7 @@
 """Trend following."""
 
 from engine.indicators.declaration import Indicator, Output, Param, mult, window
+from engine.indicators.default_axes import band, deltas, listed, steps
 
 _TREND = "engine.indicators.kernels.trend"
 _CHANNELS = "engine.indicators.kernels.channels"
@@ -11,11 +12,12 @@ INDICATORS = (
     Indicator(
         id="trend.adx",
         inputs=_HLC,
-        params=(window(), window("smoothing")),
+        params=(window(default=steps(5, 120)), window("smoothing", default=steps(5, 50))),
         outputs=(
             Output("di_diff", "sign", ("window",)),
             Output("adx", "delta_sign", ("window", "smoothing")),
         ),
+        signals=deltas(1, 5, 20),
         kernel=f"{_TREND}:adx",
         description="Directional movement: +DI - -DI, -100..100, and the strength of the trend.",
         formula="TA-Lib PLUS_DI - MINUS_DI; adx = mean of the first `smoothing` defined DX, then "
@@ -24,8 +26,9 @@ INDICATORS = (
     Indicator(
         id="trend.aroon",
         inputs=("high", "low"),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("osc", "threshold_band", ("window",)),),
+        signals=band(listed(25, 50, 75), listed(-75, -50, -25)),
         kernel=f"{_TREND}:aroon",
         description="By how much the latest high is newer than the latest low, -100..100.",
         formula="TA-Lib AROONOSC: window + 1 bars, the latest of equal extremes counts",
@@ -33,7 +36,7 @@ INDICATORS = (
     Indicator(
         id="trend.chandelier_exit",
         inputs=_HLC,
-        params=(window(), mult()),
+        params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(
             Output("long_stop", "price_vs_output", ("window", "mult")),
             Output("short_stop", "price_vs_output", ("window", "mult")),
@@ -46,7 +49,7 @@ INDICATORS = (
     Indicator(
         id="trend.donchian",
         inputs=("high", "low"),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(
             Output("middle", "price_vs_output", ("window",)),
             Output("upper", "price_vs_output", ("window",)),
@@ -59,7 +62,12 @@ INDICATORS = (
     Indicator(
         id="trend.ichimoku",
         inputs=_HLC,
-        params=(window("conversion"), window("base"), window("span_b"), window("displacement", 1)),
+        params=(
+            window("conversion", default=steps(7, 20)),
+            window("base", default=steps(20, 40)),
+            window("span_b", default=steps(40, 100)),
+            window("displacement", minimum=1, default=steps(20, 40)),
+        ),
         outputs=(
             Output("span_a", "price_vs_output", ("conversion", "base", "displacement")),
             Output("span_b", "price_vs_output", ("span_b", "displacement")),
@@ -73,7 +81,7 @@ INDICATORS = (
     Indicator(
         id="trend.keltner",
         inputs=_HLC,
-        params=(window(), mult()),
+        params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(
             Output("middle", "price_vs_output", ("window",)),
             Output("upper", "price_vs_output", ("window", "mult")),
@@ -87,7 +95,7 @@ INDICATORS = (
     Indicator(
         id="trend.linreg_slope",
         inputs=("source",),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("slope", "sign", ("window",)),),
         kernel=f"{_TREND}:linreg_slope",
         description="Slope per bar of the least-squares line through a window.",
@@ -96,7 +104,11 @@ INDICATORS = (
     Indicator(
         id="trend.psar",
         inputs=("high", "low"),
-        params=tuple(Param(f"accel_{n}", "float", 0.0, 1.0) for n in ("start", "step", "max")),
+        params=(
+            Param("accel_start", "float", 0.0, 1.0, default=steps(0.01, 0.05, 0.01)),
+            Param("accel_step", "float", 0.0, 1.0, default=steps(0.01, 0.05, 0.01)),
+            Param("accel_max", "float", 0.0, 1.0, default=steps(0.1, 0.4, 0.05)),
+        ),
         outputs=(Output("psar", "price_vs_output", ("accel_start", "accel_step", "accel_max")),),
         kernel=f"{_STOPS}:psar",
         description="Parabolic stop and reverse: speeds up with every new extreme.",
@@ -106,7 +118,7 @@ INDICATORS = (
     Indicator(
         id="trend.supertrend",
         inputs=_HLC,
-        params=(window(), mult()),
+        params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(Output("supertrend", "price_vs_output", ("window", "mult")),),
         kernel=f"{_STOPS}:supertrend",
         description="Stop line mult ATRs from the middle of the bar that only tightens.",
@@ -115,11 +127,12 @@ INDICATORS = (
     Indicator(
         id="trend.vortex",
         inputs=_HLC,
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(
             Output("vi_plus", "threshold_centered", ("window",), center=1.0),
             Output("vi_diff", "sign", ("window",)),
         ),
+        signals={"abs_threshold": listed(0.0, 0.05, 0.1)},
         kernel=f"{_TREND}:vortex",
         description="Upward movement per true range, and its lead over the downward movement.",
         formula="TA-Lib VORTEX; undefined while the true range is 0",

@@ -1,6 +1,7 @@
 """Volatility: ranges and deviations."""
 
 from engine.indicators.declaration import Indicator, Output, mult, window
+from engine.indicators.default_axes import band, deltas, listed, steps
 
 _KERNELS = "engine.indicators.kernels.volatility"
 
@@ -10,6 +11,7 @@ INDICATORS = (
         inputs=("high", "low", "close"),
         params=(),
         outputs=(Output("value", "delta_sign"),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:tr",
         description="True range, nothing on bar 0.",
         formula="TA-Lib TRANGE",
@@ -17,8 +19,9 @@ INDICATORS = (
     Indicator(
         id="volatility.atr",
         inputs=("high", "low", "close"),
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(Output("value", "delta_sign", ("window",)),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:atr",
         description="Average true range, nothing on bar 0.",
         formula="TA-Lib ATR: Wilder average of the true range from bar 1",
@@ -26,8 +29,9 @@ INDICATORS = (
     Indicator(
         id="volatility.natr",
         inputs=("high", "low", "close"),
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(Output("value", "delta_sign", ("window",)),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:natr",
         description="Average true range in percent of the close.",
         formula="TA-Lib NATR: 100 * ATR / close, of window 1 as well",
@@ -35,8 +39,9 @@ INDICATORS = (
     Indicator(
         id="volatility.stddev",
         inputs=("source",),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("value", "delta_sign", ("window",)),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:stddev",
         description="Standard deviation of prices.",
         formula="TA-Lib STDDEV (population deviation)",
@@ -44,8 +49,9 @@ INDICATORS = (
     Indicator(
         id="volatility.hv",
         inputs=("source",),
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("value", "delta_sign", ("window",)),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:hv",
         description="Historical volatility: deviation of log returns in percent, times sqrt(365).",
         formula="100 * std(ln(x[t] / x[t-1]), ddof 1) * sqrt(365), first at bar window",
@@ -53,7 +59,7 @@ INDICATORS = (
     Indicator(
         id="volatility.bbands",
         inputs=("source",),
-        params=(window(), mult()),
+        params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(
             Output("middle", "price_vs_output", ("window",)),
             Output("upper", "price_vs_output", ("window", "mult")),
@@ -61,6 +67,7 @@ INDICATORS = (
             Output("percent_b", "threshold_band", ("window", "mult")),
             Output("bandwidth", "delta_sign", ("window",)),
         ),
+        signals=band(listed(0.0, 0.1, 0.2), listed(0.8, 0.9, 1.0)) | deltas(1, 5, 20),
         kernel=f"{_KERNELS}:bbands",
         description="Bollinger bands: simple average and mult deviations around it.",
         formula="TA-Lib BBANDS (population deviation); "

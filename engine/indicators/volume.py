@@ -1,6 +1,7 @@
 """Volume."""
 
 from engine.indicators.declaration import Indicator, Output, mult, window
+from engine.indicators.default_axes import band, deltas, listed, steps
 
 _KERNELS = "engine.indicators.kernels.volume"
 _BARS = ("high", "low", "close", "volume")
@@ -11,6 +12,7 @@ INDICATORS = (
         inputs=_BARS,
         params=(),
         outputs=(Output("value", "delta_sign"),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:ad_line",
         description="Accumulation/distribution line; a bar without range adds nothing.",
         formula="TA-Lib AD: sum of volume * ((close - low) - (high - close)) / (high - low)",
@@ -18,8 +20,9 @@ INDICATORS = (
     Indicator(
         id="volume.cmf",
         inputs=_BARS,
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("value", "threshold_band", ("window",)),),
+        signals=band(listed(0.05, 0.1, 0.2), listed(-0.2, -0.1, -0.05)),
         kernel=f"{_KERNELS}:cmf",
         description="Chaikin money flow, -1..1; undefined while nothing was traded.",
         formula="TA-Lib CMF: sum of the terms of the accumulation/distribution line / "
@@ -28,8 +31,9 @@ INDICATORS = (
     Indicator(
         id="volume.mfi",
         inputs=_BARS,
-        params=(window(),),
+        params=(window(default=steps(5, 120)),),
         outputs=(Output("value", "threshold_band", ("window",)),),
+        signals=band(steps(10, 50, 5), steps(50, 90, 5)),
         kernel=f"{_KERNELS}:mfi",
         description="Money flow index, 0..100; undefined while no money has moved.",
         formula="TA-Lib MFI; typical prices within 1e-14 of each other count as equal",
@@ -39,6 +43,7 @@ INDICATORS = (
         inputs=("close", "volume"),
         params=(),
         outputs=(Output("value", "delta_sign"),),
+        signals=deltas(1, 5, 20),
         kernel=f"{_KERNELS}:obv",
         description="On-balance volume.",
         formula="TA-Lib OBV: starts with the volume of the first bar",
@@ -46,7 +51,7 @@ INDICATORS = (
     Indicator(
         id="volume.volume_sma",
         inputs=("volume",),
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(Output("sma", "volume_vs_output", ("window",)),),
         kernel=f"{_KERNELS}:volume_sma",
         description="Simple moving average of the volume.",
@@ -55,7 +60,7 @@ INDICATORS = (
     Indicator(
         id="volume.vwap",
         inputs=_BARS,
-        params=(window(minimum=1),),
+        params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(Output("vwap", "price_vs_output", ("window",)),),
         kernel=f"{_KERNELS}:vwap",
         description="Rolling volume-weighted average price; undefined while nothing was traded.",
@@ -64,7 +69,7 @@ INDICATORS = (
     Indicator(
         id="volume.vwap_deviation",
         inputs=_BARS,
-        params=(window(), mult()),
+        params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(
             Output("upper", "price_vs_output", ("window", "mult")),
             Output("lower", "price_vs_output", ("window", "mult")),

@@ -1,4 +1,4 @@
-"""The compiled heart of the sweep and its one-variant form, `simulate`."""
+"""The compiled loops of the sweep, and `simulate`, which writes out one variant."""
 
 from engine.kernels.execution import REASONS, Trades, simulate
 from engine.kernels.rules import DIRECTIONS, SIZINGS, ExecutionRules, execution_rules

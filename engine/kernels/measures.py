@@ -160,10 +160,13 @@ def value_of(
     drawdown: float,
     days: int,
 ) -> float:
-    """Return one metric; NaN is undefined. `ledger.marks` holds the days where needed."""
+    """Return one metric; NaN is undefined. `ledger.marks` holds the days where needed.
+
+    Of an account that overflowed, which never becomes finite again, only the trades are known.
+    """
     if metric < MAX_DRAWDOWN:
         return balance_metric(metric, trades, balance, costs)
-    if trades == 0:
+    if trades == 0 or not np.isfinite(balance):
         return np.nan
     if metric == MAX_DRAWDOWN:
         return 100.0 * drawdown if np.isfinite(drawdown) else np.nan

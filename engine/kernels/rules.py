@@ -1,14 +1,13 @@
 """Execution rules of a request as plain numbers."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from engine.request import Request
+from engine.request.model import DIRECTION_MODES, SIZING_MODES, Request
 
-DIRECTIONS = ("long-short", "long-only", "short-only")
-SIZINGS = ("all_in", "strategy_compound", "fixed_quote", "strategy_compound_profit_lock")
-LONG_ONLY, SHORT_ONLY = 1, 2
-FIXED_QUOTE, PROFIT_LOCK = 2, 3
+DIRECTIONS, SIZINGS = DIRECTION_MODES, SIZING_MODES
+LONG_ONLY, SHORT_ONLY = DIRECTIONS.index("long-only"), DIRECTIONS.index("short-only")
+FIXED_QUOTE = SIZINGS.index("fixed_quote")
+PROFIT_LOCK = SIZINGS.index("strategy_compound_profit_lock")
 
 
 class ExecutionRules(NamedTuple):
@@ -27,7 +26,7 @@ class ExecutionRules(NamedTuple):
     safe_fraction: float
 
 
-def execution_rules(request: "Request") -> ExecutionRules:
+def execution_rules(request: Request) -> ExecutionRules:
     """Return the rules of a request, its percentages turned into fractions."""
     execution = request.execution
     return ExecutionRules(

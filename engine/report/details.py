@@ -16,8 +16,9 @@ Int64 = NDArray[np.int64]
 
 EQUITY_POINTS = 1000
 
-TRADE_BYTES = 400
-POINT_BYTES = 40
+# The longest JSON text of a trade, whose ten amounts may have 24 characters each, and of a point.
+TRADE_BYTES = 540
+POINT_BYTES = 45
 
 
 def stored_bytes(trades: int, bars: int) -> int:

@@ -99,8 +99,8 @@ class _Run:
 def summaries(sweep: Variants, indexes: Iterable[int]) -> Iterator[VariantReport]:
     """Yield rank, parameters and ranking metrics of variants, best first: a snapshot's rows."""
     for rank, variant_index in enumerate(indexes, start=1):
-        run = _Run.of(sweep, int(variant_index))
-        yield _report(sweep, rank, int(variant_index), run.metrics)
+        metrics = _Run.of(sweep, int(variant_index)).metrics
+        yield _report(sweep, rank, int(variant_index), metrics)
 
 
 def reports(
@@ -111,30 +111,40 @@ def reports(
     Trades and equity are charged to `result_bytes` before they are made. The first variant that
     does not fit, and all after it, go without: what is kept depends on nothing but the request.
     """
-    time_range = sweep.request.document["time_range"]
-    left, full = result_bytes, False
+    left = result_bytes
     for rank, variant_index in enumerate(indexes, start=1):
-        run = _Run.of(sweep, int(variant_index))
-        metrics = run.metrics | figures(
-            run.trades, run.equity, run.closes, run.close_times, run.rules.init_cash
-        )
-        metrics["avg_trade_pct"] = run.metrics["expectancy_pct"]
-        wanted = rank <= top_trades_n
-        if wanted and not full:
-            charged = stored_bytes(len(run.trades), len(run.equity))
-            full = charged > left
-            left -= charged
-        detailed = wanted and not full
-        yield _report(
-            sweep,
-            rank,
-            int(variant_index),
-            metrics,
-            table_md=table(time_range["start"], time_range["end"], run.rules.init_cash, metrics),
-            trades=trade_list(run.trades, run.close_times) if detailed else None,
-            equity=equity_points(run.equity, run.close_times) if detailed else None,
-            trades_omitted=wanted and full,
-        )
+        report, charged = _full_report(sweep, rank, int(variant_index), rank <= top_trades_n, left)
+        left = -1 if report.trades_omitted else left - charged
+        yield report
+
+
+def _full_report(
+    sweep: Variants, rank: int, variant_index: int, wanted: bool, room: int
+) -> tuple[VariantReport, int]:
+    """Return the report of a variant and what its trades and equity are charged.
+
+    They are left out unless `wanted`, and where `room` bytes do not do. A function of its own, so
+    that one run is in memory at a time.
+    """
+    run = _Run.of(sweep, variant_index)
+    metrics = run.metrics | figures(
+        run.trades, run.equity, run.closes, run.close_times, run.rules.init_cash
+    )
+    metrics["avg_trade_pct"] = run.metrics["expectancy_pct"]
+    charged = stored_bytes(len(run.trades), len(run.equity)) if wanted else 0
+    kept = wanted and charged <= room
+    start, end = (sweep.request.document["time_range"][edge] for edge in ("start", "end"))
+    report = _report(
+        sweep,
+        rank,
+        variant_index,
+        metrics,
+        table_md=table(start, end, run.rules.init_cash, metrics),
+        trades=trade_list(run.trades, run.close_times) if kept else None,
+        equity=equity_points(run.equity, run.close_times) if kept else None,
+        trades_omitted=wanted and not kept,
+    )
+    return report, charged
 
 
 def _report(

@@ -5,10 +5,13 @@ change a result; `parse` reads an effective request and fills in nothing.
 """
 
 from engine.request.completion import complete, parse
+from engine.request.defaults import DefaultsError, read_defaults
 from engine.request.fields import FieldError, RequestError
 from engine.request.hashes import canonical_json, engine_params_hash, request_hash, sha256_hex
+from engine.request.idempotency import read_idempotency_key
 from engine.request.json_text import read_json
 from engine.request.model import (
+    VERSION,
     BlockRequest,
     Defaults,
     Execution,
@@ -19,8 +22,10 @@ from engine.request.model import (
 )
 
 __all__ = [
+    "VERSION",
     "BlockRequest",
     "Defaults",
+    "DefaultsError",
     "Execution",
     "FieldError",
     "Limits",
@@ -32,6 +37,8 @@ __all__ = [
     "complete",
     "engine_params_hash",
     "parse",
+    "read_defaults",
+    "read_idempotency_key",
     "read_json",
     "request_hash",
     "sha256_hex",

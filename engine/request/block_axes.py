@@ -16,8 +16,6 @@ from engine.request.axes import (
 )
 from engine.request.fields import Field, printable, shown, suggestion
 
-_ABSENT = object()
-
 
 def read_axes(
     axes: Field,
@@ -28,34 +26,49 @@ def read_axes(
     limit: int,
 ) -> dict[str, Any]:
     """Return the axes of the `used` parameters in declared order, those left out by default."""
-    if not isinstance(axes.value, Mapping):
-        axes.refuse(f"must be an object of axes, got {shown(axes.value)}")
+    if not _is_of_axes(axes):
         return {}
     for key in axes.value:
         if key not in used:
             _refuse_parameter(axes.member(printable(key), None), key, declared, used, reader)
-    read: dict[str, Any] = {}
-    for param in declared:
-        if param.name not in used:
-            continue
-        given = axes.value.get(param.name, (defaults or {}).get(param.name, _ABSENT))
-        axis = axes.member(param.name, given)
-        if given is _ABSENT:
+    params = [param for param in declared if param.name in used]
+    values = {**(defaults or {}), **axes.value}
+    for param in params:
+        if param.name not in values:
             reason = "is missing" if defaults is None else "has no default"
-            axis.refuse(f"{reason}: give an axis of its values")
-            continue
-        normal = read_axis(axis, Kind.of(param), limit)
-        if normal is not None:
-            read[param.name] = normal
+            axes.member(param.name, None).refuse(f"{reason}: give an axis of its values")
+    return _read_each(axes, params, values, limit)
+
+
+def read_given(
+    axes: Field, declared: Sequence[Param], reader: str, limit: int
+) -> dict[str, dict[str, Any]]:
+    """Return the axes that are given, used or not, in declared order; nothing is filled in."""
+    if not _is_of_axes(axes):
+        return {}
+    names = [param.name for param in declared]
+    for key in axes.value:
+        if key not in names:
+            _refuse_parameter(axes.member(printable(key), None), key, declared, names, reader)
+    return _read_each(axes, declared, axes.value, limit)
+
+
+def _is_of_axes(axes: Field) -> bool:
+    if not isinstance(axes.value, Mapping):
+        axes.refuse(f"must be an object of axes, got {shown(axes.value)}")
+    return isinstance(axes.value, Mapping)
+
+
+def _read_each(
+    axes: Field, params: Sequence[Param], values: Mapping[str, Any], limit: int
+) -> dict[str, dict[str, Any]]:
+    read: dict[str, dict[str, Any]] = {}
+    for param in params:
+        if param.name in values:
+            axis = read_axis(axes.member(param.name, values[param.name]), Kind.of(param), limit)
+            if axis is not None:
+                read[param.name] = axis
     return read
-
-
-def check_given(axes: Field | None, indicator: Indicator, limit: int) -> None:
-    """Collect what is wrong with parameters of which nobody knows yet whether they are used."""
-    given = axes.value if axes is not None and isinstance(axes.value, Mapping) else {}
-    known = tuple(param.name for param in indicator.params if param.name in given)
-    if axes is not None:
-        read_axes(axes, indicator.params, known, {}, indicator.id, limit)
 
 
 def _refuse_parameter(

@@ -8,7 +8,7 @@ from typing import Any
 from engine.indicators import registry
 from engine.indicators.registry import RULES, SOURCES, Indicator, Output
 from engine.request.axes import Kind, axis_count, axis_values, read_axis
-from engine.request.block_axes import check_given, compute_total, read_axes
+from engine.request.block_axes import compute_total, read_axes, read_given
 from engine.request.fields import Field, shown
 from engine.request.model import BlockRequest
 
@@ -70,7 +70,8 @@ def _read_block(
     output = _read_output(members, indicator, item, strict)
     source = _read_source(members, indicator, item, strict, limit)
     if output is None:
-        check_given(members.get("params"), indicator, limit)
+        if "params" in members:  # used or not, which nobody knows without the output
+            read_given(members["params"], indicator.params, indicator.id, limit)
         return None
     params = read_axes(
         _axes_field(item, members, "params", strict),

@@ -54,5 +54,6 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         preselect=effective["preselect"],
         top_k=effective["top_k"],
         top_trades_n=effective["top_trades_n"],
+        result_bytes_max=effective["result_bytes_max"],
         ranking=Ranking(**effective["ranking"]),
     )

@@ -1,10 +1,11 @@
 """How large a request is, by arithmetic: nothing is listed and nothing is allocated."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from engine.memory import PLANES_BYTES, Layout, row_bytes, working_bytes
+from engine.memory import PLANES_BYTES, Layout, Work, row_bytes
+from engine.metric_names import OF_THE_BALANCE
 from engine.request.axes import counted
 from engine.request.fields import FieldError
 from engine.request.model import Limits
@@ -15,7 +16,11 @@ _GRIDS, _RISK = "template.indicator_grids", "template.risk_grid"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Variants scored by each stage, and the bytes the computation needs at most."""
+    """Variants scored by each stage, and the bytes that the sweep needs at most.
+
+    That is planes, both stages and the writing of one report; kept reports come on top, and have
+    a budget of their own.
+    """
 
     stage_a_variants: int
     stage_b_variants: int
@@ -28,21 +33,31 @@ class Estimate:
         *,
         risk_total: int,
         preselect: int,
+        top_k: int,
+        metrics: Iterable[str | None],
         warmup_bars: int,
         traded_bars: int,
         threads: int = 1,
     ) -> "Estimate":
-        """Estimate a sweep on `threads` threads over blocks of these numbers of variants."""
+        """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`."""
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
         words = -(-traded_bars // 64)
         signals = [1] * len(block_totals)
         held = Layout.of(block_totals, signals, words, PLANES_BYTES).rows * row_bytes(words)
-        bars = traded_bars + warmup_bars + 1
+        work = Work(
+            bars=traded_bars + warmup_bars + 1,
+            words=words,
+            totals=block_totals,
+            kept=kept,
+            listed=min(top_k, kept * risk_total),
+            recorded=bool(set(metrics) - OF_THE_BALANCE - {None}),
+            threads=threads,
+        )
         return cls(
             stage_a_variants=stage_a,
             stage_b_variants=kept * risk_total,
-            bytes=held + working_bytes(bars, kept, threads),
+            bytes=held + work.bytes,
         )
 
     def refusals(self, limits: Limits, *, risk_total: int, exact: bool = True) -> list[FieldError]:

@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from engine.indicators.registry import Indicator, Output
 
+VERSION = 1
+"""Version of effective requests as they are written now. One without a version is of version 1."""
+
+RESULT_BYTES_MAX = 32 * 2**20
+"""Budget of a request that was stored before requests had `result_bytes_max`."""
+
 RISK_AXES = ("sl", "tp", "tsl")
-DIRECTION_MODES = ("long-short", "long-only", "short-only")
-SIZING_MODES = ("all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock")
 
 DirectionMode = Literal["long-short", "long-only", "short-only"]
 SizingMode = Literal["all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock"]
+DIRECTION_MODES: tuple[DirectionMode, ...] = get_args(DirectionMode)
+SIZING_MODES: tuple[SizingMode, ...] = get_args(SizingMode)
+
 Level = float | None
 """A risk level in human percent, or None where the risk exit is off."""
 
@@ -20,6 +27,7 @@ Level = float | None
 class Defaults:
     """What a request that leaves something out gets.
 
+    `top_k_persisted` and `result_bytes_max` are also the most that a request may ask for.
     `fee_pct_by_market_id` and `indicator_grids` (id → {"params": axes, "signals": axes}) may lack
     an entry; a request that needs it is then refused.
     """
@@ -37,6 +45,7 @@ class Defaults:
     slippage_pct: float
     fee_pct_by_market_id: Mapping[int, float]
     indicator_grids: Mapping[str, Any]
+    result_bytes_max: int = RESULT_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,10 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A valid request. `document` is the effective JSON it was made of; times are ms since 1970."""
+    """A valid request. `document` is the effective JSON it was made of; times are ms since 1970.
+
+    `result_bytes_max` is what the trades and equity curves of all variants may take together.
+    """
 
     document: Mapping[str, Any]
     start_ms: int
@@ -120,4 +132,5 @@ class Request:
     preselect: int
     top_k: int
     top_trades_n: int
+    result_bytes_max: int
     ranking: Ranking

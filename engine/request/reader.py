@@ -9,12 +9,18 @@ from typing import Any
 from engine.candles import TIMEFRAMES
 from engine.metric_names import METRICS
 from engine.request.axes import axis_count
+from engine.request.bounds import (
+    COUNT,
+    FROM_ZERO,
+    MAX_STORED_BYTES,
+    MAX_TOP_K,
+    VARIANT_BYTES,
+    WARMUP_BARS,
+)
 from engine.request.estimate import Estimate, bars_between
-from engine.request.fields import REQUIRED, Bounds, Field, FieldError, Members, RequestError, shown
-from engine.request.model import Defaults, Limits
+from engine.request.fields import REQUIRED, Field, FieldError, Members, RequestError, shown
+from engine.request.model import RESULT_BYTES_MAX, VERSION, Defaults, Limits
 from engine.request.template import read_template
-
-MAX_WARMUP_BARS = 100_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -22,15 +28,15 @@ _TIME = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", flags=re.ASCII
 )
 _MOST = 10**15
-_COUNT = Bounds(minimum=1, maximum=_MOST)
-_FROM_ZERO = Bounds(minimum=0, maximum=_MOST)
 _KEYS = (
+    "version",
     "time_range",
     "template",
     "warmup_bars",
     "preselect",
     "top_k",
     "top_trades_n",
+    "result_bytes_max",
     "ranking",
 )
 _SAVED_KEYS = ("strategy_id", "overrides")
@@ -44,16 +50,18 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
     errors: list[FieldError] = []
     root_field = Field(document, "", errors)
     _refuse_saved(root_field)
+    _refuse_other_versions(root_field)
     root = Members.of(root_field, _KEYS, strict=defaults is None)
     time_range: dict[str, Any] = _read_time_range(root)
     template, blocks = read_template(root, defaults, limits)
     risk_total = _risk_total(root, template["risk_grid"])
     sizes: dict[str, Any] = _read_sizes(root, defaults, risk_total)
+    ranking: dict[str, Any] = _read_ranking(root, defaults)
     effective: dict[str, Any] = {
         "time_range": time_range,
         "template": template,
         **sizes,
-        "ranking": _read_ranking(root, defaults),
+        "ranking": ranking,
     }
     if any(error.code == "invalid_request" for error in errors):
         raise RequestError(errors)
@@ -61,6 +69,8 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
         [block.total for block in blocks],
         risk_total=risk_total,
         preselect=sizes["preselect"],
+        top_k=sizes["top_k"],
+        metrics=(ranking["primary_metric"], ranking["secondary_metric"]),
         warmup_bars=sizes["warmup_bars"],
         traded_bars=bars_between(
             milliseconds(time_range["start"]),
@@ -90,6 +100,20 @@ def _refuse_saved(root: Field) -> None:
             "saved strategies cannot be run from here: send their template as template instead"
         )
     if saved:
+        raise RequestError(root.errors)
+
+
+def _refuse_other_versions(root: Field) -> None:
+    """Refuse a document of another version at once: all of it may mean something else."""
+    if not isinstance(root.value, Mapping) or "version" not in root.value:
+        return
+    version = root.member("version", root.value["version"])
+    if version.whole(COUNT) not in (None, VERSION):
+        version.refuse(
+            f"is {shown(version.value)}, and this program reads version {VERSION} only: "
+            "upgrade the program, or leave the version out"
+        )
+    if root.errors:
         raise RequestError(root.errors)
 
 
@@ -142,27 +166,20 @@ def _risk_total(root: Members, axes: Mapping[str, Any]) -> int:
 
 def _read_sizes(root: Members, defaults: Defaults | None, risk_total: int) -> dict[str, int | None]:
     """Read how many variants are kept; a default never asks for more than there can be."""
-    warmup = root.whole(
-        "warmup_bars",
-        Bounds(minimum=0, maximum=MAX_WARMUP_BARS),
-        defaults.warmup_bars if defaults else REQUIRED,
-    )
-    preselect = root.whole("preselect", _COUNT, defaults.preselect if defaults else REQUIRED)
+    warmup = root.whole("warmup_bars", WARMUP_BARS, defaults.warmup_bars if defaults else REQUIRED)
+    preselect = root.whole("preselect", COUNT, defaults.preselect if defaults else REQUIRED)
     most = (preselect or 1) * risk_total
-    top_k = root.whole("top_k", _COUNT, min(defaults.top_k, most) if defaults else REQUIRED)
+    top_k = root.whole("top_k", COUNT, min(defaults.top_k, most) if defaults else REQUIRED)
     if top_k and preselect and top_k > most:
         root.members["top_k"].refuse(
             f"must be at most preselect x risk combinations ({preselect} x {risk_total} = {most}), "
             f"got {top_k}"
         )
-    if defaults and top_k and top_k > defaults.top_k_persisted:
-        root.field.member("top_k", top_k).refuse(
-            f"must be at most {defaults.top_k_persisted}, the number of variants that are stored, "
-            f"got {top_k}"
-        )
+    if defaults and top_k:
+        _refuse_more_than_is_stored(root.field.member("top_k", top_k), top_k, defaults)
     top_trades_n = root.whole(
         "top_trades_n",
-        _FROM_ZERO,
+        FROM_ZERO,
         min(defaults.top_trades_n, top_k or 1) if defaults else REQUIRED,
     )
     if top_trades_n and top_k and top_trades_n > top_k:
@@ -172,7 +189,33 @@ def _read_sizes(root: Members, defaults: Defaults | None, risk_total: int) -> di
         "preselect": preselect,
         "top_k": top_k,
         "top_trades_n": top_trades_n,
+        "result_bytes_max": _read_result_bytes(root, defaults),
     }
+
+
+def _refuse_more_than_is_stored(field: Field, top_k: int, defaults: Defaults) -> None:
+    if top_k > defaults.top_k_persisted:
+        field.refuse(
+            f"must be at most {defaults.top_k_persisted}, the number of variants that are stored, "
+            f"got {top_k}"
+        )
+    elif top_k > MAX_TOP_K:
+        field.refuse(
+            f"must be at most {MAX_TOP_K}: a stored variant may take {VARIANT_BYTES // 2**10} KiB, "
+            f"and those of one job {MAX_STORED_BYTES // 2**20} MiB, got {top_k}"
+        )
+
+
+def _read_result_bytes(root: Members, defaults: Defaults | None) -> int | None:
+    """Read the budget of trades and equity curves; requests of version 1 may lack it."""
+    most = defaults.result_bytes_max if defaults else RESULT_BYTES_MAX
+    if "result_bytes_max" not in root.members:
+        return most
+    field = root.members["result_bytes_max"]
+    size = field.whole(COUNT)
+    if defaults and size and size > most:
+        field.refuse(f"must be at most {most} (jobs.result_bytes_max), got {size}")
+    return size
 
 
 def _read_ranking(root: Members, defaults: Defaults | None) -> dict[str, Any]:
@@ -186,5 +229,5 @@ def _read_ranking(root: Members, defaults: Defaults | None) -> dict[str, Any]:
     return {
         "primary_metric": primary,
         "secondary_metric": secondary.choice(METRICS, "metric") if secondary and named else None,
-        "min_trades": ranking.whole("min_trades", _FROM_ZERO, 0),
+        "min_trades": ranking.whole("min_trades", FROM_ZERO, 0),
     }

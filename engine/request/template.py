@@ -6,12 +6,11 @@ from typing import Any
 from engine.candles import TIMEFRAMES
 from engine.request.axes import MAX_LISTED, Kind, read_axis
 from engine.request.blocks import ReadBlock, read_blocks
+from engine.request.bounds import EXECUTION, MARKET_ID
 from engine.request.fields import REQUIRED, Bounds, Field, Members, shown
 from engine.request.model import DIRECTION_MODES, RISK_AXES, SIZING_MODES, Defaults, Limits
 
 _SYMBOL = re.compile(r"[!-~]{1,64}", flags=re.ASCII)
-_COSTS = Bounds(minimum=0, below=50)
-_MONEY = Bounds(above=0)
 _LEVELS = Kind(bounds=Bounds(above=0), off=True)
 _KEYS = (
     "instrument_id",
@@ -31,7 +30,7 @@ def read_template(
     limit = min(limits.max_variants_per_compute, MAX_LISTED)
     template = root.object("template", _KEYS)
     instrument = template.object("instrument_id", ("market_id", "symbol"))
-    market_id = instrument.whole("market_id", Bounds(minimum=0, maximum=65535))
+    market_id = instrument.whole("market_id", MARKET_ID)
     grids = template.get("indicator_grids", hint="give an array of indicators with their axes")
     default_grids = defaults.indicator_grids if defaults else None
     blocks = read_blocks(grids, default_grids, limit) if grids else []
@@ -65,7 +64,7 @@ def _read_symbol(field: Field | None) -> str | None:
 def _read_execution(
     template: Members, defaults: Defaults | None, market_id: int | None
 ) -> dict[str, float | None]:
-    names = ("init_cash_quote", "fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
+    names = tuple(EXECUTION)
     execution = template.object("execution", names, default={})
     given: dict[str, Any] = dict.fromkeys(names, REQUIRED)
     fee_hint = "give it"
@@ -74,16 +73,12 @@ def _read_execution(
         fees = defaults.fee_pct_by_market_id
         given["fee_pct"] = fees.get(market_id, REQUIRED) if market_id is not None else 0.0
         fee_hint = f"market {market_id} has no default fee; give one in percent"
-    fee = execution.get("fee_pct", given["fee_pct"], fee_hint)
-    return {
-        "init_cash_quote": execution.number("init_cash_quote", _MONEY, given["init_cash_quote"]),
-        "fee_pct": None if fee is None else fee.number(_COSTS),
-        "slippage_pct": execution.number("slippage_pct", _COSTS, given["slippage_pct"]),
-        "fixed_quote": execution.number("fixed_quote", _MONEY, given["fixed_quote"]),
-        "safe_profit_percent": execution.number(
-            "safe_profit_percent", Bounds(minimum=0, maximum=100), given["safe_profit_percent"]
-        ),
-    }
+    read: dict[str, float | None] = {}
+    for name, bounds in EXECUTION.items():
+        hint = fee_hint if name == "fee_pct" else "give it"
+        member = execution.get(name, given[name], hint)
+        read[name] = None if member is None else member.number(bounds)
+    return read
 
 
 def _read_risk(template: Members, limit: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class CandleStore(ABC):
             bounds = self._select("bounds", {**key, "from_ms": begin, "to_ms": end}).to_pylist()[0]
             if not bounds["found"]:
                 return _bars([])
-            begin = max(begin, bounds["first_ms"] - bounds["first_ms"] % timeframe_ms)
+            begin = max(begin, bounds["first_ms"])
             end = min(end, bounds["last_ms"] + 1)
         tables = []
         while begin < end:

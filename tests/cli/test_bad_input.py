@@ -153,6 +153,60 @@ def test_yaml_that_cannot_be_read_names_the_line(
     assert "line" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("indicators.yaml", "indicators: {ma.demaa: {}}", ["indicators.ma.demaa", "ma.dema"]),
+        (
+            "indicators.yaml",
+            "indicators: {ma.sma: {params: {window: {mode: range, start: .nan, stop_incl: 9, "
+            "step: 0}}}}",
+            ["indicators.ma.sma.params.window.start", "indicators.ma.sma.params.window.step"],
+        ),
+        (
+            "backtest.yaml",
+            "backtest: {ranking: {primary_metric_default: sharpee}}",
+            ["backtest.ranking.primary_metric_default", "did you mean sharpe"],
+        ),
+    ],
+)
+def test_defaults_that_the_engine_refuses_are_named_by_file_and_key(
+    service: Backtest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    connection: psycopg.Connection[Any],
+    file: str,
+    text: str,
+    said: list[str],
+) -> None:
+    (tmp_path / "backtest.yaml").write_text(SHIPPED.read_text())
+    (tmp_path / file).write_text(text)
+    monkeypatch.setenv("ROEHUB_BACKTEST_CONFIG", str(tmp_path / "backtest.yaml"))
+    for command in (("submit", written(tmp_path, REQUEST)), ("indicators",)):
+        ended = service(*command)
+        assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
+        assert str(tmp_path / file) in ended.err
+        assert all(part in ended.err for part in said), ended.err
+    assert no_jobs(connection)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("k" * 7000, "has 7000 characters, it must have 1 to 255"),
+        ("k\udcff", "must be printable text"),
+        ("", "is empty"),
+    ],
+)
+def test_an_idempotency_key_that_cannot_be_stored_is_refused(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any], key: str, said: str
+) -> None:
+    ended = service("submit", written(tmp_path, REQUEST), "--idempotency-key", key)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"idempotency_key: {said}" in ended.err
+    assert no_jobs(connection)
+
+
 def test_without_a_stack_or_a_dsn_the_user_learns_what_to_do(backtest: Backtest) -> None:
     ended = backtest("jobs")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
@@ -240,7 +294,10 @@ def test_a_key_used_for_another_request_is_a_conflict(service: Backtest, tmp_pat
         ("words.csv", b"this,is,not\na,candle,file\n"),
         ("binary.csv", bytes(range(256))),
         ("empty.csv", b""),
-        ("broken.csv.gz", gzip.compress(b"ts_open,open,high,low,close,volume\n" * 99)[:-9]),
+        (
+            "broken.csv.gz",
+            gzip.compress(b"ts_open,open,high,low,close,volume\n" * 99, mtime=0)[:-9],
+        ),
         ("not.parquet", b"PAR1 but no more"),
     ],
 )

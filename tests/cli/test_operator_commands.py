@@ -2,6 +2,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from http.cookiejar import MozillaCookieJar
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -9,10 +10,12 @@ from uuid import UUID, uuid4
 import jwt
 import psycopg
 import pytest
+import redis
 from psycopg.conninfo import make_conninfo
 
 from storage import schema
-from tests.cli.conftest import Backtest
+from tests.cli.conftest import Backtest, Ended
+from tests.pooler import pooler
 from tests.storage.making import new_database
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -141,14 +144,73 @@ def test_doctor_on_a_bare_machine_says_how_to_start(backtest: Backtest) -> None:
     assert "backtest up" in ended.out
 
 
-def test_doctor_finds_working_services(
-    service: Backtest, monkeypatch: pytest.MonkeyPatch, redis_url: str
-) -> None:
-    monkeypatch.setenv("REDIS_URL", redis_url)
+@pytest.fixture
+def own_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """An empty database of Redis, named in the environment."""
+    url = f"{redis_url}?db=7"
+    monkeypatch.setenv("REDIS_URL", url)
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield client
+        client.flushdb()
+
+
+def findings(ended: Ended) -> dict[str, dict[str, str]]:
+    return {finding["subject"]: finding for finding in ended.json}
+
+
+def test_doctor_finds_working_services(service: Backtest, own_redis: redis.Redis) -> None:
     ended = service("doctor", "--json")
-    grades = {finding["subject"]: finding["grade"] for finding in ended.json}
+    found = findings(ended)
     assert ended.code == 0
-    assert [grades[subject] for subject in ("configuration", "Postgres", "Redis")] == ["ok"] * 3
+    subjects = ("configuration", "Postgres", "Redis")
+    assert [found[subject]["grade"] for subject in subjects] == ["ok"] * 3
+
+
+def test_doctor_does_not_count_its_own_deployment_as_a_stranger(
+    service: Backtest, own_redis: redis.Redis, connection: psycopg.Connection
+) -> None:
+    own_redis.rpush(f"{schema.namespace(connection)}:backtest", "m")
+    assert findings(service("doctor", "--json"))["Redis"]["grade"] == "ok"
+
+
+@pytest.mark.parametrize("key", ["0a1b2c3d4e5f:backtest", "0a1b2c3d4e5f:__heartbeats__"])
+def test_doctor_names_who_shares_the_redis(
+    service: Backtest, own_redis: redis.Redis, key: str
+) -> None:
+    own_redis.rpush(key, "m")
+    redis_finding = findings(service("doctor", "--json"))["Redis"]
+    assert redis_finding["grade"] == "note"
+    assert "shared with 0a1b2c3d4e5f" in redis_finding["found"]
+
+
+def test_doctor_says_what_a_pooler_means(
+    service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pooler(database) as pool:
+        monkeypatch.setenv("STRATEGY_PG_DSN", pool.dsn)
+        postgres = findings(service("doctor", "--json"))["Postgres"]
+    assert postgres["grade"] == "note"
+    assert "behind a pooler" in postgres["found"]
+    assert "polling" in postgres["advice"]
+
+
+def test_doctor_knows_a_database_that_does_not_exist(
+    service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(database, dbname="nowhere"))
+    ended = service("doctor", "--json")
+    assert ended.code == 2
+    assert "no such database" in findings(ended)["Postgres"]["found"]
+
+
+def test_a_command_on_a_database_that_does_not_exist_is_one_line(
+    service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(database, dbname="nowhere"))
+    ended = service("jobs")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "no such database" in ended.err
 
 
 def test_doctor_finds_a_service_that_is_away(

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from storage import jobs, leases
-from storage.records import Failure
+from storage.records import Failure, State
 from tests.cli.conftest import REQUEST, Backtest, finish, submitted, taken, written
 
 
@@ -115,9 +115,8 @@ def test_watching_a_failed_job_exits_1_and_says_why(
     service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
 ) -> None:
     job_id = submitted(service, tmp_path)
-    leases.fail(
-        connection, taken(connection, job_id), Failure("no_market_data", "No bar there.", {})
-    )
+    failure = Failure("no_market_data", "No bar there.", {})
+    leases.end(connection, taken(connection, job_id), State.FAILED, failure)
     watched = service("watch", job_id)
     assert watched.code == 1
     assert "No bar there." in watched.out

@@ -1,28 +1,44 @@
 """The configuration file: strict, and every refusal one line with the key path."""
 
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import pytest
+import yaml
 
-from configs.settings import ENVIRONMENTS, Metric, Settings, SettingsError, load
-from engine.metric_names import METRICS
+from configs.settings import (
+    ENVIRONMENTS,
+    REQUEST_DEFAULTS,
+    BacktestSettings,
+    Settings,
+    SettingsError,
+    load,
+)
 from engine.request import Defaults, Limits
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ENVIRON = {"ROEHUB_ENV": "test"}
 
 
-def changed(folder: Path, old: str, new: str, file: str = "backtest.yaml") -> Path:
-    """A copy of the shipped files with one text replaced."""
-    for name in ("backtest.yaml", "indicators.yaml"):
-        text = (CONFIGS / "test" / name).read_text()
-        if name == file:
-            assert old in text
-            text = text.replace(old, new, 1)
-        (folder / name).write_text(text)
-    return folder / "backtest.yaml"
+def changed(folder: Path, old: str, new: str) -> Path:
+    """A copy of the shipped file with one text replaced."""
+    text = (CONFIGS / "test" / "backtest.yaml").read_text()
+    assert old in text
+    path = folder / "backtest.yaml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def keys_of(document: Mapping[Any, Any], path: str = "") -> Iterator[str]:
+    """Every key path of a document; fees by market are one value."""
+    for key, value in document.items():
+        if isinstance(value, Mapping) and key != "fee_pct_default_by_market_id":
+            yield from keys_of(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
 
 
 def refusal(path: Path, environ: dict[str, str] = ENVIRON) -> str:
@@ -44,17 +60,91 @@ def test_the_shipped_files_load_from_any_directory(
     assert settings.backtest.jobs.lease_seconds == 60
     assert settings.backtest.jobs.retention_days is None
     assert settings.backtest.execution.fee_pct_default_by_market_id[2] == 0.1
-    assert "ma.sma" in settings.indicator_grids
+    assert settings.indicator_grids == {}
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_shipped_files_name_every_key_there_is(env: str) -> None:
+    shipped = yaml.safe_load((CONFIGS / env / "backtest.yaml").read_text())
+    known = keys_of(BacktestSettings().model_dump())
+    assert sorted(keys_of(shipped["backtest"])) == sorted(known)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_the_shipped_files_write_the_defaults_down(env: str) -> None:
+    assert load(environ={"ROEHUB_ENV": env}).backtest == BacktestSettings()
+
+
+@pytest.mark.parametrize("key", sorted(keys_of(BacktestSettings().model_dump())))
+def test_a_key_that_is_left_out_has_its_default(key: str, tmp_path: Path) -> None:
+    document = yaml.safe_load((CONFIGS / "test" / "backtest.yaml").read_text())
+    section = document["backtest"]
+    *parents, name = key.split(".")
+    for parent in parents:
+        section = section[parent]
+    del section[name]
+    (tmp_path / "backtest.yaml").write_text(yaml.safe_dump(document))
+    assert load(tmp_path / "backtest.yaml", ENVIRON).backtest == BacktestSettings()
+
+
+@pytest.mark.parametrize("text", ["version: 1", "backtest: {}", "backtest: {jobs: {}}"])
+def test_a_section_that_is_left_out_has_its_defaults(text: str, tmp_path: Path) -> None:
+    (tmp_path / "backtest.yaml").write_text(text)
+    assert load(tmp_path / "backtest.yaml", ENVIRON).backtest == BacktestSettings()
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    backtest = BacktestSettings()
+    assert backtest.jobs.model_dump() == {
+        "enabled": True,
+        "top_k_persisted_default": 300,
+        "max_active_jobs_per_user": 3,
+        "max_crashes": 3,
+        "claim_poll_seconds": 1.0,
+        "lease_seconds": 60,
+        "heartbeat_seconds": 15,
+        "snapshot_seconds": 30,
+        "snapshot_variants_step": 1000,
+        "parallel_workers": 1,
+        "job_memory_limit_bytes": 8589934592,
+        "result_bytes_max": 33554432,
+        "stall_seconds": 600,
+        "dispatch_batch": 100,
+        "dispatch_window": 32,
+        "redispatch_seconds": 30,
+        "retention_days": None,
+    }
+    assert backtest.execution.model_dump() == {
+        "init_cash_quote_default": 10000,
+        "fixed_quote_default": 100,
+        "safe_profit_percent_default": 30.0,
+        "slippage_pct_default": 0.01,
+        "fee_pct_default_by_market_id": {1: 0.075, 2: 0.1, 3: 0.075, 4: 0.1},
+    }
+    assert backtest.guards.model_dump() == {
+        "max_variants_per_compute": 600000,
+        "max_compute_bytes_total": 5368709120,
+    }
 
 
 def test_the_settings_fill_what_the_engine_asks_for() -> None:
     settings = load(environ=ENVIRON)
-    assert Defaults(**settings.request_defaults()).top_k == 300
+    values, origins = settings.request_defaults()
+    assert sorted(values) == sorted(origins) == sorted(field.name for field in fields(Defaults))
+    assert (values["top_k"], values["result_bytes_max"]) == (300, 33_554_432)
     assert Limits(**settings.request_limits()).max_variants_per_compute == 600_000
 
 
-def test_the_metrics_of_the_file_are_those_of_the_engine() -> None:
-    assert get_args(Metric) == METRICS
+@pytest.mark.parametrize("key", REQUEST_DEFAULTS.values())
+def test_the_origin_of_a_default_is_its_file_and_key(key: str) -> None:
+    settings = load(environ=ENVIRON)
+    values, origins = settings.request_defaults()
+    (name,) = (name for name, its_key in REQUEST_DEFAULTS.items() if its_key == key)
+    assert origins[name] == f"{settings.path}: backtest.{key}"
+    section: Any = yaml.safe_load(settings.path.read_text())["backtest"]
+    for part in key.split("."):
+        section = section[part]
+    assert values[name] == section
 
 
 def test_the_argument_beats_the_variable_beats_the_environment(tmp_path: Path) -> None:
@@ -69,13 +159,14 @@ def test_the_argument_beats_the_variable_beats_the_environment(tmp_path: Path) -
     assert load(None, ENVIRON).backtest.top_k_default == 300
 
 
-def test_default_grids_beside_the_file_beat_the_shipped_ones(tmp_path: Path) -> None:
-    path = changed(tmp_path, "stop_incl: 50", "stop_incl: 51", "indicators.yaml")
-    window = load(path, ENVIRON).indicator_grids["ma.cross"]["params"]["fast"]
-    assert window["stop_incl"] == 51
-    (tmp_path / "indicators.yaml").unlink()
-    window = load(path, ENVIRON).indicator_grids["ma.cross"]["params"]["fast"]
-    assert window["stop_incl"] == 50
+def test_axes_that_override_the_declared_ones_stand_beside_the_file(tmp_path: Path) -> None:
+    path = changed(tmp_path, "version: 1", "version: 1")
+    assert load(path, ENVIRON).indicator_grids == {}
+    (tmp_path / "indicators.yaml").write_text("indicators: {ma.sma: {params: {window: 5}}}")
+    loaded = load(path, ENVIRON)
+    assert loaded.indicator_grids == {"ma.sma": {"params": {"window": 5}}}
+    _, origins = loaded.request_defaults()
+    assert origins["indicator_grids"] == f"{tmp_path / 'indicators.yaml'}: indicators"
 
 
 @pytest.mark.parametrize("environ", [{}, {"ROEHUB_ENV": ""}, {"ROEHUB_ENV": "staging"}])
@@ -88,13 +179,14 @@ REFUSED = {
     "unknown key": (
         "max_crashes: 3",
         "max_crashs: 3",
-        ["backtest.jobs.max_crashs: unknown key", "backtest.jobs.max_crashes", "missing"],
+        ["backtest.jobs.max_crashs: unknown key"],
     ),
     "unknown section": ("  reporting:", "  report:", ["backtest.report: unknown key"]),
-    "missing key": (
-        "retention_days: null",
-        "# retention_days: null",
-        ["backtest.jobs.retention_days", "missing"],
+    "unknown section at the top": ("backtest:", "backtests:", ["backtests: unknown key"]),
+    "no result budget": (
+        "result_bytes_max: 33554432",
+        "result_bytes_max: 0",
+        ["backtest.jobs.result_bytes_max", "greater than 0", "0"],
     ),
     "negative": (
         "lease_seconds: 60",
@@ -133,10 +225,15 @@ REFUSED = {
         "reporting:",
         ["backtest.reporting", "None"],
     ),
-    "unknown metric": (
+    "metric not a string": (
         "primary_metric_default: total_return_pct",
-        "primary_metric_default: total_return",
-        ["backtest.ranking.primary_metric_default", "'total_return'"],
+        "primary_metric_default: 7",
+        ["backtest.ranking.primary_metric_default", "string", "7"],
+    ),
+    "default lease too short for the default heartbeat": (
+        "    lease_seconds: 60\n    heartbeat_seconds: 15\n",
+        "    lease_seconds: 30\n",
+        ["backtest.jobs.heartbeat_seconds", "third of lease_seconds", "30", "15"],
     ),
     "heartbeat too slow": (
         "heartbeat_seconds: 15",
@@ -199,11 +296,22 @@ def test_a_heartbeat_of_exactly_a_third_is_accepted(tmp_path: Path) -> None:
     assert load(path, ENVIRON).backtest.jobs.heartbeat_seconds == 20
 
 
-def test_a_bad_default_grid_is_named_by_its_path(tmp_path: Path) -> None:
-    path = changed(tmp_path, "stop_incl: 50", "stop: 50", "indicators.yaml")
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("version: 2", "version"),
+        ("indicator: {}", "indicator: unknown key"),
+        ("indicators: [ma.sma]", "indicators: "),
+        ("indicators: {1: {}}", "indicators.1: "),
+        ("indicators: {ma.sma: {}, ma.sma: {}}", "'ma.sma' is given twice"),
+    ],
+)
+def test_a_bad_file_of_axes_is_named_with_its_key(text: str, part: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, "version: 1", "version: 1")
+    (tmp_path / "indicators.yaml").write_text(text)
     message = refusal(path)
-    assert "indicators.yaml" in message
-    assert "indicators.ma.cross.params.fast.stop: unknown key" in message
+    assert message.startswith(f"{tmp_path / 'indicators.yaml'}:")
+    assert part in message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -242,6 +350,7 @@ def test_the_hash_is_the_same_in_every_environment_with_the_same_values() -> Non
         ("slippage_pct_default: 0.01", "slippage_pct_default: 0.02"),
         ("1: 0.075,", "1: 0.08,"),
         ("top_k_persisted_default: 300", "top_k_persisted_default: 301"),
+        ("result_bytes_max: 33554432", "result_bytes_max: 33554431"),
     ],
 )
 def test_what_can_change_a_result_changes_the_hash(tmp_path: Path, old: str, new: str) -> None:

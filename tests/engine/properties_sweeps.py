@@ -5,12 +5,10 @@ sweep has at most a few hundred base variants on at most 320 bars, which takes m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
-import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -24,16 +22,19 @@ from tests.engine.cases import DIRECTIONS, SIZINGS
 from tests.engine.enumeration import axis
 from tests.engine.worlds import DEFAULTS, HOUR_MS, LIMITS, START_MS, explicit, iso, random_candles
 
-GRIDS: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "configs/test/indicators.yaml").read_text()
-)["indicators"]
+GRIDS: dict[str, Any] = {
+    indicator.id: {
+        "params": {param.name: param.default for param in indicator.params},
+        "signals": indicator.signals,
+    }
+    for indicator in catalogue()
+}
 OFF = {"sl": None, "tp": None, "tsl": None}
 MONEY = {"init_cash_quote": 1_000.0, "fixed_quote": 100.0, "fee_pct": 0.0, "slippage_pct": 0.0}
 BY_TRADES = {"primary_metric": "num_trades"}
 BY_RETURN = {"primary_metric": "total_return_pct"}
 OUTPUTS = [(indicator, output) for indicator in catalogue() for output in indicator.outputs]
 IDS = [f"{indicator.id}-{output.name}" for indicator, output in OUTPUTS]
-ALL_KEPT = replace(DEFAULTS, top_k_persisted=100_000)
 SHORTEST = 25  # so many first values of a default axis are drawn from: windows that fit the candles
 MOST_VARIANTS = 240
 
@@ -77,10 +78,11 @@ class Small:
             "template": template,
             "warmup_bars": self.candles.first,
             "preselect": self.preselect,
-            "top_k": self.top_k,
+            "top_trades_n": 1,
             "ranking": self.ranking,
         }
-        return parse(complete(document, ALL_KEPT, LIMITS))
+        # Not submitted with its top_k: more variants are kept here than a job would store.
+        return parse(complete(document, DEFAULTS, LIMITS) | {"top_k": self.top_k})
 
     def sweep(self, *, threads: int = 1, memory_bytes: int = 2**28) -> Sweep:
         return Sweep(self.request(), self.candles, threads=threads, memory_bytes=memory_bytes)

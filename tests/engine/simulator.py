@@ -1,6 +1,6 @@
 """A slow and obvious simulator of the execution rules, bar by bar, in plain Python.
 
-It is the yardstick for the engine's kernels and shares nothing with them: no packed planes, no
+It is the reference for the engine's kernels and shares nothing with them: no packed planes, no
 shortcuts from one signal change to the next, no reciprocal closes. Every traded bar is visited in
 order and the rules below are applied to it in order. The numbers in the code are rule numbers.
 

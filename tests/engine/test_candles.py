@@ -163,6 +163,10 @@ def test_the_content_hash_tells_any_difference() -> None:
         replace(candles, timeframe_ms=2 * STEP),
         replace(candles, open=candles.close, close=candles.open),
         replace(candles, ts_open=candles.ts_open + STEP),
+        *(
+            replace(candles, **{column: np.nextafter(getattr(candles, column), 1e9)})
+            for column in ("open", "high", "low", "close", "volume")
+        ),
     ]
 
     assert len({variant.content_hash() for variant in variants}) == len(variants)

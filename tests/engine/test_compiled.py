@@ -33,6 +33,16 @@ def test_a_named_folder_comes_first(
     assert compiled.cache_folder().parent == no_cache_is_named / "named"
 
 
+def test_any_change_of_names_that_kernels_know_by_position_leads_to_another_folder(
+    no_cache_is_named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = compiled.cache_folder()
+    names = no_cache_is_named / "names.py"
+    names.write_text("METRICS = ()")
+    monkeypatch.setattr(compiled, "NAMED_BY_POSITION", (names,))
+    assert compiled.cache_folder() != before
+
+
 def test_any_change_of_a_kernel_leads_to_another_folder(
     no_cache_is_named: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ def test_runs_are_found_at_any_density(
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 130])
 @pytest.mark.parametrize("start", [0, 1, 62, 63, 64, 127])
-def test_a_run_crosses_words_unharmed(start: int, length: int) -> None:
+def test_a_run_over_several_words_is_one_run(start: int, length: int) -> None:
     signal = np.zeros(320, np.int8)
     signal[start : start + length] = -1
     assert found_runs(signal) == [(start, start + length, -1)]

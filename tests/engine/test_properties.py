@@ -289,7 +289,7 @@ def parts_of(total: int, cuts: list[float]) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(borders)]
 
 
-def merged_anyhow(lists: list[TopList], order: Any) -> TopList:
+def merged_in_any_order(lists: list[TopList], order: Any) -> TopList:
     """Merge lists two by two, whichever two, until one is left."""
     while len(lists) > 1:
         order.shuffle(lists)
@@ -311,7 +311,7 @@ def test_any_ranges_of_stage_a_merge_to_one_list_in_any_grouping(
     total = small.sweep().grid.base_total
     run = replace(small, preselect=ceil(kept * total), top_k=1).sweep()
     ranges = parts_of(total, cuts)
-    merged = merged_anyhow([last(run.stage_a(part)) for part in ranges], order)
+    merged = merged_in_any_order([last(run.stage_a(part)) for part in ranges], order)
     assert ranked(merged) == ranked(last(run.stage_a()))
 
 
@@ -324,7 +324,7 @@ def test_any_ranges_of_the_shortlist_merge_to_one_list_in_any_grouping(
     run = replace(small, top_k=ceil(kept * grid.base_total * grid.risk_total)).sweep()
     shortlist = last(run.stage_a()).indexes()
     ranges = parts_of(len(shortlist), cuts)
-    merged = merged_anyhow([last(run.stage_b(shortlist, part)) for part in ranges], order)
+    merged = merged_in_any_order([last(run.stage_b(shortlist, part)) for part in ranges], order)
     assert ranked(merged) == ranked(last(run.stage_b(shortlist)))
 
 

@@ -56,6 +56,13 @@ def test_a_range_too_fine_for_integer_arithmetic_in_floats_is_still_exact() -> N
     assert axis_values(axis)[:100] == tuple(float(start + step * k) for k in range(100))
 
 
+def test_a_start_of_more_digits_than_integers_in_floats_have_is_rounded_once() -> None:
+    """The expected values are those of decimal arithmetic, rounded to floats by reading them."""
+    axis = ranged(0.6772320258726261, 1.3, 0.3)
+    wanted = [float(text) for text in ("0.6772320258726261", "0.9772320258726261")]
+    assert axis_numbers(axis).tolist() == [*wanted, float("1.2772320258726261")]
+
+
 def test_the_count_of_a_range_costs_nothing() -> None:
     assert axis_count(ranged(1, 1e15, 1e-15)) == 10**30 - 10**15 + 1
 

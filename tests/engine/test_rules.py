@@ -204,7 +204,7 @@ def test_the_size_of_a_chunk_does_not_matter(
     assert np.array_equal(whole, chunked)
 
 
-def test_threads_share_a_block_without_disturbing_each_other() -> None:
+def test_threads_that_share_a_block_compute_what_one_computes() -> None:
     block, candles = mixed_block(), random_walk(bars=3_000)
     whole = planes_of(block, candles, 0, block.total)
     spans = [(start, min(start + 20, block.total)) for start in range(0, block.total, 20)]
@@ -214,7 +214,7 @@ def test_threads_share_a_block_without_disturbing_each_other() -> None:
     assert np.array_equal(np.concatenate([part[1] for part in parts]), whole[1])
 
 
-def test_read_only_candles_and_tables_are_welcome() -> None:
+def test_read_only_candles_and_tables_are_accepted() -> None:
     block, candles = mixed_block(), random_walk()
     whole = planes_of(block, candles, 0, block.total)
     for name in ("open", "high", "low", "close", "volume"):

@@ -1,4 +1,4 @@
-"""The yardstick itself, on cases worked out by hand."""
+"""The reference simulator itself, on cases worked out by hand."""
 
 import pytest
 

@@ -205,6 +205,20 @@ def test_the_division_of_the_work_changes_nothing(
     assert divided(wanted, threads, 1 if memory == "least" else 2**28) == expected
 
 
+@pytest.mark.parametrize("sizing", ["all_in", "strategy_compound_profit_lock"])
+@pytest.mark.parametrize("metric", ["total_return_pct", "sqn"])
+@pytest.mark.parametrize("variants", [1, 3, 10])
+@pytest.mark.parametrize("hits_bytes", [1, 2**14])
+def test_any_tiling_of_the_risk_grid_finds_the_same(
+    variants: int, hits_bytes: int, metric: str, sizing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = request(*TWO, primary=metric, sizing_mode=sizing, risk=RISK, preselect=30, top_k=720)
+    expected = divided(wanted, 1, 2**28)
+    monkeypatch.setattr(work, "PIECE_VARIANTS", variants)
+    monkeypatch.setattr(budgets, "HITS_BYTES", hits_bytes)
+    assert divided(wanted, 1, 2**28) == expected
+
+
 @settings(max_examples=40, deadline=None)
 @given(cuts=st.lists(st.integers(0, 504), max_size=5), order=st.randoms(use_true_random=False))
 def test_any_ranges_of_base_indexes_merge_to_the_whole(cuts: list[int], order: Any) -> None:

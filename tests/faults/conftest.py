@@ -64,7 +64,7 @@ def small_sweep() -> dict[str, Any]:
     return sweep(windows=1, top_k=5, tsl=1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def stack(
     postgres_server: str,
     migrated_template: str,
@@ -118,7 +118,7 @@ def network(stack: Stack) -> Iterator[PostgresProxy]:
         yield network
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def undisturbed(stack: Stack) -> list[tuple[str, ...]]:
     """The stored rows of a job that nothing happened to."""
     stack.workers(2)

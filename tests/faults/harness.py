@@ -25,7 +25,7 @@ from psycopg.rows import dict_row
 
 import configs
 from configs import settings
-from engine.request import Defaults, Limits, complete, engine_params_hash, request_hash
+from engine.request import Limits, complete, engine_params_hash, read_defaults, request_hash
 from storage import jobs, results
 from storage.records import EventName, Job, NewJob, Stage, TopVariant
 
@@ -290,7 +290,7 @@ class Stack:
         """Submit a request as a user does."""
         loaded = settings.load(self.config, {"ROEHUB_ENV": "test"})
         limits = Limits(**loaded.request_limits())
-        effective = complete(document, Defaults(**loaded.request_defaults()), limits)
+        effective = complete(document, read_defaults(*loaded.request_defaults()), limits)
         new_job = NewJob(
             user_id=uuid4(),
             mode="template",

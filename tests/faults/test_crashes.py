@@ -3,12 +3,11 @@
 import os
 import signal
 
-import psutil
 import pytest
 
 from storage.records import EventName, FailureCode, Stage, State
-from tests.faults.conftest import small_sweep, sweep
-from tests.faults.harness import Stack, computing_child, gone, owner_pid
+from tests.faults.conftest import sweep
+from tests.faults.harness import Stack, gone, owner_pid
 
 Rows = list[tuple[str, ...]]
 
@@ -65,38 +64,3 @@ def test_a_job_that_always_kills_its_worker_fails_at_the_crash_too_many(stack: S
     assert ended.last_error_json is not None
     assert ended.last_error_json["code"] == FailureCode.WORKER_CRASHED_REPEATEDLY
     assert ended.last_error_json["details"]["last_owner"] == job.locked_by
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_killed_child_is_started_once_more(
-    stack: Stack, undisturbed: Rows, number: signal.Signals
-) -> None:
-    stack.workers(1)
-    job_id = stack.submit(sweep())
-    child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_B)))
-
-    child.send_signal(number)
-
-    gone([child])
-    ended = stack.ends(job_id)
-    assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
-    assert stack.events(job_id).count(EventName.RESUMED_FROM_SHORTLIST) == 1
-    assert stack.stored_bytes(job_id) == undisturbed
-
-
-def test_a_child_that_is_killed_twice_fails_its_job_and_nothing_else(stack: Stack) -> None:
-    stack.workers(1)
-    job_id = stack.submit(sweep())
-    worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
-    for _ in range(2):
-        child = computing_child(worker_pid)
-        child.send_signal(signal.SIGSEGV)
-        gone([child])
-
-    ended = stack.ends(job_id)
-    assert (ended.state, ended.attempt) == (State.FAILED, 1)
-    assert ended.last_error_json is not None
-    assert ended.last_error_json["code"] == FailureCode.UNEXPECTED_ERROR
-    assert ended.last_error_json["details"] == {"signal": "SIGSEGV"}
-    assert psutil.pid_exists(worker_pid)
-    assert stack.ends(stack.submit(small_sweep())).state is State.SUCCEEDED

@@ -55,7 +55,7 @@ class Endpoint:
         # Closing its stdin ends it, also when this process is killed.
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from configs.environment import CandlesFolder
-from storage.candles import open_store
+from storage.candles import CandleStore, open_store
 from storage.temporary import OwnedFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +47,22 @@ def main(mode: str, *arguments: str) -> None:
             say(len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
             sys.stdin.read()
             say(len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+    elif mode == "reads-forked":
+        with open_store(CandlesFolder(Path(arguments[0]))) as store:
+            store.start()
+            if os.fork() == 0:
+                say(error_of_reading(store))
+                os._exit(0)
+            os.wait()
+    elif mode == "reads-two":
+        first, second = (open_store(CandlesFolder(Path(folder))) for folder in arguments)
+        found = [len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)) for store in (first, second)]
+        first.close()
+        found.append(len(second.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+        second.close()
+        found.append(len(first.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+        first.close()
+        say(found)
     elif mode == "shares":
         with OwnedFolder("test", shared_by=arguments[0]) as folder:
             say(folder.path)
@@ -78,6 +94,14 @@ def main(mode: str, *arguments: str) -> None:
                 (own.path / "content").write_text("mine")
                 assert (own.path / "content").read_text() == "mine"
         say("intact")
+
+
+def error_of_reading(store: CandleStore) -> str:
+    try:
+        store.bars(1, "BTCUSDT", 0, 10**13, 60_000)
+    except Exception as error:
+        return type(error).__name__
+    return "no error"
 
 
 def say(what: object) -> None:

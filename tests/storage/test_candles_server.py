@@ -15,7 +15,7 @@ from engine.candles import TIMEFRAMES
 from storage.candles import Bars, CandleSourceUnavailable, open_store
 from storage.candles.server import ServerStore
 from tests.storage.candle_rows import MINUTE, START, as_tuples, random_rows, roll_up
-from tests.storage.candle_table import command, insert, server_of
+from tests.storage.candle_table import command, connect, insert, server_of
 from tests.storage.clickhouse_endpoint import PASSWORD, USER, Endpoint
 
 DAY = 1440 * MINUTE
@@ -47,6 +47,18 @@ def filled(store: ServerStore) -> ServerStore:
     return store
 
 
+def one_price(price: float) -> Bars:
+    values = np.full(2, price)
+    return Bars(START + np.arange(2) * MINUTE, values, values, values, values, values)
+
+
+def rows_in(server: ClickHouseServer) -> list[float]:
+    client = connect(server)
+    closes = client.query_arrow(f"SELECT close FROM `{server.database}`.canonical_candles_1m")
+    client.close()
+    return list(closes.column("close").to_pylist())
+
+
 def read(store: ServerStore) -> Bars:
     return store.bars(1, "BTCUSDT", START, START + 3_000 * MINUTE, 15 * MINUTE)
 
@@ -75,6 +87,17 @@ def test_a_merge_does_not_change_the_bars(server: ClickHouseServer, store: Serve
     command(server, "OPTIMIZE TABLE {table} FINAL")
 
     assert as_tuples(read(store)) == before == roll_up(rows, START, START + DAY * 3, 15 * MINUTE)
+
+
+def test_a_merge_leaves_one_row_of_each_minute(
+    server: ClickHouseServer, store: ServerStore
+) -> None:
+    for price in (1.0, 2.0):
+        store.append(1, "BTCUSDT", [one_price(price)])
+
+    command(server, "OPTIMIZE TABLE {table} FINAL")
+
+    assert rows_in(server) == [2.0, 2.0]
 
 
 def test_appended_minutes_are_read_back_exactly(store: ServerStore) -> None:

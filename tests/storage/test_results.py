@@ -1,14 +1,17 @@
 """Shortlist and top variants."""
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
+import numpy as np
 import psycopg
 import pytest
 
 from storage import faults, leases, results
-from storage.records import Lease, Shortlist, State
+from storage.records import Lease, Shortlist, State, TopVariant
 from tests.storage.making import (
     claimed,
     current,
@@ -19,6 +22,7 @@ from tests.storage.making import (
     session,
     succeed,
     variants,
+    wait_for_a_blocked_session,
 )
 
 SHORTLIST = Shortlist([30, 10, 20], 100, 9, 3, "engine-1", "a" * 64)
@@ -32,19 +36,65 @@ def test_the_shortlist_keeps_the_rank_order(connection: psycopg.Connection) -> N
     assert (stored.shortlist, stored.attempt) == (SHORTLIST, 1)
 
 
+def test_indexes_may_be_numpy_integers(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    indexes = np.array([3, 2**40], dtype=np.int64)
+    assert results.save_shortlist(connection, lease, replace(SHORTLIST, indexes=indexes))
+    stored = results.shortlist(connection, lease.job_id)
+    assert stored is not None
+    assert stored.shortlist.indexes == [3, 2**40]
+
+
 def test_a_job_without_shortlist_has_none(connection: psycopg.Connection) -> None:
     assert results.shortlist(connection, uuid4()) is None
 
 
-def test_a_later_attempt_replaces_the_shortlist(connection: psycopg.Connection) -> None:
+def test_a_later_attempt_replaces_the_whole_shortlist(connection: psycopg.Connection) -> None:
     first = claimed(connection)
     results.save_shortlist(connection, first, SHORTLIST)
     expire(connection, first.job_id)
     second = reclaimed(connection, first.job_id)
-    results.save_shortlist(connection, second, replace(SHORTLIST, indexes=[1]))
+    other = Shortlist([1], 7, 8, 1, "engine-2", "b" * 64)
+    results.save_shortlist(connection, second, other)
     stored = results.shortlist(connection, first.job_id)
     assert stored is not None
-    assert (stored.shortlist.indexes, stored.attempt) == ([1], 2)
+    assert (stored.shortlist, stored.attempt) == (other, 2)
+    assert stored.updated_at == current(connection, first.job_id).heartbeat_at
+
+
+def test_a_shortlist_that_waited_behind_a_reclaim_is_not_saved(
+    database: str, connection: psycopg.Connection
+) -> None:
+    stale = claimed(connection)
+    with psycopg.connect(database) as other, ThreadPoolExecutor(1) as threads:
+        expire(other, stale.job_id)
+        reclaimed(other, stale.job_id)
+        # To the stale owner its lease is alive until the other transaction commits.
+        saved = threads.submit(results.save_shortlist, connection, stale, SHORTLIST)
+        with psycopg.connect(database, autocommit=True) as observer:
+            wait_for_a_blocked_session(observer)
+        other.commit()
+        assert saved.result(timeout=20) is False
+    assert results.shortlist(connection, stale.job_id) is None
+
+
+@pytest.mark.parametrize("write", [save_snapshot, succeed])
+def test_rows_that_waited_behind_a_reclaim_are_not_saved(
+    database: str,
+    connection: psycopg.Connection,
+    write: Callable[[psycopg.Connection, Lease, list[TopVariant]], object],
+) -> None:
+    stale = claimed(connection)
+    save_snapshot(connection, stale, variants(1))
+    with psycopg.connect(database) as other, ThreadPoolExecutor(1) as threads:
+        expire(other, stale.job_id)
+        reclaimed(other, stale.job_id)
+        saved = threads.submit(write, connection, stale, variants(2))
+        with psycopg.connect(database, autocommit=True) as observer:
+            wait_for_a_blocked_session(observer)
+        other.commit()
+        assert not saved.result(timeout=20)
+    assert results.top(connection, stale.job_id, 9) == variants(1)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +193,18 @@ def test_what_is_no_json_number_is_refused_before_anything_is_written(
     with pytest.raises(ValueError, match="JSON"):
         save_snapshot(connection, lease, [replace(variants(1)[0], total_return_pct=math.nan)])
     assert results.top(connection, lease.job_id, 10) == variants(1)
+
+
+def test_omitted_trades_are_marked_in_the_final_rows_only(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    rows = [
+        *variants(1, reports=True),
+        replace(variants(2, reports=True)[1], trades_omitted=True),
+    ]
+    save_snapshot(connection, lease, rows)
+    assert not any(row.trades_omitted for row in results.top(connection, lease.job_id, 9))
+    succeed(connection, lease, rows)
+    assert results.top(connection, lease.job_id, 9) == rows
 
 
 def test_an_empty_top_list_is_a_result(connection: psycopg.Connection) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,15 @@ def test_no_statement_sets_anything_on_a_session(file: str) -> None:
     for text in statements.load(file).values():
         assert not re.search(r"\bset_config\b|\bLISTEN\b|pg_(try_)?advisory_lock|\bPREPARE\b", text)
         assert not re.match(r"SET\b", plain(text))
+
+
+def test_a_name_given_twice_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "parts.sql").write_text("")
+    (tmp_path / "sql" / "twice.sql").write_text("-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;\n")
+    monkeypatch.setattr(statements.resources, "files", lambda _package: tmp_path)
+    with pytest.raises(ValueError, match="names a statement twice"):
+        statements.load.__wrapped__("twice")
 
 
 def test_an_unknown_file_is_an_error() -> None:

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -105,11 +106,21 @@ class Terminal:
         return [sys.executable, "-m", "cli", *map(str, arguments)]
 
 
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for a whole stack; another test session closes pytest's own to Postgres' user."""
+    with tempfile.TemporaryDirectory(
+        prefix="backtest-system-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    opened = Terminal(tmp_path)
-    yield opened
-    opened.close()
+def terminal() -> Iterator[Terminal]:
+    with own_folder() as folder:
+        opened = Terminal(folder)
+        yield opened
+        opened.close()
 
 
 def fill(candles: Path, *, days: int) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from configs.settings import load
 from engine import synthetic
 from engine.indicators.registry import catalogue
-from engine.request import Defaults, Limits, RequestError, complete, parse, read_json
+from engine.request import Limits, complete, parse, read_defaults, read_json
 from engine.sweep import Sweep
 
 document = read_json(Path("request.json").read_text())
@@ -31,7 +31,7 @@ candles = synthetic.bars(2, 2_000, 900_000, warmup_bars=200)
 
 def best_of(config):
     settings = load(config, {"ROEHUB_ENV": "dev"})
-    defaults = Defaults(**settings.request_defaults())
+    defaults = read_defaults(*settings.request_defaults())
     request = parse(complete(document, defaults, Limits(**settings.request_limits())))
     sweep = Sweep(request, candles)
     *_, last = sweep.stage_a()
@@ -41,14 +41,10 @@ def best_of(config):
     return total, last.top.scores()[0].tolist(), variants
 
 
-total, returns, variants = best_of("backtest.yaml")
-try:
-    best_of(None)
-    refusal = ""
-except RequestError as error:
-    refusal = str(error)
+total, returns, variants = best_of(None)
+overridden, *_ = best_of("backtest.yaml")
 ids = [indicator.id for indicator in catalogue()]
-print(json.dumps([ids, total, returns, variants, refusal]))
+print(json.dumps([ids, total, returns, variants, overridden]))
 """
 
 
@@ -57,8 +53,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the document's files as an installed distribution would."""
     folder = tmp_path_factory.mktemp("acme")
     blocks = dict(NAMED_BLOCK.findall(DOCUMENT.read_text()))
-    grids = (ROOT / "configs/dev/indicators.yaml").read_text()
-    blocks["indicators.yaml"] = grids + blocks["indicators.yaml"]
     blocks["backtest.yaml"] = (ROOT / "configs/dev/backtest.yaml").read_text()
     for name, text in blocks.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -98,7 +92,7 @@ def run(package: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def swept(package: Path) -> dict[str, Any]:
     """What a sweep of the document's request came to, beside the package."""
-    names = ("ids", "total", "returns", "variants", "refusal")
+    names = ("ids", "total", "returns", "variants", "overridden")
     return dict(zip(names, json.loads(run(package, "-c", SWEEP).splitlines()[-1]), strict=True))
 
 
@@ -109,7 +103,7 @@ def test_the_catalogue_of_an_installation_with_the_package_has_its_indicator(
     assert swept["ids"] == sorted(swept["ids"])
 
 
-def test_a_sweep_over_its_default_grid_ranks_variants(swept: dict[str, Any]) -> None:
+def test_a_sweep_over_its_default_axes_ranks_variants(swept: dict[str, Any]) -> None:
     assert swept["total"] == 10 * 2 * 2 * 2  # windows, long and short thresholds, averages
     assert len(swept["returns"]) == 10
     assert swept["returns"] == sorted(swept["returns"], reverse=True)
@@ -119,12 +113,36 @@ def test_a_sweep_over_its_default_grid_ranks_variants(swept: dict[str, Any]) -> 
         assert variant["blocks"][0]["params"]["window"] in range(5, 51, 5)
 
 
-def test_without_a_default_grid_the_request_is_refused_as_the_document_says(
-    swept: dict[str, Any],
-) -> None:
+def test_an_override_of_the_installation_replaces_its_axis(swept: dict[str, Any]) -> None:
+    assert swept["overridden"] == 2 * 2 * 2 * 2
+
+
+def test_a_parameter_without_default_axes_is_refused_as_the_document_says(package: Path) -> None:
     promised = re.search(r"^    (template\.indicator_grids.*)$", DOCUMENT.read_text(), re.MULTILINE)
     assert promised is not None
-    assert promised[1] in swept["refusal"]
+    program = """
+import acme_indicators
+from dataclasses import replace
+from pathlib import Path
+
+(median,) = acme_indicators.INDICATORS
+window, = median.params
+acme_indicators.INDICATORS = (replace(median, params=(replace(window, default=None),)),)
+
+from configs.settings import load
+from engine.request import Limits, RequestError, complete, read_defaults, read_json
+
+settings = load(None, {"ROEHUB_ENV": "dev"})
+try:
+    complete(
+        read_json(Path("request.json").read_text()),
+        read_defaults(*settings.request_defaults()),
+        Limits(**settings.request_limits()),
+    )
+except RequestError as error:
+    print(error)
+"""
+    assert promised[1] in run(package, "-c", program)
 
 
 def test_the_tests_of_the_document_pass(package: Path) -> None:

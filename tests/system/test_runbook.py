@@ -11,8 +11,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from storage import leases, postgres, results
-from storage.records import Failure, FailureCode, Shortlist
+from storage import leases, results
+from storage.records import Failure, FailureCode, Shortlist, State
 from tests.faults.harness import Program, Stack, running, wait_for
 from tests.storage import test_runbook_queries as known
 from tests.storage.making import (
@@ -64,9 +64,7 @@ def database(postgres_server: str, migrated_template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def connection(database: str) -> Iterator[psycopg.Connection]:
     """A connection like a worker's, so that one is seen."""
-    with postgres.connect(
-        database, application_name="backtest-job-runner", heartbeat_seconds=15
-    ) as conn:
+    with psycopg.connect(database, autocommit=True, application_name="backtest-job-runner") as conn:
         yield conn
 
 
@@ -77,9 +75,11 @@ def jobs(connection: psycopg.Connection) -> list[UUID]:
     finished = claimed(connection)
     shortlist = Shortlist([1, 2], 1000, 12, 2, "engine-1", "a" * 64)
     results.save_shortlist(connection, finished, shortlist)
-    results.succeed(connection, finished, variants(3, reports=True))
+    document = results.document(variants(3, reports=True), reports=True)
+    results.succeed(connection, finished, document)
     failed = claimed(connection)
-    leases.fail(connection, failed, Failure(FailureCode.STALLED, "no progress", {}))
+    stalled = Failure(FailureCode.STALLED, "no progress", {})
+    leases.end(connection, failed, State.FAILED, stalled)
     abandoned = claimed(connection).job_id
     expire(connection, abandoned)
     taken_over = claimed(connection).job_id

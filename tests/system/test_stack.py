@@ -9,21 +9,22 @@ import pytest
 import redis
 
 from tests.cli.conftest import REQUEST, changed
-from tests.system.conftest import Terminal, fill, leads_a_session, processes, until
+from tests.system.conftest import Terminal, fill, leads_a_session, own_folder, processes, until
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def stack() -> Iterator[Terminal]:
     """A terminal next to a running `backtest up`, with two days of candles."""
-    terminal = Terminal(tmp_path_factory.mktemp("terminal"))
-    terminal.start("up")
-    try:
-        terminal.wait_for("ready")
-        fill(terminal.folder / "stack" / "candles", days=2)
-        yield terminal
-    finally:
-        terminal.close()
-    assert terminal.left_running() == []
+    with own_folder() as folder:
+        terminal = Terminal(folder)
+        terminal.start("up")
+        try:
+            terminal.wait_for("ready")
+            fill(terminal.folder / "stack" / "candles", days=2)
+            yield terminal
+        finally:
+            terminal.close()
+        assert terminal.left_running() == []
 
 
 def request(folder: Path, **changes: object) -> Path:

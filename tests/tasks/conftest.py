@@ -19,7 +19,7 @@ from tests.storage.making import new_database
 from tests.tasks.answering import session_to
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def stack(
     postgres_server: str,
     migrated_template: str,
@@ -37,7 +37,7 @@ def stack(
         yield stack
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
     server = ForkServer()
     server.start()
@@ -46,7 +46,7 @@ def fork_server() -> Iterator[ForkServer]:
     server.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> CandlesFolder:
     folder = tmp_path_factory.mktemp("candles")
     with open_store(CandlesFolder(folder)) as store:

@@ -17,7 +17,7 @@ import pytest
 
 from configs import settings
 from configs.environment import CandlesFolder
-from engine.request import Defaults, Limits, complete
+from engine.request import Limits, complete, read_defaults
 from storage.records import FailureCode
 from tasks import compute, isolation
 from tasks.messages import (
@@ -49,7 +49,7 @@ def assignment(
 ) -> Assignment:
     loaded = settings.load(None, {"ROEHUB_ENV": "test"})
     unlimited = Limits(max_variants_per_compute=2**40, max_compute_bytes_total=2**50)
-    request = complete(document, Defaults(**loaded.request_defaults()), unlimited)
+    request = complete(document, read_defaults(*loaded.request_defaults()), unlimited)
     return Assignment(
         request=request,
         candle_source=candles,

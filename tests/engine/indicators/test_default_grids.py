@@ -1,4 +1,4 @@
-"""The default grids of the three environments."""
+"""The default axes that indicators declare."""
 
 from pathlib import Path
 from typing import Any
@@ -6,21 +6,20 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.indicators.registry import FAMILIES, RULES, Indicator, Param, catalogue
+from engine.indicators.registry import FAMILIES, Indicator, Param, catalogue
 
-CONFIGS = Path(__file__).parents[3] / "configs"
-GRIDS: dict[str, Any] = yaml.safe_load((CONFIGS / "prod/indicators.yaml").read_text())["indicators"]
+RELEASED: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("default_axes.yaml").read_text())
 OURS = [indicator for indicator in catalogue() if indicator.id.split(".")[0] in FAMILIES]
 
 
-def values(axis: dict[str, Any]) -> list[Any]:
+def values(axis: Any) -> list[Any]:
     if axis["mode"] == "explicit":
         return list(axis["values"])
     count = int((axis["stop_incl"] - axis["start"]) / axis["step"] + 1e-9) + 1
     return [axis["start"] + number * axis["step"] for number in range(count)]
 
 
-def assert_within(param: Param, axis: dict[str, Any]) -> None:
+def assert_within(param: Param, axis: Any) -> None:
     for value in values(axis):
         if param.kind == "choice":
             assert value in param.choices
@@ -30,25 +29,18 @@ def assert_within(param: Param, axis: dict[str, Any]) -> None:
         assert param.maximum is None or value <= param.maximum
 
 
-@pytest.mark.parametrize("environment", ["dev", "test"])
-def test_every_environment_has_the_same_grids(environment: str) -> None:
-    prod = (CONFIGS / "prod/indicators.yaml").read_bytes()
-    assert (CONFIGS / environment / "indicators.yaml").read_bytes() == prod
-
-
-def test_every_indicator_has_grids_and_no_other_has() -> None:
-    assert list(GRIDS) == [indicator.id for indicator in OURS]
+@pytest.mark.parametrize("indicator_id", RELEASED)
+def test_the_default_axes_are_those_that_were_released(indicator_id: str) -> None:
+    (indicator,) = (each for each in OURS if each.id == indicator_id)
+    declared = {param.name: param.default for param in indicator.params}
+    assert declared == RELEASED[indicator_id]["params"]
+    assert indicator.signals == RELEASED[indicator_id]["signals"]
 
 
 @pytest.mark.parametrize("indicator", OURS, ids=lambda indicator: indicator.id)
-def test_every_parameter_has_a_grid_within_its_bounds(indicator: Indicator) -> None:
-    grids = GRIDS[indicator.id]
-    signals = {
-        param.name: param for output in indicator.outputs for param in RULES[output.rule].params
-    }
-    assert list(grids["params"]) == [param.name for param in indicator.params]
-    assert set(grids["signals"]) == set(signals)
+def test_every_parameter_has_default_axes_within_its_bounds(indicator: Indicator) -> None:
+    assert set(indicator.signals) == set(indicator.signal_params)
     for param in indicator.params:
-        assert_within(param, grids["params"][param.name])
-    for name, param in signals.items():
-        assert_within(param, grids["signals"][name])
+        assert_within(param, param.default)
+    for name, param in indicator.signal_params.items():
+        assert_within(param, indicator.signals[name])

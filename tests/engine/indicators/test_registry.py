@@ -1,10 +1,8 @@
-"""The catalogue: complete, free of numba, open to other packages, strict about declarations."""
+"""The catalogue: complete, free of numba, strict about declarations."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -28,17 +26,6 @@ FOREIGN = Indicator(
     description="Rolling median.",
     formula="the middle of the sorted window",
 )
-NO_INDICATOR = "a string"
-
-
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
-    """Entry points of packages that are installed as far as the registry can see."""
-    points: list[EntryPoint] = []
-    monkeypatch.setattr(registry, "entry_points", lambda **_: points)
-    registry._by_id.cache_clear()
-    yield points
-    registry._by_id.cache_clear()
 
 
 def test_the_catalogue_is_sorted_and_each_kernel_exists() -> None:
@@ -70,31 +57,6 @@ def test_the_first_output_is_the_default() -> None:
     assert registry.get("volatility.bbands").output().name == "middle"
 
 
-@pytest.mark.parametrize("attribute", ["FOREIGN", "PAIR"])
-def test_a_package_adds_indicators_through_its_entry_point(
-    installed: list[EntryPoint], attribute: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "PAIR", (FOREIGN,), raising=False)
-    installed.append(EntryPoint("acme", f"{__name__}:{attribute}", registry.ENTRY_POINT_GROUP))
-    assert registry.get("acme.median") is FOREIGN
-
-
-@pytest.mark.parametrize(
-    "value", ["no.such.module:X", f"{__name__}:MISSING", f"{__name__}:NO_INDICATOR"]
-)
-def test_a_broken_package_is_named(installed: list[EntryPoint], value: str) -> None:
-    installed.append(EntryPoint("acme", value, registry.ENTRY_POINT_GROUP))
-    with pytest.raises(DeclarationError, match="entry point acme"):
-        registry.catalogue()
-
-
-def test_an_id_can_be_declared_only_once(installed: list[EntryPoint]) -> None:
-    point = EntryPoint("acme", f"{__name__}:FOREIGN", registry.ENTRY_POINT_GROUP)
-    installed.extend((point, point))
-    with pytest.raises(DeclarationError, match=r"declares acme\.median once more"):
-        registry.catalogue()
-
-
 def test_validity_rules_compare_as_they_read() -> None:
     below, not_above = Relation("a", "b", strict=True), Relation("a", "b", strict=False)
     assert (str(below), str(not_above)) == ("a < b", "a <= b")
@@ -114,6 +76,7 @@ def test_validity_rules_compare_as_they_read() -> None:
         ({"outputs": (Output("x", "sign", ("windw",)),)}, "unknown parameter 'windw'"),
         ({"ordered": (("fast", "window"),)}, "unknown parameter 'fast'"),
         ({"not_above": (("window", "most"),)}, "unknown parameter 'most'"),
+        ({"signals": {"long_threshold": {}}}, "unknown signal parameter 'long_threshold'"),
         ({"kernel": "acme.kernels.median"}, "module:function"),
     ],
 )

@@ -1,0 +1,126 @@
+"""`engine.identity()`: which code computes, the versions and sources of plugins included."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import engine
+from tests.engine.indicators.distributions import ROOT, Folder
+
+IDENTITY = "import engine; print(engine.identity())"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def identity(folder: Folder) -> str:
+    return folder.says(IDENTITY)
+
+
+def test_it_is_the_version_and_a_hash(folder: Folder) -> None:
+    assert re.fullmatch(rf"{re.escape(engine.VERSION)}\+[0-9a-f]{{12}}", identity(folder))
+    assert engine.identity() == identity(folder)
+
+
+def test_plugins_follow_with_their_versions(folder: Folder) -> None:
+    ours = identity(folder)
+    folder.install("bell", version="2.1")
+    folder.install("acme")
+    plugins = r"acme-indicators-1\.0\.0\+[0-9a-f]{12} bell-indicators-2\.1\+[0-9a-f]{12}"
+    assert re.fullmatch(f"{re.escape(ours)} {plugins}", identity(folder))
+
+
+CHANGES: dict[str, Callable[[Folder], None]] = {
+    "upgraded": lambda folder: folder.install("acme", version="1.0.1"),
+    "declaration edited": lambda folder: folder.install("acme", source="INDICATORS = ()"),
+    "kernel edited": lambda folder: folder.install("acme", kernels="# edited"),
+    "does not load any more": lambda folder: folder.install("acme", source="raise RuntimeError"),
+    "joined by another": lambda folder: folder.install("bell"),
+    "file added": lambda folder: (folder.path / "acme_indicators/more.py").write_text("") and None,
+    "removed": lambda folder: shutil.rmtree(next(folder.path.glob("*.dist-info"))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_any_change_of_a_plugin_gives_another_identity(
+    folder: Folder, change: Callable[[Folder], None]
+) -> None:
+    folder.install("acme")
+    before = identity(folder)
+    change(folder)
+    assert identity(folder) != before
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_any_change_of_a_plugin_leads_to_another_folder_of_compiled_kernels(
+    folder: Folder, change: Callable[[Folder], None]
+) -> None:
+    cache = "from engine.compiled import cache_folder; print(cache_folder())"
+    folder.install("acme")
+    before = folder.says(cache)
+    change(folder)
+    assert folder.says(cache) != before
+
+
+def test_it_is_the_same_wherever_a_plugin_is_installed(tmp_path: Path) -> None:
+    identities = set()
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        elsewhere = Folder(tmp_path / place)
+        elsewhere.install("acme")
+        identities.add(identity(elsewhere))
+    assert len(identities) == 1
+
+
+def test_what_python_leaves_behind_does_not_change_it(folder: Folder) -> None:
+    folder.install("acme")
+    before = identity(folder)
+    (folder.path / "acme_indicators/__pycache__").mkdir()
+    (folder.path / "acme_indicators/__pycache__/kernels.cpython-311.pyc").write_bytes(b"x")
+    assert identity(folder) == before
+
+
+def test_everything_a_distribution_installs_counts(folder: Folder) -> None:
+    folder.install("acme")
+    (metadata,) = folder.path.glob("*.dist-info")
+    (metadata / "RECORD").write_text("acme_indicators/__init__.py,,\nacme_arithmetic.py,,\n")
+    (folder.path / "acme_arithmetic.py").write_text("one = 1")
+    before = identity(folder)
+    (folder.path / "acme_arithmetic.py").write_text("one = 2")
+    assert identity(folder) != before
+
+
+@pytest.mark.parametrize(
+    "source", ["kernels/execution.py", "indicators/kernels/ma.py", "ranking.py", "request/axes.py"]
+)
+def test_any_edit_of_the_engine_gives_another_identity(tmp_path: Path, source: str) -> None:
+    copy = tmp_path / "engine"
+    shutil.copytree(ROOT / "engine", copy, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def of_the_copy() -> str:
+        return subprocess.run(
+            [sys.executable, "-B", "-c", IDENTITY],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    before = of_the_copy()
+    assert before.strip() == engine.identity()
+    (copy / source).write_text((copy / source).read_text() + "\n# edited\n")
+    assert of_the_copy() != before
+
+
+def test_it_loads_neither_the_compiler_nor_a_plugin(folder: Folder) -> None:
+    folder.install("acme", source="import sys; sys.exit('loaded')")
+    program = f"{IDENTITY}; import sys; print('numba' in sys.modules)"
+    assert folder.says(program).splitlines()[-1] == "False"

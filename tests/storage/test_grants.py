@@ -1,0 +1,159 @@
+"""The grants in the runbook are enough for everything that programs do, and none is too many."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from storage import dispatch, jobs, leases, readiness, results, schema
+from storage.records import Claimed, Stage, State
+from storage.session import Session
+from tests.grants import ROLE, RUNBOOK, listed, runtime_role, single
+from tests.storage.making import (
+    FAILURE,
+    SHORTLIST,
+    SUCCESSOR,
+    claimer,
+    expire,
+    new_job,
+    session,
+    variants,
+)
+from tests.storage.test_listener import listening
+
+
+@pytest.fixture
+def runtime_dsn(database: str) -> Iterator[str]:
+    with runtime_role(database) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def mine(runtime_dsn: str) -> Iterator[Session]:
+    with session(runtime_dsn, on_connect=schema.check) as made:
+        yield made
+
+
+def everything(mine: Session, owner: psycopg.Connection) -> None:
+    """What the programs do with jobs. The owner of the tables only makes time pass."""
+    mine.run(schema.namespace)
+    mine.run(dispatch.gauges)
+    wanted = new_job(idempotency_key="once")
+    job = mine.run(partial(jobs.create, new_job=wanted, max_active=3))
+    again = mine.run(partial(jobs.create, new_job=wanted, max_active=3))
+    assert again.job_id == job.job_id
+    assert mine.run(partial(jobs.get, job_id=job.job_id))
+    for state in (None, State.QUEUED):
+        assert mine.run(partial(jobs.list_jobs, user_id=job.user_id, state=state))
+    mine.run(partial(dispatch.postpone_waiting, waiting=[job.job_id], redispatch_seconds=0))
+    dues = mine.run(partial(dispatch.mark_due, limit=5, redispatch_seconds=5))
+    assert mine.run(partial(dispatch.unmark, dues=dues)) == 1
+
+    lease = claimed(mine, job)
+    assert mine.run(partial(leases.recognise, job_id=job.job_id, claimer=claimer()))
+    mine.run(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_A))
+    mine.run(partial(leases.progress, lease=lease, stage=Stage.STAGE_A, processed=1, total=2))
+    for _ in range(2):
+        assert mine.run(partial(results.save_shortlist, lease=lease, shortlist=SHORTLIST))
+    assert mine.run(partial(results.shortlist, job_id=job.job_id))
+    snapshot = results.document(variants(2), reports=False)
+    for _ in range(2):
+        assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
+    assert mine.run(partial(leases.release, lease=lease))
+
+    lease = claimed(mine, job)
+    mine.run(partial(leases.resumed_from_shortlist, lease=lease, written_by_attempt=1))
+    assert mine.run(partial(leases.renew, lease=lease))
+    expire(owner, job.job_id)
+    lease = claimed(mine, job, SUCCESSOR)
+    final = results.document(variants(2, reports=True), reports=True)
+    assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
+    assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
+    assert len(mine.run(partial(results.top, job_id=job.job_id, limit=9))) == 2
+    assert mine.run(partial(jobs.events, job_id=job.job_id))
+
+    failing = claimed(mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3)))
+    mine.run(partial(leases.end, lease=failing, state=State.FAILED, failure=FAILURE))
+    swept = claimed(mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3)))
+    assert mine.run(partial(jobs.cancel, job_id=swept.job_id, actor="api"))
+    expire(owner, swept.job_id)
+    assert mine.run(partial(dispatch.sweep, max_crashes=3)) == {State.CANCELLED: 1}
+
+    owner.execute("UPDATE backtest_jobs SET finished_at = now() - interval '9 days'")
+    assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
+    assert mine.run(partial(jobs.events, job_id=job.job_id)) == []
+    assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == []
+
+
+def claimed(mine: Session, job: jobs.Job, owner: str = "host-1-0000000a") -> leases.Lease:
+    taken = leases.claim(mine, job.job_id, claimer(owner))
+    assert isinstance(taken, Claimed)
+    return taken.lease
+
+
+def test_the_listed_grants_are_enough(mine: Session, connection: psycopg.Connection) -> None:
+    everything(mine, connection)
+
+
+@pytest.mark.parametrize(("privilege", "table"), single())
+def test_with_one_grant_less_something_fails(
+    mine: Session,
+    runtime_dsn: str,
+    connection: psycopg.Connection,
+    privilege: str,
+    table: str,
+) -> None:
+    role = sql.Identifier(str(conninfo_to_dict(runtime_dsn)["user"]))
+    revoke = sql.SQL("REVOKE {} ON {} FROM {}")
+    connection.execute(revoke.format(sql.SQL(privilege), sql.Identifier(table), role))
+    with pytest.raises((psycopg.errors.InsufficientPrivilege, schema.SchemaUnusable), match=table):
+        everything(mine, connection)
+
+
+def test_the_runtime_role_listens_and_notifies(runtime_dsn: str, mine: Session) -> None:
+    with listening(runtime_dsn) as wakes:
+        mine.run(partial(jobs.create, new_job=new_job(), max_active=3))
+        wakes.reach(2)
+
+
+@pytest.mark.parametrize(
+    ("revoke", "names"),
+    [
+        ("SELECT ON backtest_jobs_schema_version", "backtest_jobs_schema_version"),
+        ("SELECT ON backtest_jobs_schema_compat", "backtest_jobs_schema_compat"),
+    ],
+)
+def test_a_role_that_may_not_read_the_revision_is_told_what_to_grant(
+    runtime_dsn: str, connection: psycopg.Connection, revoke: str, names: str
+) -> None:
+    role = str(conninfo_to_dict(runtime_dsn)["user"])
+    connection.execute(f"REVOKE {revoke} FROM {role}")
+    with pytest.raises(schema.SchemaUnusable) as caught:
+        readiness.look(runtime_dsn, abandon=lambda: False)
+    line = str(caught.value)
+    assert names in line
+    assert f"grant the role {role} what docs/runbook.md lists under grants" in line
+    assert "\n" not in line
+
+
+def test_a_role_that_may_not_read_the_identity_of_the_server_is_told_so(
+    runtime_dsn: str, postgres_server: str, database: str
+) -> None:
+    function = "{} EXECUTE ON FUNCTION pg_control_system() {} PUBLIC".format
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute(function("REVOKE", "FROM"))
+        try:
+            with pytest.raises(schema.SchemaUnusable, match=r"pg_control_system.*lists under"):
+                readiness.look(runtime_dsn, abandon=lambda: False)
+        finally:
+            owner.execute(function("GRANT", "TO"))
+
+
+def test_both_languages_list_the_same_grants() -> None:
+    russian = Path(str(RUNBOOK).replace(".md", ".ru.md")).read_text("utf-8")
+    assert re.findall(rf"^GRANT .* TO {ROLE};$", russian, re.M) == listed() != []
