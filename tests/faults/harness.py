@@ -28,6 +28,7 @@ from configs import settings
 from engine.request import Limits, complete, engine_params_hash, read_defaults, request_hash
 from storage import jobs, results
 from storage.records import EventName, Job, NewJob, Stage, TopVariant
+from storage.session import Session
 
 LEASE_SECONDS = 3.0
 MARK = "BACKTEST_TEST_STACK"
@@ -286,8 +287,8 @@ class Stack:
 
     # --------------------------------------------------------------------------- jobs
 
-    def submit(self, document: dict[str, Any]) -> UUID:
-        """Submit a request as a user does."""
+    def submit(self, document: dict[str, Any], session: Session | None = None) -> UUID:
+        """Submit a request as a user does, by a `session` of one's own or the tests' connection."""
         loaded = settings.load(self.config, {"ROEHUB_ENV": "test"})
         limits = Limits(**loaded.request_limits())
         effective = complete(document, read_defaults(*loaded.request_defaults()), limits)
@@ -299,7 +300,9 @@ class Stack:
             engine_params_hash=engine_params_hash(effective),
             backtest_runtime_config_hash=loaded.runtime_config_hash,
         )
-        return jobs.create(self.connection, new_job, max_active=100).job_id
+        if session is None:
+            return jobs.create(self.connection, new_job, max_active=100).job_id
+        return session.run(lambda conn: jobs.create(conn, new_job, max_active=100)).job_id
 
     def job(self, job_id: UUID) -> Job:
         job = jobs.get(self.connection, job_id)
