@@ -6,6 +6,7 @@ import psycopg
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import OperationalError
 
 # A table of our own, so that the database may be shared with another project that uses alembic.
 VERSION_TABLE = "backtest_jobs_schema_version"
@@ -15,6 +16,14 @@ TRANSACTION = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 # Two deployments migrating at once take turns; the second one finds nothing left to do.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('backtest_jobs.migrations', 0))"
+
+# While a change of a table waits for somebody's transaction, every write of the programs waits
+# behind it. That is to end long before their leases do.
+PATIENCE = "SET LOCAL lock_timeout = '5s'"
+IN_USE = (
+    "a table is in use by a transaction that lasts longer than 5 s, and nothing was changed:"
+    " end that session (pg_stat_activity, state 'idle in transaction'), or migrate again later"
+)
 
 # The first release kept its revision in alembic's ordinary table. It stays there for its programs,
 # which look for it, until a post revision.
@@ -56,11 +65,17 @@ def run_online() -> None:
     )
     with engine.connect() as connection:
         context.configure(connection=connection, version_table=VERSION_TABLE)
-        with context.begin_transaction():
-            connection.execute(text(TRANSACTION))
-            connection.execute(text(LOCK))
-            adopt_first_release(connection)
-            context.run_migrations()
+        try:
+            with context.begin_transaction():
+                connection.execute(text(TRANSACTION))
+                connection.execute(text(LOCK))
+                connection.execute(text(PATIENCE))
+                adopt_first_release(connection)
+                context.run_migrations()
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise CommandError(IN_USE) from None
+            raise
 
 
 def adopt_first_release(connection: Connection) -> None:

@@ -4,8 +4,8 @@
         program(pool.dsn)
         pool.server_pids()      # the sessions behind it, shared by all its clients
 
-Give `pool.dsn` to as many programs as you like (`tests.faults.harness.Stack(pool.dsn, …)`): with
-`size=2` they all share two sessions, and meet each other's leftovers.
+`programs_behind` starts a scheduler and workers there: with `size=2` they share two sessions, and
+meet each other's leftovers.
 """
 
 import os
@@ -21,7 +21,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from tests.faults.harness import free_port, wait_for
+from tests.faults.harness import Program, Stack, free_port, wait_for
 from tests.own_postgres import SYSTEM_USER
 
 INSTALL = "no pgbouncer here: install the package (Debian: apt-get install pgbouncer)"
@@ -85,6 +85,15 @@ class Pooler:
         """Stop at once."""
         self._process.kill()
         self._process.wait()
+
+
+def programs_behind(pool: Pooler, stack: Stack, *, workers: int) -> list[Program]:
+    """Start a scheduler and workers of `stack` whose way to Postgres is the pooler.
+
+    The stack itself keeps to the server, so that a test sees what happens there.
+    """
+    scheduler = stack.start("scheduler", STRATEGY_PG_DSN=pool.dsn)
+    return [scheduler, *(stack.worker(STRATEGY_PG_DSN=pool.dsn) for _ in range(workers))]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from alembic.util import CommandError
 
 import migrations
 from storage import dispatch, jobs, leases, results, schema
@@ -34,6 +35,7 @@ from tests.storage.making import (
     submitted,
     succeed,
     variants,
+    wait_for_a_blocked_session,
 )
 
 HERE = Path(__file__).resolve().parent
@@ -367,6 +369,26 @@ def test_jobs_move_between_programs_of_both_releases(upgraded: psycopg.Connectio
     ]
     job = current(upgraded, job_id)
     assert (job.crash_count, job.attempt) == (1, 4)
+
+
+def test_an_upgrade_does_not_hold_the_programs_up_behind_a_long_transaction(
+    first_release: str,
+) -> None:
+    with psycopg.connect(first_release) as reader, ThreadPoolExecutor(1) as threads:
+        lease = OldProgram(reader).claims(OldProgram(reader).submits())
+        reader.commit()
+        reader.execute("SELECT FROM backtest_jobs")
+        upgrading = threads.submit(migrations.upgrade, first_release)
+        with psycopg.connect(first_release, autocommit=True) as conn:
+            wait_for_a_blocked_session(conn)
+            assert OldProgram(conn)("heartbeat", **lease, lease_seconds=60) == [(False,)]
+            error = upgrading.exception(timeout=60)
+            assert isinstance(error, CommandError)
+            assert "in use by a transaction" in str(error)
+            row = conn.execute("SELECT to_regclass('backtest_jobs_schema_version')").fetchone()
+            assert row == (None,)
+        reader.rollback()
+        migrations.upgrade(first_release)
 
 
 def test_an_upgrade_does_not_disturb_a_job_that_an_old_program_runs(first_release: str) -> None:

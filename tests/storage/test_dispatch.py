@@ -11,7 +11,9 @@ from storage import dispatch, jobs, leases
 from storage.records import Due, Gauges, Lease, Stage, State
 from tests.storage.making import (
     OWNER,
+    SUCCESSOR,
     cancelled,
+    claim,
     claimed,
     current,
     event_names,
@@ -280,6 +282,30 @@ def test_a_released_job_with_a_requested_cancel_is_swept(connection: psycopg.Con
     jobs.cancel(connection, lease.job_id, actor="api")
     leases.release(connection, lease)
     assert dispatch.sweep(connection, max_crashes=3) == Counter({State.CANCELLED: 1})
+
+
+def test_a_job_that_was_marked_before_its_end_needs_no_wake_up_any_more(
+    connection: psycopg.Connection,
+) -> None:
+    swept, taken = claimed(connection), claimed(connection)
+    for lease in (swept, taken):
+        set_crashes(connection, lease.job_id, 3)
+        expire(connection, lease.job_id)
+    assert len(mark(connection)) == 2
+    assert claim(connection, taken.job_id, locked_by=SUCCESSOR, max_crashes=3) is State.FAILED
+    dispatch.sweep(connection, max_crashes=3)
+    for lease in (swept, taken):
+        job = current(connection, lease.job_id)
+        assert (job.state, job.next_dispatch_at) == ("failed", None)
+
+
+def test_a_sweep_ends_no_more_than_its_batch(connection: psycopg.Connection) -> None:
+    for _ in range(3):
+        lease = claimed(connection)
+        set_crashes(connection, lease.job_id, 3)
+        expire(connection, lease.job_id)
+    swept = [dispatch.sweep(connection, max_crashes=3, batch=2).total() for _ in range(3)]
+    assert swept == [2, 1, 0]
 
 
 def test_the_sweep_skips_a_job_that_somebody_holds(

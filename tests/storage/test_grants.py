@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from storage import dispatch, jobs, leases, readiness, results, schema
 from storage.records import Claimed, Stage, State
 from storage.session import Session
+from tests.faults.harness import wait_for
 from tests.grants import ROLE, RUNBOOK, listed, runtime_role, single
 from tests.storage.making import (
     FAILURE,
@@ -119,6 +121,18 @@ def test_the_runtime_role_listens_and_notifies(runtime_dsn: str, mine: Session) 
     with listening(runtime_dsn) as wakes:
         mine.run(partial(jobs.create, new_job=new_job(), max_active=3))
         wakes.reach(2)
+
+
+def test_the_runtime_role_sees_its_own_sessions_wait(
+    runtime_dsn: str, mine: Session, connection: psycopg.Connection
+) -> None:
+    lease = claimed(mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3)))
+    with session(runtime_dsn) as other, ThreadPoolExecutor(1) as threads:
+        with connection.transaction():
+            connection.execute("SELECT FROM backtest_jobs FOR UPDATE")
+            waiting = threads.submit(other.run, partial(leases.renew, lease=lease))
+            wait_for(lambda: mine.run(dispatch.gauges).waiting_sessions == 1, "a waiting session")
+        assert waiting.result(timeout=20)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from storage import leases, results, schema
 from storage.connection import never
 from storage.readiness import look
 from storage.records import Failure, State, TopVariant
+from tests.own_postgres import POSTGRES_VERSIONS, own_postgres
 from tests.storage.making import (
     claimer,
     current,
@@ -117,7 +118,17 @@ def test_a_role_that_looks_elsewhere_is_told_where_it_looks(
             look(make_conninfo(plain, user=role), abandon=never)
 
 
-# --- SQL_ASCII
+# --- older servers, other encodings
+
+
+@pytest.mark.parametrize("version", POSTGRES_VERSIONS)
+def test_every_supported_server_will_do(version: int) -> None:
+    with own_postgres(version) as server:
+        migrations.upgrade(server.dsn)
+        look(server.dsn, abandon=never)
+        with session(server.dsn) as mine:
+            whole_life(mine)
+
 
 TEXT = "Müller ₿ 😀 \N{CJK UNIFIED IDEOGRAPH-4E2D}"
 

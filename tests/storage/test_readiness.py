@@ -216,6 +216,12 @@ def test_a_server_that_is_merely_full_is_waited_for(server: str) -> None:
     assert readiness.refusal(dsn) == "53300"
 
 
+def test_asking_for_the_code_ends_by_its_deadline(server: str) -> None:
+    with postgres_proxy(server) as network:
+        network.blackhole()
+        assert readiness.refusal(network.dsn, seconds=0.3) is None
+
+
 def test_what_is_no_refusal_has_no_code(server: str, tmp_path: Path) -> None:
     assert readiness.refusal(server) is None
     assert readiness.refusal(f"host={tmp_path}") is None
