@@ -10,8 +10,9 @@ from uuid import UUID
 import psycopg
 from structlog.stdlib import BoundLogger
 
+import engine
 from configs.logs import one_line
-from engine import VERSION
+from engine.request import VERSION as REQUEST_VERSION
 from storage import faults, leases
 from storage.connection import Connection, Unreachable
 from storage.records import Claimed, Claimer, FailureCode, State
@@ -20,11 +21,8 @@ from tasks.job_writer import count_end, job_log
 from tasks.stopping import set_for
 from tasks.worker import Worker
 
-ENGINE_VERSION = VERSION
+ENGINE = engine.identity()
 """What computes here: written by the claim, and compared with that of a stored shortlist."""
-
-REQUEST_VERSION = 1
-"""The newest form of a request that this program understands."""
 
 STOP_GRACE_SECONDS = 1.0
 GIVE_BACK_SECONDS = 10.0
@@ -41,7 +39,7 @@ def take(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
         locked_by=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         lease_seconds=worker.jobs.lease_seconds,
         max_crashes=worker.jobs.max_crashes,
-        engine_version=ENGINE_VERSION,
+        engine_version=ENGINE,
         request_version=REQUEST_VERSION,
     )
     log = job_log(job_id, claimer.locked_by)

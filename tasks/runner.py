@@ -154,7 +154,7 @@ def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Sho
     """Spare stage A if an earlier attempt stored its result for exactly these candles."""
     stored = writer.stored_shortlist()
     if stored is None or not stored.usable_with(
-        engine_version=claim.ENGINE_VERSION, candles_hash=candles.candles_hash
+        engine_version=claim.ENGINE, candles_hash=candles.candles_hash
     ):
         return None
     writer.note_resumed(written_by_attempt=stored.attempt)
@@ -172,7 +172,7 @@ def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -
         stage_a_variants_total=best.total,
         risk_total=best.risk_total,
         preselect_used=len(best.indexes),
-        engine_version=claim.ENGINE_VERSION,
+        engine_version=claim.ENGINE,
         candles_hash=candles.candles_hash,
     )
     writer.save_shortlist(shortlist)

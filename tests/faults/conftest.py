@@ -10,11 +10,15 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+import migrations
+from cli import embedded
 from configs.environment import CandlesFolder
 from engine import synthetic
 from storage.candles import Bars, open_store
 from storage.records import State
 from tests.faults.harness import Stack, running
+from tests.network import PostgresProxy, postgres_proxy
+from tests.own_postgres import OwnPostgres, own_postgres
 
 MINUTES = 150 * 1440
 START_MS = 1_704_067_200_000  # 2024-01-01
@@ -87,6 +91,33 @@ def stack(
         stack.flush_redis()
         stack.scheduler()
         yield stack
+
+
+@pytest.fixture
+def own_server() -> Iterator[OwnPostgres]:
+    """A Postgres server for one test, which may do to it what it likes."""
+    with own_postgres() as server:
+        migrations.upgrade(server.dsn)
+        yield server
+
+
+@pytest.fixture
+def own_stack(own_server: OwnPostgres, stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """A stack on that server, with a Redis and a scheduler of its own."""
+    stack.workers(0)
+    with (
+        embedded.redis_server(tmp_path / "redis") as redis_url,
+        running(Stack(own_server.dsn, redis_url, stack.candles, tmp_path)) as own,
+    ):
+        own.scheduler()
+        yield own
+
+
+@pytest.fixture
+def network(stack: Stack) -> Iterator[PostgresProxy]:
+    """A breakable way to the stack's database, for programs that are started with its `dsn`."""
+    with postgres_proxy(stack.dsn) as network:
+        yield network
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -27,6 +28,7 @@ from configs import settings
 from engine.request import Limits, complete, engine_params_hash, read_defaults, request_hash
 from storage import jobs, results
 from storage.records import EventName, Job, NewJob, Stage, TopVariant
+from storage.session import Session
 
 LEASE_SECONDS = 3.0
 MARK = "BACKTEST_TEST_STACK"
@@ -161,10 +163,21 @@ class Stack:
     programs: list[Program] = field(default_factory=list)
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     _ordinary: list[Program] = field(default_factory=list)
+    _connection: psycopg.Connection[Any] | None = None
 
     def __post_init__(self) -> None:
         self.config = self.configure("backtest.yaml")
-        self.connection = psycopg.connect(self.dsn, autocommit=True)
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        """The tests' own connection, which is opened again when its server was restarted."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.dsn, autocommit=True)
+        return self._connection
+
+    def reconnect(self) -> None:
+        """Forget a connection whose server went away."""
+        self.connection.close()
 
     def configure(self, name: str, **changes: Any) -> Path:
         """Write a configuration: the one shipped for tests with a short lease and `changes`."""
@@ -234,10 +247,13 @@ class Stack:
         return alive
 
     @contextmanager
-    def only(self, **changes: Any) -> Iterator[Program]:
-        """Have one master with a configuration of its own, and no other."""
+    def only(
+        self, environ: Mapping[str, str] = MappingProxyType({}), **changes: Any
+    ) -> Iterator[Program]:
+        """Have one master with a configuration and environment of its own, and no other."""
         self.workers(0)
-        worker = self.worker(ROEHUB_BACKTEST_CONFIG=str(self.configure("own.yaml", **changes)))
+        config = self.configure("own.yaml", **changes)
+        worker = self.worker(**{"ROEHUB_BACKTEST_CONFIG": str(config)} | environ)
         try:
             worker.logged("event=ready")
             yield worker
@@ -271,8 +287,8 @@ class Stack:
 
     # --------------------------------------------------------------------------- jobs
 
-    def submit(self, document: dict[str, Any]) -> UUID:
-        """Submit a request as a user does."""
+    def submit(self, document: dict[str, Any], session: Session | None = None) -> UUID:
+        """Submit a request as a user does, by a `session` of one's own or the tests' connection."""
         loaded = settings.load(self.config, {"ROEHUB_ENV": "test"})
         limits = Limits(**loaded.request_limits())
         effective = complete(document, read_defaults(*loaded.request_defaults()), limits)
@@ -284,7 +300,9 @@ class Stack:
             engine_params_hash=engine_params_hash(effective),
             backtest_runtime_config_hash=loaded.runtime_config_hash,
         )
-        return jobs.create(self.connection, new_job, max_active=100).job_id
+        if session is None:
+            return jobs.create(self.connection, new_job, max_active=100).job_id
+        return session.run(lambda conn: jobs.create(conn, new_job, max_active=100)).job_id
 
     def job(self, job_id: UUID) -> Job:
         job = jobs.get(self.connection, job_id)

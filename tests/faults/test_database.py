@@ -1,11 +1,23 @@
-"""Postgres goes away under a worker: for a moment, or without a word."""
+"""Postgres goes away under a worker: for a moment, without a word, for some connections only."""
 
 import os
 import signal
+import time
+from collections.abc import Callable
+
+import pytest
 
 from storage.records import Stage, State
 from tests.faults.conftest import sweep
-from tests.faults.harness import Stack, computing_child, gone, owner_pid, wait_for
+from tests.faults.harness import (
+    LEASE_SECONDS,
+    Stack,
+    computing_child,
+    gone,
+    owner_pid,
+    wait_for,
+)
+from tests.network import PostgresProxy
 
 Rows = list[tuple[str, ...]]
 
@@ -25,24 +37,74 @@ def test_cut_connections_are_opened_again_and_the_job_goes_on(
     assert stack.stored_bytes(job_id) == undisturbed
 
 
-def test_an_owner_whose_database_says_nothing_stops_by_its_deadline(
+def test_an_owner_whose_connections_say_nothing_goes_on_with_others(
     stack: Stack, undisturbed: Rows
 ) -> None:
-    (master,) = stack.workers(1)
+    stack.workers(1)
     job_id = stack.submit(sweep())
-    worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_B))
-    child = computing_child(worker_pid)
+    stack.reaches(job_id, Stage.STAGE_B)
     silent = stack.backends()
     for pid in silent:
         os.kill(pid, signal.SIGSTOP)
     try:
-        gone([child], seconds=10)
-        wait_for(lambda: "event=lease_lost" in master.text(), "the owner to give up")
-        stack.workers(2)
-
         ended = stack.ends(job_id)
     finally:
         for pid in silent:
             os.kill(pid, signal.SIGCONT)
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
+    assert stack.stored_bytes(job_id) == undisturbed
+
+
+@pytest.mark.parametrize("hurt", [PostgresProxy.blackhole, PostgresProxy.swallow_first])
+def test_an_owner_who_gets_no_answers_stops_by_its_deadline(
+    stack: Stack,
+    undisturbed: Rows,
+    network: PostgresProxy,
+    hurt: Callable[[PostgresProxy], None],
+) -> None:
+    with stack.only({"STRATEGY_PG_DSN": network.dsn}) as cut_off:
+        job_id = stack.submit(sweep())
+        child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_B)))
+
+        hurt(network)
+
+        gone([child], seconds=30)
+        cut_off.logged("event=lease_lost", seconds=30)
+        successor = stack.worker()
+        ended = stack.ends(job_id)
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
+    assert stack.stored_bytes(job_id) == undisturbed
+    successor.kill()
+
+
+def test_a_role_that_may_have_one_connection_only_keeps_its_job(
+    stack: Stack, undisturbed: Rows
+) -> None:
+    conn, role = stack.connection, f"limited_{stack.mark}"
+    conn.execute(f"CREATE ROLE {role} LOGIN")
+    conn.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    stack.workers(0)
+    worker = stack.worker(STRATEGY_PG_DSN=f"{stack.dsn} user={role}")
+    try:
+        worker.logged("event=ready")
+        job_id = stack.submit(sweep())
+        stack.reaches(job_id, Stage.STAGE_B)
+        conn.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1")
+        for pid in stack.backends():
+            conn.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        limited_since = time.monotonic()
+        wait_for(
+            lambda: (
+                "too many connections for role" in worker.text()
+                and time.monotonic() > limited_since + 2 * LEASE_SECONDS
+            ),
+            "more than a lease with one connection",
+        )
+        conn.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        ended = stack.ends(job_id)
+    finally:
+        worker.kill()
+        conn.execute(f"DROP OWNED BY {role}")
+        conn.execute(f"DROP ROLE {role}")
+    assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
     assert stack.stored_bytes(job_id) == undisturbed

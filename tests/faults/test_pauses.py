@@ -4,6 +4,8 @@ import os
 import re
 import signal
 
+import psycopg
+
 from storage.records import Stage, State
 from tests.faults.conftest import sweep
 from tests.faults.harness import Stack, computing_child, gone, owner_pid, wait_for
@@ -37,3 +39,39 @@ def test_an_owner_that_comes_back_too_late_writes_nothing_more(
     assert sum("event=lease_lost" in line for line in lines) == 1
     for line in lines:
         assert re.search(r"component=\S+ event=\S+ job_id=\S+ attempt=1 locked_by=\S+ stage=", line)
+
+
+def test_an_owner_that_was_paused_between_guard_and_commit_writes_nothing(
+    stack: Stack, undisturbed: list[tuple[str, ...]]
+) -> None:
+    stack.workers(2)
+    job_id = stack.submit(sweep())
+    job = stack.reaches(job_id, Stage.STAGE_B)
+    master = stack.master_of(owner_pid(job))
+    with psycopg.connect(stack.dsn) as other:
+        # A snapshot renews the lease, which locks the job's row, and then waits for the table.
+        other.execute("LOCK TABLE backtest_job_top_variants IN ACCESS EXCLUSIVE MODE")
+        wait_for(lambda: waits_in_a_transaction(stack), "a snapshot between guard and commit")
+        os.kill(owner_pid(job), signal.SIGSTOP)
+        in_between = waits_in_a_transaction(stack)
+        other.rollback()
+    successor = stack.claimed(job_id, attempt=2)
+    stored = stack.rows(job_id)
+    os.kill(owner_pid(job), signal.SIGCONT)
+
+    master.logged("event=lease_lost", seconds=30)
+    ended = stack.ends(job_id)
+    assert in_between, "it was not paused where it should have been"
+    assert stored == [] or stored[0].rank == 1
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
+    assert ended.locked_by == successor.locked_by
+    assert stack.stored_bytes(job_id) == undisturbed
+
+
+def waits_in_a_transaction(stack: Stack) -> bool:
+    found = stack.connection.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'backtest-job-runner'"
+        " AND wait_event_type = 'Lock' AND query LIKE '%DELETE FROM backtest_job_top_variants%'"
+    )
+    return found.fetchone() is not None

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import psycopg
+
 from storage.records import FailureCode, Job, State
 from storage.session import Session
 from tasks import runner
@@ -39,3 +41,11 @@ def failure(job: Job) -> str:
     assert "Traceback" not in str(job.last_error_json)
     code: str = job.last_error_json["code"]
     return code
+
+
+def waits_for_a_lock(conn: psycopg.Connection[Any]) -> bool:
+    waiting = conn.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    return waiting.fetchone() is not None

@@ -105,10 +105,11 @@ def test_a_worker_that_stops_without_having_reached_postgres_releases_nothing(
     put_back = threading.Event()
     network.refuse()
     away = through(network, worker, put_back=lambda _job_id: put_back.set())
-    with claiming(away, job_id) as taken:
+    with capture_logs() as lines, claiming(away, job_id) as taken:
         pass
     assert taken.result() is None
     assert put_back.is_set()
+    assert {line["event"] for line in lines} <= {"claim_delayed"}
     assert stack.events(job_id) == [EventName.QUEUED]
 
 

@@ -9,16 +9,19 @@ from typing import Any
 from uuid import UUID
 
 import psutil
+import psycopg
 import pytest
 
 from storage.records import EventName, Stage, State
-from tasks import runner, supervisor
+from storage.session import Session
+from tasks import claim, runner, supervisor
+from tasks.job_writer import JobWriter
 from tasks.process import ForkServer
 from tasks.worker import Worker
 from tests.faults.conftest import sweep
 from tests.faults.harness import Stack, gone, wait_for
 from tests.network import PostgresProxy, postgres_proxy
-from tests.tasks.answering import counted, session_to
+from tests.tasks.answering import counted, session_to, waits_for_a_lock
 
 LEASE_SECONDS = 1.5
 NOBODY_LISTENS = "postgresql://127.0.0.1:1/none"
@@ -75,6 +78,25 @@ def test_a_job_lives_by_its_heartbeat_while_nothing_else_can_connect(
         done.result(timeout=60)
 
     assert (stack.job(job_id).state, stack.job(job_id).attempt) == (State.SUCCEEDED, 1)
+
+
+def test_the_lease_is_counted_from_before_the_progress_was_sent(
+    stack: Stack, worker: Worker
+) -> None:
+    job_id = stack.submit(longer_than_the_lease())
+    patient = Session(stack.dsn, application_name="test", lock_seconds=60, statement_seconds=60)
+    taken = claim.take(job_id, replace(worker, session=patient))
+    assert taken is not None
+    writer = JobWriter(replace(worker, session=patient), *taken)
+    with psycopg.connect(stack.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT 1 FROM backtest_jobs WHERE job_id = %s FOR UPDATE", [job_id])
+        written = pool.submit(writer.write_progress)
+        wait_for(lambda: waits_for_a_lock(stack.connection), "a write that takes long")
+        later = monotonic()
+        other.rollback()
+        written.result(timeout=30)
+    assert taken[1] < writer.ownership.renewed_at < later
+    patient.close()
 
 
 def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(

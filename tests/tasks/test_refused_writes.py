@@ -189,6 +189,27 @@ def test_a_snapshot_that_was_refused_is_saved_at_the_next_occasion_though_nothin
     ]
 
 
+def test_the_final_write_may_take_longer_than_other_statements(
+    stack: Stack, worker: Worker
+) -> None:
+    patient = worker.jobs.model_copy(update={"lease_seconds": 30.0})
+    conn = stack.connection
+    conn.execute("""
+        CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END $$
+    """)
+    conn.execute("""
+        CREATE TRIGGER take_long AFTER INSERT ON backtest_job_top_variants
+        FOR EACH STATEMENT EXECUTE FUNCTION take_long()
+    """)
+    try:  # the session's own limit is a second
+        job = run(stack, replace(worker, jobs=patient))
+    finally:
+        conn.execute("DROP FUNCTION take_long CASCADE")
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+    assert stack.events(job.job_id).count(EventName.SUCCEEDED) == 1
+
+
 def test_refusals_of_everything_are_no_statements_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "SECONDS", 0.0)
     kept = Refusals()
