@@ -1,5 +1,6 @@
 """An owner has two connections; either may be away, and the job goes on by the other."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from uuid import UUID
 import psutil
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from storage.records import EventName, Stage, State
 from storage.session import Session
@@ -144,9 +146,35 @@ def test_a_job_that_was_published_is_known_to_be_though_the_answer_is_lost(
     job_id = stack.submit(sweep(windows=1, top_k=5, tsl=1))
     network.drop_answer_of(b"COMMIT", after=b"INSERT INTO backtest_job_top_variants")
 
-    runner.run(job_id, replace(worker, session=session_to(network.dsn)))
+    with capture_logs() as lines:
+        runner.run(job_id, replace(worker, session=session_to(network.dsn)))
 
     assert network.dropped.is_set()
+    assert "error" not in {line["log_level"] for line in lines}
     assert stack.job(job_id).state is State.SUCCEEDED
     assert stack.events(job_id).count(EventName.SUCCEEDED) == 1
+    assert counted(worker) == {"claimed": 1, "succeeded": 1}
+
+
+def test_an_owner_whose_lease_ran_out_before_it_knew_of_its_success_looks_once_more(
+    stack: Stack, worker: Worker, network: PostgresProxy
+) -> None:
+    job_id = stack.submit(sweep(windows=1, top_k=5, tsl=1))
+    network.drop_answer_of(b"COMMIT", after=b"INSERT INTO backtest_job_top_variants")
+
+    def fail_until_the_lease_is_lost(_conn: object) -> None:
+        watched = any(thread.name == "watchdog" for thread in threading.enumerate())
+        if network.dropped.is_set() and watched:
+            raise psycopg.OperationalError("not yet")
+
+    session = Session(
+        network.dsn,
+        application_name="test",
+        lock_seconds=1,
+        statement_seconds=1,
+        on_connect=fail_until_the_lease_is_lost,
+    )
+    runner.run(job_id, replace(worker, session=session))
+
+    assert stack.job(job_id).state is State.SUCCEEDED
     assert counted(worker) == {"claimed": 1, "succeeded": 1}

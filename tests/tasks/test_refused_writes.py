@@ -51,15 +51,21 @@ def job_that_meets(name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def refused(stack: Stack, where: tuple[str, str], sqlstate: str, times: int) -> Iterator[None]:
-    """Have Postgres refuse what matches, so many times; sequences count what is rolled back."""
+def refused(
+    stack: Stack, where: tuple[str, str], sqlstate: str, times: int, every: int = 1
+) -> Iterator[None]:
+    """Have Postgres refuse what matches, so many times, or each `every`th time only.
+
+    A sequence counts, for it keeps what is rolled back.
+    """
     operation, condition = where
     conn = stack.connection
     conn.execute("CREATE SEQUENCE refusals")
     conn.execute(f"""
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE number bigint := nextval('refusals');
         BEGIN
-            IF nextval('refusals') <= {times} THEN
+            IF number <= {times} AND number % {every} = 0 THEN
                 RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}';
             END IF;
             RETURN new;
@@ -134,6 +140,20 @@ def test_what_is_refused_again_and_again_while_others_succeed_is_broken(
     assert (details["statement"], details["sqlstate"]) == (name, DISK_FULL)
 
 
+@pytest.mark.parametrize("name", ["progress", "any_stage"])
+def test_what_succeeds_in_between_is_never_broken(
+    stack: Stack, worker: Worker, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "SECONDS", 0.0)
+    monkeypatch.setattr(refusals, "TRIES", 2)
+    any_stage = ("INSERT ON backtest_job_events", "new.event = 'stage_started'")
+    where = STATEMENTS.get(name, any_stage)
+    with refused(stack, where, DISK_FULL, FOR_GOOD, every=2):
+        job = run(stack, worker, job_that_meets("progress"))
+        assert refusals_so_far(stack) >= 4, "refused less than twice"
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+
+
 def test_a_failure_whose_text_is_refused_is_written_without_it(
     stack: Stack, worker: Worker
 ) -> None:
@@ -189,6 +209,23 @@ def test_a_snapshot_that_was_refused_is_saved_at_the_next_occasion_though_nothin
     ]
 
 
+def test_a_snapshot_that_was_saved_is_not_written_again(stack: Stack, worker: Worker) -> None:
+    def written_at() -> list[object]:
+        return stack.connection.execute(
+            "SELECT updated_at FROM backtest_job_top_variants WHERE job_id = %s",
+            (writer.lease.job_id,),
+        ).fetchall()
+
+    rows = stack.rows(run(stack, worker).job_id)
+    taken = claim.take(stack.submit(small_sweep()), worker)
+    assert taken is not None
+    writer = JobWriter(worker, *taken)
+    writer.save_snapshot(results.document(rows, reports=False))
+    before = written_at()
+    writer.save_snapshot(None)
+    assert written_at() == before
+
+
 def test_the_final_write_may_take_longer_than_other_statements(
     stack: Stack, worker: Worker
 ) -> None:
@@ -214,6 +251,11 @@ def test_refusals_of_everything_are_no_statements_fault(monkeypatch: pytest.Monk
     monkeypatch.setattr(refusals, "SECONDS", 0.0)
     kept = Refusals()
     assert not any(kept.too_many("end", others_succeeded_at=0.0) for _ in range(100))
+
+
+def test_many_refusals_in_a_moment_break_nothing() -> None:
+    kept = Refusals()
+    assert not any(kept.too_many("end", others_succeeded_at=float("inf")) for _ in range(100))
 
 
 def test_a_success_forgets_earlier_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
