@@ -1,6 +1,7 @@
 """Addresses and secrets from environment variables: nothing here can change a result."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,11 @@ __all__ = [
     "metrics_port",
     "migrations_dsn",
     "postgres_dsn",
+    "redis_namespace",
     "redis_url",
 ]
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}", flags=re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,17 @@ def redis_url(environ: Mapping[str, str] = os.environ) -> str:
             "for example redis://127.0.0.1:6379/0"
         )
     return url
+
+
+def redis_namespace(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`REDIS_NAMESPACE`, None where the database names it; raises SettingsError."""
+    namespace = environ.get("REDIS_NAMESPACE", "")
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        raise SettingsError(
+            "REDIS_NAMESPACE must be 1 to 64 ASCII letters, digits, dots, colons, dashes or "
+            f"underscores, got {namespace!r:.80}"
+        )
+    return namespace or None
 
 
 def metrics_port(environ: Mapping[str, str] = os.environ, default: int = 9204) -> int:

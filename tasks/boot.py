@@ -17,7 +17,13 @@ import psycopg
 import structlog
 
 from configs import logs, settings
-from configs.environment import candle_source, metrics_port, postgres_dsn, redis_url
+from configs.environment import (
+    candle_source,
+    metrics_port,
+    postgres_dsn,
+    redis_namespace,
+    redis_url,
+)
 from configs.settings import Settings, SettingsError
 from engine.request import Limits
 from storage import faults, readiness
@@ -26,7 +32,7 @@ from storage.readiness import DatabaseRefuses
 from storage.schema import SchemaUnusable
 from storage.session import Session
 from tasks import broker as queue
-from tasks import ending, isolation, metrics
+from tasks import ending, isolation, metrics, wake_up
 from tasks.process import EngineNotPreloaded, ForkServer
 from tasks.worker import Worker
 
@@ -60,6 +66,7 @@ class Boot(dramatiq.Middleware):
         assert isinstance(broker, queue.JobBroker)
         ending.heed_first_signal_only(self._stopping)
         master_pid = isolation.signal_on_master_death(signal.SIGTERM)
+        self._broker = broker
         broker.accepting = self._accepting
         broker.on_garbage = self._count_garbage
         try:
@@ -91,6 +98,7 @@ class Boot(dramatiq.Middleware):
     def _check_addresses(self) -> None:
         self._dsn = postgres_dsn()
         self._candle_source = candle_source()
+        self._namespace = redis_namespace()
         self._metrics_port = metrics_port(default=DEFAULT_METRICS_PORT)
         try:
             queue.make_broker(redis_url())
@@ -118,8 +126,8 @@ class Boot(dramatiq.Middleware):
             )
 
         def put_back(job_id: UUID) -> None:
-            with suppress(queue.QueueUnavailable):  # the scheduler will send another one
-                queue.enqueue(broker, job_id)
+            with suppress(wake_up.QueueUnavailable):  # the scheduler will send another one
+                wake_up.enqueue(broker, job_id)
 
         fork_server = ForkServer()
         fork_server.start()
@@ -143,11 +151,14 @@ class Boot(dramatiq.Middleware):
 
     def _keep_ready(self) -> None:
         try:
-            if not readiness.wait_until_ready(self._dsn, _say_waiting, stop=self._stopping):
+            found = readiness.wait_until_ready(self._dsn, _say_waiting, stop=self._stopping)
+            if found is None:
                 return
         except BAD_STARTS as error:
             _say_bad_start(error)
             ending.exit_at_once(BAD_START)
+        # Nothing has been taken out of Redis yet: messages are accepted when all is ready.
+        self._broker.namespace = self._namespace or found
         # Never returns: a fork server that has to be replaced lives as long as this thread.
         while True:
             if not self._ready.is_set() or self.worker.fork_server.died:
