@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
@@ -83,7 +84,7 @@ class Listener:
         complaint: str | None = None
         while not self._stopping.is_set():
             try:
-                with self._open() as conn:
+                with closing(self._open()) as conn:
                     self._subscribe(conn)
                     if complaint is not None:
                         self._log(f"listening to Postgres at {self._address} again")
@@ -123,7 +124,7 @@ class Listener:
             )
         conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
         echo = f"echo {secrets.token_hex(8)}"
-        with self._open() as other:
+        with closing(self._open()) as other:
             other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, echo))
         deadline = time.monotonic() + ECHO_SECONDS
         while (left := deadline - time.monotonic()) > 0:
