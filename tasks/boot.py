@@ -33,7 +33,7 @@ from storage.schema import SchemaUnusable
 from storage.session import Session
 from storage.temporary import OwnedFolder
 from tasks import broker as queue
-from tasks import isolation, metrics, shutdown
+from tasks import isolation, metrics, shutdown, wake_up
 from tasks.process import EngineNotPreloaded, ForkServer
 from tasks.worker import Worker
 
@@ -41,7 +41,7 @@ COMPONENT = "backtest-job-runner"
 DEFAULT_METRICS_PORT = 9204
 BAD_START = 2
 BOOT_FAILED = 1  # worth another try, unlike a bad start
-DATABASE_CHANGED = 1
+DATABASE_REPLACED = 1
 LOOK_AFTER_SECONDS = 1.0
 ENGINE_RETRY_SECONDS = 10.0
 
@@ -144,8 +144,8 @@ class Boot(dramatiq.Middleware):
             )
 
         def put_back(job_id: UUID) -> None:
-            with suppress(queue.QueueUnavailable):  # the scheduler will send another one
-                queue.enqueue(broker, job_id)
+            with suppress(wake_up.QueueUnavailable):  # the scheduler will send another one
+                wake_up.enqueue(broker, job_id)
 
         fork_server = ForkServer()
         fork_server.start()
@@ -193,13 +193,15 @@ class Boot(dramatiq.Middleware):
 
         Wake-ups are sent under the name of the database that the jobs are in.
         """
-        found, before = redis_namespace() or schema.namespace(conn), self._broker.namespace
-        if found != before:
-            if self._first_to_find("database_changed"):
-                text = f"STRATEGY_PG_DSN leads to another database now: {before} became {found}"
-                log.error("database_changed", error=text)
+        if redis_namespace() is not None:  # it stays the same, whatever the database says
+            return
+        try:
+            schema.check_unchanged(conn, self._broker.namespace)
+        except schema.DatabaseReplaced as error:
+            if self._first_to_find("database_replaced"):
+                log.error("database_replaced", error=str(error))
             self._end_children()
-            shutdown.exit_at_once(DATABASE_CHANGED)
+            shutdown.exit_at_once(DATABASE_REPLACED)
 
     def _end_children(self) -> None:
         if hasattr(self, "worker"):

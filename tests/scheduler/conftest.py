@@ -7,21 +7,25 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 import redis
+from dramatiq.brokers.redis import RedisBroker
 
 from scheduler.metrics import Metrics
-from storage import jobs
+from scheduler.outages import Outages
+from scheduler.stopping import Stop
+from storage import jobs, schema
 from storage.records import NewJob
-from tasks.broker import JobBroker, make_broker
+from storage.session import Session
+from tasks.wake_up import make_broker
 
 Submit = Callable[..., UUID]
 
 
 @pytest.fixture
-def queue(redis_url: str) -> Iterator[JobBroker]:
+def queue(redis_url: str, connection: psycopg.Connection[Any]) -> Iterator[RedisBroker]:
     """The broker on an empty Redis."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    broker = make_broker(redis_url)
+    broker = make_broker(redis_url, schema.namespace(connection))
     yield broker
     broker.close()
 
@@ -29,6 +33,29 @@ def queue(redis_url: str) -> Iterator[JobBroker]:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+@pytest.fixture
+def outages() -> Outages:
+    return Outages()
+
+
+@pytest.fixture
+def stop() -> Stop:
+    """Nobody has asked anything to stop."""
+    return Stop()
+
+
+@pytest.fixture
+def session(database: str) -> Iterator[Session]:
+    """The session of one duty."""
+    session = new_session(database)
+    yield session
+    session.close()
+
+
+def new_session(dsn: str) -> Session:
+    return Session(dsn, application_name="duty", lock_seconds=5, statement_seconds=20)
 
 
 @pytest.fixture

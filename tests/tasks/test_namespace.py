@@ -95,7 +95,7 @@ def test_a_worker_whose_dsn_leads_to_another_database_ends_with_a_line(
             wake_up(stack, before, uuid4())
 
             assert worker.exit_code() == 1
-            (line,) = [line for line in worker.text().splitlines() if "database_changed" in line]
-            assert f"{before} became {name_of(dsn)}" in line
+            (line,) = [line for line in worker.text().splitlines() if "database_replaced" in line]
+            assert f"began with {before}, now it is {name_of(dsn)}" in line
             assert "Traceback" not in worker.text()
         admin.execute(drop)
