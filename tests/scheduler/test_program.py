@@ -108,6 +108,13 @@ def test_once_without_redis_exits_3_and_says_why(environ: dict[str, str], tmp_pa
     assert "Traceback" not in ended.stderr
 
 
+def test_an_address_that_was_taken_for_granted_is_said(environ: dict[str, str]) -> None:
+    del environ["REDIS_URL"]
+    ended = run(environ, "--once")
+    said = "event=address_assumed variable=REDIS_URL value=redis://127.0.0.1:6379/0"
+    assert ended.stderr.count(said) == 1
+
+
 def test_a_notification_dispatches_long_before_the_poll_would(
     environ: dict[str, str],
     configure: Configure,
