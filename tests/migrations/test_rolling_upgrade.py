@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from alembic.util import CommandError
+from sqlalchemy.exc import ProgrammingError
 
 import migrations
 from storage import dispatch, jobs, leases, results, schema
@@ -194,6 +195,17 @@ def test_the_version_table_of_a_stranger_is_left_alone(
         schema.check(conn)
 
 
+def test_the_tables_of_a_stranger_are_not_adopted(postgres_server: str) -> None:
+    with new_database(postgres_server) as dsn, psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        conn.execute("INSERT INTO alembic_version VALUES ('9f3c2a77d001')")
+        conn.execute("CREATE TABLE backtest_jobs (somebody text, idempotency_key text)")
+        with pytest.raises(ProgrammingError, match="already exists"):
+            migrations.upgrade(dsn)
+        row = conn.execute("SELECT to_regclass('backtest_jobs_schema_version')").fetchone()
+        assert row == (None,)
+
+
 def test_simultaneous_upgrades_of_a_first_release_take_turns(first_release: str) -> None:
     script = [sys.executable, "-c", "import migrations, sys; migrations.upgrade(sys.argv[1])"]
 
@@ -263,6 +275,8 @@ def test_old_programs_live_a_whole_life_of_a_job_on_the_next_schema(
 ) -> None:
     old = OldProgram(upgraded)
     assert old.schema_fits()
+    oldest = upgraded.execute("SELECT oldest_program_revision FROM backtest_jobs_schema_compat")
+    assert oldest.fetchone() == ("0001",)
     job_id = old.submits()
     assert old("mark_due", limit=10, redispatch_seconds=5) == [(job_id, 1)]
     assert old("unmark", job_ids=[job_id], dispatch_counts=[1]) == [(1,)]

@@ -274,7 +274,7 @@ def test_a_server_without_a_free_connection_is_gone_until_there_is_one(
 
         def comes_in() -> bool:
             try:
-                mine.check()
+                mine.run(lambda conn: conn.execute("SELECT 1"))
             except psycopg.OperationalError:
                 return False
             return True

@@ -125,6 +125,7 @@ def test_a_listener_whose_notifications_are_swallowed_says_so_and_comes_back(
         wait_for(lambda: len(network.stuck()) >= 2, "two tries that were swallowed")
         network.heal()
         said.reach("again")
+        assert len(said.lines) == 2
         before = wakes.count
         submitted(connection)
         wakes.reach(before + 1)

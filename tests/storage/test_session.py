@@ -172,14 +172,6 @@ def test_a_connection_that_was_not_looked_at_to_the_end_is_looked_at_again(datab
     assert len(looks) == 2
 
 
-def test_checking_leaves_no_connection_behind(
-    database: str, connection: psycopg.Connection
-) -> None:
-    with session(database, application_name="checked") as mine:
-        mine.check()
-        assert mine._conn is None
-
-
 def test_text_and_json_beyond_ascii_come_back_as_they_were(
     database: str, connection: psycopg.Connection
 ) -> None:
