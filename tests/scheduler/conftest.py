@@ -11,6 +11,7 @@ import redis
 from scheduler.metrics import Metrics
 from storage import jobs
 from storage.records import NewJob
+from storage.session import Session
 from tasks.broker import JobBroker, make_broker
 
 Submit = Callable[..., UUID]
@@ -29,6 +30,18 @@ def queue(redis_url: str) -> Iterator[JobBroker]:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+@pytest.fixture
+def session(database: str) -> Iterator[Session]:
+    """The session of one duty."""
+    session = new_session(database)
+    yield session
+    session.close()
+
+
+def new_session(dsn: str) -> Session:
+    return Session(dsn, application_name="duty", lock_seconds=5, statement_seconds=20)
 
 
 @pytest.fixture

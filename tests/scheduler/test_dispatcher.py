@@ -10,9 +10,9 @@ import pytest
 from cli import embedded
 from scheduler.dispatcher import Dispatcher
 from scheduler.metrics import Metrics
-from storage import postgres
+from storage.session import Session
 from tasks.broker import JobBroker, QueueUnavailable, make_broker
-from tests.scheduler.conftest import Submit, ended, owned
+from tests.scheduler.conftest import Submit, ended, new_session, owned
 from tests.scheduler.messages import waiting_jobs
 
 REDISPATCH_SECONDS = 30.0
@@ -48,11 +48,15 @@ def fragile_redis(tmp_path: Path) -> Iterator[embedded.Redis]:
 
 
 def test_a_submitted_job_is_sent_once(
-    connection: psycopg.Connection[Any], queue: JobBroker, metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: JobBroker,
+    metrics: Metrics,
+    submit: Submit,
 ) -> None:
     job_id = submit()
     run = dispatcher(queue, metrics).run
-    assert [run(connection), run(connection)] == [1, 0]
+    assert [run(session), run(session)] == [1, 0]
     assert waiting_jobs(queue) == [job_id]
     assert sample(metrics, "dispatched_total") == 1
 
@@ -80,6 +84,7 @@ def test_a_submitted_job_is_sent_once(
 )
 def test_only_due_jobs_are_sent(
     connection: psycopg.Connection[Any],
+    session: Session,
     queue: JobBroker,
     metrics: Metrics,
     submit: Submit,
@@ -87,48 +92,65 @@ def test_only_due_jobs_are_sent(
     sent: int,
 ) -> None:
     submit(**columns)
-    assert dispatcher(queue, metrics).run(connection) == sent
+    assert dispatcher(queue, metrics).run(session) == sent
 
 
 def test_jobs_are_sent_by_priority_then_age(
-    connection: psycopg.Connection[Any], queue: JobBroker, metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: JobBroker,
+    metrics: Metrics,
+    submit: Submit,
 ) -> None:
     old, urgent, young = submit(), submit(priority=5), submit()
-    dispatcher(queue, metrics).run(connection)
+    dispatcher(queue, metrics).run(session)
     assert waiting_jobs(queue) == [urgent, old, young]
 
 
 def test_no_more_messages_wait_than_the_window_allows(
-    connection: psycopg.Connection[Any], queue: JobBroker, metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: JobBroker,
+    metrics: Metrics,
+    submit: Submit,
 ) -> None:
     for _ in range(5):
         submit()
     run = dispatcher(queue, metrics, window=3).run
-    assert [run(connection), run(connection)] == [3, 0]
+    assert [run(session), run(session)] == [3, 0]
     assert due_now(connection) == 2
 
 
 def test_a_job_that_came_later_overtakes_what_is_not_in_redis_yet(
-    connection: psycopg.Connection[Any], queue: JobBroker, metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: JobBroker,
+    metrics: Metrics,
+    submit: Submit,
 ) -> None:
     first, _second = submit(), submit()
-    dispatcher(queue, metrics, window=1).run(connection)
+    dispatcher(queue, metrics, window=1).run(session)
     urgent = submit(priority=1)
-    dispatcher(queue, metrics, window=2).run(connection)
+    dispatcher(queue, metrics, window=2).run(session)
     assert waiting_jobs(queue) == [first, urgent]
 
 
 def test_rounds_repeat_until_nothing_is_due(
-    connection: psycopg.Connection[Any], queue: JobBroker, metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: JobBroker,
+    metrics: Metrics,
+    submit: Submit,
 ) -> None:
     for _ in range(7):
         submit()
-    assert dispatcher(queue, metrics, batch=2).run(connection) == 7
+    assert dispatcher(queue, metrics, batch=2).run(session) == 7
 
 
 def test_the_mark_is_committed_before_the_message_is_sent(
     database: str,
     connection: psycopg.Connection[Any],
+    session: Session,
     redis_url: str,
     queue: JobBroker,
     metrics: Metrics,
@@ -144,12 +166,13 @@ def test_the_mark_is_committed_before_the_message_is_sent(
 
     submit()
     observed = Observed(client=queue.client, middleware=[])
-    dispatcher(observed, metrics).run(connection)
+    dispatcher(observed, metrics).run(session)
     assert due_at_send == [0]
 
 
 def test_without_redis_nothing_is_marked(
     connection: psycopg.Connection[Any],
+    session: Session,
     fragile_redis: embedded.Redis,
     metrics: Metrics,
     submit: Submit,
@@ -157,12 +180,13 @@ def test_without_redis_nothing_is_marked(
     submit()
     fragile_redis.stop()
     with pytest.raises(QueueUnavailable):
-        dispatcher(make_broker(fragile_redis.url), metrics).run(connection)
+        dispatcher(make_broker(fragile_redis.url), metrics).run(session)
     assert due_now(connection) == 1
 
 
 def test_what_could_not_be_sent_is_due_again_at_once(
     connection: psycopg.Connection[Any],
+    session: Session,
     fragile_redis: embedded.Redis,
     metrics: Metrics,
     submit: Submit,
@@ -178,10 +202,10 @@ def test_what_could_not_be_sent_is_due_again_at_once(
 
     broker = DiesAfterTheFirst(client=make_broker(fragile_redis.url).client, middleware=[])
     with pytest.raises(QueueUnavailable):
-        dispatcher(broker, metrics).run(connection)
+        dispatcher(broker, metrics).run(session)
     assert due_now(connection) == 2
     fragile_redis.start()
-    assert dispatcher(make_broker(fragile_redis.url), metrics).run(connection) == 2
+    assert dispatcher(make_broker(fragile_redis.url), metrics).run(session) == 2
 
 
 def test_two_schedulers_never_send_the_same_mark(
@@ -190,8 +214,9 @@ def test_two_schedulers_never_send_the_same_mark(
     jobs = {submit() for _ in range(60)}
 
     def run() -> None:
-        with postgres.connect(database, application_name="test", heartbeat_seconds=5) as conn:
-            dispatcher(queue, metrics, batch=7).run(conn)
+        session = new_session(database)
+        dispatcher(queue, metrics, batch=7).run(session)
+        session.close()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:

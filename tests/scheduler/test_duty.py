@@ -1,22 +1,23 @@
 import math
-import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
+from psycopg.conninfo import make_conninfo
 
 from scheduler.duty import Duty
 from scheduler.metrics import Metrics
-from storage import postgres
+from storage.session import Session
+from tests.scheduler.conftest import new_session
 
 
-@pytest.fixture
-def open_connection(database: str) -> Any:
-    return lambda: postgres.connect(database, application_name="duty", heartbeat_seconds=5)
+def ask(session: Session) -> None:
+    session.run(lambda conn: conn.execute("SELECT 1"))
 
 
-def until(condition: Any, *, seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -24,63 +25,43 @@ def until(condition: Any, *, seconds: float = 10.0) -> None:
 
 
 def test_a_duty_comes_back_after_its_connection_was_ended(
-    open_connection: Any, connection: psycopg.Connection[Any], metrics: Metrics
+    session: Session, connection: psycopg.Connection[Any], metrics: Metrics
 ) -> None:
-    duty = Duty(
-        "d", lambda conn: conn.execute("SELECT 1"), open_connection, metrics, deadline_seconds=60
-    )
+    duty = Duty("d", ask, session, metrics)
     assert duty()
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'duty'"
     )
     assert not duty()
     until(duty)
-    duty.close(1)
 
 
-def test_a_failed_duty_pauses_before_it_tries_again(metrics: Metrics) -> None:
+def test_a_failed_duty_pauses_before_it_tries_again(metrics: Metrics, tmp_path: Path) -> None:
     attempts = []
 
-    def away() -> psycopg.Connection[Any]:
+    def attempt(session: Session) -> None:
         attempts.append(1)
-        raise postgres.StorageUnavailable("nobody listens")
+        ask(session)
 
-    duty = Duty("d", lambda _conn: None, away, metrics, deadline_seconds=60)
+    nobody = new_session(make_conninfo(host=str(tmp_path), dbname="d", user="u"))
+    duty = Duty("d", attempt, nobody, metrics)
     assert not duty()
     assert not duty()
     assert len(attempts) == 1
 
 
-def test_a_failure_is_reported_by_kind(metrics: Metrics, open_connection: Any) -> None:
+def test_a_failure_is_reported_by_kind(metrics: Metrics, session: Session) -> None:
     kinds: list[str] = []
 
-    def broken(_conn: psycopg.Connection[Any]) -> None:
+    def broken(_session: Session) -> None:
         raise ZeroDivisionError
 
-    Duty("d", broken, open_connection, metrics, deadline_seconds=60, on_failure=kinds.append)()
+    Duty("d", broken, session, metrics, on_failure=kinds.append)()
     assert kinds == ["unexpected"]
 
 
-def test_a_run_that_outlasts_its_deadline_loses_its_connection(
-    open_connection: Any, metrics: Metrics
-) -> None:
-    asleep = threading.Event()
-
-    def hang(conn: psycopg.Connection[Any]) -> None:
-        asleep.set()
-        conn.execute("SELECT pg_sleep(600)")
-
-    duty = Duty("d", hang, open_connection, metrics, deadline_seconds=0.0)
-    thread = threading.Thread(target=duty)
-    thread.start()
-    asleep.wait()
-    until(lambda: (duty.cut_if_overdue(), not thread.is_alive())[1])
-
-
-def test_a_closed_duty_does_nothing(open_connection: Any, metrics: Metrics) -> None:
-    duty = Duty(
-        "d", lambda conn: conn.execute("SELECT 1"), open_connection, metrics, deadline_seconds=60
-    )
+def test_a_closed_duty_does_nothing(session: Session, metrics: Metrics) -> None:
+    duty = Duty("d", ask, session, metrics)
     duty.close(1)
     assert not duty()
 

@@ -9,6 +9,7 @@ from scheduler import upkeep
 from scheduler.metrics import Metrics
 from storage import jobs
 from storage.records import State
+from storage.session import Session
 from tests.scheduler.conftest import Submit, ended, owned
 
 
@@ -23,19 +24,19 @@ def state(connection: psycopg.Connection[Any], job_id: UUID) -> State:
 
 
 def test_the_sweep_fails_a_job_whose_owners_vanish_too_often(
-    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any], session: Session, metrics: Metrics, submit: Submit
 ) -> None:
     job_id = submit(**owned(lease="-1 s", crash_count=3))
-    upkeep.sweep(connection, metrics, max_crashes=3)
+    upkeep.sweep(session, metrics, max_crashes=3)
     assert state(connection, job_id) is State.FAILED
     assert sample(metrics, "swept_total", state="failed") == 1
 
 
 def test_the_sweep_cancels_an_ownerless_job_that_was_asked_to_stop(
-    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any], session: Session, metrics: Metrics, submit: Submit
 ) -> None:
     job_id = submit(**owned(lease="-1 s", cancel_requested_at="now()"))
-    upkeep.sweep(connection, metrics, max_crashes=3)
+    upkeep.sweep(session, metrics, max_crashes=3)
     assert state(connection, job_id) is State.CANCELLED
     assert sample(metrics, "swept_total", state="cancelled") == 1
 
@@ -49,10 +50,14 @@ def test_the_sweep_cancels_an_ownerless_job_that_was_asked_to_stop(
     ],
 )
 def test_the_sweep_leaves_jobs_that_will_go_on(
-    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit, columns: dict[str, str]
+    connection: psycopg.Connection[Any],
+    session: Session,
+    metrics: Metrics,
+    submit: Submit,
+    columns: dict[str, str],
 ) -> None:
     job_id = submit(**columns)
-    upkeep.sweep(connection, metrics, max_crashes=3)
+    upkeep.sweep(session, metrics, max_crashes=3)
     assert state(connection, job_id) is State.RUNNING
 
 
@@ -63,13 +68,13 @@ def test_gauges_are_unknown_before_the_first_reading(metrics: Metrics) -> None:
 
 
 def test_gauges_count_active_jobs(
-    connection: psycopg.Connection[Any], metrics: Metrics, submit: Submit
+    connection: psycopg.Connection[Any], session: Session, metrics: Metrics, submit: Submit
 ) -> None:
     submit(created_at="now() - interval '90 s'")
     submit()
     submit(**owned(lease="-1 s"))
     submit(**ended(days_ago=0))
-    upkeep.measure(connection, metrics)
+    upkeep.measure(session, metrics)
     assert sample(metrics, "jobs", state="queued") == 2
     assert sample(metrics, "jobs", state="running") == 1
     assert sample(metrics, "expired_leases") == 1
@@ -77,19 +82,22 @@ def test_gauges_count_active_jobs(
 
 
 def test_retention_deletes_old_terminal_jobs_in_batches(
-    connection: psycopg.Connection[Any], submit: Submit, monkeypatch: pytest.MonkeyPatch
+    connection: psycopg.Connection[Any],
+    session: Session,
+    submit: Submit,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(upkeep, "RETENTION_BATCH", 2)
     for _ in range(5):
         submit(**ended(days_ago=31))
     kept = [submit(**ended(days_ago=29)), submit()]
-    assert upkeep.retain(connection, retention_days=30) == 5
+    assert upkeep.retain(session, retention_days=30) == 5
     rows = connection.execute("SELECT job_id FROM backtest_jobs").fetchall()
     assert sorted(job_id for (job_id,) in rows) == sorted(kept)
 
 
 def test_without_retention_everything_is_kept(
-    connection: psycopg.Connection[Any], submit: Submit
+    connection: psycopg.Connection[Any], session: Session, submit: Submit
 ) -> None:
     submit(**ended(days_ago=3650))
-    assert upkeep.retain(connection, retention_days=None) == 0
+    assert upkeep.retain(session, retention_days=None) == 0
