@@ -31,7 +31,7 @@ def understood(error: Exception) -> CommandError | None:
     from storage.connection import InvalidDsn
     from storage.readiness import DatabaseRefuses
     from storage.schema import SchemaUnusable
-    from tasks.broker import QueueUnavailable
+    from tasks.wake_up import QueueUnavailable
 
     if isinstance(error, RequestError):
         count = len(error.errors)

@@ -3,23 +3,21 @@
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
-from types import FrameType
 
 import structlog
 
 from configs import logs, settings
 from configs.documents import SettingsError
-from configs.environment import metrics_port, postgres_dsn, redis_url
+from configs.environment import metrics_port, postgres_dsn, redis_namespace, redis_url
 from scheduler.program import Program
-from storage import readiness
-from storage.connection import InvalidDsn
+from scheduler.stopping import Stop
+from storage import readiness, schema
+from storage.connection import Connection, InvalidDsn
 from storage.readiness import DatabaseRefuses
 from storage.schema import SchemaUnusable
 from storage.session import Session
-from tasks import broker
+from tasks import wake_up
 
 COMPONENT = "backtest-scheduler"
 DEFAULT_METRICS_PORT = 9205
@@ -31,7 +29,8 @@ log = structlog.get_logger()
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = _options(arguments)
-    stop = _stop_on_signals()
+    stop = Stop()
+    stop.listen()
     try:
         loaded = settings.load(options.config)
         logs.configure(COMPONENT, loaded.env)
@@ -45,11 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
         port = options.metrics_port
         if port is None:
             port = metrics_port(os.environ, DEFAULT_METRICS_PORT)
-        if not readiness.wait_until_ready(dsn, _say_waiting, stop=stop):
+        namespace = redis_namespace(os.environ)
+        _check_usable(url)
+        found = readiness.wait_until_ready(dsn, _say_waiting, stop=stop)
+        if found is None:
             return 0
+        broker = wake_up.make_broker(url, namespace or found)
     except (SettingsError, InvalidDsn, DatabaseRefuses, SchemaUnusable) as error:
         sys.stderr.write(f"{COMPONENT}: {error}\n")
         return BAD_CONFIGURATION
+    began_with = found
+
+    def check_unchanged(conn: Connection) -> None:
+        # A namespace that was given stays the same, whatever the database says.
+        if namespace is None:
+            schema.check_unchanged(conn, began_with)
 
     def new_session() -> Session:
         jobs = loaded.backtest.jobs
@@ -58,13 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
             application_name=COMPONENT,
             lock_seconds=jobs.heartbeat_seconds,
             statement_seconds=jobs.lease_seconds,
+            on_connect=check_unchanged,
         )
 
-    program = Program(loaded.backtest.jobs, dsn, new_session, broker.make_broker(url))
-    if options.once:
-        return program.once()
-    program.run(port, stop)
-    return 0
+    program = Program(loaded.backtest.jobs, dsn, new_session, broker, stop)
+    return program.once() if options.once else program.run(port)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -73,7 +80,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         description="Wakes workers up for due jobs and keeps the job table healthy. "
         "Any number of schedulers may run.",
         epilog="Environment: STRATEGY_PG_DSN, REDIS_URL, ROEHUB_ENV, ROEHUB_BACKTEST_CONFIG, "
-        "ROEHUB_METRICS_PORT. Exit codes: 0 stopped, 2 bad configuration or unmigrated schema, "
+        "ROEHUB_METRICS_PORT, REDIS_NAMESPACE. Exit codes: 0 stopped, 1 the database was replaced, "
+        "2 bad configuration or unmigrated schema, "
         "3 --once could not do its work.",
     )
     parser.add_argument("--config", metavar="FILE", help="beats ROEHUB_BACKTEST_CONFIG")
@@ -87,16 +95,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        # Not set() itself: the handler may interrupt wait() while it holds the event's lock.
-        threading.Thread(target=stop.set).start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return stop
+def _check_usable(redis_url: str) -> None:
+    try:
+        wake_up.connect(redis_url)
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL cannot be used: {error}") from None
 
 
 def _say_waiting(text: str) -> None:

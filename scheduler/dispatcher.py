@@ -2,28 +2,30 @@
 
 from collections.abc import Sequence
 
+import psycopg
 import structlog
-from dramatiq import Broker
+from dramatiq.brokers.redis import RedisBroker
 
+from scheduler.duty import Transact
 from scheduler.metrics import Metrics
-from storage import dispatch
+from storage import dispatch, faults
 from storage.records import Due
-from storage.session import Session
-from tasks.broker import enqueue, waiting
+from tasks import wake_up
 
 log = structlog.get_logger()
 
 
 class Dispatcher:
-    """One dispatch run: rounds of mark, commit, send, until nothing more is due or fits.
+    """One round: what waits in Redis is put off, and what is due besides is sent while it fits.
 
-    At most `window` messages wait in Redis. It is first-in-first-out, so priority and rescue only
-    overtake what is not in it yet.
+    The wake-ups of at most `window` different jobs wait in Redis. It is first-in-first-out, so
+    priority and rescue only overtake what is not in it yet. One statement marks at most `batch`.
+    No transaction is open while Redis is spoken to.
     """
 
     def __init__(
         self,
-        broker: Broker,
+        broker: RedisBroker,
         metrics: Metrics,
         *,
         batch: int,
@@ -36,40 +38,55 @@ class Dispatcher:
         self._window = window
         self._redispatch_seconds = redispatch_seconds
 
-    def run(self, session: Session) -> int:
-        """Send what is due and fits; returns the number of messages sent.
+    def run(self, transact: Transact) -> int:
+        """Run one round; returns the number of messages sent.
 
         Redis is asked first, so while it is away no row is marked. Raises what Postgres or Redis
-        raise; rows marked but not sent are unmarked before.
+        raise; rows marked but not sent are due again before that.
         """
-        sent = 0
-        while True:
-            room = min(self._batch, self._window - waiting(self._broker))
-            if room <= 0:
-                return sent
-            due = self._mark(session, room)
-            self._send(session, due)
-            sent += len(due)
-            if len(due) < room:
-                return sent
-
-    def _mark(self, session: Session, room: int) -> list[Due]:
-        return session.run(
-            lambda conn: dispatch.mark_due(
-                conn, limit=room, redispatch_seconds=self._redispatch_seconds
+        waiting = wake_up.waiting(self._broker)
+        self._metrics.count_messages(waiting.garbage)
+        if waiting.job_ids:
+            transact(
+                lambda conn: dispatch.postpone_waiting(
+                    conn, waiting.job_ids, redispatch_seconds=self._redispatch_seconds
+                )
             )
-        )
+        room = self._window - len(waiting.job_ids)
+        sent = 0
+        while sent < room:
+            limit = min(self._batch, room - sent)
+            due = transact(
+                lambda conn, limit=limit: dispatch.mark_due(  # type: ignore[misc]
+                    conn,
+                    limit=limit,
+                    waiting=waiting.job_ids,
+                    redispatch_seconds=self._redispatch_seconds,
+                )
+            )
+            self._send(transact, due)
+            sent += len(due)
+            if len(due) < limit:
+                break
+        return sent
 
-    def _send(self, session: Session, due: Sequence[Due]) -> None:
+    def _send(self, transact: Transact, due: Sequence[Due]) -> None:
         unsent = list(due)
         try:
             while unsent:
-                enqueue(self._broker, unsent[0].job_id)
+                wake_up.enqueue(self._broker, unsent[0].job_id)
                 job = unsent.pop(0)
                 self._metrics.dispatched.inc()
                 log.debug("dispatched", job_id=str(job.job_id), dispatch_count=job.dispatch_count)
         finally:
-            # Also when the process is being stopped: the next scheduler need not wait for the
-            # redispatch time. If Postgres is gone as well, it does.
             if unsent:
-                session.run(lambda conn: dispatch.unmark(conn, unsent))
+                _give_back(transact, unsent)
+
+
+def _give_back(transact: Transact, unsent: Sequence[Due]) -> None:
+    """Make marked jobs due again at once; where Postgres is gone too, they are so in time."""
+    try:
+        transact(lambda conn: dispatch.unmark(conn, unsent))
+    except psycopg.Error as error:
+        if not faults.passing(error):
+            raise

@@ -2,120 +2,105 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
 
-import structlog
+import psycopg
 
-from configs.logs import one_line
 from scheduler.metrics import Metrics
+from scheduler.outages import Outages
+from scheduler.stopping import Stop
 from storage import faults
+from storage.retry import backoff
+from storage.schema import DatabaseReplaced
 from storage.session import Session
-from tasks.broker import QueueUnavailable
+from tasks.wake_up import QueueUnavailable
 
 FIRST_RETRY_SECONDS = 0.5
-LONGEST_RETRY_SECONDS = 5.0
-REMIND_SECONDS = 60.0
+
+Result = TypeVar("Result")
 
 
-log = structlog.get_logger()
+class Transact(Protocol):
+    """Runs something as one transaction; `storage.session.Session.run` is one."""
+
+    def __call__(self, work: Callable[[psycopg.Connection[Any]], Result], /) -> Result:
+        """Run `work(connection)`, commit, and return what it returned."""
+        ...
 
 
 class Duty:
-    """Runs `work(session)` whenever it is called, from any thread, one run at a time.
+    """Runs `work(transact)` whenever it is called, from any thread, one run at a time.
 
-    A run that fails because Postgres or Redis is away is logged, counted and not tried again before
-    a pause that doubles up to `LONGEST_RETRY_SECONDS`; calls during the pause return at once.
-    Any other error is a fault of ours: logged with its traceback, counted, and the duty goes on.
+    After a run, calls return at once for `every_seconds`. So they do after a run that failed, for a
+    pause that doubles: Postgres or Redis is away, or there is a fault of ours; `outages` tells of
+    it. Once `stop` is set no run begins, and one under way has to end soon. Raises DatabaseReplaced
+    and nothing else.
     """
 
     def __init__(
         self,
         name: str,
-        work: Callable[[Session], object],
+        work: Callable[[Transact], object],
         session: Session,
         metrics: Metrics,
+        outages: Outages,
+        stop: Stop,
         *,
+        every_seconds: float = 0.0,
         on_failure: Callable[[str], object] | None = None,
     ) -> None:
         self.name = name
         self._work = work
         self._session = session
         self._metrics = metrics
+        self._outages = outages
+        self._stop = stop
+        self._every_seconds = every_seconds
         self._on_failure = on_failure
         self._lock = threading.Lock()
-        self._outage: Outage | None = None
-        self._closed = False
+        self._not_before = float("-inf")
+        self._pauses: Iterator[float] | None = None
+        metrics.last_success.labels(name)
 
     def __call__(self) -> bool:
         """Run once; returns whether the work was done."""
         with self._lock:
-            if self._closed or (self._outage is not None and self._outage.pausing()):
+            if self._stop.is_set() or time.monotonic() < self._not_before:
                 return False
             try:
                 with self._metrics.tick_duration.labels(self.name).time():
-                    self._work(self._session)
-            except QueueUnavailable as error:
-                self._failed("redis", error)
+                    self._work(self._transact)
+            except DatabaseReplaced:
+                raise
             except Exception as error:
-                if faults.passing(error):
-                    self._failed("postgres", error)
-                else:
-                    log.exception("duty_failed", duty=self.name)
-                    self._failed("unexpected", error)
-            else:
-                self._succeeded()
-                return True
-            return False
+                if not self._stop.is_set():
+                    self._failed(error)
+                return False
+            self._succeeded()
+            return True
 
-    def close(self, patience_seconds: float) -> None:
-        """Do nothing from now on; a run under way may take `patience_seconds` more."""
-        self._closed = True
-        if self._lock.acquire(timeout=patience_seconds):
-            try:
-                self._session.close()
-            finally:
-                self._lock.release()
+    def close(self) -> None:
+        """Wait for the run under way, and close the connection."""
+        with self._lock:
+            self._session.close()
 
-    def _failed(self, kind: str, error: Exception) -> None:
+    def _transact(self, work: Callable[[psycopg.Connection[Any]], Result], /) -> Result:
+        return self._session.run(work, abandon=self._stop.is_urgent)
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, QueueUnavailable):
+            kind = "redis"
+        else:
+            kind = "postgres" if faults.passing(error) else "unexpected"
         if self._on_failure is not None:
             self._on_failure(kind)
-        if self._outage is None:
-            self._outage = Outage(kind)
-        self._outage.again(self.name, error)
+        self._outages.held_up(self.name, kind, error)
+        self._pauses = self._pauses or backoff(FIRST_RETRY_SECONDS)
+        self._not_before = time.monotonic() + next(self._pauses)
 
     def _succeeded(self) -> None:
-        if self._outage is not None:
-            log.info(f"{self._outage.kind}_back", duty=self.name)
-            self._outage = None
-
-
-class Outage:
-    """A series of failed runs: how long to pause, and when to say so again."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._retry_at = 0.0
-        self._pause = FIRST_RETRY_SECONDS
-        self._said_at = float("-inf")
-
-    def pausing(self) -> bool:
-        """Whether it is too early to try again."""
-        return time.monotonic() < self._retry_at
-
-    def again(self, duty: str, error: Exception) -> None:
-        """Note one more failed run."""
-        now = time.monotonic()
-        self._retry_at = now + self._pause
-        if now - self._said_at >= REMIND_SECONDS:
-            self._said_at = now
-            log.warning(
-                f"{self.kind}_unavailable",
-                duty=duty,
-                error=one_line(error),
-                retrying=f"every {LONGEST_RETRY_SECONDS:g} s at the latest",
-            )
-        self._pause = min(self._pause * 2, LONGEST_RETRY_SECONDS)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        self._metrics.last_success.labels(self.name).set_to_current_time()
+        self._outages.done(self.name)
+        self._pauses = None
+        self._not_before = time.monotonic() + self._every_seconds

@@ -1,5 +1,7 @@
 """What the scheduler tells Prometheus."""
 
+from collections.abc import Mapping
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -12,16 +14,21 @@ from prometheus_client import (
     start_http_server,
 )
 
+from tasks.wake_up import GarbageKind
+
 ERROR_KINDS = ("postgres", "redis", "unexpected")
 SWEPT_STATES = ("cancelled", "failed")
 COUNTED_STATES = ("queued", "running")
+# A message without content is not told from one that was taken while the queue was read.
+FOREIGN_KINDS = tuple(kind for kind in GarbageKind if kind is not GarbageKind.EMPTY)
 UNKNOWN = float("nan")
 
 
 class Metrics:
     """The scheduler's metrics, every series present with 0 from the start.
 
-    Gauges are NaN while Postgres cannot be asked: an old number would look like a healthy queue.
+    Gauges are NaN while Postgres or Redis cannot be asked: an old number would look like a healthy
+    queue.
     """
 
     def __init__(self) -> None:
@@ -61,6 +68,28 @@ class Metrics:
             "Running jobs whose lease has run out and that nobody has claimed again yet.",
             registry=self.registry,
         )
+        self.waiting_sessions = Gauge(
+            "backtest_scheduler_waiting_sessions",
+            "Sessions of the database that wait for a lock of another one.",
+            registry=self.registry,
+        )
+        self.finalizing_overdue = Gauge(
+            "backtest_scheduler_finalizing_overdue",
+            "Jobs that have been finalizing for more than a minute.",
+            registry=self.registry,
+        )
+        self.foreign_messages = Gauge(
+            "backtest_scheduler_foreign_messages",
+            "Messages that wait in the queue and are no wake-up of a job, by what is wrong.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.last_success = Gauge(
+            "backtest_scheduler_duty_last_success_timestamp_seconds",
+            "When a periodic duty was last done, in seconds since 1970; 0 when it never was.",
+            ["duty"],
+            registry=self.registry,
+        )
         self.tick_duration = Histogram(
             "backtest_scheduler_tick_duration_seconds",
             "Time one run of a periodic duty took.",
@@ -73,6 +102,7 @@ class Metrics:
         for state in SWEPT_STATES:
             self.swept.labels(state)
         self.forget_gauges()
+        self.forget_messages()
 
     def forget_gauges(self) -> None:
         """Declare what was read from Postgres unknown."""
@@ -80,6 +110,18 @@ class Metrics:
             self.jobs.labels(state).set(UNKNOWN)
         self.oldest_queued_age.set(UNKNOWN)
         self.expired_leases.set(UNKNOWN)
+        self.waiting_sessions.set(UNKNOWN)
+        self.finalizing_overdue.set(UNKNOWN)
+
+    def forget_messages(self) -> None:
+        """Declare what was read from Redis unknown."""
+        for kind in FOREIGN_KINDS:
+            self.foreign_messages.labels(kind).set(UNKNOWN)
+
+    def count_messages(self, garbage: Mapping[GarbageKind, int]) -> None:
+        """Say how many messages wait that are no wake-up."""
+        for kind in FOREIGN_KINDS:
+            self.foreign_messages.labels(kind).set(garbage.get(kind, 0))
 
     def serve(self, port: int) -> int:
         """Serve `/metrics` from a thread; returns the port (chosen by the system for 0).

@@ -1,26 +1,27 @@
-"""The scheduler's duties, and the clock and the notifications that call them."""
+"""The scheduler's duties, and what calls them."""
 
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
-import dramatiq
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from dramatiq.brokers.redis import RedisBroker
 
 from configs.settings import JobSettings
 from scheduler import upkeep
+from scheduler.clock import Clock
 from scheduler.dispatcher import Dispatcher
-from scheduler.duty import Duty
+from scheduler.duty import Duty, Transact
 from scheduler.metrics import Metrics
+from scheduler.outages import Outages
+from scheduler.stopping import Stop
 from storage.listener import Listener
+from storage.schema import DatabaseReplaced
 from storage.session import Session
 
 RETENTION_EVERY_SECONDS = 3600.0
-STOP_PATIENCE_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 DONE = 0
+REPLACED = 1
 NOT_DONE = 3
 
 log = structlog.get_logger()
@@ -29,15 +30,24 @@ NewSession = Callable[[], Session]
 
 
 class Program:
-    """Dispatch, sweep, gauges and retention, each on a connection of its own."""
+    """Dispatch, sweep, gauges and retention, each on a connection of its own, until `stop`."""
 
     def __init__(
-        self, jobs: JobSettings, dsn: str, new_session: NewSession, broker: dramatiq.Broker
+        self,
+        jobs: JobSettings,
+        dsn: str,
+        new_session: NewSession,
+        broker: RedisBroker,
+        stop: Stop,
     ) -> None:
         self.metrics = metrics = Metrics()
         self._dsn = dsn
         self._poll_seconds = jobs.claim_poll_seconds
         self._broker = broker
+        self._stop = stop
+        self._metrics_served = False
+        self._metrics_complained = False
+        outages = Outages()
         dispatcher = Dispatcher(
             broker,
             metrics,
@@ -46,79 +56,87 @@ class Program:
             redispatch_seconds=jobs.redispatch_seconds,
         )
 
-        def duty(name: str, work: Callable[[Session], object], **rest: Any) -> Duty:
-            return Duty(name, work, new_session(), metrics, **rest)
+        def duty(name: str, work: Callable[[Transact], object], **rest: Any) -> Duty:
+            return Duty(name, work, new_session(), metrics, outages, stop, **rest)
 
-        self.dispatch = duty(
-            "dispatch",
-            dispatcher.run,
-            on_failure=lambda kind: metrics.dispatch_errors.labels(kind).inc(),
+        self._dispatch = duty("dispatch", dispatcher.run, on_failure=self._dispatch_failed)
+        self._sweep = duty(
+            "sweep", lambda transact: upkeep.sweep(transact, metrics, max_crashes=jobs.max_crashes)
         )
-        self.sweep = duty(
-            "sweep", lambda session: upkeep.sweep(session, metrics, max_crashes=jobs.max_crashes)
-        )
-        self.gauges = duty(
+        gauges = duty(
             "gauges",
-            lambda session: upkeep.measure(session, metrics),
+            lambda transact: upkeep.measure(transact, metrics),
             on_failure=lambda _kind: metrics.forget_gauges(),
         )
-        self.retention = duty(
+        retention = duty(
             "retention",
-            lambda session: upkeep.retain(session, retention_days=jobs.retention_days),
+            lambda transact: upkeep.retain(transact, retention_days=jobs.retention_days),
+            every_seconds=RETENTION_EVERY_SECONDS,
         )
-        self._duties = (self.dispatch, self.sweep, self.gauges, self.retention)
+        self._duties = (self._dispatch, self._sweep, gauges, retention)
 
     def once(self) -> int:
         """Dispatch once and sweep once; returns the exit code."""
-        done = [self.dispatch(), self.sweep()]
+        done = [self._call(self._dispatch), self._call(self._sweep)]
         self._close()
+        if self._stop.code:
+            return self._stop.code
         return DONE if all(done) else NOT_DONE
 
-    def run(self, port: int, stop: threading.Event) -> None:
-        """Work until `stop` is set, serving the metrics at `port`."""
-        self._serve_metrics(port)
-        clock = self._clock()
+    def run(self, port: int) -> int:
+        """Work until it is told to stop, serving the metrics at `port`; returns the exit code."""
+        clock = Clock([self._caller(duty) for duty in self._duties], self._poll_seconds)
         # Notifications call the dispatch from the listener's thread: a burst that arrives while
         # one run is under way makes one more.
         listener = Listener(
             self._dsn,
-            self.dispatch,
+            self._caller(self._dispatch),
             lambda text: log.warning("listener", message=text),
             application_name="backtest-scheduler-listener",
         )
+        self._serve_metrics(port)
         clock.start()
         listener.start()
         log.info("started", poll_seconds=self._poll_seconds)
-        stop.wait()
-        clock.shutdown(wait=False)
+        while not self._stop.wait(LOOK_SECONDS):
+            clock.check()
+            self._serve_metrics(port)
+        clock.stop()
         self._close()
         listener.stop()
         log.info("stopped")
+        return self._stop.code
 
-    def _clock(self) -> BackgroundScheduler:
-        clock = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(len(self._duties) + 1)},
-            # A late run is still wanted, however late: a laptop sleeps, a database hangs.
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-            timezone=UTC,
-        )
-        for call in (self.dispatch, self.sweep, self.gauges):
-            self._every(clock, call, self._poll_seconds)
-        self._every(clock, self.retention, RETENTION_EVERY_SECONDS)
-        return clock
+    def _caller(self, duty: Duty) -> Callable[[], bool]:
+        return lambda: self._call(duty)
 
-    def _every(
-        self, clock: BackgroundScheduler, call: Callable[[], object], seconds: float
-    ) -> None:
-        clock.add_job(call, "interval", seconds=seconds, next_run_time=datetime.now(UTC))
+    def _call(self, duty: Duty) -> bool:
+        try:
+            return duty()
+        except DatabaseReplaced as error:
+            if not self._stop.is_set():
+                self._stop.fail(REPLACED)
+                log.error("database_replaced", error=str(error))
+            return False
+
+    def _dispatch_failed(self, kind: str) -> None:
+        self.metrics.dispatch_errors.labels(kind).inc()
+        if kind == "redis":
+            self.metrics.forget_messages()
 
     def _serve_metrics(self, port: int) -> None:
+        """Serve the metrics, unless it is done; while somebody holds the port it is tried again."""
+        if self._metrics_served:
+            return
         try:
             log.info("metrics", port=self.metrics.serve(port))
+            self._metrics_served = True
         except OSError as error:
-            log.warning("metrics_unavailable", port=port, error=str(error))
+            if not self._metrics_complained:
+                log.warning("metrics_unavailable", port=port, error=str(error))
+            self._metrics_complained = True
 
     def _close(self) -> None:
         for duty in self._duties:
-            duty.close(STOP_PATIENCE_SECONDS)
+            duty.close()
         self._broker.close()

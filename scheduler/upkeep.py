@@ -2,34 +2,36 @@
 
 import structlog
 
+from scheduler.duty import Transact
 from scheduler.metrics import Metrics
 from storage import dispatch, jobs
-from storage.session import Session
 
 RETENTION_BATCH = 200
 
 log = structlog.get_logger()
 
 
-def sweep(session: Session, metrics: Metrics, *, max_crashes: int) -> None:
+def sweep(transact: Transact, metrics: Metrics, *, max_crashes: int) -> None:
     """End jobs that nobody will ever claim again: out of crashes, or cancelled while ownerless."""
-    swept = session.run(lambda conn: dispatch.sweep(conn, max_crashes=max_crashes))
+    swept = transact(lambda conn: dispatch.sweep(conn, max_crashes=max_crashes))
     for state, count in swept.items():
         if count:
             metrics.swept.labels(str(state)).inc(count)
             log.info("swept", state=str(state), jobs=count)
 
 
-def measure(session: Session, metrics: Metrics) -> None:
+def measure(transact: Transact, metrics: Metrics) -> None:
     """Read the queue's gauges."""
-    gauges = session.run(dispatch.gauges)
+    gauges = transact(dispatch.gauges)
     metrics.jobs.labels("queued").set(gauges.queued)
     metrics.jobs.labels("running").set(gauges.running)
     metrics.oldest_queued_age.set(gauges.oldest_queued_age_seconds)
     metrics.expired_leases.set(gauges.expired_leases)
+    metrics.waiting_sessions.set(gauges.waiting_sessions)
+    metrics.finalizing_overdue.set(gauges.finalizing_overdue)
 
 
-def retain(session: Session, *, retention_days: float | None) -> int:
+def retain(transact: Transact, *, retention_days: float | None) -> int:
     """Delete terminal jobs older than `retention_days` (None keeps all); returns how many.
 
     Small batches, each its own transaction: nobody waits behind a long delete.
@@ -38,7 +40,7 @@ def retain(session: Session, *, retention_days: float | None) -> int:
         return 0
     deleted = 0
     while True:
-        batch = session.run(
+        batch = transact(
             lambda conn: jobs.delete_finished(
                 conn, older_than_days=retention_days, batch=RETENTION_BATCH
             )

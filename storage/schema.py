@@ -20,6 +20,10 @@ CHANNEL = "backtest_jobs"
 """Notified by whoever submits or releases a job."""
 
 
+class DatabaseReplaced(Exception):
+    """The database is not the one any more that this program began with."""
+
+
 class SchemaUnusable(Exception):
     """The database is reachable, but its schema is not one that this program can work with."""
 
@@ -85,3 +89,16 @@ def _advice_on_grants(conn: psycopg.Connection[Any]) -> Iterator[None]:
             f"{error.diag.message_primary}: grant the role {conn.info.user} what docs/runbook.md"
             " lists under grants"
         ) from error
+
+
+def check_unchanged(conn: psycopg.Connection[Any], began_with: str) -> None:
+    """Raise DatabaseReplaced unless the database has the namespace `began_with`.
+
+    For every new connection: after a restore, both ends of the broker have to begin anew.
+    """
+    found = namespace(conn)
+    if found != began_with:
+        raise DatabaseReplaced(
+            f"the database was replaced: this program began with {began_with}, now it is {found};"
+            " start it again"
+        )

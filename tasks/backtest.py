@@ -7,7 +7,8 @@ import dramatiq
 from configs.environment import SettingsError, redis_url
 from tasks import runner
 from tasks.boot import Boot
-from tasks.broker import ACTOR_NAME, QUEUE, JobBroker, make_broker
+from tasks.broker import JobBroker, make_broker
+from tasks.wake_up import ACTOR_NAME, QUEUE
 
 boot = Boot()
 

@@ -33,7 +33,7 @@ from storage.schema import SchemaUnusable
 from storage.session import Session
 from storage.temporary import OwnedFolder
 from tasks import broker as queue
-from tasks import isolation, metrics, shutdown
+from tasks import isolation, metrics, shutdown, wake_up
 from tasks.process import EngineNotPreloaded, ForkServer
 from tasks.worker import Worker
 
@@ -144,8 +144,8 @@ class Boot(dramatiq.Middleware):
             )
 
         def put_back(job_id: UUID) -> None:
-            with suppress(queue.QueueUnavailable):  # the scheduler will send another one
-                queue.enqueue(broker, job_id)
+            with suppress(wake_up.QueueUnavailable):  # the scheduler will send another one
+                wake_up.enqueue(broker, job_id)
 
         fork_server = ForkServer()
         fork_server.start()

@@ -8,58 +8,45 @@ sees it; what is not exactly a wake-up is removed from Redis and reported.
 import logging
 import threading
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import redis
 from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import compute_backoff
-from dramatiq.errors import ConnectionClosed, DecodeError
+from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
-if TYPE_CHECKING:
-    from tasks.broker import JobBroker
+from tasks import wake_up
+from tasks.wake_up import Garbage, GarbageKind
 
 log = logging.getLogger(__name__)
-
-
-class Garbage(Exception):
-    """A payload that is no wake-up of a job; the text says why."""
-
-
-def read_wake_up(payload: bytes | None, *, queue: str, actors: Iterable[str]) -> Message[Any]:
-    """Decode a payload that asks one of `actors` of `queue` to run one job; raises Garbage."""
-    if payload is None:
-        raise Garbage("empty")  # delivered more than once, or its content was deleted
-    try:
-        message: Message[Any] = Message.decode(payload)
-    except DecodeError:
-        raise Garbage("undecodable") from None
-    if not isinstance(message.message_id, str) or not isinstance(message.options, dict):
-        raise Garbage("malformed")
-    if message.queue_name != queue:
-        raise Garbage("other_queue")
-    if message.actor_name not in set(actors):
-        raise Garbage("other_actor")
-    if "eta" in message.options:
-        raise Garbage("delayed")
-    if message.kwargs != {} or len(message.args) != 1 or not _is_uuid(message.args[0]):
-        raise Garbage("not_a_job_id")
-    return message
 
 
 class JobConsumer(Consumer):
     """Iterates over the wake-ups of one queue; None when there is none at the moment.
 
-    At most one message is out of Redis and unacknowledged at any time. So what this consumer has
-    not acknowledged in Redis is that one, plus leftovers that could not be acknowledged before.
+    `accepting` is asked before a message is taken out of Redis; `on_garbage` is called with a
+    reason for every message that was dropped. At most one message is out of Redis and
+    unacknowledged at any time. So what this consumer has not acknowledged in Redis is that one,
+    plus leftovers that could not be acknowledged before.
     """
 
-    def __init__(self, broker: "JobBroker", queue_name: str, poll_ms: int) -> None:
+    def __init__(
+        self,
+        broker: RedisBroker,
+        queue_name: str,
+        *,
+        poll_ms: int,
+        accepting: Callable[[], bool],
+        on_garbage: Callable[[str], object],
+    ) -> None:
         self._broker = broker
         self._queue_name = queue_name
         self._poll_ms = poll_ms
+        self._accepting = accepting
+        self._on_garbage = on_garbage
         self._misses = 0
         # Set by the consumer thread, cleared by the worker thread that acknowledges.
         self._busy = threading.Event()
@@ -104,7 +91,7 @@ class JobConsumer(Consumer):
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
     def _take(self) -> Message[Any] | None:
-        while not self._busy.is_set() and self._broker.accepting():
+        while not self._busy.is_set() and self._accepting():
             payloads = self._broker.do_fetch(self._queue_name, 1)
             if not payloads:
                 break
@@ -113,14 +100,13 @@ class JobConsumer(Consumer):
             except Garbage as garbage:
                 self._forget_unacknowledged()
                 log.debug("dropped a message of queue %r: %s", self._queue_name, garbage)
-                self._broker.on_garbage(str(garbage))
+                self._on_garbage(str(garbage))
         return None
 
     def _check(self, payload: bytes | None) -> Message[Any]:
-        if self._queue_name not in self._broker.get_declared_queues():
-            raise Garbage("delayed")
-        actors = self._broker.get_declared_actors()
-        return read_wake_up(payload, queue=self._queue_name, actors=actors)
+        if self._queue_name != wake_up.QUEUE:
+            raise Garbage(GarbageKind.DELAYED)
+        return wake_up.read(payload)
 
     def _forget_unacknowledged(self) -> None:
         # Not by the id that a message claims to have: a forged one may claim any.
@@ -131,10 +117,3 @@ class JobConsumer(Consumer):
         broker = self._broker
         key = f"{broker.namespace}:__acks__.{broker.broker_id}.{self._queue_name}"
         return list(broker.client.smembers(key))
-
-
-def _is_uuid(text: object) -> bool:
-    try:
-        return isinstance(text, str) and str(UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -7,22 +7,25 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 import redis
+from dramatiq.brokers.redis import RedisBroker
 
 from scheduler.metrics import Metrics
-from storage import jobs
+from scheduler.outages import Outages
+from scheduler.stopping import Stop
+from storage import jobs, schema
 from storage.records import NewJob
 from storage.session import Session
-from tasks.broker import JobBroker, make_broker
+from tasks.wake_up import make_broker
 
 Submit = Callable[..., UUID]
 
 
 @pytest.fixture
-def queue(redis_url: str) -> Iterator[JobBroker]:
+def queue(redis_url: str, connection: psycopg.Connection[Any]) -> Iterator[RedisBroker]:
     """The broker on an empty Redis."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    broker = make_broker(redis_url)
+    broker = make_broker(redis_url, schema.namespace(connection))
     yield broker
     broker.close()
 
@@ -30,6 +33,17 @@ def queue(redis_url: str) -> Iterator[JobBroker]:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+@pytest.fixture
+def outages() -> Outages:
+    return Outages()
+
+
+@pytest.fixture
+def stop() -> Stop:
+    """Nobody has asked anything to stop."""
+    return Stop()
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from typing import Any
 import dramatiq
 import psycopg
 import pytest
+from dramatiq.brokers.redis import RedisBroker
 
 from cli import embedded
 from scheduler.dispatcher import Dispatcher
 from scheduler.metrics import Metrics
 from storage.session import Session
-from tasks.broker import JobBroker, QueueUnavailable, make_broker
+from tasks.wake_up import QueueUnavailable, make_broker
 from tests.scheduler.conftest import Submit, ended, new_session, owned
 from tests.scheduler.messages import waiting_jobs
 
@@ -19,7 +20,7 @@ REDISPATCH_SECONDS = 30.0
 
 
 def dispatcher(
-    broker: JobBroker, metrics: Metrics, *, batch: int = 100, window: int = 1000
+    broker: RedisBroker, metrics: Metrics, *, batch: int = 100, window: int = 1000
 ) -> Dispatcher:
     return Dispatcher(
         broker, metrics, batch=batch, window=window, redispatch_seconds=REDISPATCH_SECONDS
@@ -50,13 +51,13 @@ def fragile_redis(tmp_path: Path) -> Iterator[embedded.Redis]:
 def test_a_submitted_job_is_sent_once(
     connection: psycopg.Connection[Any],
     session: Session,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
 ) -> None:
     job_id = submit()
     run = dispatcher(queue, metrics).run
-    assert [run(session), run(session)] == [1, 0]
+    assert [run(session.run), run(session.run)] == [1, 0]
     assert waiting_jobs(queue) == [job_id]
     assert sample(metrics, "dispatched_total") == 1
 
@@ -85,66 +86,66 @@ def test_a_submitted_job_is_sent_once(
 def test_only_due_jobs_are_sent(
     connection: psycopg.Connection[Any],
     session: Session,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
     columns: dict[str, str],
     sent: int,
 ) -> None:
     submit(**columns)
-    assert dispatcher(queue, metrics).run(session) == sent
+    assert dispatcher(queue, metrics).run(session.run) == sent
 
 
 def test_jobs_are_sent_by_priority_then_age(
     connection: psycopg.Connection[Any],
     session: Session,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
 ) -> None:
     old, urgent, young = submit(), submit(priority=5), submit()
-    dispatcher(queue, metrics).run(session)
+    dispatcher(queue, metrics).run(session.run)
     assert waiting_jobs(queue) == [urgent, old, young]
 
 
 def test_no_more_messages_wait_than_the_window_allows(
     connection: psycopg.Connection[Any],
     session: Session,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
 ) -> None:
     for _ in range(5):
         submit()
     run = dispatcher(queue, metrics, window=3).run
-    assert [run(session), run(session)] == [3, 0]
+    assert [run(session.run), run(session.run)] == [3, 0]
     assert due_now(connection) == 2
 
 
 def test_a_job_that_came_later_overtakes_what_is_not_in_redis_yet(
     connection: psycopg.Connection[Any],
     session: Session,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
 ) -> None:
     first, _second = submit(), submit()
-    dispatcher(queue, metrics, window=1).run(session)
+    dispatcher(queue, metrics, window=1).run(session.run)
     urgent = submit(priority=1)
-    dispatcher(queue, metrics, window=2).run(session)
+    dispatcher(queue, metrics, window=2).run(session.run)
     assert waiting_jobs(queue) == [first, urgent]
 
 
 def test_rounds_repeat_until_nothing_is_due(
     connection: psycopg.Connection[Any],
     session: Session,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
 ) -> None:
     for _ in range(7):
         submit()
-    assert dispatcher(queue, metrics, batch=2).run(session) == 7
+    assert dispatcher(queue, metrics, batch=2).run(session.run) == 7
 
 
 def test_the_mark_is_committed_before_the_message_is_sent(
@@ -152,21 +153,21 @@ def test_the_mark_is_committed_before_the_message_is_sent(
     connection: psycopg.Connection[Any],
     session: Session,
     redis_url: str,
-    queue: JobBroker,
+    queue: RedisBroker,
     metrics: Metrics,
     submit: Submit,
 ) -> None:
     due_at_send: list[int] = []
 
-    class Observed(JobBroker):
+    class Observed(RedisBroker):
         def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> Any:
             with psycopg.connect(database) as other:
                 due_at_send.append(due_now(other))
             return super().enqueue(message, delay=delay)
 
     submit()
-    observed = Observed(client=queue.client, middleware=[])
-    dispatcher(observed, metrics).run(session)
+    observed = Observed(client=queue.client, namespace=queue.namespace, middleware=[])
+    dispatcher(observed, metrics).run(session.run)
     assert due_at_send == [0]
 
 
@@ -180,7 +181,7 @@ def test_without_redis_nothing_is_marked(
     submit()
     fragile_redis.stop()
     with pytest.raises(QueueUnavailable):
-        dispatcher(make_broker(fragile_redis.url), metrics).run(session)
+        dispatcher(make_broker(fragile_redis.url, "n"), metrics).run(session.run)
     assert due_now(connection) == 1
 
 
@@ -194,28 +195,30 @@ def test_what_could_not_be_sent_is_due_again_at_once(
     for _ in range(3):
         submit()
 
-    class DiesAfterTheFirst(JobBroker):
+    class DiesAfterTheFirst(RedisBroker):
         def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> Any:
             sent = super().enqueue(message, delay=delay)
             fragile_redis.stop()
             return sent
 
-    broker = DiesAfterTheFirst(client=make_broker(fragile_redis.url).client, middleware=[])
+    broker = DiesAfterTheFirst(
+        client=make_broker(fragile_redis.url, "n").client, namespace="n", middleware=[]
+    )
     with pytest.raises(QueueUnavailable):
-        dispatcher(broker, metrics).run(session)
+        dispatcher(broker, metrics).run(session.run)
     assert due_now(connection) == 2
     fragile_redis.start()
-    assert dispatcher(make_broker(fragile_redis.url), metrics).run(session) == 2
+    assert dispatcher(make_broker(fragile_redis.url, "n"), metrics).run(session.run) == 2
 
 
 def test_two_schedulers_never_send_the_same_mark(
-    database: str, queue: JobBroker, metrics: Metrics, submit: Submit
+    database: str, queue: RedisBroker, metrics: Metrics, submit: Submit
 ) -> None:
     jobs = {submit() for _ in range(60)}
 
     def run() -> None:
         session = new_session(database)
-        dispatcher(queue, metrics, batch=7).run(session)
+        dispatcher(queue, metrics, batch=7).run(session.run)
         session.close()
 
     threads = [threading.Thread(target=run) for _ in range(2)]

@@ -14,10 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from dramatiq.brokers.redis import RedisBroker
 from psycopg.conninfo import make_conninfo
 
 from cli import embedded
-from tasks.broker import JobBroker
 from tests.scheduler.conftest import Submit
 from tests.scheduler.messages import waiting_jobs
 
@@ -142,7 +142,7 @@ def test_switched_off_it_says_so_and_exits_0(environ: dict[str, str], configure:
 
 
 def test_once_dispatches_and_exits_0(
-    environ: dict[str, str], queue: JobBroker, submit: Submit
+    environ: dict[str, str], queue: RedisBroker, submit: Submit
 ) -> None:
     job_id = submit()
     assert run(environ, "--once").returncode == 0
@@ -159,7 +159,7 @@ def test_once_without_redis_exits_3_and_says_why(environ: dict[str, str], tmp_pa
 def test_a_notification_dispatches_long_before_the_poll_would(
     environ: dict[str, str],
     configure: Configure,
-    queue: JobBroker,
+    queue: RedisBroker,
     submit: Submit,
     connection: psycopg.Connection[Any],
     tmp_path: Path,
@@ -176,7 +176,7 @@ def test_a_notification_dispatches_long_before_the_poll_would(
 
 
 def test_metrics_are_served_and_sigint_ends_with_0(
-    environ: dict[str, str], queue: JobBroker, submit: Submit, tmp_path: Path
+    environ: dict[str, str], queue: RedisBroker, submit: Submit, tmp_path: Path
 ) -> None:
     submit()
     with running(environ, tmp_path) as scheduler:

@@ -27,7 +27,7 @@ def test_the_sweep_fails_a_job_whose_owners_vanish_too_often(
     connection: psycopg.Connection[Any], session: Session, metrics: Metrics, submit: Submit
 ) -> None:
     job_id = submit(**owned(lease="-1 s", crash_count=3))
-    upkeep.sweep(session, metrics, max_crashes=3)
+    upkeep.sweep(session.run, metrics, max_crashes=3)
     assert state(connection, job_id) is State.FAILED
     assert sample(metrics, "swept_total", state="failed") == 1
 
@@ -36,7 +36,7 @@ def test_the_sweep_cancels_an_ownerless_job_that_was_asked_to_stop(
     connection: psycopg.Connection[Any], session: Session, metrics: Metrics, submit: Submit
 ) -> None:
     job_id = submit(**owned(lease="-1 s", cancel_requested_at="now()"))
-    upkeep.sweep(session, metrics, max_crashes=3)
+    upkeep.sweep(session.run, metrics, max_crashes=3)
     assert state(connection, job_id) is State.CANCELLED
     assert sample(metrics, "swept_total", state="cancelled") == 1
 
@@ -57,7 +57,7 @@ def test_the_sweep_leaves_jobs_that_will_go_on(
     columns: dict[str, str],
 ) -> None:
     job_id = submit(**columns)
-    upkeep.sweep(session, metrics, max_crashes=3)
+    upkeep.sweep(session.run, metrics, max_crashes=3)
     assert state(connection, job_id) is State.RUNNING
 
 
@@ -74,7 +74,7 @@ def test_gauges_count_active_jobs(
     submit()
     submit(**owned(lease="-1 s"))
     submit(**ended(days_ago=0))
-    upkeep.measure(session, metrics)
+    upkeep.measure(session.run, metrics)
     assert sample(metrics, "jobs", state="queued") == 2
     assert sample(metrics, "jobs", state="running") == 1
     assert sample(metrics, "expired_leases") == 1
@@ -91,7 +91,7 @@ def test_retention_deletes_old_terminal_jobs_in_batches(
     for _ in range(5):
         submit(**ended(days_ago=31))
     kept = [submit(**ended(days_ago=29)), submit()]
-    assert upkeep.retain(session, retention_days=30) == 5
+    assert upkeep.retain(session.run, retention_days=30) == 5
     rows = connection.execute("SELECT job_id FROM backtest_jobs").fetchall()
     assert sorted(job_id for (job_id,) in rows) == sorted(kept)
 
@@ -100,4 +100,4 @@ def test_without_retention_everything_is_kept(
     connection: psycopg.Connection[Any], session: Session, submit: Submit
 ) -> None:
     submit(**ended(days_ago=3650))
-    assert upkeep.retain(session, retention_days=None) == 0
+    assert upkeep.retain(session.run, retention_days=None) == 0

@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-from uuid import uuid4
 
 import dramatiq
-import pytest
 
-from tasks.broker import POLL_MS, QUEUE, QueueUnavailable, enqueue, make_broker, waiting
+from tasks.broker import POLL_MS, make_broker
+from tasks.wake_up import QUEUE
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -26,18 +25,6 @@ def test_polls_are_short_and_dramatiq_may_pass_its_own_options() -> None:
     assert consumer._poll_ms == POLL_MS <= 50
 
 
-@pytest.mark.parametrize("use", [waiting, lambda broker: enqueue(broker, uuid4())])
-def test_an_unreachable_redis_is_told_as_one_error(use) -> None:
-    with pytest.raises(QueueUnavailable, match="Redis: "):
-        use(make_broker(NOWHERE))
-
-
-def test_sockets_have_time_limits(redis_url: str) -> None:
-    for url in (NOWHERE, redis_url):
-        options = make_broker(url).client.connection_pool.connection_kwargs
-        assert options["socket_timeout"] == 5
-
-
 def test_importing_the_actor_needs_no_service_no_environment_and_no_compiler() -> None:
     script = (
         "import sys, tasks.backtest;"
@@ -52,6 +39,7 @@ def test_importing_the_actor_needs_no_service_no_environment_and_no_compiler() -
 
 def test_importing_the_broker_sets_nothing() -> None:
     script = (
-        "import os; before = dict(os.environ); import tasks.broker; assert os.environ == before"
+        "import os; before = dict(os.environ); import tasks.wake_up, tasks.broker;"
+        "assert os.environ == before"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

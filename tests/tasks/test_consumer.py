@@ -9,8 +9,9 @@ import dramatiq
 import pytest
 import redis
 
-from tasks.broker import ACTOR_NAME, QUEUE, JobBroker, enqueue, make_broker, waiting
-from tasks.consumer import Garbage, read_wake_up
+from tasks import wake_up
+from tasks.broker import JobBroker, make_broker
+from tasks.wake_up import ACTOR_NAME, QUEUE, Garbage, enqueue
 
 JOB_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
@@ -20,6 +21,7 @@ def broker(redis_url: str) -> Iterator[JobBroker]:
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     broker = make_broker(redis_url)
+    broker.namespace = "tests"
     broker.reasons = []  # type: ignore[attr-defined]
     broker.on_garbage = broker.reasons.append  # type: ignore[attr-defined]
     dramatiq.actor(lambda _job_id: None, broker=broker, actor_name=ACTOR_NAME, queue_name=QUEUE)
@@ -37,13 +39,18 @@ def payload(**changes: Any) -> bytes:
 def push(broker: JobBroker, content: bytes) -> None:
     """Put a payload into the queue as anybody could who can reach Redis."""
     name = uuid4().hex
-    broker.client.hset(f"dramatiq:{QUEUE}.msgs", name, content)
-    broker.client.rpush(f"dramatiq:{QUEUE}", name)
+    broker.client.hset(f"{broker.namespace}:{QUEUE}.msgs", name, content)
+    broker.client.rpush(f"{broker.namespace}:{QUEUE}", name)
+
+
+def waiting(broker: JobBroker) -> int:
+    """How many messages no worker has taken."""
+    return int(broker.client.llen(f"{broker.namespace}:{QUEUE}"))
 
 
 def kept(broker: JobBroker) -> int:
     """Everything about messages that is left in Redis."""
-    keys = [key for key in broker.client.keys("dramatiq:*") if b"heartbeats" not in key]
+    keys = [key for key in broker.client.keys("*") if b"heartbeats" not in key]
     return len(keys)
 
 
@@ -72,11 +79,11 @@ GARBAGE = {
 @pytest.mark.parametrize(("content", "reason"), GARBAGE.items(), ids=range(len(GARBAGE)))
 def test_what_is_no_wake_up_is_refused_with_a_reason(content: bytes, reason: str) -> None:
     with pytest.raises(Garbage, match=reason):
-        read_wake_up(content, queue=QUEUE, actors=[ACTOR_NAME])
+        wake_up.read(content)
 
 
 def test_a_wake_up_names_its_job() -> None:
-    message = read_wake_up(payload(), queue=QUEUE, actors=[ACTOR_NAME])
+    message = wake_up.read(payload())
     assert message.args == (JOB_ID,)
 
 
@@ -97,7 +104,7 @@ def test_an_enqueued_job_is_delivered_and_leaves_nothing_behind(broker: JobBroke
 def test_garbage_is_removed_and_the_wake_up_behind_it_delivered(broker: JobBroker) -> None:
     for content in GARBAGE:
         push(broker, content)
-    broker.client.rpush(f"dramatiq:{QUEUE}", "an id without content")
+    broker.client.rpush(f"{broker.namespace}:{QUEUE}", "an id without content")
     enqueue(broker, uuid4())
     consumer = broker.consume(QUEUE)
 
@@ -121,7 +128,7 @@ def test_a_forged_redis_id_cannot_keep_a_message_alive(broker: JobBroker) -> Non
 
 
 def test_delayed_messages_are_cleared_away(broker: JobBroker) -> None:
-    broker.enqueue(read_wake_up(payload(), queue=QUEUE, actors=[ACTOR_NAME]), delay=3_600_000)
+    broker.enqueue(wake_up.read(payload()), delay=3_600_000)
 
     assert next(broker.consume(f"{QUEUE}.DQ")) is None
 
