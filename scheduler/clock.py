@@ -1,8 +1,8 @@
 """The clock that calls the duties, whatever happens to the time of day."""
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from time import time as wall
 
 import structlog
@@ -65,4 +65,4 @@ class Clock:
 
 def _ahead() -> float:
     """By how much the time of day is ahead of a clock that nobody can set."""
-    return wall() - time.monotonic()
+    return wall() - monotonic()

@@ -1,6 +1,7 @@
 """Wakes workers up: marks due jobs in Postgres, commits, then sends one message for each."""
 
 from collections.abc import Sequence
+from time import monotonic
 
 import psycopg
 import structlog
@@ -21,6 +22,9 @@ class Dispatcher:
     The wake-ups of at most `window` different jobs wait in Redis. It is first-in-first-out, so
     priority and rescue only overtake what is not in it yet. One statement marks at most `batch`.
     No transaction is open while Redis is spoken to.
+
+    What was read from Redis is good for `redispatch_seconds`: no other scheduler can have marked a
+    job since and find it due again. So no job waits there twice, however long this one was paused.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Dispatcher:
         Redis is asked first, so while it is away no row is marked. Raises what Postgres or Redis
         raise; rows marked but not sent are due again before that.
         """
+        good_until = monotonic() + self._redispatch_seconds
         waiting = wake_up.waiting(self._broker)
         self._metrics.count_messages(waiting.garbage)
         if waiting.job_ids:
@@ -64,16 +69,16 @@ class Dispatcher:
                     redispatch_seconds=self._redispatch_seconds,
                 )
             )
-            self._send(transact, due)
-            sent += len(due)
-            if len(due) < limit:
+            arrived = self._send(transact, due, good_until)
+            sent += arrived
+            if arrived < limit:
                 break
         return sent
 
-    def _send(self, transact: Transact, due: Sequence[Due]) -> None:
+    def _send(self, transact: Transact, due: Sequence[Due], good_until: float) -> int:
         unsent = list(due)
         try:
-            while unsent:
+            while unsent and monotonic() < good_until:
                 wake_up.enqueue(self._broker, unsent[0].job_id)
                 job = unsent.pop(0)
                 self._metrics.dispatched.inc()
@@ -81,6 +86,7 @@ class Dispatcher:
         finally:
             if unsent:
                 _give_back(transact, unsent)
+        return len(due) - len(unsent)
 
 
 def _give_back(transact: Transact, unsent: Sequence[Due]) -> None:

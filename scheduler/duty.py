@@ -1,8 +1,8 @@
 """One periodic duty: its own session and its own backoff."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -66,7 +66,7 @@ class Duty:
     def __call__(self) -> bool:
         """Run once; returns whether the work was done."""
         with self._lock:
-            if self._stop.is_set() or time.monotonic() < self._not_before:
+            if self._stop.is_set() or monotonic() < self._not_before:
                 return False
             try:
                 with self._metrics.tick_duration.labels(self.name).time():
@@ -97,10 +97,10 @@ class Duty:
             self._on_failure(kind)
         self._outages.held_up(self.name, kind, error)
         self._pauses = self._pauses or backoff(FIRST_RETRY_SECONDS)
-        self._not_before = time.monotonic() + next(self._pauses)
+        self._not_before = monotonic() + next(self._pauses)
 
     def _succeeded(self) -> None:
         self._metrics.last_success.labels(self.name).set_to_current_time()
         self._outages.done(self.name)
         self._pauses = None
-        self._not_before = time.monotonic() + self._every_seconds
+        self._not_before = monotonic() + self._every_seconds

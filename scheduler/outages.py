@@ -1,8 +1,8 @@
 """What is away is said once for the whole program, however many duties meet it."""
 
 import threading
-import time
 from dataclasses import dataclass, field
+from time import monotonic
 
 import structlog
 
@@ -40,7 +40,7 @@ class Outages:
         with self._lock:
             outage = self._open.setdefault(name, _Outage())
             outage.duties.add(duty)
-            now = time.monotonic()
+            now = monotonic()
             if now - outage.said_at < REMIND_SECONDS:
                 return
             outage.said_at = now

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-import time
+from time import monotonic, sleep
 
 END_SECONDS = 25.0
 """Whatever hangs then is left behind: a supervisor kills after 30 s."""
@@ -41,12 +41,12 @@ class Stop(threading.Event):
     def set(self) -> None:
         """Have the program end."""
         if not self.is_set():
-            self._set_at = time.monotonic()
+            self._set_at = monotonic()
         super().set()
 
     def is_urgent(self) -> bool:
         """Whether a run that is under way has to end now, done or not."""
-        return time.monotonic() - self._set_at >= PATIENCE_SECONDS
+        return monotonic() - self._set_at >= PATIENCE_SECONDS
 
     def fail(self, code: int) -> None:
         """Have the program end with `code`."""
@@ -59,5 +59,5 @@ class Stop(threading.Event):
 
     def _end(self) -> None:
         self.wait()
-        time.sleep(self._end_seconds)
+        sleep(self._end_seconds)
         os._exit(self.code)

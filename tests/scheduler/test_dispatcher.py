@@ -9,12 +9,14 @@ import pytest
 from dramatiq.brokers.redis import RedisBroker
 
 from cli import embedded
+from scheduler import dispatcher as module
 from scheduler.dispatcher import Dispatcher
 from scheduler.metrics import Metrics
 from storage.session import Session
+from tasks import wake_up
 from tasks.wake_up import QueueUnavailable, make_broker
 from tests.scheduler.conftest import Submit, ended, new_session, owned
-from tests.scheduler.messages import waiting_jobs
+from tests.scheduler.messages import push, waiting_jobs
 
 REDISPATCH_SECONDS = 30.0
 
@@ -37,6 +39,14 @@ def due_now(connection: psycopg.Connection[Any]) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def time_passes(connection: psycopg.Connection[Any]) -> None:
+    """Let `REDISPATCH_SECONDS` pass for every job."""
+    connection.execute(
+        "UPDATE backtest_jobs SET next_dispatch_at = next_dispatch_at - make_interval(secs => %s)",
+        (REDISPATCH_SECONDS,),
+    )
 
 
 @pytest.fixture
@@ -136,7 +146,102 @@ def test_a_job_that_came_later_overtakes_what_is_not_in_redis_yet(
     assert waiting_jobs(queue) == [first, urgent]
 
 
-def test_rounds_repeat_until_nothing_is_due(
+def test_an_urgent_job_is_sent_in_the_next_round_however_long_others_wait(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    others = [submit() for _ in range(12)]
+    run = dispatcher(queue, metrics, window=13).run
+    assert run(session.run) == 12
+    for _ in range(5):
+        time_passes(connection)
+        assert run(session.run) == 0
+    urgent = submit(priority=100)
+    assert run(session.run) == 1
+    assert waiting_jobs(queue) == [*others, urgent]
+
+
+def test_a_lost_wake_up_is_sent_again_when_it_may_be_lost_for_redispatch_seconds(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    job_id = submit()
+    run = dispatcher(queue, metrics).run
+    run(session.run)
+    for _ in range(5):  # it waits for long: the next try must not be later for that
+        time_passes(connection)
+        run(session.run)
+    queue.client.flushall()
+    assert run(session.run) == 0
+    time_passes(connection)
+    assert run(session.run) == 1
+    assert waiting_jobs(queue) == [job_id]
+
+
+def test_garbage_takes_no_place_in_the_window_and_is_counted(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    for _ in range(50):
+        push(queue, b"garbage")
+    job_id = submit()
+    assert dispatcher(queue, metrics, window=1).run(session.run) == 1
+    assert wake_up.waiting(queue).job_ids == {job_id}
+    assert sample(metrics, "foreign_messages", kind="undecodable") == 50
+    assert sample(metrics, "foreign_messages", kind="other_queue") == 0
+
+
+def test_copies_that_somebody_made_take_one_place(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    first = submit()
+    run = dispatcher(queue, metrics, window=2).run
+    run(session.run)
+    for _ in range(5):
+        wake_up.enqueue(queue, first)
+    submit()
+    assert run(session.run) == 1
+
+
+def test_a_round_that_was_paused_for_long_sends_nothing_twice(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = submit()
+    now = [1000.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    other = dispatcher(queue, metrics).run
+
+    def paused(work: Any) -> Any:
+        """The other scheduler sends, its message waits, and the time for the next is come."""
+        if not waiting_jobs(queue):
+            other(session.run)
+            time_passes(connection)
+            now[0] += REDISPATCH_SECONDS
+        return session.run(work)
+
+    assert dispatcher(queue, metrics).run(paused) == 0
+    assert waiting_jobs(queue) == [job_id]
+
+
+def test_a_round_sends_all_that_is_due_in_batches(
     connection: psycopg.Connection[Any],
     session: Session,
     queue: RedisBroker,

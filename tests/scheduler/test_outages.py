@@ -62,7 +62,7 @@ def test_a_long_outage_is_told_again(
     outages: Outages, lines: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(module, "monotonic", lambda: now)
     for seconds in (0, 30, 59, 61, 90, 122):
         now = 1000.0 + seconds
         outages.held_up("sweep", "postgres", OSError("gone"))

@@ -63,7 +63,7 @@ def test_a_hanging_main_thread_is_left_behind() -> None:
 
 def test_patience_is_counted_from_the_first_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(stopping.time, "monotonic", lambda: now)
+    monkeypatch.setattr(stopping, "monotonic", lambda: now)
     stop = Stop()
     assert not stop.is_urgent()
     stop.set()
