@@ -1,6 +1,11 @@
 """What the scheduler tells Prometheus."""
 
+import os
 from collections.abc import Mapping
+
+# One process needs no folder to share its values in, which a worker's environment may name.
+# prometheus_client looks for it when it is imported.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from prometheus_client import (
     CollectorRegistry,

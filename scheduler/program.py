@@ -97,7 +97,7 @@ class Program:
         self._serve_metrics(port)
         clock.start()
         listener.start()
-        log.info("started", poll_seconds=self._poll_seconds)
+        log.info("started", poll_seconds=self._poll_seconds, namespace=self._broker.namespace)
         while not self._stop.wait(LOOK_SECONDS):
             clock.check()
             self._serve_metrics(port)

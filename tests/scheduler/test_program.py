@@ -1,28 +1,25 @@
 """The scheduler as it is started in production: a process, signals, exit codes."""
 
 import os
+import re
 import signal
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import yaml
 from dramatiq.brokers.redis import RedisBroker
 from psycopg.conninfo import make_conninfo
 
 from cli import embedded
+from storage import schema
+from tasks import wake_up
 from tests.scheduler.conftest import Submit
 from tests.scheduler.messages import waiting_jobs
-
-SECONDS = 30.0
-SHIPPED = Path(__file__).parents[2] / "configs" / "test" / "backtest.yaml"
+from tests.scheduler.processes import configuration, environment, run, running
+from tests.storage.making import new_database, submitted
 
 Configure = Callable[..., Path]
 
@@ -30,80 +27,17 @@ Configure = Callable[..., Path]
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
     """Write the shipped configuration with some `jobs` keys changed."""
-
-    def configure(**jobs: object) -> Path:
-        document = yaml.safe_load(SHIPPED.read_text())
-        document["backtest"]["jobs"] |= jobs
-        path = tmp_path / "backtest.yaml"
-        path.write_text(yaml.safe_dump(document))
-        return path
-
-    return configure
+    return lambda **jobs: configuration(tmp_path / "backtest.yaml", **jobs)
 
 
 @pytest.fixture
 def environ(database: str, redis_url: str) -> dict[str, str]:
-    ours = ("ROEHUB_", "CH_", "STRATEGY_PG_DSN", "POSTGRES_DSN", "REDIS_URL")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return inherited | {
-        "ROEHUB_ENV": "test",
-        "STRATEGY_PG_DSN": database,
-        "REDIS_URL": redis_url,
-    }
+    return environment(database, redis_url)
 
 
-def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "scheduler", *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
-class Running:
-    """A scheduler process and what it has logged so far."""
-
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self.process = process
-        self._log = log
-
-    def wait_for(self, text: str) -> str:
-        """Wait until a logged line holds `text`; returns the line."""
-        ended = self.process.poll  # what an ended process has not said, it never will
-        until(lambda: text in self._log.read_text() or ended() is not None, text, self._log)
-        assert text in self._log.read_text(), self._log.read_text()
-        return next(line for line in self._log.read_text().splitlines() if text in line)
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(timeout=SECONDS)
-
-
-@contextmanager
-def running(environ: dict[str, str], folder: Path, *arguments: str) -> Iterator[Running]:
-    log = folder / "scheduler.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "scheduler", "--metrics-port", "0", *arguments],
-            env=environ,
-            stderr=output,
-            text=True,
-        )
-        try:
-            yield Running(process, log)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def until(condition: Callable[[], bool], what: str, log: Path) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what}; the log:\n{log.read_text()}"
-        time.sleep(0.02)
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "scheduler.log"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +46,8 @@ def until(condition: Callable[[], bool], what: str, log: Path) -> None:
         ({"STRATEGY_PG_DSN": ""}, "STRATEGY_PG_DSN"),
         ({"STRATEGY_PG_DSN": "postgresql://u:s3cret@[bad"}, "DSN"),
         ({"REDIS_URL": "localhost"}, "REDIS_URL"),
+        ({"REDIS_URL": "redis://localhost:port"}, "REDIS_URL"),
+        ({"REDIS_NAMESPACE": "a b"}, "REDIS_NAMESPACE"),
         ({"ROEHUB_ENV": "staging"}, "ROEHUB_ENV"),
         ({"ROEHUB_BACKTEST_CONFIG": "/no/such/file.yaml"}, "/no/such/file.yaml"),
     ],
@@ -133,6 +69,15 @@ def test_an_unmigrated_schema_is_one_line_and_code_2(
     lines = ended.stderr.strip().splitlines()
     assert (ended.returncode, len(lines)) == (2, 1), ended.stderr
     assert "backtest migrate" in lines[0]
+
+
+def test_a_database_that_does_not_exist_is_one_line_and_code_2(
+    environ: dict[str, str], postgres_server: str
+) -> None:
+    ended = run(environ | {"STRATEGY_PG_DSN": make_conninfo(postgres_server, dbname="nobodys")})
+    lines = ended.stderr.strip().splitlines()
+    assert (ended.returncode, len(lines)) == (2, 1), ended.stderr
+    assert "there is no such database" in lines[0]
 
 
 def test_switched_off_it_says_so_and_exits_0(environ: dict[str, str], configure: Configure) -> None:
@@ -162,48 +107,46 @@ def test_a_notification_dispatches_long_before_the_poll_would(
     queue: RedisBroker,
     submit: Submit,
     connection: psycopg.Connection[Any],
-    tmp_path: Path,
+    log: Path,
 ) -> None:
     config = configure(claim_poll_seconds=3600)
-    with running(environ, tmp_path, "--config", str(config)) as scheduler:
+    with running(environ, log, "--config", str(config)) as scheduler:
         scheduler.wait_for("event=started")
         listening = "SELECT FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-        log = tmp_path / "scheduler.log"
-        until(lambda: connection.execute(listening).fetchone() is not None, "LISTEN", log)
+        scheduler.until(lambda: connection.execute(listening).fetchone() is not None, "LISTEN")
         jobs = [submit() for _ in range(3)]
-        until(lambda: waiting_jobs(queue) == jobs, "message", log)
+        scheduler.until(lambda: waiting_jobs(queue) == jobs, "message")
         assert scheduler.stop() == 0
 
 
 def test_metrics_are_served_and_sigint_ends_with_0(
-    environ: dict[str, str], queue: RedisBroker, submit: Submit, tmp_path: Path
+    environ: dict[str, str], queue: RedisBroker, submit: Submit, log: Path
 ) -> None:
     submit()
-    with running(environ, tmp_path) as scheduler:
-        port = scheduler.wait_for("event=metrics ").rpartition("port=")[2]
+    with running(environ, log) as scheduler:
         scheduler.wait_for("event=started")
-
-        def metrics() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
-                return str(response.read().decode())
-
-        log = tmp_path / "scheduler.log"
-        until(lambda: "backtest_scheduler_dispatched_total 1.0" in metrics(), "dispatch", log)
-        until(lambda: 'backtest_scheduler_jobs{state="queued"} 1.0' in metrics(), "gauge", log)
+        metrics = scheduler.metrics
+        scheduler.until(lambda: "backtest_scheduler_dispatched_total 1.0" in metrics(), "dispatch")
+        scheduler.until(lambda: 'backtest_scheduler_jobs{state="queued"} 1.0' in metrics(), "gauge")
         for line in (
             'backtest_scheduler_dispatch_errors_total{kind="redis"} 0.0',
             'backtest_scheduler_swept_total{state="failed"} 0.0',
             "backtest_scheduler_oldest_queued_age_seconds ",
             "backtest_scheduler_expired_leases 0.0",
             "backtest_scheduler_tick_duration_seconds_count",
+            "backtest_scheduler_waiting_sessions 0.0",
+            "backtest_scheduler_finalizing_overdue 0.0",
+            'backtest_scheduler_foreign_messages{kind="undecodable"} 0.0',
         ):
             assert line in metrics()
         assert scheduler.stop(signal.SIGINT) == 0
 
 
-def test_it_waits_for_postgres_and_says_so(environ: dict[str, str], tmp_path: Path) -> None:
+def test_it_waits_for_postgres_and_says_so(
+    environ: dict[str, str], tmp_path: Path, log: Path
+) -> None:
     nobody = f"host={tmp_path} dbname=postgres user=postgres"
-    with running(environ | {"STRATEGY_PG_DSN": nobody}, tmp_path) as scheduler:
+    with running(environ | {"STRATEGY_PG_DSN": nobody}, log) as scheduler:
         scheduler.wait_for("waiting for Postgres")
         assert scheduler.stop() == 0
 
@@ -213,13 +156,12 @@ def test_it_goes_on_when_redis_comes_back(
     configure: Configure,
     submit: Submit,
     tmp_path: Path,
+    log: Path,
 ) -> None:
     server = embedded.Redis(tmp_path / "redis")
     submit()
     config = configure(claim_poll_seconds=0.1)
-    with running(
-        environ | {"REDIS_URL": server.url}, tmp_path, "--config", str(config)
-    ) as scheduler:
+    with running(environ | {"REDIS_URL": server.url}, log, "--config", str(config)) as scheduler:
         assert "duty=dispatch" in scheduler.wait_for("redis_unavailable")
         server.start()
         try:
@@ -227,3 +169,112 @@ def test_it_goes_on_when_redis_comes_back(
         finally:
             server.stop()
         assert scheduler.stop() == 0
+
+
+@pytest.mark.parametrize("trial", range(8))
+def test_a_signal_that_comes_while_it_is_stopped_is_not_lost(
+    environ: dict[str, str], log: Path, trial: int
+) -> None:
+    with running(environ, log) as scheduler:
+        scheduler.wait_for("event=started")
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+            os.kill(scheduler.process.pid, number)
+        assert scheduler.process.wait(timeout=20) == 0
+
+
+def test_a_workers_folder_for_metrics_is_none_of_its_business(
+    environ: dict[str, str], queue: RedisBroker, log: Path
+) -> None:
+    with running(environ | {"PROMETHEUS_MULTIPROC_DIR": "/no/such/folder"}, log) as scheduler:
+        scheduler.wait_for("event=started")
+        assert "backtest_scheduler_dispatched_total" in scheduler.metrics()
+
+
+def test_a_metrics_port_that_is_taken_is_tried_again(environ: dict[str, str], log: Path) -> None:
+    with socket.socket() as orphan:
+        orphan.bind(("0.0.0.0", 0))
+        orphan.listen()
+        with running(environ, log, port=orphan.getsockname()[1]) as scheduler:
+            scheduler.wait_for("event=metrics_unavailable")
+            scheduler.wait_for("event=started")
+            orphan.close()
+            scheduler.wait_for("event=metrics ")
+            assert "backtest_scheduler_dispatched_total" in scheduler.metrics()
+            assert len(scheduler.lines("metrics_unavailable")) == 1
+
+
+def test_a_metric_says_when_each_duty_was_last_done(
+    environ: dict[str, str], queue: RedisBroker, log: Path
+) -> None:
+    with running(environ, log) as scheduler:
+        scheduler.wait_for("event=started")
+        done = re.compile(r'duty_last_success_timestamp_seconds{duty="(\w+)"} [1-9]')
+        scheduler.until(
+            lambda: (
+                set(done.findall(scheduler.metrics()))
+                == {"dispatch", "sweep", "gauges", "retention"}
+            ),
+            "success of each duty",
+        )
+
+
+def test_deployments_with_own_databases_on_one_redis_do_not_meet(
+    environ: dict[str, str],
+    postgres_server: str,
+    migrated_template: str,
+    queue: RedisBroker,
+    redis_url: str,
+    submit: Submit,
+    tmp_path: Path,
+) -> None:
+    ours = submit()
+    with new_database(postgres_server, migrated_template) as other_dsn:
+        other = environ | {"STRATEGY_PG_DSN": other_dsn}
+        with psycopg.connect(other_dsn, autocommit=True) as their_connection:
+            theirs = submitted(their_connection).job_id
+            their_queue = wake_up.make_broker(redis_url, schema.namespace(their_connection))
+        with (
+            running(other, tmp_path / "other.log") as their_scheduler,
+            running(environ, tmp_path / "ours.log") as scheduler,
+        ):
+            their_scheduler.until(lambda: waiting_jobs(their_queue) == [theirs], "wake-up")
+            scheduler.until(lambda: waiting_jobs(queue) == [ours], "wake-up")
+            assert wake_up.other_namespaces(queue) == {their_queue.namespace}
+            assert their_scheduler.stop() == scheduler.stop() == 0
+        assert (waiting_jobs(queue), waiting_jobs(their_queue)) == ([ours], [theirs])
+
+
+def test_the_namespace_can_be_given(
+    environ: dict[str, str], redis_url: str, queue: RedisBroker, submit: Submit
+) -> None:
+    job_id = submit()
+    assert run(environ | {"REDIS_NAMESPACE": "given"}, "--once").returncode == 0
+    assert waiting_jobs(wake_up.make_broker(redis_url, "given")) == [job_id]
+    assert waiting_jobs(queue) == []
+
+
+def replace_database(connection: psycopg.Connection[Any]) -> None:
+    """Do what a restore over the database does: same rows, other tables; connections are cut."""
+    connection.execute(
+        "CREATE TABLE restored (LIKE backtest_jobs); DROP TABLE backtest_jobs CASCADE"
+    )
+    connection.execute("ALTER TABLE restored RENAME TO backtest_jobs")
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def test_a_replaced_database_ends_it_with_one_line_and_code_1(
+    environ: dict[str, str], queue: RedisBroker, connection: psycopg.Connection[Any], log: Path
+) -> None:
+    with running(environ, log) as scheduler:
+        scheduler.wait_for("event=started")
+        scheduler.until(
+            lambda: 'success_timestamp_seconds{duty="dispatch"} 0' not in scheduler.metrics(),
+            "dispatch",
+        )
+        replace_database(connection)
+        assert scheduler.process.wait(timeout=30) == 1
+        assert len(scheduler.lines("database_replaced")) == 1
+        assert "Traceback" not in scheduler.text()

@@ -1,0 +1,118 @@
+"""Schedulers as they are started in production: processes, signals, logs, exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+SECONDS = 40.0
+SHIPPED = Path(__file__).parents[2] / "configs" / "test" / "backtest.yaml"
+MODULE = ("-m", "scheduler")
+
+
+def configuration(path: Path, **jobs: object) -> Path:
+    """Write the shipped configuration with some `jobs` keys changed."""
+    document = yaml.safe_load(SHIPPED.read_text())
+    document["backtest"]["jobs"] |= jobs
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def environment(dsn: str, redis_url: str, **changes: str) -> dict[str, str]:
+    """Return the environment of a scheduler, nothing of it inherited that the product reads."""
+    ours = ("ROEHUB_", "CH_", "STRATEGY_PG_DSN", "POSTGRES_DSN", "REDIS_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return (
+        inherited | {"ROEHUB_ENV": "test", "STRATEGY_PG_DSN": dsn, "REDIS_URL": redis_url} | changes
+    )
+
+
+def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a scheduler that ends by itself."""
+    return subprocess.run(
+        [sys.executable, *MODULE, *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+class Running:
+    """A scheduler process and what it has logged so far."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    def text(self) -> str:
+        return self._log.read_text()
+
+    def lines(self, text: str) -> list[str]:
+        """The logged lines that hold `text`."""
+        return [line for line in self.text().splitlines() if text in line]
+
+    def wait_for(self, text: str, count: int = 1) -> str:
+        """Wait until `count` logged lines hold `text`; returns the first."""
+        ended = self.process.poll  # what an ended process has not said, it never will
+        self.until(lambda: len(self.lines(text)) >= count or ended() is not None, text)
+        assert len(self.lines(text)) >= count, self.text()
+        return self.lines(text)[0]
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until `condition` holds; a failure shows the log."""
+        deadline = time.monotonic() + SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"no {what}; the log:\n{self.text()}"
+            time.sleep(0.02)
+
+    def metrics(self) -> str:
+        """What Prometheus would read now."""
+        port = self.wait_for("event=metrics ").rpartition("port=")[2]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+            return str(response.read().decode())
+
+    def metric(self, series: str) -> float:
+        """Value of one series, labels included."""
+        (value,) = [
+            line.rpartition(" ")[2]
+            for line in self.metrics().splitlines()
+            if line.rpartition(" ")[0] == series
+        ]
+        return float(value)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, and return the exit code when the process has ended."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=SECONDS)
+
+
+@contextmanager
+def running(
+    environ: dict[str, str],
+    log: Path,
+    *arguments: str,
+    program: tuple[str, ...] = MODULE,
+    port: int = 0,
+) -> Iterator[Running]:
+    """Run a scheduler that logs into the file `log`."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, *program, "--metrics-port", str(port), *arguments],
+            env=environ,
+            stderr=output,
+            text=True,
+        )
+        try:
+            yield Running(process, log)
+        finally:
+            process.kill()
+            process.wait()
