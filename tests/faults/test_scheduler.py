@@ -41,12 +41,16 @@ class Ground:
     cleanup: ExitStack
 
     def scheduler(
-        self, name: str = "scheduler", *arguments: str, program: tuple[str, ...] = MODULE
+        self,
+        name: str = "scheduler",
+        *arguments: str,
+        program: tuple[str, ...] = MODULE,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> Running:
         config = configuration(
             self.folder / "backtest.yaml",
-            lease_seconds=LEASE_SECONDS,
-            heartbeat_seconds=LEASE_SECONDS / 3,
+            lease_seconds=lease_seconds,
+            heartbeat_seconds=lease_seconds / 3,
             redispatch_seconds=REDISPATCH_SECONDS,
             claim_poll_seconds=0.1,
         )
@@ -269,11 +273,12 @@ STATES = [
 
 @pytest.mark.parametrize("break_it", STATES)
 def test_sigterm_ends_it_in_every_state(ground: Ground, break_it: Break) -> None:
-    scheduler = ground.scheduler()
+    scheduler = ground.scheduler(lease_seconds=60)  # no deadline ends a wait before
     ground.wakes_up(scheduler)
     break_it(ground)
     scheduler.until(lambda: hangs(scheduler) or "_unavailable" in scheduler.text(), "effect")
     ends_in_time(scheduler)
+    assert "event=stopped" in scheduler.text(), "it ended by its last resort"
 
 
 @pytest.mark.parametrize("break_it", [postgres_silent, postgres_stuck, postgres_refuses])
