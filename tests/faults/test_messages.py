@@ -1,15 +1,20 @@
 """Redis carries wake-ups only: whatever happens to them changes latency, never a result."""
 
 import json
+import signal
 from uuid import uuid4
 
 import dramatiq
+import pytest
 import redis
+from dramatiq.brokers.redis import RedisBroker
 
+from storage import schema
 from storage.records import EventName, State
-from tasks.broker import ACTOR_NAME, QUEUE, enqueue, make_broker
+from tasks import wake_up
+from tasks.wake_up import ACTOR_NAME, QUEUE, enqueue
 from tests.faults.conftest import small_sweep, sweep
-from tests.faults.harness import Stack, wait_for
+from tests.faults.harness import JOB_SETTINGS, Stack, wait_for
 
 STALE = "backtest_job_runner_stale_message_total"
 
@@ -30,15 +35,46 @@ def test_an_emptied_redis_delays_jobs_and_loses_none(
     assert stack.stored_bytes(long) == undisturbed
 
 
-def test_repeated_and_forged_messages_are_dropped_and_counted(stack: Stack) -> None:
+@pytest.fixture
+def queue(stack: Stack) -> RedisBroker:
+    """Both programs find their namespace themselves; it is that of their database."""
+    return wake_up.make_broker(stack.redis_url, schema.namespace(stack.connection))
+
+
+def test_a_wake_up_that_was_lost_while_a_worker_idles_is_sent_again(
+    stack: Stack, queue: RedisBroker
+) -> None:
+    (master,) = stack.workers(1)
+    master.signal_group(signal.SIGSTOP)
+    try:
+        job_id = stack.submit(small_sweep())
+        wait_for(lambda: job_id in wake_up.waiting(queue).job_ids, "the wake-up")
+
+        def waited_for_long() -> bool:
+            row = stack.connection.execute(
+                "SELECT extract(epoch FROM next_dispatch_at - created_at) > %s FROM backtest_jobs"
+                " WHERE job_id = %s",
+                (5 * JOB_SETTINGS["redispatch_seconds"], job_id),
+            ).fetchone()
+            return row == (True,)
+
+        wait_for(waited_for_long, "several turns of the redispatch time")
+        stack.flush_redis()
+    finally:
+        master.signal_group(signal.SIGCONT)
+    assert stack.ends(job_id).state is State.SUCCEEDED
+
+
+def test_repeated_and_forged_messages_are_dropped_and_counted(
+    stack: Stack, queue: RedisBroker
+) -> None:
     masters = stack.workers(2)
     before = sum(master.metric(STALE) for master in masters)
     job_id = stack.submit(small_sweep())
-    broker = make_broker(stack.redis_url)
     for _ in range(100):
-        enqueue(broker, job_id)
+        enqueue(queue, job_id)
     for _ in range(10):
-        enqueue(broker, uuid4())
+        enqueue(queue, uuid4())
     garbage = [
         b"\xff no json",
         b"[]",
@@ -54,9 +90,9 @@ def test_repeated_and_forged_messages_are_dropped_and_counted(stack: Stack) -> N
     with redis.Redis.from_url(stack.redis_url) as client:
         for payload in garbage:
             name = uuid4().hex
-            client.hset(f"dramatiq:{QUEUE}.msgs", name, payload)
-            client.rpush(f"dramatiq:{QUEUE}", name)
-        delayed = broker.enqueue(_message(job_id), delay=3_600_000)
+            client.hset(f"{queue.namespace}:{QUEUE}.msgs", name, payload)
+            client.rpush(f"{queue.namespace}:{QUEUE}", name)
+        delayed = queue.enqueue(_message(job_id), delay=3_600_000)
         assert delayed.queue_name.endswith(".DQ")
 
         ended = stack.ends(job_id)
@@ -65,8 +101,10 @@ def test_repeated_and_forged_messages_are_dropped_and_counted(stack: Stack) -> N
             lambda: sum(master.metric(STALE) for master in masters) >= before + dropped - 1,
             "every other message to be counted",
         )
-        assert client.llen(f"dramatiq:{QUEUE}") == 0
-        wait_for(lambda: client.hlen(f"dramatiq:{QUEUE}.msgs") == 0, "nothing kept in Redis")
+        assert client.llen(f"{queue.namespace}:{QUEUE}") == 0
+        wait_for(
+            lambda: client.hlen(f"{queue.namespace}:{QUEUE}.msgs") == 0, "nothing kept in Redis"
+        )
 
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
     assert stack.events(job_id).count(EventName.CLAIMED) == 1
