@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 import apscheduler.schedulers.base
 import pytest
+import structlog
 
 from scheduler import clock as module
 from scheduler.clock import Clock
@@ -95,6 +96,21 @@ def test_a_jump_is_met_again_after_another_one(
         time_of_day.shift = shift
         clock.check()
         assert calls.more(2)
+
+
+def test_a_leap_forward_owes_no_run_for_each_second_in_between(
+    clock: Clock, calls: Calls, time_of_day: TimeOfDay
+) -> None:
+    time_of_day.shift = YEARS
+    assert calls.more(3)
+
+
+def test_a_jump_is_told_once(clock: Clock, time_of_day: TimeOfDay) -> None:
+    time_of_day.shift = -HOUR
+    with structlog.testing.capture_logs() as lines:
+        clock.check()
+        clock.check()
+    assert [(line["event"], line["seconds"]) for line in lines] == [("clock_jumped", -HOUR)]
 
 
 @pytest.mark.parametrize(("shift", "planned_anew"), [(0.9, False), (-0.9, False), (-1.1, True)])

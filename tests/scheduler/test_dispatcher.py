@@ -216,6 +216,37 @@ def test_copies_that_somebody_made_take_one_place(
     assert run(session.run) == 1
 
 
+def test_a_job_that_becomes_due_during_the_round_waits_already(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    submit()
+    run = dispatcher(queue, metrics).run
+    run(session.run)
+
+    def due_before_the_mark(work: Any) -> Any:
+        done = session.run(work)
+        connection.execute("UPDATE backtest_jobs SET next_dispatch_at = now()")
+        return done
+
+    assert run(due_before_the_mark) == 0
+
+
+def test_the_last_batch_is_no_larger_than_the_window_leaves(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    for _ in range(8):
+        submit()
+    assert dispatcher(queue, metrics, batch=3, window=5).run(session.run) == 5
+
+
 def test_a_round_that_was_paused_for_long_sends_nothing_twice(
     connection: psycopg.Connection[Any],
     session: Session,
