@@ -1,5 +1,6 @@
 """What is done to schedulers, and what they go on doing."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,14 @@ from storage import schema
 from tasks import wake_up
 from tests.network import PostgresProxy, RedisProxy, postgres_proxy, redis_proxy
 from tests.scheduler.messages import waiting_jobs
-from tests.scheduler.processes import MODULE, Running, configuration, environment, running
+from tests.scheduler.processes import (
+    MODULE,
+    Running,
+    configuration,
+    environment,
+    replace_database,
+    running,
+)
 from tests.storage.making import submitted
 
 SHIFTED_CLOCK = Path(__file__).parents[1] / "scheduler" / "shifted_clock.py"
@@ -138,6 +146,7 @@ def test_each_outage_is_told_under_its_own_name_and_once(ground: Ground) -> None
 
     ground.redis.refuse()
     scheduler.wait_for("event=redis_unavailable")
+    assert math.isnan(scheduler.metric('backtest_scheduler_foreign_messages{kind="delayed"}'))
     ground.postgres.refuse()
     assert "Redis" not in scheduler.wait_for("event=postgres_unavailable")
     ground.redis.heal()
@@ -300,6 +309,16 @@ def test_sigterm_ends_a_single_round(ground: Ground, silent: str) -> None:
         scheduler.until(ground.postgres.links, "connection for the round")
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.process.wait(END_SECONDS) == 3  # its work was not done
+
+
+def test_a_single_round_on_a_replaced_database_ends_with_code_1(ground: Ground) -> None:
+    ground.redis.blackhole()
+    scheduler = ground.scheduler("scheduler", "--once")
+    scheduler.until(ground.redis.links, "question to Redis, with which the round begins")
+    replace_database(ground.connection)
+    ground.redis.heal()
+    assert scheduler.process.wait(END_SECONDS) == 1
+    assert len(scheduler.lines("database_replaced")) == 1
 
 
 @pytest.mark.parametrize("break_it", [postgres_silent, postgres_stuck])

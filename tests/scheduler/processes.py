@@ -9,7 +9,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import yaml
 
 SECONDS = 40.0
@@ -116,3 +118,15 @@ def running(
         finally:
             process.kill()
             process.wait()
+
+
+def replace_database(connection: psycopg.Connection[Any]) -> None:
+    """Do what a restore over the database does: same rows, other tables; connections are cut."""
+    connection.execute(
+        "CREATE TABLE restored (LIKE backtest_jobs); DROP TABLE backtest_jobs CASCADE"
+    )
+    connection.execute("ALTER TABLE restored RENAME TO backtest_jobs")
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )

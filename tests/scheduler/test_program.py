@@ -19,7 +19,13 @@ from storage import schema
 from tasks import wake_up
 from tests.scheduler.conftest import Submit
 from tests.scheduler.messages import waiting_jobs
-from tests.scheduler.processes import configuration, environment, run, running
+from tests.scheduler.processes import (
+    configuration,
+    environment,
+    replace_database,
+    run,
+    running,
+)
 from tests.storage.making import new_database, submitted
 
 Configure = Callable[..., Path]
@@ -255,18 +261,6 @@ def test_the_namespace_can_be_given(
     assert waiting_jobs(queue) == []
 
 
-def replace_database(connection: psycopg.Connection[Any]) -> None:
-    """Do what a restore over the database does: same rows, other tables; connections are cut."""
-    connection.execute(
-        "CREATE TABLE restored (LIKE backtest_jobs); DROP TABLE backtest_jobs CASCADE"
-    )
-    connection.execute("ALTER TABLE restored RENAME TO backtest_jobs")
-    connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-
-
 def test_a_replaced_database_ends_it_with_one_line_and_code_1(
     environ: dict[str, str], queue: RedisBroker, connection: psycopg.Connection[Any], log: Path
 ) -> None:
@@ -280,3 +274,15 @@ def test_a_replaced_database_ends_it_with_one_line_and_code_1(
         assert scheduler.process.wait(timeout=30) == 1
         assert len(scheduler.lines("database_replaced")) == 1
         assert "Traceback" not in scheduler.text()
+
+
+def test_a_replaced_database_is_nothing_to_it_where_the_namespace_is_given(
+    environ: dict[str, str], queue: RedisBroker, connection: psycopg.Connection[Any], log: Path
+) -> None:
+    with running(environ | {"REDIS_NAMESPACE": "given"}, log) as scheduler:
+        scheduler.wait_for("event=started")
+        sweeps = 'backtest_scheduler_tick_duration_seconds_count{duty="sweep"}'
+        scheduler.until(lambda: scheduler.metric(sweeps) > 0, "sweep")
+        replace_database(connection)
+        scheduler.wait_for("event=postgres_back")
+        assert scheduler.stop() == 0

@@ -1,4 +1,6 @@
 import math
+import threading
+import time
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from scheduler.metrics import Metrics
 from storage import jobs
 from storage.records import State
 from storage.session import Session
-from tests.scheduler.conftest import Submit, ended, owned
+from tests.scheduler.conftest import Submit, ended, new_session, owned
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -79,6 +81,41 @@ def test_gauges_count_active_jobs(
     assert sample(metrics, "jobs", state="running") == 1
     assert sample(metrics, "expired_leases") == 1
     assert 90 <= (sample(metrics, "oldest_queued_age_seconds") or 0) < 150
+
+
+def test_gauges_count_jobs_that_do_not_come_to_an_end(
+    connection: psycopg.Connection[Any], session: Session, metrics: Metrics, submit: Submit
+) -> None:
+    for minutes in (0, 2, 3):
+        job_id = submit(**owned(lease="60 s", stage="'finalizing'"))
+        connection.execute(
+            "INSERT INTO backtest_job_events (job_id, event, attempt, actor, details, at)"
+            " VALUES (%s, 'stage_started', 1, 'w', '{\"stage\": \"finalizing\"}',"
+            " now() - make_interval(mins => %s))",
+            (job_id, minutes),
+        )
+    upkeep.measure(session.run, metrics)
+    assert sample(metrics, "finalizing_overdue") == 2
+    assert sample(metrics, "waiting_sessions") == 0
+
+
+def test_gauges_count_sessions_that_wait_for_a_lock(
+    connection: psycopg.Connection[Any], database: str, session: Session, metrics: Metrics
+) -> None:
+    lock = "LOCK TABLE backtest_jobs IN EXCLUSIVE MODE"
+    waiter = new_session(database)
+    thread = threading.Thread(target=lambda: waiter.run(lambda conn: conn.execute(lock)))
+    with connection.transaction():
+        connection.execute(lock)
+        thread.start()
+        waiting = 0.0
+        deadline = time.monotonic() + 4
+        while not waiting and time.monotonic() < deadline:
+            upkeep.measure(session.run, metrics)
+            waiting = sample(metrics, "waiting_sessions") or 0.0
+    thread.join()
+    waiter.close()
+    assert waiting == 1
 
 
 def test_retention_deletes_old_terminal_jobs_in_batches(
