@@ -71,7 +71,7 @@ def redis_server(variables: Mapping[str, str]) -> Finding:
 
 def _deployments(client: Any) -> set[str]:
     """Return the namespaces of all deployments whose keys are in this Redis."""
-    from tasks.broker import QUEUE
+    from tasks.wake_up import QUEUE
 
     ends = (f":{QUEUE}", f":{QUEUE}.msgs", ":__heartbeats__")
     return {
