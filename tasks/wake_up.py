@@ -140,21 +140,6 @@ def job_id(message: dramatiq.Message[Any]) -> UUID:
     return UUID(message.args[0])
 
 
-def other_namespaces(broker: RedisBroker) -> set[str]:
-    """Return who else uses this Redis: namespaces with wake-ups or workers, without our own.
-
-    Raises QueueUnavailable.
-    """
-    found = set()
-    try:
-        for name in (QUEUE, "__heartbeats__"):
-            for key in broker.client.scan_iter(match=f"*:{name}", count=1000):
-                found.add(key.decode("utf-8", errors="replace").removesuffix(f":{name}"))
-    except redis.RedisError as error:
-        raise QueueUnavailable(f"Redis: {error}") from error
-    return found - {broker.namespace}
-
-
 def _is_uuid(text: object) -> bool:
     try:
         return isinstance(text, str) and str(UUID(text)) == text.lower()

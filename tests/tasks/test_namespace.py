@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from storage import schema
 from storage.records import State
-from tasks.broker import enqueue, make_broker, waiting
+from tasks.wake_up import enqueue, make_broker, waiting
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Program, Stack, wait_for
 from tests.storage.making import new_database
@@ -28,15 +28,11 @@ def started(stack: Stack, dsn: str, **environ: str) -> Iterator[Program]:
 
 
 def wake_up(stack: Stack, namespace: str, job_id: UUID) -> None:
-    broker = make_broker(stack.redis_url)
-    broker.namespace = namespace
-    enqueue(broker, job_id)
+    enqueue(make_broker(stack.redis_url, namespace), job_id)
 
 
 def count(stack: Stack, namespace: str) -> int:
-    broker = make_broker(stack.redis_url)
-    broker.namespace = namespace
-    return waiting(broker)
+    return len(waiting(make_broker(stack.redis_url, namespace)).job_ids)
 
 
 def name_of(dsn: str) -> str:

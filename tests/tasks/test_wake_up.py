@@ -82,16 +82,9 @@ def test_namespaces_do_not_meet(broker: RedisBroker, redis_url: str) -> None:
     assert len(wake_up.waiting(theirs).job_ids) == 1
 
 
-def test_a_shared_redis_is_seen(broker: RedisBroker, redis_url: str) -> None:
-    wake_up.enqueue(broker, uuid4())
-    assert wake_up.other_namespaces(broker) == set()
-    wake_up.enqueue(wake_up.make_broker(redis_url, "theirs"), uuid4())
-    assert wake_up.other_namespaces(broker) == {"theirs"}
-
-
 @pytest.mark.parametrize(
     "use",
-    [wake_up.waiting, wake_up.other_namespaces, lambda broker: wake_up.enqueue(broker, uuid4())],
+    [wake_up.waiting, lambda broker: wake_up.enqueue(broker, uuid4())],
 )
 def test_an_unreachable_redis_is_told_as_one_error(use: Any) -> None:
     with pytest.raises(QueueUnavailable, match="Redis: "):
