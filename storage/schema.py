@@ -102,16 +102,3 @@ def _advice_on_grants(conn: psycopg.Connection[Any]) -> Iterator[None]:
             f"{error.diag.message_primary}: grant the role {conn.info.user} what docs/runbook.md"
             " lists under grants"
         ) from error
-
-
-def check_unchanged(conn: psycopg.Connection[Any], began_with: str) -> None:
-    """Raise DatabaseReplaced unless the database has the namespace `began_with`.
-
-    For every new connection: after a restore, both ends of the broker have to begin anew.
-    """
-    found = namespace(conn)
-    if found != began_with:
-        raise DatabaseReplaced(
-            f"the database was replaced: this program began with {began_with}, now it is {found};"
-            " start it again"
-        )
