@@ -128,14 +128,13 @@ def test_a_new_server_takes_the_place_of_a_killed_one_and_its_children(
     after.end()
 
 
-def test_the_end_of_the_fork_server_is_no_end_of_the_job(candles: CandlesFolder) -> None:
-    server = ForkServer()
-    server.start()
-    server.wait()
-    child = server.fork(assignment(candles, sweep()))
-    server_process = psutil.Process(child.pid).parent()
-    assert server_process is not None
-    server_process.kill()
+def test_the_end_of_the_fork_server_is_no_end_of_the_job(
+    fork_server: ForkServer, candles: CandlesFolder
+) -> None:
+    child = fork_server.fork(assignment(candles, sweep()))
+    server = psutil.Process(child.pid).parent()
+    assert server is not None
+    server.kill()
     with pytest.raises(ChildEnded):
         listen_to_the_end(child)
     child.end()
@@ -143,7 +142,7 @@ def test_the_end_of_the_fork_server_is_no_end_of_the_job(candles: CandlesFolder)
         child.failure()
     assert died.value.failure.details == {"signal": "SIGKILL", "process": "fork server"}
 
-    wait_for(lambda: not server.loaded, "the end of the server to be noticed")
+    wait_for(lambda: not fork_server.loaded, "the end of the server to be noticed")
     with pytest.raises(ChildDied):
-        server.fork(assignment(candles, sweep()))
-    server.stop()
+        fork_server.fork(assignment(candles, sweep()))
+    fork_server.wait()  # there is one server for all tests
