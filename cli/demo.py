@@ -157,7 +157,7 @@ def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping
 def _generate(tour: Tour, folder: Path) -> None:
     from configs.environment import CandlesFolder
     from engine.synthetic import minutes
-    from storage.candles import open_store
+    from storage.candles import Bars, open_store
 
     first = tour.start - timedelta(days=WARMUP_DAYS)
     with open_store(CandlesFolder(folder)) as store:
@@ -166,7 +166,7 @@ def _generate(tour: Tour, folder: Path) -> None:
             start_ms=int(first.timestamp() * 1000),
             count=(tour.days + WARMUP_DAYS) * DAY_MINUTES,
         )
-        store.append(MARKET_ID, SYMBOL, [candles])
+        store.append(MARKET_ID, SYMBOL, [Bars.of(candles)])
 
 
 def _names_candles(variable: str) -> bool:

@@ -41,12 +41,7 @@ Json = Mapping[str, Any]
 def write(file: Path, service: Service, status: Json, row: Json) -> None:
     """Write the page of a variant; raises CommandError when the job keeps no plots for it."""
     if row["equity_json"] is None or row["trades_json"] is None:
-        kept = status["request"]["top_trades_n"]
-        why = (
-            f"trades and equity are kept for its best {kept} variants (top_trades_n)"
-            if status["state"] == "succeeded"
-            else f"it is {status['state']}, reports come with success"
-        )
+        why = _why_without_trades(status, row)
         raise CommandError(f"job {status['job_id']} has no plots for rank {row['rank']}: {why}")
     text = page(status, row, *service.closes(status))
     try:
@@ -54,6 +49,20 @@ def write(file: Path, service: Service, status: Json, row: Json) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _why_without_trades(status: Json, row: Json) -> str:
+    if status["state"] != "succeeded":
+        return f"it is {status['state']}, reports come with success"
+    request = status["request"]
+    if row["trades_omitted"]:
+        return (
+            f"its trades had no room in {request['result_bytes_max'] / 2**20:g} MiB "
+            "(result_bytes_max); submit this variant alone to see them"
+        )
+    return (
+        f"trades and equity are kept for its best {request['top_trades_n']} variants (top_trades_n)"
+    )
 
 
 def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float]) -> str:
@@ -136,12 +145,16 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     return sorted(kept)
 
 
-def drawdowns(equity: Sequence[float], cash: float) -> list[float]:
-    """Return the distance from the running peak, which starts at `cash`, in percent (<= 0)."""
-    peak, found = cash, []
+def drawdowns(equity: Sequence[float | None], cash: float) -> list[float | None]:
+    """Return the distance from the running peak, which starts at `cash`, in percent (<= 0).
+
+    None where the equity is undefined.
+    """
+    peak = cash
+    found: list[float | None] = []
     for value in equity:
-        peak = max(peak, value)
-        found.append(round(100 * (value / peak - 1), 4))
+        peak = max(peak, value or peak)
+        found.append(None if value is None else round(100 * (value / peak - 1), 4))
     return found
 
 
@@ -180,7 +193,7 @@ def _metric_rows(table_md: str) -> Iterator[str]:
 
 def _trade_rows(trades: Sequence[Json]) -> Iterator[str]:
     for trade in trades:
-        tone = "gain" if trade["net_pnl"] > 0 else "loss"
+        tone = "gain" if (trade["net_pnl"] or 0) > 0 else "loss"
         cells = []
         for _name, key, digits in TRADE_COLUMNS:
             value = trade[key]

@@ -77,14 +77,18 @@ class Work:
 
     @property
     def bytes(self) -> int:
-        """At most so many bytes, whatever the data: candles, lists, threads and one report."""
+        """At most so many bytes, whatever the data: candles, lists, threads and one report.
+
+        They are added up although they are not needed at once: the allocator keeps for a thread
+        what it has freed.
+        """
         lists = (
             (self.kept + self.listed) * _RANKED_BYTES
             + self.kept * (_GROUPED_BYTES + len(self.totals) * _DIGIT_BYTES)
             + sum(self.totals) * _TABLE_BYTES
         )
-        busy = max(self.threads * self._thread, _REPORT_BYTES * self.bars)
-        return _START_BYTES + (_CANDLE_BYTES + _MARKET_BYTES) * self.bars + lists + busy
+        bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES
+        return _START_BYTES + bar * self.bars + lists + self.threads * self._thread
 
     @property
     def _thread(self) -> int:

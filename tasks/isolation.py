@@ -35,7 +35,7 @@ def become_computing_child() -> bool:
     if _fork_server_pid is not None:
         signal_on_parent_death(signal.SIGKILL, parent=_fork_server_pid)
     ignore_stop_signals()
-    offer_to_the_kernel()
+    be_killed_first_for_memory()
     return _fork_server_pid is not None
 
 
@@ -75,7 +75,7 @@ def ignore_stop_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-def die_of_faults() -> None:
+def let_faults_end_the_process() -> None:
     """Let a fault in native code end the process.
 
     The candle engine installs handlers that report the fault and then hang.
@@ -84,7 +84,7 @@ def die_of_faults() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def offer_to_the_kernel() -> None:
+def be_killed_first_for_memory() -> None:
     """Be the first whom the kernel kills when the machine runs out of memory."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

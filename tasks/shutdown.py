@@ -97,7 +97,7 @@ def exit_at_boot(code: int) -> NoReturn:
     The master begins to read only when all its processes have booted or ended, and stops reading
     when all have ended; a thread keeps this one alive in between.
     """
-    threading.Thread(target=_wait_until_log_is_read, name="last-words").start()
+    threading.Thread(target=_wait_until_log_is_read, name="log-flush").start()
     raise SystemExit(code)
 
 
@@ -107,9 +107,9 @@ def exit_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _start(words: Callable[[], object]) -> threading.Thread:
+def _start(say: Callable[[], object]) -> threading.Thread:
     # Never wait for the log itself: it may be what the process hangs in.
-    thread = threading.Thread(target=words, name="last-words", daemon=True)
+    thread = threading.Thread(target=say, name="log-flush", daemon=True)
     thread.start()
     return thread
 

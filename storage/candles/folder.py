@@ -22,7 +22,7 @@ from storage.candles import embedded
 from storage.candles.embedded import Engine
 from storage.candles.faults import embedded_faults, writing_faults
 from storage.candles.minutes import SCHEMA, changed, check_instrument, check_minutes, minutes_table
-from storage.candles.records import Bars, CandleSourceUnavailable, Columns
+from storage.candles.records import Bars, CandleSourceUnavailable
 from storage.candles.store import CandleStore
 
 # Characters that ClickHouse's file() takes for a pattern.
@@ -40,13 +40,13 @@ class FolderStore(CandleStore):
         self.path = path.absolute()
         self._engine: Engine | None = None
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
+    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
         check_instrument(market_id, symbol)
         with writing_faults(self.path):
             return self._publish(market_id, symbol, chunks)
 
-    def _publish(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
+    def _publish(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         folder = self._folder(market_id, symbol)
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -93,7 +93,7 @@ class FolderStore(CandleStore):
             return self._engine.select(self.path, name, parameters)
 
 
-def _changes(published: list[Path], symbol: str, chunks: Iterable[Columns]) -> Iterator[Bars]:
+def _changes(published: list[Path], symbol: str, chunks: Iterable[Bars]) -> Iterator[Bars]:
     after_ms = -1
     for chunk in chunks:
         check_minutes(chunk, after_ms)

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from storage.candles.records import MINUTE_MS, Bars, Columns, columns_of
+from storage.candles.records import MINUTE_MS, Bars
 
 SCHEMA = pa.schema(
     [
@@ -27,10 +27,10 @@ def check_instrument(market_id: int, symbol: str) -> None:
         raise ValueError(f"a symbol has 1 to 64 printable characters, got {symbol!r}")
 
 
-def check_minutes(chunk: Columns, after_ms: int) -> None:
+def check_minutes(chunk: Bars, after_ms: int) -> None:
     """Raise `ValueError` unless the minutes are whole, ascending and later than `after_ms`."""
     ts_open = chunk.ts_open
-    if any(len(column) != len(ts_open) for column in columns_of(chunk)):
+    if any(len(column) != len(ts_open) for column in chunk.values()):
         raise ValueError("the columns of a candle chunk differ in length")
     if (ts_open % MINUTE_MS).any():
         raise ValueError("a candle opens at a time that is no whole minute")
@@ -38,7 +38,7 @@ def check_minutes(chunk: Columns, after_ms: int) -> None:
         raise ValueError("candles must ascend by their open time")
 
 
-def minutes_table(market_id: int, symbol: str, minutes: Columns, ingested_at: int) -> pa.Table:
+def minutes_table(market_id: int, symbol: str, minutes: Bars, ingested_at: int) -> pa.Table:
     """Rows of `canonical_candles_1m`."""
     count = len(minutes.ts_open)
     return pa.Table.from_arrays(
@@ -46,20 +46,20 @@ def minutes_table(market_id: int, symbol: str, minutes: Columns, ingested_at: in
             pa.array(np.full(count, market_id, np.uint16)),
             pa.repeat(symbol, count),
             pa.array(minutes.ts_open).cast(SCHEMA.field("ts_open").type),
-            *(pa.array(column, pa.float64()) for column in columns_of(minutes)),
+            *(pa.array(column, pa.float64()) for column in minutes.values()),
             pa.repeat(pa.scalar(ingested_at, SCHEMA.field("ingested_at").type), count),
         ],
         schema=SCHEMA,
     )
 
 
-def changed(minutes: Columns, present: Columns) -> Bars:
+def changed(minutes: Bars, present: Bars) -> Bars:
     """Pick those of `minutes` that `present` lacks or holds with other bits; both are ascending."""
     position = np.searchsorted(present.ts_open, minutes.ts_open)
     known = position < len(present.ts_open)
     known[known] = present.ts_open[position[known]] == minutes.ts_open[known]
     equal = known.copy()
-    for ours, theirs in zip(columns_of(minutes), columns_of(present), strict=True):
+    for ours, theirs in zip(minutes.values(), present.values(), strict=True):
         bits = np.ascontiguousarray(ours).view(np.int64)
         equal[known] &= bits[known] == np.ascontiguousarray(theirs).view(np.int64)[position[known]]
-    return Bars(minutes.ts_open[~equal], *(column[~equal] for column in columns_of(minutes)))
+    return Bars(minutes.ts_open[~equal], *(column[~equal] for column in minutes.values()))

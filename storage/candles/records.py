@@ -1,8 +1,8 @@
 """Plain values of the candle store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,37 +27,6 @@ class CandleSourceUnavailable(Exception):
         self.permanent = permanent
 
 
-class Columns(Protocol):
-    """Candles as a structure of arrays of one length, ascending by `ts_open` (ms since the epoch).
-
-    `Bars` fits, and so does any other type with these arrays.
-    """
-
-    @property
-    def ts_open(self) -> Int64:
-        """Milliseconds since the epoch, UTC."""
-
-    @property
-    def open(self) -> Float64:
-        """First price."""
-
-    @property
-    def high(self) -> Float64:
-        """Highest price."""
-
-    @property
-    def low(self) -> Float64:
-        """Lowest price."""
-
-    @property
-    def close(self) -> Float64:
-        """Last price."""
-
-    @property
-    def volume(self) -> Float64:
-        """Traded amount in the base asset."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Bars:
     """Candles as a structure of arrays, ascending by `ts_open`; gaps are left out.
@@ -72,13 +41,17 @@ class Bars:
     close: Float64
     volume: Float64
 
+    @classmethod
+    def of(cls, candles: Any) -> Self:
+        """Take the arrays of any object that has them under these names."""
+        return cls(*(getattr(candles, field.name) for field in fields(cls)))
+
+    def values(self) -> tuple[Float64, Float64, Float64, Float64, Float64]:
+        """Open, high, low, close and volume, in this order."""
+        return self.open, self.high, self.low, self.close, self.volume
+
     def __len__(self) -> int:
         return len(self.ts_open)
-
-
-def columns_of(candles: Columns) -> tuple[Float64, Float64, Float64, Float64, Float64]:
-    """Open, high, low, close and volume, in this order."""
-    return candles.open, candles.high, candles.low, candles.close, candles.volume
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from configs.environment import ClickHouseServer
 from storage.candles.faults import server_faults
 from storage.candles.minutes import changed, check_instrument, check_minutes, minutes_table
-from storage.candles.records import MINUTE_MS, Columns
+from storage.candles.records import MINUTE_MS, Bars
 from storage.candles.store import CandleStore, statement
 
 CONNECT_SECONDS = 5
@@ -34,7 +34,7 @@ class ServerStore(CandleStore):
             self._command("create_database")
             self._command("create_table")
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
+    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         """Insert the new and the changed minutes; returns their number.
 
         Each chunk is one insert. After a failure the chunks before it are there; appending again

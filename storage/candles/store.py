@@ -14,7 +14,6 @@ from storage.candles.records import (
     MINUTE_MS,
     Bars,
     CandleSourceUnavailable,
-    Columns,
     Instrument,
     utc,
 )
@@ -82,7 +81,7 @@ class CandleStore(ABC):
         ]
 
     @abstractmethod
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:
+    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         """Publish minutes, which win over those already there; returns how many differed from them.
 
         Chunks and the minutes within are ascending. Publishing what is already there changes

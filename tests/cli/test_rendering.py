@@ -82,6 +82,7 @@ def test_thinning_keeps_ends_and_extremes() -> None:
 
 def test_drawdown_starts_at_the_initial_cash() -> None:
     assert html_report.drawdowns([90.0, 110.0, 99.0], 100.0) == [-10.0, 0.0, -10.0]
+    assert html_report.drawdowns([90.0, None, 110.0, 99.0], 100.0) == [-10.0, None, 0.0, -10.0]
 
 
 def test_the_page_needs_no_network() -> None:

@@ -155,12 +155,12 @@ def test_report_writes_a_page_with_prices(
 ) -> None:
     from configs.environment import CandlesFolder
     from engine.synthetic import minutes
-    from storage.candles import open_store
+    from storage.candles import Bars, open_store
 
     job_id = submitted(service, tmp_path)
     finish(connection, job_id)
     with open_store(CandlesFolder(tmp_path / "candles")) as store:
-        store.append(1, "TESTUSDT", [minutes(seed=1, count=2880, gaps=False)])
+        store.append(1, "TESTUSDT", [Bars.of(minutes(seed=1, count=2880, gaps=False))])
     file = tmp_path / "pages" / "best.html"
     ended = service("report", job_id, "--html", file)
     assert ended.code == 0, ended.err
@@ -176,6 +176,20 @@ def test_a_page_for_a_variant_without_trades_is_refused(
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "top_trades_n" in ended.err
     assert not (tmp_path / "second.html").exists()
+
+
+def test_a_page_for_trades_that_had_no_room_says_what_to_do(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    connection.execute(
+        "UPDATE backtest_job_top_variants"
+        " SET trades_json = NULL, equity_json = NULL, trades_omitted = true WHERE rank = 1"
+    )
+    ended = service("report", job_id, "--rank", 1, "--html", tmp_path / "first.html")
+    assert ended.code == 2
+    assert "32 MiB (result_bytes_max)" in ended.err
 
 
 def test_a_rank_that_does_not_exist_is_refused(

@@ -16,6 +16,7 @@ from engine.kernels.inputs import (
     order_of,
     room_for,
 )
+from engine.kernels.measures import ratio
 from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
 from engine.sweep import Sweep
@@ -168,6 +169,24 @@ def test_a_loss_as_small_as_a_rounding_is_no_loss() -> None:
     found = metrics_of(*falling)
     assert found["win_rate_pct"] == 50.0
     assert found["profit_factor"] is None  # nothing was lost: infinite
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "expected"),
+    [
+        (6.0, 3.0, 2.0),
+        (1.0, 0.0, np.inf),
+        (0.0, 0.0, np.nan),
+        (-1.0, 0.0, np.nan),
+        (np.inf, 0.0, np.nan),
+        (1.0, np.inf, np.nan),
+        (1e300, 1e-300, np.nan),
+    ],
+)
+def test_only_a_gain_over_nothing_is_infinite(
+    numerator: float, denominator: float, expected: float
+) -> None:
+    np.testing.assert_equal(ratio(numerator, denominator), expected)
 
 
 # --- ruin ---------------------------------------------------------------------------------------

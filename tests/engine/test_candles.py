@@ -91,6 +91,13 @@ def test_no_bucket_at_all_is_no_market_data() -> None:
         timeline(rows([]), start_ms=START, end_ms=START + DAY, timeframe_ms=STEP)
 
 
+def test_a_bucket_that_closes_at_the_end_is_no_market_data_of_the_range() -> None:
+    with pytest.raises(NoMarketData):
+        timeline(
+            rows([(START + DAY) // STEP - 1]), start_ms=START, end_ms=START + DAY, timeframe_ms=STEP
+        )
+
+
 def test_warm_up_alone_is_no_market_data_and_says_what_there_is() -> None:
     with pytest.raises(NoMarketData, match=r"from 2023-12-31T00:00:00Z to 2023-12-31T00:30:00Z"):
         timeline(

@@ -24,6 +24,7 @@ def assert_parity(case: Case) -> None:
 @example(Case([1], [100.0], Execution(), NO_RISK))
 @example(Case([1, 1], [100.0, 100.0], Execution(), NO_RISK))
 @example(Case([-1, 1, 1], [100.0, 201.0, 100.0], Execution(), NO_RISK))
+@example(Case([1, 1, 1], [100.0, 110.0, 110.0], Execution(), RiskLevels(tp=1.0, tsl=1e-15)))
 def test_a_few_bars_trade_as_in_the_simulator(case: Case) -> None:
     assert_parity(case)
 

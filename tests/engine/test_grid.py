@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.grid import Grid, estimate
+from engine.grid import Estimate, Grid, estimate
 from engine.memory import PLANES_BYTES, Layout, row_bytes
 from engine.request import Limits, Request, canonical_json, complete, parse, sha256_hex
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
@@ -255,3 +255,17 @@ def test_the_estimate_covers_the_planes_that_are_really_held(totals: list[int], 
     words = -(-bars // 64)
     layout = Layout.of(totals, [1] * len(totals), words, PLANES_BYTES)
     assert layout.rows * row_bytes(words) <= estimate(request, traded_bars=bars).bytes
+
+
+def test_as_many_variants_as_the_limit_are_accepted_and_one_more_is_not() -> None:
+    def refused(found: Estimate, variants: int, size: int, risk_total: int) -> list[str]:
+        limits = Limits(max_variants_per_compute=variants, max_compute_bytes_total=size)
+        return [error.path for error in found.refusals(limits, risk_total=risk_total)]
+
+    found, alone = estimate(request_of([RSI, CROSS], RISK)), estimate(request_of([RSI, CROSS]))
+    most = found.stage_b_variants
+    assert refused(found, most, found.bytes, 6) == []
+    assert refused(found, most - 1, found.bytes, 6) == ["template.risk_grid"]
+    assert refused(found, most, found.bytes - 1, 6) == ["template.indicator_grids"]
+    assert refused(alone, 96, alone.bytes, 1) == []
+    assert refused(alone, 95, alone.bytes, 1) == ["template.indicator_grids"]

@@ -127,6 +127,16 @@ def test_risk_hits_are_found_whatever_blocks_are_skipped(
     assert hits.tolist() == first_hits(closes, entry, entry + length, direction)
 
 
+def test_a_price_before_the_entry_is_no_peak_of_a_trailing_stop() -> None:
+    closes = np.full(40, 100.0)
+    closes[2] = 101.0  # in the same block of bars as the entry, and before it
+    closes[30] = 98.5  # 1.5 % below the peak since the entry, 2.5 % below what was before
+    hits = np.empty(3, np.int32)
+    levels = levels_of((None,), (None,), (2.0,))
+    scan_run(market_of(closes), costs_of(RULES), levels, 4, 39, True, hits)
+    assert hits.tolist() == [NO_HIT] * 3
+
+
 def test_all_cash_in_leaves_exactly_nothing_behind() -> None:
     costs = costs_of(RULES)
     cash, safe, committed, net = settle(costs, 1234.5, 0.0, 1.25)

@@ -82,6 +82,9 @@ def test_a_ratio_over_zero_is_stored_as_undefined() -> None:
 def test_daily_ratios_are_undefined_once_a_day_ends_with_nothing() -> None:
     ruined = metrics_of([-1] * 12, [10.0] * 4 + [25.0] * 8)
     assert (ruined["sharpe"], ruined["sortino"], ruined["calmar"]) == (None, None, None)
+    broke = metrics_of([-1] * 12, [10.0] * 4 + [20.0] * 8)
+    assert broke["total_return_pct"] == -100.0  # exactly nothing is left
+    assert (broke["sharpe"], broke["sortino"], broke["calmar"]) == (None, None, None)
     alive = metrics_of([-1] * 12, [10.0] * 4 + [15.0] * 8)
     assert alive["sharpe"] is not None
 

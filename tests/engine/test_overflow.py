@@ -211,6 +211,12 @@ def test_a_quotient_whose_denominator_overflows_is_undefined_and_never_0(metric:
     assert report.metrics[metric] is None
 
 
+def test_a_loss_that_overflows_defines_no_metric() -> None:
+    case = Case([1, 0, -1, 0], [1.0, 2.0, 1e-300, 1e300], Execution(), RiskLevels())
+    (report,) = reports(CaseSweep(case), [0], top_trades_n=0, result_bytes=0)
+    assert {name for name in METRICS if report.metrics[name] is not None} == {"num_trades"}
+
+
 def test_a_drawdown_below_a_peak_that_overflowed_is_undefined() -> None:
     # In position equity is infinite, at the exit it is not.
     closes = [1e-300, 1e300, 1e-300, 1e-300]

@@ -134,6 +134,20 @@ def test_a_failed_computation_leaves_nothing_that_looks_present() -> None:
         hold(held, 0, range(4))
 
 
+def test_a_part_that_a_failed_computation_overwrote_is_computed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(planes, "PORTION_BARS", 64 * WORDS * 5)  # so the failure is in the middle
+    held, recorder = store([Stub(500)], 2**20)
+    hold(held, 0, range(20))
+    interrupted = held.hold(0, range(100, 120), WorkerThreads(1))
+    next(interrupted)  # the first portion is where variants 0 to 4 were
+    del interrupted
+    hold(held, 0, range(20))
+    assert numbers_in(held, 0, range(20)) == list(range(20))
+    assert len(recorder.asked) == 4 + 1 + 4
+
+
 def test_a_variant_that_is_not_present_is_computed_alone() -> None:
     held, recorder = store([Stub(100)], 2**20)
     hold(held, 0, range(10))

@@ -14,7 +14,7 @@ import migrations
 from cli import embedded
 from configs.environment import CandlesFolder
 from engine import synthetic
-from storage.candles import open_store
+from storage.candles import Bars, open_store
 from storage.records import State
 from tests.faults.harness import Stack, running
 from tests.network import PostgresProxy, postgres_proxy
@@ -83,7 +83,9 @@ def stack(
     candles = folder / "candles"
     candles.mkdir()
     with open_store(CandlesFolder(candles)) as store:
-        store.append(1, "BTCUSDT", [synthetic.minutes(seed=7, start_ms=START_MS, count=MINUTES)])
+        store.append(
+            1, "BTCUSDT", [Bars.of(synthetic.minutes(seed=7, start_ms=START_MS, count=MINUTES))]
+        )
     dsn = make_conninfo(postgres_server, dbname=name)
     with running(Stack(dsn, redis_url, candles, folder)) as stack:
         stack.flush_redis()

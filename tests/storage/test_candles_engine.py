@@ -10,13 +10,9 @@ from tests.storage.candle_rows import START
 from tests.storage.folder_owner import owner
 
 
-at) -> Bars:
+def one_price(ts_open: np.ndarray, price: float) -> Bars:
     values = np.full(len(ts_open), price)
     return Bars(ts_open, values, values, values, values, values)
-
-
-@pytest.fixture(scope="module")
-def rows_and_
 
 
 def test_a_reader_that_is_killed_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_missing_folder_has_no_bars_and_no_instruments(reader: Reader, tmp_pat
 
 
 def test_appended_minutes_are_read_back_exactly(reader: Reader, tmp_path: Path) -> None:
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=5_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=5_000))
 
     assert FolderStore(tmp_path).append(1, "BTCUSDT", [minutes]) == len(minutes.ts_open)
 
@@ -146,7 +146,7 @@ def test_appended_minutes_are_read_back_exactly(reader: Reader, tmp_path: Path) 
 
 def test_appending_the_same_minutes_again_changes_nothing(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=1_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=1_000))
     store.append(1, "BTCUSDT", [minutes])
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
 
@@ -198,6 +198,19 @@ def test_an_import_that_breaks_off_publishes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["import.lock"]
 
 
+@pytest.mark.parametrize(
+    ("chunks", "reason"),
+    [([[0, 0]], "ascend"), ([[0, 1], [1, 2]], "ascend"), ([[0.5]], "whole minute")],
+)
+def test_minutes_that_repeat_or_are_none_are_refused(
+    tmp_path: Path, chunks: list[list[float]], reason: str
+) -> None:
+    minutes = [START + (np.array(chunk) * MINUTE).astype(np.int64) for chunk in chunks]
+
+    with pytest.raises(ValueError, match=reason):
+        FolderStore(tmp_path).append(1, "BTCUSDT", [one_price(chunk, 1.0) for chunk in minutes])
+
+
 def test_a_reader_ignores_an_unfinished_import(reader: Reader, tmp_path: Path) -> None:
     FolderStore(tmp_path).append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
     (tmp_path / "1" / "BTCUSDT" / "import.tmp").write_bytes(b"PAR1 half a file")
@@ -240,6 +253,12 @@ def test_any_symbol_has_a_folder_of_its_own_inside_the_store(
 def test_an_impossible_symbol_is_refused(tmp_path: Path, symbol: str) -> None:
     with pytest.raises(ValueError, match="symbol"):
         FolderStore(tmp_path).append(1, symbol, [])
+
+
+@pytest.mark.parametrize("market_id", [-1, 65_536])
+def test_an_impossible_market_is_refused(tmp_path: Path, market_id: int) -> None:
+    with pytest.raises(ValueError, match="market_id must be from 0 to 65535"):
+        FolderStore(tmp_path).append(market_id, "BTCUSDT", [])
 
 
 def test_instruments_are_listed_with_their_extent(reader: Reader, tmp_path: Path) -> None:
@@ -294,7 +313,7 @@ def error_with_little_memory(store: FolderStore) -> str:
 
 
 def test_the_memory_limit_of_the_process_ends_in_a_memory_error(tmp_path: Path) -> None:
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=300_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=300_000))
     FolderStore(tmp_path).append(1, "BTCUSDT", [minutes])
     context = multiprocessing.get_context("spawn")
     outcome = context.SimpleQueue()

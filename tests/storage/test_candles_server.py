@@ -43,7 +43,7 @@ def store(server: ClickHouseServer) -> Iterator[ServerStore]:
 
 @pytest.fixture
 def filled(store: ServerStore) -> ServerStore:
-    store.append(1, "BTCUSDT", [synthetic.minutes(seed=5, start_ms=START, count=3_000)])
+    store.append(1, "BTCUSDT", [Bars.of(synthetic.minutes(seed=5, start_ms=START, count=3_000))])
     return store
 
 
@@ -101,7 +101,7 @@ def test_a_merge_leaves_one_row_of_each_minute(
 
 
 def test_appended_minutes_are_read_back_exactly(store: ServerStore) -> None:
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=3_000)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=3_000))
 
     assert store.append(1, "BTCUSDT", [minutes]) == len(minutes.ts_open)
 
@@ -116,7 +116,10 @@ def test_appending_the_same_minutes_again_inserts_nothing(
     before = sum("INSERT" in query for query in endpoint.queries())
 
     assert (
-        filled.append(1, "BTCUSDT", [synthetic.minutes(seed=5, start_ms=START, count=3_000)]) == 0
+        filled.append(
+            1, "BTCUSDT", [Bars.of(synthetic.minutes(seed=5, start_ms=START, count=3_000))]
+        )
+        == 0
     )
     assert sum("INSERT" in query for query in endpoint.queries()) == before
 
@@ -125,7 +128,7 @@ def test_instruments_are_listed_with_their_extent(filled: ServerStore) -> None:
     (instrument,) = filled.instruments()
 
     assert (instrument.market_id, instrument.symbol) == (1, "BTCUSDT")
-    assert instrument.minutes == len(synthetic.minutes(seed=5, count=3_000).ts_open)
+    assert instrument.minutes == len(Bars.of(synthetic.minutes(seed=5, count=3_000)).ts_open)
     assert instrument.first.isoformat() == "2024-02-01T00:00:00+00:00"
 
 
@@ -251,7 +254,7 @@ def test_a_silent_server_is_given_up(
 
 
 def test_an_insert_that_fails_can_be_repeated(endpoint: Endpoint, store: ServerStore) -> None:
-    minutes = synthetic.minutes(seed=5, start_ms=START, count=200, gaps=False)
+    minutes = Bars.of(synthetic.minutes(seed=5, start_ms=START, count=200, gaps=False))
     store.ensure_table()
     with (
         endpoint.failing("status", status=500, only="INSERT"),

@@ -74,6 +74,14 @@ def test_a_round_takes_no_more_than_its_limit(connection: psycopg.Connection) ->
     assert rounds == [ids[:2], ids[2:4], ids[4:], []]
 
 
+def test_a_round_that_is_too_small_for_all_takes_the_higher_priority(
+    connection: psycopg.Connection,
+) -> None:
+    submitted(connection)
+    urgent = submitted(connection, priority=100).job_id
+    assert [due.job_id for due in mark(connection, limit=1)] == [urgent]
+
+
 def test_a_running_job_is_due_when_its_lease_has_run_out(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     assert mark(connection) == []
@@ -209,6 +217,15 @@ def test_a_job_marked_again_since_is_not_unmarked(connection: psycopg.Connection
     mark(connection)
     assert dispatch.unmark(connection, dues) == 0
     assert mark(connection) == []
+
+
+def test_a_job_that_is_due_again_is_not_unmarked(connection: psycopg.Connection) -> None:
+    job_id = submitted(connection).job_id
+    dues = mark(connection)
+    make_due_again(connection)
+    before = current(connection, job_id)
+    assert dispatch.unmark(connection, dues) == 0
+    assert current(connection, job_id) == before
 
 
 def test_a_job_cancelled_since_is_not_unmarked(connection: psycopg.Connection) -> None:
@@ -352,9 +369,10 @@ def test_gauges_count_the_sessions_that_wait_for_a_lock(
         with psycopg.connect(database, autocommit=True) as other:
             waiting = threads.submit(leases.renew, other, lease)
             wait_for_a_blocked_session(connection)
-            assert dispatch.gauges(connection).waiting_sessions == 1
+            while_it_waits = dispatch.gauges(connection).waiting_sessions
             holder.rollback()
             assert waiting.result(timeout=20)
+    assert while_it_waits == 1
     assert dispatch.gauges(connection).waiting_sessions == 0
 
 

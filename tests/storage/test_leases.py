@@ -597,6 +597,17 @@ def test_the_owner_finds_its_own_end_and_only_that(connection: psycopg.Connectio
     succeed(connection, second, variants(1, reports=True))
     assert leases.own_end(connection, second) is State.SUCCEEDED
     assert leases.own_end(connection, first) is None
+    assert leases.own_end(connection, replace(second, attempt=1)) is None
+
+
+def test_a_job_that_succeeded_has_processed_everything(connection: psycopg.Connection) -> None:
+    done, failed = claimed(connection), claimed(connection)
+    for lease in (done, failed):
+        leases.progress(connection, lease, Stage.STAGE_B, 3, 9)
+    succeed(connection, done, [])
+    fail(connection, failed)
+    assert current(connection, done.job_id).processed_units == 9
+    assert current(connection, failed.job_id).processed_units == 3
 
 
 # --- events

@@ -71,6 +71,16 @@ def test_an_empty_database_is_not_waited_for(postgres_server: str) -> None:
         wait_until_ready(postgres_server, unheard)
 
 
+def test_what_is_neither_a_refusal_nor_an_outage_is_not_waited_for(
+    postgres_server: str, migrated_template: str
+) -> None:
+    with new_database(postgres_server, migrated_template) as dsn:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute("ALTER TABLE backtest_jobs_schema_version RENAME version_num TO other")
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            wait_until_ready(dsn, pytest.fail)
+
+
 # --- waiting
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from engine.synthetic import minutes
-from storage.candles import open_store
+from storage.candles import Bars, open_store
 
 SECONDS = 150.0
 OURS = ("ROEHUB_", "CH_", "CLICKHOUSE_", "STRATEGY_PG_DSN", "POSTGRES_DSN", "REDIS_URL")
@@ -128,4 +128,4 @@ def fill(candles: Path, *, days: int) -> None:
     from configs.environment import CandlesFolder
 
     with open_store(CandlesFolder(candles)) as store:
-        store.append(1, "TESTUSDT", [minutes(seed=1, count=days * 1440)])
+        store.append(1, "TESTUSDT", [Bars.of(minutes(seed=1, count=days * 1440))])

@@ -9,7 +9,7 @@ from configs import settings
 from configs.environment import CandlesFolder
 from engine import synthetic
 from engine.request import Limits
-from storage.candles import open_store
+from storage.candles import Bars, open_store
 from tasks.metrics import Metrics
 from tasks.process import ForkServer
 from tasks.worker import Worker
@@ -51,7 +51,7 @@ def fork_server() -> Iterator[ForkServer]:
 def candles(tmp_path_factory: pytest.TempPathFactory) -> CandlesFolder:
     folder = tmp_path_factory.mktemp("candles")
     with open_store(CandlesFolder(folder)) as store:
-        minutes = synthetic.minutes(seed=7, start_ms=START_MS, count=20 * 1440)
+        minutes = Bars.of(synthetic.minutes(seed=7, start_ms=START_MS, count=20 * 1440))
         store.append(1, "BTCUSDT", [minutes])
     return CandlesFolder(folder)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.report.details import EQUITY_POINTS, stored_bytes
 from storage.records import EventName, FailureCode, Job, State
 from tasks import compute, runner
 from tasks.messages import Assignment
@@ -13,7 +14,7 @@ from tasks.process import Child
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack
-from tests.tasks.test_process import cannot_make_its_last_message, sends_garbage
+from tests.tasks.test_child_messages import cannot_make_its_last_message, sends_garbage
 
 Target = Callable[..., object]
 
@@ -31,9 +32,11 @@ class Forks:
         return self.children[-1]
 
 
-def run(stack: Stack, worker: Worker, *targets: Target) -> tuple[Job, Forks]:
+def run(
+    stack: Stack, worker: Worker, *targets: Target, document: dict[str, Any] | None = None
+) -> tuple[Job, Forks]:
     forks = Forks(list(targets))
-    job_id = stack.submit(small_sweep())
+    job_id = stack.submit(document or small_sweep())
     runner.run(job_id, replace(worker, fork_server=forks))  # type: ignore[arg-type]
     return stack.job(job_id), forks
 
@@ -118,3 +121,18 @@ def test_a_child_that_dies_twice_fails_the_job_with_its_signal(
     assert error(job)["code"] == FailureCode.UNEXPECTED_ERROR
     assert error(job)["details"] == {"signal": "SIGSEGV"}
     assert len(forks.children) == 2
+
+
+def test_rows_whose_trades_have_no_room_in_the_budget_say_so(stack: Stack, worker: Worker) -> None:
+    wanted = small_sweep() | {"top_trades_n": 4}
+    job, _ = run(stack, worker, compute.main, document=wanted)
+    first, *_ = stack.rows(job.job_id)
+    assert first.trades_json is not None
+    charged = stored_bytes(len(first.trades_json), bars=EQUITY_POINTS)
+
+    job, _ = run(stack, worker, compute.main, document=wanted | {"result_bytes_max": charged})
+
+    rows = stack.rows(job.job_id)
+    assert [row.trades_omitted for row in rows] == [False, True, True, True, False]
+    assert [row.trades_json is None for row in rows] == [False, True, True, True, True]
+    assert rows[0] == first

@@ -70,6 +70,24 @@ def test_a_process_that_can_handle_no_signal_ends_all_the_same() -> None:
         assert "event=ended_by_force" in process.stderr.read()
 
 
+def test_a_signal_that_came_before_the_watch_is_obeyed_in_time_too() -> None:
+    text = """
+        import threading, time
+        from tasks import shutdown
+
+        shutdown.FORCE_AFTER_SECONDS = 0.3
+        stopping = threading.Event()
+        signals = shutdown.StopSignals(stopping, lambda: print("children ended", flush=True))
+        signals.watch()
+        signals.stop()
+        print(stopping.is_set(), flush=True)
+        time.sleep(600)
+    """
+    with script(text) as process:
+        assert process.communicate(timeout=60)[0].split("\n")[:2] == ["True", "children ended"]
+        assert process.returncode == shutdown.FORCED
+
+
 def test_dramatiq_sees_the_first_signal_only() -> None:
     text = """
         import signal, threading
