@@ -1,6 +1,10 @@
 """Wake-ups answered in the test's own process: a worker to change, and what came of a job."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg
 
@@ -11,9 +15,23 @@ from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack
 
+Result = TypeVar("Result")
+
 
 def session_to(dsn: str) -> Session:
     return Session(dsn, application_name="test", lock_seconds=1, statement_seconds=1)
+
+
+@contextmanager
+def answering(
+    worker: Worker, answer: Callable[[UUID, Worker], Result], job_id: UUID
+) -> Iterator[Future[Result]]:
+    """Answer a wake-up in another thread; the worker is told to stop when this is left."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(answer, job_id, worker)
+        finally:
+            worker.stopping.set()
 
 
 def run(stack: Stack, worker: Worker, document: dict[str, Any] | None = None) -> Job:

@@ -15,6 +15,7 @@ from tasks.process import ForkServer
 from tasks.worker import Worker
 from tests.faults.conftest import START_MS
 from tests.faults.harness import Stack, running
+from tests.network import PostgresProxy, postgres_proxy
 from tests.storage.making import new_database
 from tests.tasks.answering import session_to
 
@@ -71,3 +72,10 @@ def worker(stack: Stack, fork_server: ForkServer, candles: CandlesFolder) -> Ite
     )
     yield worker
     worker.session.close()
+
+
+@pytest.fixture
+def network(stack: Stack) -> Iterator[PostgresProxy]:
+    """A breakable way to the stack's database."""
+    with postgres_proxy(stack.dsn) as network:
+        yield network

@@ -1,44 +1,23 @@
 """Taking a lease through a network that loses answers, and while the worker is told to stop."""
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from storage.records import Claimed, EventName, State
+from storage.records import EventName, State
 from storage.session import Session
 from tasks import claim, runner
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack, wait_for
-from tests.network import PostgresProxy, postgres_proxy
-from tests.tasks.answering import counted, session_to
-
-Taken = tuple[Claimed, float] | None
-
-
-@pytest.fixture
-def network(stack: Stack) -> Iterator[PostgresProxy]:
-    with postgres_proxy(stack.dsn) as network:
-        yield network
-
-
-@contextmanager
-def claiming(worker: Worker, job_id: UUID) -> Iterator[Future[Taken]]:
-    """A claim in another thread; it is over, because the worker stops, when this is."""
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            yield pool.submit(claim.take, job_id, worker)
-        finally:
-            worker.stopping.set()
+from tests.network import PostgresProxy
+from tests.tasks.answering import answering, counted, session_to
 
 
 def through(network: PostgresProxy, worker: Worker, **changes: Any) -> Worker:
@@ -105,7 +84,7 @@ def test_a_worker_that_stops_without_having_reached_postgres_releases_nothing(
     put_back = threading.Event()
     network.refuse()
     away = through(network, worker, put_back=lambda _job_id: put_back.set())
-    with capture_logs() as lines, claiming(away, job_id) as taken:
+    with capture_logs() as lines, answering(away, claim.take, job_id) as taken:
         pass
     assert taken.result() is None
     assert put_back.is_set()
@@ -119,7 +98,7 @@ def test_a_claim_is_tried_again_until_postgres_answers(
 ) -> None:
     job_id = stack.submit(small_sweep())
     hurt(network)
-    with capture_logs() as lines, claiming(through(network, worker), job_id) as taken:
+    with capture_logs() as lines, answering(through(network, worker), claim.take, job_id) as taken:
         wait_for(lambda: [line for line in lines if line["event"] == "claim_delayed"], "a delay")
         network.heal()
         result = taken.result(timeout=30)
@@ -133,7 +112,9 @@ def test_a_claim_that_gets_no_answer_ends_when_the_worker_stops(
 ) -> None:
     hurt(network)
     patient = Session(network.dsn, application_name="test", lock_seconds=600, statement_seconds=600)
-    with claiming(replace(worker, session=patient), stack.submit(small_sweep())) as taken:
+    with answering(
+        replace(worker, session=patient), claim.take, stack.submit(small_sweep())
+    ) as taken:
         wait_for(network.links, "the claim to be sent")
     assert taken.result(timeout=30) is None
 
@@ -142,7 +123,7 @@ def test_the_lease_is_counted_from_before_the_claim_was_sent(
     stack: Stack, worker: Worker, network: PostgresProxy
 ) -> None:
     network.blackhole()
-    with claiming(through(network, worker), stack.submit(small_sweep())) as taken:
+    with answering(through(network, worker), claim.take, stack.submit(small_sweep())) as taken:
         wait_for(network.links, "the claim to be under way")
         later = monotonic()
         network.heal()

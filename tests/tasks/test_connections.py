@@ -1,13 +1,10 @@
 """An owner has two connections; either may be away, and the job goes on by the other."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 import psutil
 import psycopg
@@ -22,17 +19,11 @@ from tasks.process import ForkServer
 from tasks.worker import Worker
 from tests.faults.conftest import sweep
 from tests.faults.harness import Stack, gone, wait_for
-from tests.network import PostgresProxy, postgres_proxy
-from tests.tasks.answering import counted, session_to, waits_for_a_lock
+from tests.network import PostgresProxy
+from tests.tasks.answering import answering, counted, session_to, waits_for_a_lock
 
 LEASE_SECONDS = 1.5
 NOBODY_LISTENS = "postgresql://127.0.0.1:1/none"
-
-
-@pytest.fixture
-def network(stack: Stack) -> Iterator[PostgresProxy]:
-    with postgres_proxy(stack.dsn) as network:
-        yield network
 
 
 @pytest.fixture
@@ -40,15 +31,6 @@ def worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(supervisor, "WRITE_SECONDS", 0.1)
     changes = {"lease_seconds": LEASE_SECONDS, "heartbeat_seconds": 0.3}
     return replace(worker, jobs=worker.jobs.model_copy(update=changes))
-
-
-@contextmanager
-def running(worker: Worker, job_id: UUID) -> Iterator[Future[None]]:
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            yield pool.submit(runner.run, job_id, worker)
-        finally:
-            worker.stopping.set()
 
 
 def longer_than_the_lease() -> dict[str, Any]:
@@ -70,7 +52,8 @@ def test_a_job_lives_by_its_heartbeat_while_nothing_else_can_connect(
     stack: Stack, worker: Worker, network: PostgresProxy
 ) -> None:
     job_id = stack.submit(longer_than_the_lease())
-    with running(replace(worker, session=session_to(network.dsn)), job_id) as done:
+    away = replace(worker, session=session_to(network.dsn))
+    with answering(away, runner.run, job_id) as done:
         before = stack.reaches(job_id, Stage.STAGE_B)
         network.refuse()
         away_since = monotonic()
@@ -107,7 +90,7 @@ def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(
     dsn = f"{network.dsn} connect_timeout=120"
     owner = replace(worker, session=session_to(dsn), new_session=lambda: session_to(dsn))
     job_id = stack.submit(sweep(tsl=100))
-    with running(owner, job_id) as done:
+    with answering(owner, runner.run, job_id) as done:
         stack.reaches(job_id, Stage.STAGE_B)
         assert fork_server._pid is not None
         (child,) = psutil.Process(fork_server._pid).children()
@@ -128,7 +111,7 @@ def test_a_released_job_is_released_once_though_the_answer_is_lost(
 ) -> None:
     job_id = stack.submit(sweep(tsl=100))
     owner = replace(worker, session=session_to(network.dsn))
-    with running(owner, job_id) as done:
+    with answering(owner, runner.run, job_id) as done:
         stack.reaches(job_id, Stage.STAGE_B)
         network.drop_answer_of(b"COMMIT", after=b"lease_released")
         worker.stopping.set()
