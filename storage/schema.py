@@ -58,6 +58,19 @@ def namespace(conn: psycopg.Connection[Any]) -> str:
         return _one(conn, "namespace")
 
 
+def check_unchanged(conn: psycopg.Connection[Any], began_with: str) -> None:
+    """Raise DatabaseReplaced unless the database has the namespace `began_with`.
+
+    For every new connection: after a restore, both ends of the broker have to begin anew.
+    """
+    found = namespace(conn)
+    if found != began_with:
+        raise DatabaseReplaced(
+            f"the database was replaced: this program began with {began_with}, now it is {found};"
+            " start it again"
+        )
+
+
 def _revision(conn: psycopg.Connection[Any]) -> str:
     row = conn.execute(_SQL["tables"]).fetchone()
     assert row is not None
@@ -78,19 +91,6 @@ def _one(conn: psycopg.Connection[Any], statement: str) -> str:
     row = conn.execute(_SQL[statement]).fetchone()
     assert row is not None
     return str(row[0])
-
-
-def check_unchanged(conn: psycopg.Connection[Any], began_with: str) -> None:
-    """Raise DatabaseReplaced unless the database has the namespace `began_with`.
-
-    For every new connection: after a restore, both ends of the broker have to begin anew.
-    """
-    found = namespace(conn)
-    if found != began_with:
-        raise DatabaseReplaced(
-            f"the database was replaced: this program began with {began_with}, now it is {found};"
-            " start it again"
-        )
 
 
 @contextmanager
