@@ -18,10 +18,10 @@ from benchmarks.grids import Grid, evenly, macd_line, percent_b, rsi, sma, sprea
 from benchmarks.jobs import finish
 from benchmarks.peers import PeerMissing
 from benchmarks.workload import SEED, WARMUP_BARS, YEAR_BARS, request_of
-from engine.candles import MINUTE_MS
 from engine.kernels.inputs import words_for
 from engine.sweep import Sweep, preload
 from engine.synthetic import bars
+from engine.timeframes import MINUTE_MS
 
 THREADS = (1, 2)
 # How many windows of the average, windows of the index, thresholds for LONG and for SHORT.

@@ -22,10 +22,10 @@ from benchmarks.workload import (
     reference_grids,
     request_of,
 )
-from engine.candles import TIMEFRAMES
 from engine.kernels.inputs import words_for
 from engine.sweep import Sweep, preload
 from engine.synthetic import bars
+from engine.timeframes import TIMEFRAMES
 
 REFERENCE = "reference"
 MINUTES_OF_A_YEAR = 525_600

@@ -5,37 +5,20 @@ and known at the time it closes.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.timeframes import TIMEFRAMES
 
 if TYPE_CHECKING:
     from engine.request import Request
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
-
-MINUTE_MS = 60_000
-
-TIMEFRAMES: Mapping[str, int] = MappingProxyType(
-    {
-        "1m": MINUTE_MS,
-        "3m": 3 * MINUTE_MS,
-        "5m": 5 * MINUTE_MS,
-        "15m": 15 * MINUTE_MS,
-        "30m": 30 * MINUTE_MS,
-        "1h": 60 * MINUTE_MS,
-        "2h": 120 * MINUTE_MS,
-        "4h": 240 * MINUTE_MS,
-        "6h": 360 * MINUTE_MS,
-        "12h": 720 * MINUTE_MS,
-        "1d": 1440 * MINUTE_MS,
-    }
-)
 
 
 class NoMarketData(Exception):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.candles import MINUTE_MS, Candles, timeline
+from engine.candles import Candles, timeline
+from engine.timeframes import MINUTE_MS
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.candles import TIMEFRAMES
 from engine.request.axes import axis_values
 from engine.request.blocks import built_block
 from engine.request.model import (
@@ -16,6 +15,7 @@ from engine.request.model import (
     Risk,
 )
 from engine.request.reader import milliseconds, read_effective
+from engine.timeframes import TIMEFRAMES
 
 UNGUARDED = Limits(max_variants_per_compute=10_000_000, max_compute_bytes_total=2**63 - 1)
 """What `parse` accepts without limits of its own: more than any of the shipped guards."""

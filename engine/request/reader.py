@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from math import prod
 from typing import Any
 
-from engine.candles import TIMEFRAMES
 from engine.metric_names import METRICS
 from engine.request.axes import axis_count
 from engine.request.bounds import (
@@ -21,6 +20,7 @@ from engine.request.estimate import Estimate, bars_between
 from engine.request.fields import REQUIRED, Field, FieldError, Members, RequestError, shown
 from engine.request.model import RESULT_BYTES_MAX, VERSION, Defaults, Limits
 from engine.request.template import read_template
+from engine.timeframes import TIMEFRAMES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(2200, 1, 1, tzinfo=UTC)

@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-from engine.candles import TIMEFRAMES
 from engine.request.axes import MAX_LISTED, Kind, read_axis
 from engine.request.blocks import ReadBlock, read_blocks
 from engine.request.bounds import EXECUTION, MARKET_ID
 from engine.request.fields import REQUIRED, Bounds, Field, Members, shown
 from engine.request.model import DIRECTION_MODES, RISK_AXES, SIZING_MODES, Defaults, Limits
+from engine.timeframes import TIMEFRAMES
 
 _SYMBOL = re.compile(r"[!-~]{1,64}", flags=re.ASCII)
 _LEVELS = Kind(bounds=Bounds(above=0), off=True)

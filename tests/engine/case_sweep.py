@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.candles import TIMEFRAMES, Candles
+from engine.candles import Candles
 from engine.grid import Grid
 from engine.request import complete, parse
+from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import plane
 from tests.engine.cases import Case
 from tests.engine.simulator import LONG, SHORT

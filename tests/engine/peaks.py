@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.memory import apart, peak_resident, resident_now
-from engine.candles import TIMEFRAMES, Candles
+from engine.candles import Candles
 from engine.grid import estimate
 from engine.report import reports
 from engine.request import parse
 from engine.sweep import Sweep, preload
 from engine.synthetic import bars
+from engine.timeframes import TIMEFRAMES
 
 
 def candles_of(case: dict[str, Any]) -> Candles:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.candles import TIMEFRAMES, Candles, NoMarketData, load, load_range, timeline
+from engine.candles import Candles, NoMarketData, load, load_range, timeline
 from engine.request import complete, parse
 from engine.synthetic import Minutes
+from engine.timeframes import TIMEFRAMES
 from tests.engine import requests
 
 STEP = 900_000

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.candles import TIMEFRAMES, Candles
+from engine.candles import Candles
 from engine.grid import Grid
 from engine.report import VariantReport, equity_points, reports, summaries
 from engine.request import Request, complete, parse
+from engine.timeframes import TIMEFRAMES
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z

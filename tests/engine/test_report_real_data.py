@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from engine.candles import TIMEFRAMES, Candles, timeline
+from engine.candles import Candles, timeline
 from engine.report import VariantReport, reports
 from engine.request import Request, complete, parse
 from engine.sweep import Sweep
+from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import close_to, signals_from
 from tests.engine.plain_metrics import measure
 from tests.engine.rederive import Rederived, execution_of, rederive, traded_closes

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from engine.candles import TIMEFRAMES
 from engine.metric_names import METRICS
 from engine.metrics import equity_curve, variant_metrics
 from engine.report import VariantReport, reports
 from engine.sweep import Sweep
+from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import close_to, engine_trades, rules_of, trade_list
 from tests.engine.case_sweep import CaseSweep
 from tests.engine.cases import SIZINGS, Case, cases, long_cases

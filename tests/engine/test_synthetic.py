@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine import synthetic
-from engine.candles import MINUTE_MS, TIMEFRAMES
+from engine.timeframes import MINUTE_MS, TIMEFRAMES
 
 YEAR = 365 * 1440
 

@@ -14,7 +14,7 @@ import pytest
 
 from configs.environment import CandlesFolder
 from engine import synthetic
-from engine.candles import TIMEFRAMES
+from engine.timeframes import TIMEFRAMES
 from storage.candles import Bars, CandleSourceUnavailable, open_store
 from storage.candles.faults import embedded_faults
 from storage.candles.folder import FolderStore

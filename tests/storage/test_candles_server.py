@@ -11,7 +11,7 @@ import pytest
 
 from configs.environment import ClickHouseServer
 from engine import synthetic
-from engine.candles import TIMEFRAMES
+from engine.timeframes import TIMEFRAMES
 from storage.candles import Bars, CandleSourceUnavailable, open_store
 from storage.candles.server import ServerStore
 from tests.storage.candle_rows import MINUTE, START, as_tuples, random_rows, roll_up
