@@ -21,6 +21,7 @@ FORCE_AFTER_SECONDS = 25.0
 """After that long the process ends whatever it is doing; it promises to end within 30 s."""
 
 LOG_READ_SECONDS = 5.0
+LOG_SECONDS = 3.0
 FORCED = 1
 
 _STOP = (signal.SIGTERM, signal.SIGHUP)
@@ -75,7 +76,7 @@ class StopSignals:
         self._stopping.set()
         time.sleep(FORCE_AFTER_SECONDS)
         self._end_children()
-        _start(_say_forced).join(1.0)
+        _start(_say_forced).join(LOG_SECONDS)
         os._exit(FORCED)
 
 

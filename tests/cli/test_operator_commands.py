@@ -234,5 +234,5 @@ def test_doctor_finds_an_unmigrated_schema(
 def test_kernels_can_be_compiled_ahead(backtest: Backtest) -> None:
     found = backtest("compile", "--json").json
     assert any(Path(found["folder"]).rglob("*.nbc"))
-    assert found["seconds"] > 0
+    assert found["seconds"] >= 0
     assert backtest("compile", "--json").json["from_cache"]

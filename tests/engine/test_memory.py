@@ -17,8 +17,8 @@ from engine.memory import PIECE_VARIANTS, Layout, Work, levels_at_once
 from engine.metric_names import METRICS
 from engine.request import Limits, complete, parse
 from engine.work import Division
-from tests.engine.properties_sweeps import ALL_KEPT, law, several_blocks
-from tests.engine.requests import explicit, ranged
+from tests.engine.properties_sweeps import law, several_blocks
+from tests.engine.requests import DEFAULTS, explicit, ranged
 
 ROOT = Path(__file__).parents[2]
 YEAR_OF_MINUTES = 525_600
@@ -58,11 +58,12 @@ def case(
         "template": template,
         "warmup_bars": 0,
         "preselect": preselect,
-        "top_k": top_k,
+        "top_trades_n": 1,
         "ranking": {"primary_metric": metric},
     }
     return {
-        "document": complete(document, ALL_KEPT, LIMITS),
+        # More variants may be kept here than a job would store.
+        "document": complete(document, DEFAULTS, LIMITS) | {"top_k": top_k},
         "bars": bars,
         "timeframe": timeframe,
         "warmup": 0,

@@ -13,7 +13,6 @@ import pytest
 
 from storage.candles import Bars, CandleFileError, ImportReport, import_file
 from storage.candles.csv_file import BLOCK_BYTES
-from storage.candles.records import Columns
 from storage.candles.store import CandleStore
 from tests.storage.candle_reader import Reader
 
@@ -37,7 +36,7 @@ class Kept(CandleStore):
         self.close_prices: list[float] = []
         self.volumes: list[float] = []
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Columns]) -> int:  # noqa: ARG002
+    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:  # noqa: ARG002
         for chunk in chunks:
             self.ts_open += chunk.ts_open.tolist()
             self.close_prices += chunk.close.tolist()

@@ -21,7 +21,7 @@ PROMISED_SECONDS = 30
 # The main thread waits for a lock of the C library, which no signal interrupts: Python's handlers
 # never run.
 HANGING = """
-    import ctypes, os, signal, threading
+    import ctypes, os, signal, threading, time
     from pathlib import Path
     from configs import logs
     from tasks import shutdown
@@ -35,7 +35,14 @@ HANGING = """
     mutex = ctypes.create_string_buffer(64)
     lock = ctypes.CDLL(None).pthread_mutex_lock
     lock(mutex)
-    print("hanging", flush=True)
+
+    def tell():
+        waits_for = Path(f"/proc/self/task/{os.getpid()}/syscall")
+        while hex(ctypes.addressof(mutex)) not in waits_for.read_text():
+            time.sleep(0.01)
+        print("hanging", flush=True)
+
+    threading.Thread(target=tell).start()
     lock(mutex)
 """
 
