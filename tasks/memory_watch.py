@@ -34,15 +34,18 @@ class MemoryWatch:
 
     def short_of_memory(self) -> bool:
         """Whether the kernel has ended a process of our cgroup since, or the peak was near."""
-        return kills() > self._kills_before or self._peak >= NEAR_LIMIT * self._limit
+        # By cgroup: somebody may have moved us into another one, whose count begins anew.
+        killed = any(count > self._kills_before.get(cgroup, 0) for cgroup, count in kills().items())
+        return killed or self._peak >= NEAR_LIMIT * self._limit
 
 
-def kills() -> int:
-    """Count the processes of our cgroup that the kernel has ended for memory; 0 where unknown."""
-    counted = 0
+def kills() -> dict[Path, int]:
+    """Count the processes of our cgroup that the kernel has ended for memory, by cgroup."""
+    counted = {}
     for counter in _counters():
         found = re.search(r"^oom_kill (\d+)$", counter.read_text(encoding="ascii"), re.MULTILINE)
-        counted += int(found[1]) if found is not None else 0
+        if found is not None:
+            counted[counter] = int(found[1])
     return counted
 
 

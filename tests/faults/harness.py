@@ -146,7 +146,9 @@ def computing_child(pid: int) -> psutil.Process:
     def find() -> psutil.Process | None:
         for server in psutil.Process(pid).children():
             for child in server.children():
-                return child
+                with suppress(psutil.NoSuchProcess):
+                    if child.status() != psutil.STATUS_ZOMBIE:  # it waits for the server to reap it
+                        return child
         return None
 
     return wait_for(find, f"a computing child of {pid}")

@@ -12,7 +12,7 @@ import pytest
 
 from storage.records import EventName, FailureCode, Job, Stage, State
 from tests.faults.conftest import small_sweep, sweep
-from tests.faults.harness import Program, Stack, computing_child, gone, owner_pid, wait_for
+from tests.faults.harness import Stack, computing_child, gone, owner_pid, wait_for
 
 Rows = list[tuple[str, ...]]
 
@@ -98,12 +98,14 @@ def test_a_job_is_released_while_its_fork_server_is_being_replaced(stack: Stack)
     assert stack.job(job_id).crash_count == 0
 
 
-@pytest.mark.parametrize("stage", [Stage.STAGE_A, Stage.STAGE_B])
-def test_a_child_that_the_kernel_kills_for_memory_fails_its_job(stack: Stack, stage: Stage) -> None:
+def test_a_child_that_the_kernel_kills_for_memory_fails_its_job(stack: Stack) -> None:
+    hungry = sweep(windows=3000)  # 190,000 bars: more than 200 MiB of signals
+    hungry["template"]["timeframe"] = "1m"
     with stack.only() as worker:
-        job_id = stack.submit(sweep())
-        child = computing_child(owner_pid(stack.reaches(job_id, stage)))
-        with small_cgroup(worker, child):
+        job_id = stack.submit(hungry)
+        worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
+        child = computing_child(worker_pid)
+        with small_cgroup(worker_pid, child.pid):
             ended = stack.ends(job_id)
         assert worker.alive()
         assert "event=computing_once_more" not in worker.text()
@@ -158,8 +160,8 @@ def preloading(worker_pid: int) -> psutil.Process | None:
 
 
 @contextmanager
-def small_cgroup(worker: Program, child: psutil.Process) -> Iterator[None]:
-    """Move a master with all its processes into a cgroup that has no room for the child."""
+def small_cgroup(worker_pid: int, child_pid: int) -> Iterator[None]:
+    """Move a worker process and its child into a cgroup that has no room for the child."""
     here = own_memory_cgroup()
     folder = here / f"test-{uuid4().hex[:8]}"
     try:
@@ -167,16 +169,17 @@ def small_cgroup(worker: Program, child: psutil.Process) -> Iterator[None]:
     except OSError:
         pytest.skip("no right to make a cgroup")
     try:
-        for process in worker.processes():
-            (folder / "cgroup.procs").write_text(str(process.pid))
-        # Pages stay charged to the old cgroup; what the child touches from now on is ours.
-        limit(folder, 1 * MIB)
+        for pid in (worker_pid, child_pid):
+            (folder / "cgroup.procs").write_text(str(pid))
+        # Pages stay charged to the old cgroup; what they touch from now on is ours. The worker
+        # process needs very little of it.
+        limit(folder, 32 * MIB)
         yield
     finally:
         limit(folder, None)
-        for pid in (folder / "cgroup.procs").read_text().split():
+        for left in (folder / "cgroup.procs").read_text().split():
             with suppress(OSError):
-                (here / "cgroup.procs").write_text(pid)
+                (here / "cgroup.procs").write_text(left)
         with suppress(OSError):
             folder.rmdir()
 
