@@ -150,8 +150,13 @@ class Child:
         self._process = _context.Process(target=target, args=(theirs, assignment), name="compute")
         with theirs, _no_main_module():
             self._process.start()
+        # Each end in a thread of its own: a child that hangs in the middle of a message, or hears
+        # nothing while a long one is sent to it, blocks that thread only.
+        self._unsent: queue.SimpleQueue[ToChild | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="child-reader", daemon=True)
+        self._writer = threading.Thread(target=self._write, name="child-writer", daemon=True)
         self._reader.start()
+        self._writer.start()
 
     @property
     def pid(self) -> int:
@@ -160,9 +165,8 @@ class Child:
         return self._process.pid
 
     def send(self, message: ToChild) -> None:
-        """Tell the child something; a child that is gone hears nothing."""
-        with suppress(OSError):
-            self._pipe.send(message)
+        """Tell the child something, without waiting; a child that is gone hears nothing."""
+        self._unsent.put(message)
 
     def receive(self, timeout: float) -> FromChild | None:
         """Next message, or None after `timeout` seconds. Raises ChildEnded.
@@ -197,8 +201,10 @@ class Child:
         code = self.exit_code(EXIT_SECONDS)
         self._ended = True
         self._wanted.release()
+        self._unsent.put(None)
         self._reader.join(EXIT_SECONDS)
-        if not self._reader.is_alive():
+        self._writer.join(EXIT_SECONDS)
+        if not self._reader.is_alive() and not self._writer.is_alive():
             self._pipe.close()
         return code
 
@@ -219,8 +225,12 @@ class Child:
         with self._status:
             return self._process.exitcode
 
+    def _write(self) -> None:
+        with suppress(OSError):  # the child is gone
+            while (message := self._unsent.get()) is not None:
+                self._pipe.send(message)
+
     def _read(self) -> None:
-        # In a thread of its own: a child that hangs in the middle of a message blocks only this.
         while self._wanted.acquire() and not self._ended:
             self._messages.put(self._next_message())
 

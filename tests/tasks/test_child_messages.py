@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from configs.environment import CandlesFolder
 from storage.records import FailureCode
 from tasks import compute, isolation
-from tasks.messages import Assignment, Failed, Finished, Stopped
+from tasks.messages import Assignment, Begin, Failed, Finished, Stopped
 from tasks.process import Child, ChildDied, ChildEnded, ForkServer
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import wait_for
@@ -150,6 +151,24 @@ def test_a_child_that_hangs_in_a_message_holds_up_nobody(
     assert child.receive(0.5) is None
     assert child.end() == -signal.SIGKILL
     assert not any(thread.name == "child-reader" for thread in threading.enumerate())
+
+
+def hears_nothing(pipe: Any, _assignment: Assignment) -> None:
+    time.sleep(600)
+
+
+def test_a_child_that_hears_nothing_holds_up_nobody(
+    fork_server: ForkServer, candles: CandlesFolder
+) -> None:
+    child = Child(hears_nothing, assignment(candles, small_sweep()))
+    long = Begin(np.arange(MIB))  # more than a pipe holds
+    sending = threading.Thread(target=child.send, args=(long,), daemon=True)
+    sending.start()
+    sending.join(10)
+    said = not sending.is_alive()
+    assert child.end() == -signal.SIGKILL
+    assert said
+    assert not any(thread.name.startswith("child-") for thread in threading.enumerate())
 
 
 def sends_three(pipe: Any, _assignment: Assignment) -> None:
