@@ -1,17 +1,22 @@
 """One wake-up after another, answered in this process with real services and real children."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
+
+import numpy as np
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine import identity
 from engine.request import Limits
 from storage import leases, results
+from storage.candles import Bars, open_store
 from storage.records import Claimed, Claimer, EventName, FailureCode, Shortlist, State
 from tasks import runner
 from tasks.worker import Worker
-from tests.faults.conftest import small_sweep
+from tests.engine.requests import explicit
+from tests.faults.conftest import START_MS, small_sweep
 from tests.faults.harness import Stack, free_port
 from tests.tasks.answering import counted, failure, run
 
@@ -58,6 +63,40 @@ def test_a_stored_request_that_is_not_valid_fails(stack: Stack, worker: Worker) 
 def test_a_request_beyond_this_workers_guard_fails(stack: Stack, worker: Worker) -> None:
     limits = Limits(max_variants_per_compute=10, max_compute_bytes_total=2**40)
     assert failure(run(stack, replace(worker, limits=limits))) == FailureCode.GUARD_EXCEEDED
+
+
+def test_a_job_whose_money_overflows_succeeds_with_what_is_defined(
+    stack: Stack, worker: Worker, candles: CandlesFolder
+) -> None:
+    close = np.tile([1.0, 2.0], 1_100)
+    minutes = START_MS + np.arange(len(close)) * 60_000
+    with open_store(candles) as store:
+        store.append(1, "ZIGZAG", [Bars(minutes, close, close, close, close, np.ones(len(close)))])
+    start, end = (datetime.fromtimestamp(START_MS / 1000 + s, UTC) for s in (0, 2_200 * 60))
+    document = {
+        "time_range": {"start": start.isoformat(), "end": end.isoformat()},
+        "warmup_bars": 1,
+        "template": {
+            "instrument_id": {"market_id": 1, "symbol": "ZIGZAG"},
+            "timeframe": "1m",
+            "indicator_grids": [
+                {
+                    "indicator_id": "momentum.rsi",
+                    "params": {"window": explicit(3)},
+                    "signals": {"long_threshold": explicit(45), "short_threshold": explicit(55)},
+                }
+            ],
+        },
+    }
+
+    job = run(stack, worker, document)
+
+    assert job.state is State.SUCCEEDED
+    (row,) = stack.rows(job.job_id)
+    assert row.total_return_pct is None
+    assert row.metrics_json["num_trades"] > 1_000
+    assert row.trades_json is not None
+    assert row.trades_json[-1]["net_pnl"] is None
 
 
 def test_a_range_without_candles_fails(stack: Stack, worker: Worker) -> None:
