@@ -1,5 +1,6 @@
 """The operators' runbook, executed: its queries, its metrics, its toggle, both its languages."""
 
+import ast
 import re
 import urllib.request
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ from tests.storage.making import (
     variants,
 )
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 ENGLISH = (DOCS / "runbook.md").read_text(encoding="utf-8")
 RUSSIAN = (DOCS / "runbook.ru.md").read_text(encoding="utf-8")
 
@@ -174,6 +176,26 @@ def test_the_toggle_ends_a_program_with_code_0_and_the_line_to_look_for(
 
 def test_every_failure_code_has_an_action() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|.*\| .+ \|$", ENGLISH, re.MULTILINE)) >= set(FailureCode)
+
+
+def logged_events() -> set[str]:
+    """Names of the events that a worker or a scheduler may log, but for those of debugging."""
+    found = set()
+    for file in (ROOT / folder for folder in ("tasks", "scheduler")):
+        for source in file.glob("*.py"):
+            for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+                match call:
+                    case ast.Call(
+                        func=ast.Attribute(attr="info" | "warning" | "error" | "exception"),
+                        args=[ast.Constant(value=str(name)), *_],
+                    ) if re.fullmatch(r"[a-z_]+", name):
+                        found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("text", [ENGLISH, RUSSIAN], ids=["English", "Russian"])
+def test_every_event_that_is_logged_is_explained(text: str) -> None:
+    assert logged_events() - set(re.findall(r"`(\w+)`", text)) == set()
 
 
 def test_both_languages_hold_the_same_blocks_and_the_same_metrics() -> None:
