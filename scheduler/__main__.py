@@ -69,13 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
         if namespace is None:
             schema.check_unchanged(conn, began_with)
 
-    def new_session() -> Session:
-        jobs = loaded.backtest.jobs
+    def new_session(statement_seconds: float) -> Session:
         return Session(
             dsn,
             application_name=COMPONENT,
-            lock_seconds=jobs.heartbeat_seconds,
-            statement_seconds=jobs.lease_seconds,
+            lock_seconds=loaded.backtest.jobs.heartbeat_seconds,
+            statement_seconds=statement_seconds,
             on_connect=check_unchanged,
         )
 

@@ -26,11 +26,14 @@ NOT_DONE = 3
 
 log = structlog.get_logger()
 
-NewSession = Callable[[], Session]
+NewSession = Callable[[float], Session]
 
 
 class Program:
-    """Dispatch, sweep, gauges and retention, each on a connection of its own, until `stop`."""
+    """Dispatch, sweep, gauges and retention, each on a connection of its own, until `stop`.
+
+    `new_session(seconds)` makes a session whose statements may take so long.
+    """
 
     def __init__(
         self,
@@ -56,8 +59,14 @@ class Program:
             redispatch_seconds=jobs.redispatch_seconds,
         )
 
-        def duty(name: str, work: Callable[[Transact], object], **rest: Any) -> Duty:
-            return Duty(name, work, new_session(), metrics, outages, stop, **rest)
+        def duty(
+            name: str,
+            work: Callable[[Transact], object],
+            statement_seconds: float = jobs.heartbeat_seconds,
+            **rest: Any,
+        ) -> Duty:
+            session = new_session(statement_seconds)
+            return Duty(name, work, session, metrics, outages, stop, **rest)
 
         self._dispatch = duty("dispatch", dispatcher.run, on_failure=self._dispatch_failed)
         self._sweep = duty(
@@ -71,6 +80,7 @@ class Program:
         retention = duty(
             "retention",
             lambda transact: upkeep.retain(transact, retention_days=jobs.retention_days),
+            statement_seconds=jobs.lease_seconds,  # whole results are deleted
             every_seconds=RETENTION_EVERY_SECONDS,
         )
         self._duties = (self._dispatch, self._sweep, gauges, retention)
