@@ -11,6 +11,7 @@ from typing import Any
 from cli import running_stack, service_checks
 from cli.errors import UNREACHABLE, USAGE, understood
 from cli.findings import Finding
+from configs.logs import one_line
 
 OLDEST_PYTHON = (3, 11)
 EMBEDDED = {
@@ -51,9 +52,8 @@ def _checked(
         return check(variables)
     except Exception as error:  # whatever is broken is a finding
         said = understood(error)
-        text = " ".join(str(said or error).split())
         unreachable = said is not None and said.code == UNREACHABLE
-        return Finding(subject, "unreachable" if unreachable else "wrong", text)
+        return Finding(subject, "unreachable" if unreachable else "wrong", one_line(said or error))
 
 
 def _python() -> Finding:

@@ -14,6 +14,7 @@ from typing import IO
 
 from cli.reaper import Target
 from cli.signals import shielded
+from storage.retry import backoff
 
 FINAL_EXIT_CODES = (
     0,
@@ -125,7 +126,7 @@ class _Run:
         self._output: IO[bytes] | None = None
         self._started_at = 0.0
         self._restart_at: float | None = None  # set while it is down
-        self._pause = FIRST_RESTART_SECONDS
+        self._pauses = _restart_pauses()
 
     def start(self) -> None:
         if self.program.log is not None and self._output is None:
@@ -163,8 +164,8 @@ class _Run:
             self.final_code = code
             return f"ended with code {code}"
         if now - self._started_at > STEADY_SECONDS:
-            self._pause = FIRST_RESTART_SECONDS
-        pause, self._pause = self._pause, min(self._pause * 2, LONGEST_RESTART_SECONDS)
+            self._pauses = _restart_pauses()
+        pause = next(self._pauses)
         self._restart_at = now + pause
         how = (
             f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
@@ -179,6 +180,10 @@ class _Run:
             self.process.wait()
         if self._output is not None:
             self._output.close()
+
+
+def _restart_pauses() -> Iterator[float]:
+    return backoff(FIRST_RESTART_SECONDS, LONGEST_RESTART_SECONDS)
 
 
 @contextmanager

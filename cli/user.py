@@ -11,10 +11,11 @@ from cli import help_text, render, watching
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
 from cli.running_stack import environment
 from cli.service import Service
+from storage.records import State
 
 LOCAL_USER = UUID("00000000-0000-4000-8000-000000000001")
 JOBS_PANEL = "Jobs"
-STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+STATES = tuple(map(str, State))
 
 User = Annotated[
     UUID,

@@ -12,14 +12,14 @@ from rich.text import Text
 
 from cli.render import duration
 from storage import faults
+from storage.records import State
 
 POLL_SECONDS = 0.25
 LINE_SECONDS = 2.0
 QUEUED_LINE_SECONDS = 15.0
 RATE_SECONDS = 10.0
 OUTAGE_SECONDS = 120.0
-TERMINAL_STATES = ("succeeded", "failed", "cancelled")
-QUEUED = "queued"
+QUEUED = str(State.QUEUED)
 STAGES = {"stage_a": "A  score variants", "stage_b": "B  expand risk", "finalizing": "reports"}
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ def follow(read: Callable[[UUID], Json], job_id: UUID, display: Display) -> Json
         else:
             away_since = None
             display.show(status)
-            if status["state"] in TERMINAL_STATES:
+            if State(status["state"]).terminal:
                 return status
         time.sleep(POLL_SECONDS)
 

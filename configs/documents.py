@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from configs.logs import one_line
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message is one line that says what to change."""
@@ -51,8 +53,7 @@ def read_yaml(file: Path) -> Any:
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         raise SettingsError(f"{file}:{where} invalid YAML: {error.problem}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"{file}: invalid YAML: {reason}") from None
+        raise SettingsError(f"{file}: invalid YAML: {one_line(error)}") from None
 
 
 def refusals(error: ValidationError) -> str:

@@ -19,11 +19,12 @@ from prometheus_client import (
     start_http_server,
 )
 
+from storage.records import State
 from tasks.wake_up import GarbageKind
 
 ERROR_KINDS = ("postgres", "redis", "unexpected")
-SWEPT_STATES = ("cancelled", "failed")
-COUNTED_STATES = ("queued", "running")
+SWEPT_STATES = (State.CANCELLED, State.FAILED)
+COUNTED_STATES = tuple(state for state in State if not state.terminal)
 # A message without content is not told from one that was taken while the queue was read.
 FOREIGN_KINDS = tuple(kind for kind in GarbageKind if kind is not GarbageKind.EMPTY)
 UNKNOWN = float("nan")
