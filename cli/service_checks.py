@@ -48,10 +48,10 @@ def redis_server(variables: Mapping[str, str]) -> Finding:
     """Look at the version, and who else uses it."""
     import redis
 
-    from configs.environment import redis_url
+    from configs.environment import assumed_addresses, redis_url
 
     if not variables.get("REDIS_URL"):
-        return _not_named("Redis", "REDIS_URL")
+        return _not_named("Redis", "REDIS_URL", assumed_addresses(variables).get("REDIS_URL"))
     try:
         with redis.Redis.from_url(
             redis_url(variables), socket_connect_timeout=ANSWER_SECONDS
@@ -97,11 +97,12 @@ def _namespace(variables: Mapping[str, str]) -> str | None:
 
 def candles(variables: Mapping[str, str]) -> Finding:
     """Look at what the candle store holds."""
-    from configs.environment import candle_source
+    from configs.environment import assumed_addresses, candle_source
     from storage.candles import open_store
 
     if not variables.get("CH_HOST") and not variables.get("ROEHUB_CANDLES_DIR"):
-        return _not_named("candles", "CH_HOST or ROEHUB_CANDLES_DIR")
+        assumed = assumed_addresses(variables).get("CH_HOST")
+        return _not_named("candles", "CH_HOST or ROEHUB_CANDLES_DIR", assumed)
     with open_store(candle_source(variables)) as store:
         instruments = store.instruments()
     if not instruments:
@@ -109,5 +110,8 @@ def candles(variables: Mapping[str, str]) -> Finding:
     return Finding("candles", "ok", f"{len(instruments)} instruments")
 
 
-def _not_named(subject: str, variable: str) -> Finding:
-    return Finding(subject, "note", f"{variable} is not set", "backtest up starts an embedded one")
+def _not_named(subject: str, variable: str, assumed: str | None = None) -> Finding:
+    advice = "backtest up starts an embedded one"
+    if assumed is not None:
+        advice += f"; scheduler and worker take {assumed}"
+    return Finding(subject, "note", f"{variable} is not set", advice)

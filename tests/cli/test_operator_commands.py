@@ -142,6 +142,7 @@ def test_doctor_on_a_bare_machine_says_how_to_start(backtest: Backtest) -> None:
     ended = backtest("doctor")
     assert ended.code == 0, ended.out
     assert "backtest up" in ended.out
+    assert "scheduler and worker take redis://127.0.0.1:6379/0" in ended.out
 
 
 @pytest.fixture
