@@ -180,11 +180,12 @@ def test_an_import_wins_over_an_earlier_one_of_a_clock_that_was_ahead(
     tomorrow = time.time_ns() // 1_000_000 + DAY
     ahead = tmp_path / "1" / "BTCUSDT" / f"{tomorrow:013d}.parquet"
     ahead.parent.mkdir(parents=True)
-    pq.write_table(table([Row(START, 9.0, 9.0, 9.0, 9.0, 9.0, tomorrow)]), ahead)
+    rows = [Row(START + k * MINUTE, 9.0, 9.0, 9.0, 9.0, 9.0, tomorrow) for k in range(2)]
+    pq.write_table(table(rows), ahead)
 
     FolderStore(tmp_path).append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
 
-    assert reader.bars(tmp_path, START, START + DAY).close.tolist() == [1.0]
+    assert reader.bars(tmp_path, START, START + DAY).close.tolist() == [1.0, 9.0]
 
 
 def test_an_import_that_breaks_off_publishes_nothing(tmp_path: Path) -> None:
