@@ -31,7 +31,7 @@ TEST_SIGNALS = 2**12
 """Signal variants whose comparisons are told apart at a time."""
 
 # Bytes of one item, at most. Measured where libraries allocate: tests/engine/test_memory.py.
-_FIND_BYTES = 4 * 8  # index, number of trades, two metrics
+_FIND_BYTES = 6 * 8  # index, ruin, number of trades, three metrics
 _RANKED_BYTES = 320  # a place in a top list, the room to fill before it is cut, and its sorting
 _GROUPED_BYTES = 64  # a shortlisted variant: its index, its order, its group
 _DIGIT_BYTES = 3 * 8  # ... and per block its number, copies of it, its chunk

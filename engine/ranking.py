@@ -8,9 +8,9 @@ from engine.metric_names import ASCENDING
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-# Tier of a variant: the first two keys of the order in one number.
-TOO_FEW_TRADES, UNDEFINED = 2, 1
-WORST_TIER = TOO_FEW_TRADES + UNDEFINED
+# Tier of a variant: the first three keys of the order in one number.
+RUINED, TOO_FEW_TRADES, UNDEFINED = 4, 2, 1
+WORST_TIER = RUINED + TOO_FEW_TRADES + UNDEFINED
 
 # Candidates are collected until there are so many per place before the worst are dropped.
 SLACK = 2
@@ -22,6 +22,8 @@ ENTRY = np.dtype(
         ("key", np.float64),  # the primary metric, negated where larger is better; 0 if undefined
         ("second_undefined", np.bool_),
         ("second_key", np.float64),
+        ("return_key", np.float64),  # total return, negated
+        ("trades_key", np.int64),  # number of trades, negated
         ("index", np.int64),
         ("primary", np.float64),
         ("secondary", np.float64),
@@ -32,10 +34,10 @@ ENTRY = np.dtype(
 class TopList:
     """The best `capacity` variants seen so far; nothing in it is a Python object per variant.
 
-    Order: fewer than `min_trades` trades last, then an undefined (NaN) primary metric, the primary
-    metric, an undefined secondary metric, the secondary metric, the index. `max_drawdown_pct`
-    ascends, every other metric descends; +inf is the best value of those. A variant must be offered
-    once only.
+    Order: ruined variants last, then those with fewer than `min_trades` trades, then an undefined
+    (NaN) primary metric, the primary metric, an undefined secondary metric, the secondary metric,
+    the total return, the number of trades, the index. `max_drawdown_pct` ascends, every other
+    metric descends; +inf is the best value of those. A variant must be offered once only.
     """
 
     def __init__(
@@ -51,19 +53,28 @@ class TopList:
         self._cut = (WORST_TIER, np.inf)
 
     def offer(
-        self, indexes: Int64, trades: Int64, primary: Float64, secondary: Float64 | None = None
+        self,
+        indexes: Int64,
+        *,
+        ruined: NDArray[np.bool_],
+        trades: Int64,
+        primary: Float64,
+        secondary: Float64,
+        total_return: Float64,
     ) -> None:
-        """Take in variants: their indexes, numbers of trades and metrics (NaN = undefined)."""
-        if secondary is None:
-            secondary = np.full(len(indexes), np.nan)
+        """Take in variants by arrays of one length; a NaN figure is undefined."""
         entries = np.empty(len(indexes), ENTRY)
         undefined = np.isnan(primary)
-        entries["tier"] = TOO_FEW_TRADES * (trades < self.min_trades) + UNDEFINED * undefined
+        entries["tier"] = (
+            RUINED * ruined + TOO_FEW_TRADES * (trades < self.min_trades) + UNDEFINED * undefined
+        )
         entries["key"] = np.where(undefined, 0.0, _sign(self.primary) * primary)
         entries["second_undefined"] = np.isnan(secondary)
         entries["second_key"] = np.where(
             entries["second_undefined"], 0.0, _sign(self.secondary) * secondary
         )
+        entries["return_key"] = np.where(np.isnan(total_return), np.inf, -total_return)
+        entries["trades_key"] = -trades
         entries["index"] = indexes
         entries["primary"] = primary
         entries["secondary"] = secondary
@@ -78,8 +89,8 @@ class TopList:
     def cut(self) -> tuple[int, float]:
         """Return (tier, key): a variant that is larger in these two would not stay.
 
-        `tier` is 2 for too few trades plus 1 for an undefined primary metric, `key` the primary
-        metric with the sign that makes smaller better.
+        `tier` adds 4 for ruin, 2 for too few trades and 1 for an undefined primary metric; `key` is
+        the primary metric with the sign that makes smaller better.
         """
         return self._cut
 
@@ -89,6 +100,10 @@ class TopList:
     def indexes(self) -> Int64:
         """Return int64[k]: the variants in rank order."""
         return np.ascontiguousarray(self._ranked()["index"])
+
+    def twins(self) -> Int64:
+        """Return int64[k]: how many variants share each outcome, in rank order."""
+        return np.ones(len(self), np.int64)
 
     def scores(self) -> tuple[Float64, Float64]:
         """Return primary and secondary metric in rank order; NaN is undefined (or not asked)."""
@@ -137,8 +152,8 @@ class TopList:
 
 def _rank(entries: NDArray[np.void]) -> NDArray[np.intp]:
     """Return the positions of entries in rank order."""
-    keys = ("index", "second_key", "second_undefined", "key", "tier")  # the last one counts first
-    return np.lexsort([entries[key] for key in keys])
+    keys = ("tier", "key", "second_undefined", "second_key", "return_key", "trades_key", "index")
+    return np.lexsort([entries[key] for key in reversed(keys)])  # its last key counts first
 
 
 def _sign(metric: str | None) -> float:

@@ -110,9 +110,17 @@ class Sweep:
             yield Batch("stage_a", processed, len(base), top)  # next come planes
         yield Batch("stage_a", processed, len(base), top)
 
-    def stage_b(self, shortlist: Int64, positions: range | None = None) -> Iterator[Batch]:
+    def stage_b(
+        self,
+        shortlist: Int64,
+        positions: range | None = None,
+        *,
+        twins: Int64 | None = None,  # noqa: ARG002
+    ) -> Iterator[Batch]:
         """Score every risk combination of the shortlisted base variants.
 
+        `twins` int64[k] says how many base variants each of the shortlist stands for; without it,
+        each for itself.
         `positions` restricts the work to a range of positions in the shortlist. The last batch
         holds the best `top_k` stage-B indexes (`base_index * risk_total + risk_index`).
         """
@@ -229,7 +237,12 @@ class Sweep:
 
 def _offer(top: TopList, found: Found, kept: int) -> None:
     top.offer(
-        found.variant[:kept], found.trades[:kept], found.primary[:kept], found.secondary[:kept]
+        found.variant[:kept],
+        ruined=found.ruined[:kept],
+        trades=found.trades[:kept],
+        primary=found.primary[:kept],
+        secondary=found.secondary[:kept],
+        total_return=found.total_return[:kept],
     )
 
 

@@ -15,6 +15,7 @@ from engine.kernels.runs import Scratch, is_long
 
 Floats = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 DUST = 1e-12  # |net| up to this share of the quote amount is neither a win nor a loss
 
@@ -114,8 +115,11 @@ def entry_fill(costs: Costs, long: bool, close: float) -> float:
 @inlined
 def final_balance(
     scratch: Scratch, runs: int, step: np.uint64, market: Market, costs: Costs
-) -> tuple[int, float]:
-    """Return the number of trades and cash + safe after them; nothing is recorded."""
+) -> tuple[int, float, bool]:
+    """Return the number of trades, cash + safe after them, and whether that is ruin.
+
+    Nothing is recorded.
+    """
     closes, inverse, floor = market.closes, market.inverse, costs.floor
     events = scratch.events
     at = U0
@@ -123,27 +127,27 @@ def final_balance(
     if compounds(costs):
         for k in range(runs):
             if cash <= floor:
-                return k, cash + 0.0
+                return k, cash + 0.0, cash <= 0.0
             bar, end = events[at], events[at + U1]
             cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
             at += step
-        return runs, cash + 0.0
+        return runs, cash + 0.0, cash <= 0.0
     safe = 0.0
     for k in range(runs):
         if cash <= floor:
-            return k, cash + safe
+            return k, cash + safe, cash + safe <= 0.0
         bar, end = events[at], events[at + U1]
         factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
         cash, safe, _, _ = settle(costs, cash, safe, factor)
         at += step
-    return runs, cash + safe
+    return runs, cash + safe, cash + safe <= 0.0
 
 
 @part
 def record_trades(
     scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
-) -> tuple[int, float]:
-    """Return the number of trades and cash + safe after them; `ledger` takes each trade.
+) -> tuple[int, float, bool]:
+    """Return trades, cash + safe after them, and whether it is ruin; `ledger` takes each trade.
 
     Events are in steps of 2.
     """
@@ -153,7 +157,7 @@ def record_trades(
     safe = 0.0
     for k in range(runs):
         if cash <= floor:
-            return k, cash + safe
+            return k, cash + safe, cash + safe <= 0.0
         bar, end = events[2 * k], events[2 * k + 1]
         factor = growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
         before, aside = cash, safe
@@ -163,4 +167,4 @@ def record_trades(
         ledger.net[k] = net
         ledger.available[k] = cash
         ledger.safe[k] = safe
-    return runs, cash + safe
+    return runs, cash + safe, cash + safe <= 0.0

@@ -22,7 +22,7 @@ from engine.kernels.account import (
 )
 from engine.kernels.bits import Words
 from engine.kernels.hits import Levels, apply_risk, natural_exits, scan_run, scan_runs
-from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
+from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
 from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
 
 Numbers = NDArray[np.int32]
@@ -179,15 +179,12 @@ def expand_risk(
                 tp, tsl = q // tsls, q % tsls
                 if recorded:
                     apply_risk(scratch, natural, hits, s, sls + tp, sls + tps + tsl)
-                    trades, primary, secondary = measure(
-                        scratch, runs, market, costs, order, ledger
-                    )
+                    score = measure(scratch, runs, market, costs, order, ledger)
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
-                    trades, balance = int(traded[at]), cash[at] + safe[at]
-                    primary = balance_metric(order.primary, trades, balance, costs)
-                    secondary = balance_metric(order.secondary, trades, balance, costs)
+                    balance = cash[at] + safe[at]
+                    score = balance_score(order, balance <= 0.0, int(traded[at]), balance, costs)
                 risk = ((tile.sl + s) * tile.tps + tile.tp + tp) * tile.tsls + tile.tsl + tsl
                 index = bases[v] * tile.total + risk
-                n = offer(found, n, order, index, trades, primary, secondary)
+                n = offer(found, n, order, index, score)
     return n

@@ -127,7 +127,9 @@ def room_for(variants: int) -> Found:
     size = variants + 1
     return Found(
         variant=np.empty(size, np.int64),
+        ruined=np.empty(size, np.bool_),
         trades=np.empty(size, np.int64),
         primary=np.empty(size),
         secondary=np.empty(size),
+        total_return=np.empty(size),
     )

@@ -8,6 +8,7 @@ from engine.compiled import inlined, kernel, part
 from engine.kernels.account import (
     DUST,
     Costs,
+    Flags,
     Floats,
     Int64,
     Ledger,
@@ -32,27 +33,43 @@ from engine.kernels.runs import Scratch
 ) = range(11)  # positions in METRICS
 NO_METRIC = -1
 
+# Tier of a variant: the first three keys of the order in one number.
+RUINED, TOO_FEW_TRADES, UNDEFINED = 4, 2, 1
+WORST_TIER = RUINED + TOO_FEW_TRADES + UNDEFINED
+
 DAYS_A_YEAR = 365.0
 
 
 class Order(NamedTuple):
-    """What to rank by, and the first two keys of the worst variant that is still of interest."""
+    """What to rank by, and the first keys of the worst variant that is still of interest."""
 
     primary: int
     secondary: int  # NO_METRIC: none
     min_trades: int
     sign: float  # key = sign * primary metric, smaller is better
-    cut_tier: int
+    cut_tier: int  # RUINED + TOO_FEW_TRADES + UNDEFINED, those of them that hold
     cut_key: float
+
+
+class Score(NamedTuple):
+    """What a variant is ranked by before its identity is; NaN is an undefined figure."""
+
+    ruined: bool
+    trades: int
+    primary: float
+    secondary: float
+    total_return: float  # percent
 
 
 class Found(NamedTuple):
     """Where an entry point puts the variants worth offering to the top list."""
 
     variant: Int64  # base index or stage-B index
+    ruined: Flags  # bool
     trades: Int64  # int64
     primary: Floats  # float64, NaN = undefined
     secondary: Floats  # float64
+    total_return: Floats  # float64, percent
 
 
 @inlined
@@ -180,9 +197,9 @@ def value_of(
 @part
 def measure(
     scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
-) -> tuple[int, float, float]:
-    """Return number of trades, primary and secondary metric of runs listed in steps of 2."""
-    trades, balance = record_trades(scratch, runs, market, costs, ledger)
+) -> Score:
+    """Return the score of runs listed in steps of 2."""
+    trades, balance, ruined = record_trades(scratch, runs, market, costs, ledger)
     drawdown, days = np.nan, 0
     if walks_bars(order.primary) or walks_bars(order.secondary):
         drawdown = max_drawdown(scratch, trades, market, costs, ledger)
@@ -190,7 +207,19 @@ def measure(
         days = day_marks(scratch, trades, market, costs, ledger)
     primary = value_of(order.primary, trades, balance, costs, ledger, drawdown, days)
     secondary = value_of(order.secondary, trades, balance, costs, ledger, drawdown, days)
-    return trades, primary, secondary
+    return Score(ruined, trades, primary, secondary, return_pct(balance, costs))
+
+
+@inlined
+def balance_score(order: Order, ruined: bool, trades: int, balance: float, costs: Costs) -> Score:
+    """Return the score of a variant that is ranked by nothing but its final balance."""
+    return Score(
+        ruined,
+        trades,
+        balance_metric(order.primary, trades, balance, costs),
+        balance_metric(order.secondary, trades, balance, costs),
+        return_pct(balance, costs),
+    )
 
 
 @inlined
@@ -222,16 +251,20 @@ def all_metrics(
 
 
 @inlined
-def offer(
-    found: Found, n: int, order: Order, index: int, trades: int, primary: float, secondary: float
-) -> int:
+def offer(found: Found, n: int, order: Order, index: int, score: Score) -> int:
     """Append a variant unless it is certainly worse than the cut; return the new count."""
-    undefined = np.isnan(primary)
-    tier = (2 if trades < order.min_trades else 0) + (1 if undefined else 0)
-    key = 0.0 if undefined else order.sign * primary
+    undefined = np.isnan(score.primary)
+    tier = (
+        (RUINED if score.ruined else 0)
+        + (TOO_FEW_TRADES if score.trades < order.min_trades else 0)
+        + (UNDEFINED if undefined else 0)
+    )
+    key = 0.0 if undefined else order.sign * score.primary
     found.variant[n] = index
-    found.trades[n] = trades
-    found.primary[n] = primary
-    found.secondary[n] = secondary
+    found.ruined[n] = score.ruined
+    found.trades[n] = score.trades
+    found.primary[n] = score.primary
+    found.secondary[n] = score.secondary
+    found.total_return[n] = score.total_return
     worse = tier > order.cut_tier or (tier == order.cut_tier and key > order.cut_key)
     return n if worse else n + 1

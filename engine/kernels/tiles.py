@@ -7,7 +7,7 @@ import numpy as np
 from engine.compiled import kernel
 from engine.kernels.account import Costs, Int64, Market, final_balance, new_ledger
 from engine.kernels.bits import Words
-from engine.kernels.measures import Found, Order, balance_metric, measure, needs_ledger, offer
+from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
 from engine.kernels.runs import find_runs, find_trades, multiply, new_scratch
 
 
@@ -84,12 +84,11 @@ def score_tile(
             multiply(stack_long[depth], stack_short[depth], longs[row], shorts[row], long, short)
             if recorded:
                 runs = find_trades(scratch)
-                trades, primary, secondary = measure(scratch, runs, market, costs, order, ledger)
+                score = measure(scratch, runs, market, costs, order, ledger)
             else:
                 runs, step = find_runs(scratch)
-                trades, balance = final_balance(scratch, runs, step, market, costs)
-                primary = balance_metric(order.primary, trades, balance, costs)
-                secondary = balance_metric(order.secondary, trades, balance, costs)
-            n = offer(found, n, order, offset + m * tile.stride, trades, primary, secondary)
+                trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
+                score = balance_score(order, ruined, trades, balance, costs)
+            n = offer(found, n, order, offset + m * tile.stride, score)
             scored += 1
     return n, scored

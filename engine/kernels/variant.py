@@ -1,16 +1,22 @@
 """One variant written out: its trades and its equity curve."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.compiled import kernel
-from engine.kernels.account import Costs, Floats, Int64, Ledger, Market, new_ledger, record_trades
+from engine.kernels.account import (
+    Costs,
+    Flags,
+    Floats,
+    Int64,
+    Ledger,
+    Market,
+    new_ledger,
+    record_trades,
+)
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.equity import fill_equity
 from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
 from engine.kernels.runs import find_trades, is_long, multiply, new_scratch
-
-Flags = NDArray[np.bool_]
 
 
 @kernel
@@ -29,7 +35,7 @@ def trade_variant(
     scan_runs(scratch, runs, market, costs, levels, hits)
     apply_risk(scratch, natural_exits(scratch, runs), hits, 0, 1, 2)
     ledger = new_ledger(runs)
-    trades, _ = record_trades(scratch, runs, market, costs, ledger)
+    trades, _, _ = record_trades(scratch, runs, market, costs, ledger)
     is_up = np.empty(trades, np.bool_)
     for k in range(trades):
         is_up[k] = is_long(scratch, scratch.events[2 * k])
@@ -48,6 +54,6 @@ def curve_of(entry: Int64, exit_: Int64, is_up: Flags, market: Market, costs: Co
         if is_up[k]:
             scratch.long[(entry[k] >> 6) + 1] |= U1 << np.uint64(entry[k] & 63)
     ledger = new_ledger(bars)
-    trades, _ = record_trades(scratch, entry.shape[0], market, costs, ledger)
+    trades, _, _ = record_trades(scratch, entry.shape[0], market, costs, ledger)
     fill_equity(scratch, trades, market, costs, ledger, True)
     return ledger.marks

@@ -107,6 +107,7 @@ class Ranking:
     primary_metric: str
     secondary_metric: str | None
     min_trades: int
+    distinct: bool = True
 
 
 @dataclass(frozen=True, slots=True)
