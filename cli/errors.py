@@ -42,6 +42,7 @@ def understood(error: Exception) -> CommandError | None:
     """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
     import alembic.util
 
+    from cli.embedded import NotStarted
     from cli.output import OutputLost
     from configs.documents import SettingsError
     from engine.request import DefaultsError, RequestError
@@ -65,7 +66,13 @@ def understood(error: Exception) -> CommandError | None:
     refusals = (
         *(SettingsError, DefaultsError, CandleFileError),
         *(InvalidDsn, DatabaseRefuses, SchemaUnusable),
-        *(OutputLost, jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
+        *(
+            OutputLost,
+            NotStarted,
+            jobs.QuotaExceeded,
+            jobs.IdempotencyConflict,
+            alembic.util.CommandError,
+        ),
     )
     if isinstance(error, refusals):
         return CommandError(one_line(error))
