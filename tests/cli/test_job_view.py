@@ -100,7 +100,7 @@ def job(state: str = "succeeded", **changes: Any) -> Json:
     }
 
 
-FAILED = {"last_error": "No bar [0] there.", "last_error_json": {"code": "no_market_data"}}
+FAILED = {"last_error": "No bar [red] there.", "last_error_json": {"code": "no_market_data"}}
 
 
 def text_of(parts: Iterable[Any], width: int) -> str:
@@ -200,7 +200,7 @@ def test_a_job_names_the_next_command(state: str, command: str) -> None:
 
 
 def test_an_error_is_printed_as_it_is() -> None:
-    assert facts(page(job("failed", **FAILED)))["error"] == "No bar [0] there. (no_market_data)"
+    assert facts(page(job("failed", **FAILED)))["error"] == "No bar [red] there. (no_market_data)"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -258,7 +258,7 @@ def test_the_verdict_stands_first(width: int) -> None:
         ),
         (
             job("failed", **FAILED),
-            "no variants: the job failed: No bar [0] there. (no_market_data)",
+            "no variants: the job failed: No bar [red] there. (no_market_data)",
         ),
         (job("cancelled"), "no variants: the job was cancelled"),
         (job("succeeded"), "the job has succeeded without a variant"),
