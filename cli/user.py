@@ -120,7 +120,7 @@ def jobs(
 
 
 def show(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
-    """Show one job: what was asked, with the sizes of its axes, and what became of it.
+    """Show one job: what was asked, the sizes of its axes, and what became of it.
 
     --json prints everything that is known: the request with all its values, hashes, events.
 
@@ -148,11 +148,12 @@ def top(
     user: User = LOCAL_USER,
     as_json: AsJson = False,
 ) -> None:
-    """Show the best variants so far: ▼ marks the metric they are ranked by, ▽ the one after it.
+    """Show the best variants, so far while the job runs.
 
-    The wider the terminal, the more metrics. Parameters that all variants share stand above the
-    table. `twins` counts the variants of the search that share a row's outcome, ∞ is a ratio
-    without a denominator, - an undefined figure. While the job runs these are intermediate results.
+    ▼ marks the metric they are ranked by (▲ where the smallest is best), ▽ the one after it. The
+    wider the terminal, the more metrics. Parameters that all variants share stand above the table.
+    `twins` counts the variants of the search that share a row's outcome, ∞ is a ratio without a
+    denominator, - an undefined figure.
 
     --json prints an array. Each variant has rank, variant_key, indicator_variant_key,
     variant_index, total_return_pct, metrics_json, payload_json (all its parameters),
