@@ -202,6 +202,6 @@ INDICATORS = (
         kernel=f"{_KERNELS}.oscillators:fisher",
         description="Fisher transform of where the middle price stands in its range.",
         formula="Ehlers: x = 2 (hl2 - lowest) / (highest - lowest) - 1 (0 without range); "
-        "v = .33 x + .67 v[t-1] within +-.999; f = .5 ln((1 + v) / (1 - v)) + .5 f[t-1]",
+        "v = .33 x + .67 v[t-1], and +-.999 beyond +-.99; f = .5 ln((1 + v) / (1 - v)) + .5 f[t-1]",
     ),
 )

@@ -66,7 +66,8 @@ INDICATORS = (
         signals=band(steps(5, 25, 5), steps(75, 95, 5)),
         kernel=f"{_RANKS}:percent_rank",
         description="Share of the previous values that are below the price, 0..100.",
-        formula="TA-Lib PERCENTRANK: 100 * count(x[t-k] < x[t], k = 1..window) / window",
+        formula="TA-Lib PERCENTRANK: 100 * count(x[t-k] < x[t], k = 1..window) / window; "
+        "undefined where all window + 1 values are equal",
     ),
     Indicator(
         id="structure.pivots",

@@ -30,9 +30,9 @@ def test_it_is_ehlers_recurrence() -> None:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_beyond_99_hundredths_it_is_taken_for_999_thousandths(sign: float) -> None:
     """A steady rise: v reaches .9925 at the 12th bar, from then on it counts as .999."""
-    values = fisher_of([100.0 + sign * t for t in range(40)], 2)
+    values = fisher_of([100.0 + sign * t for t in range(80)], 2)
     v = f = 0.0
-    for t in range(1, 40):
+    for t in range(1, 80):
         v = 0.33 + 0.67 * v
         if v > 0.99:
             v = 0.999
