@@ -8,6 +8,7 @@ from engine.indicators.kernels.weighted import (
     rolling_weighted_average,
     rolling_weighted_deviation,
     traded_prices,
+    traded_runs,
 )
 from engine.indicators.kernels.windows import equal_runs, rolling_mean, rolling_sum
 
@@ -71,7 +72,7 @@ def vwap_deviation(inputs: tuple[Floats, ...], params: Floats, output: int, out:
     """Params: window, mult. Neighbouring rows of one window share its mean and deviation."""
     volume = inputs[3]
     typical = traded_prices(hlc3(inputs[0], inputs[1], inputs[2]), volume)
-    runs = equal_runs(typical)
+    runs = traded_runs(typical, volume)
     mean = np.empty(typical.shape[0])
     deviation = np.empty(typical.shape[0])
     for p in range(out.shape[0]):

@@ -6,7 +6,6 @@ A bar of weight zero takes no part; a window without weight is 0/0: NaN.
 import numpy as np
 
 from engine.compiled import Floats, Ints, kernel
-from engine.indicators.kernels.windows import equal_runs
 
 
 @kernel
@@ -14,7 +13,7 @@ def traded_prices(x: Floats, weights: Floats) -> Floats:
     """Return x, float64[T], with the price of the last bar of weight on each bar without any.
 
     The bars before the first one of weight get its price. Such bars take no part in any average,
-    but what they hold here neither ends a run of equal prices nor costs digits.
+    but their own prices would cost digits if they are far away.
     """
     traded = x.copy()
     first = 0
@@ -30,6 +29,24 @@ def traded_prices(x: Floats, weights: Floats) -> Floats:
 
 
 @kernel
+def traded_runs(x: Floats, weights: Floats) -> Ints:
+    """Return int64[T]: over how many bars up to bar t those of weight have one price.
+
+    The counterpart of `equal_runs`: a bar without weight ends no run, whatever its price.
+    """
+    runs = np.empty(x.shape[0], np.int64)
+    other = -1  # the latest bar of weight with another price
+    latest = -1  # the latest bar of weight
+    for t in range(x.shape[0]):
+        if weights[t] > 0.0:
+            if latest >= 0 and x[t] != x[latest]:
+                other = latest
+            latest = t
+        runs[t] = t - other
+    return runs
+
+
+@kernel
 def rolling_weighted_average(x: Floats, weights: Floats, windows: Ints, out: Floats) -> None:
     """Write sum(weight * x) / sum(weight) of each window to out[p, t].
 
@@ -37,7 +54,7 @@ def rolling_weighted_average(x: Floats, weights: Floats, windows: Ints, out: Flo
     have the same.
     """
     traded = traded_prices(x, weights)
-    runs = equal_runs(traded)
+    runs = traded_runs(x, weights)
     products = traded * weights
     for p in range(windows.shape[0]):
         window = windows[p]
@@ -90,7 +107,7 @@ def rolling_weighted_deviation(
 
     As `rolling_deviation`: Youngs and Cramer's recurrence with weights (West 1979) inside a block,
     relative to one bar of the window, the two parts joined by Chan's formula. `x` are the
-    `traded_prices`, `runs` their `equal_runs`.
+    `traded_prices`, `runs` the `traded_runs`.
     """
     bars = x.shape[0]
     mean[: min(window - 1, bars)] = np.nan
