@@ -6,7 +6,7 @@ any of them exists.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm, prod
@@ -31,18 +31,30 @@ def axis_count(axis: Mapping[str, Any]) -> int:
 
 def axis_value(axis: Mapping[str, Any], number: int) -> Any:
     """Return value `number` of an axis, without listing the others."""
+    return _reader(axis)(number)
+
+
+def _reader(axis: Mapping[str, Any]) -> Callable[[int], Any]:
+    """Return the function from the number of a value to the value, rounded once."""
     if axis["mode"] == "explicit":
-        return axis["values"][number]
-    return float(_exact(axis["start"]) + number * _exact(axis["step"]))
+        values: Sequence[Any] = axis["values"]
+        return values.__getitem__
+    first, stride, scale = _in_integers(axis)
+    return lambda number: (first + number * stride) / scale
+
+
+def _in_integers(axis: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return start and step of a range, both as numerators over one denominator, and that."""
+    start, step = _exact(axis["start"]), _exact(axis["step"])
+    scale = lcm(start.denominator, step.denominator)
+    return int(start * scale), int(step * scale), scale
 
 
 def axis_numbers(axis: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return the values of a numeric axis without nulls, each rounded once from its exact value."""
     if axis["mode"] == "explicit":
         return np.array(axis["values"], dtype=np.float64)
-    start, step = _exact(axis["start"]), _exact(axis["step"])
-    scale = lcm(start.denominator, step.denominator)
-    first, stride = int(start * scale), int(step * scale)
+    first, stride, scale = _in_integers(axis)
     count = axis_count(axis)
     largest = max(abs(first), abs(first + (count - 1) * stride), scale)
     if largest < _EXACT:
@@ -99,14 +111,15 @@ def _pair_count(rule: Relation, low: Mapping[str, Any], high: Mapping[str, Any])
     """
     low, high = _ascending(low), _ascending(high)
     lows, highs = range(axis_count(low)), range(axis_count(high))
+    low_at, high_at = _reader(low), _reader(high)
     if len(lows) <= len(highs):
         first_fitting = (
-            bisect_left(highs, True, key=lambda k: rule.holds(value, axis_value(high, k)))
+            bisect_left(highs, True, key=lambda k: rule.holds(value, high_at(k)))
             for value in axis_values(low)
         )
         return sum(len(highs) - first for first in first_fitting)
     return sum(
-        bisect_left(lows, True, key=lambda k: not rule.holds(axis_value(low, k), value))
+        bisect_left(lows, True, key=lambda k: not rule.holds(low_at(k), value))
         for value in axis_values(high)
     )
 
