@@ -65,6 +65,14 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
     }
     if any(error.code == "invalid_request" for error in errors):
         raise RequestError(errors)
+    traded_bars = bars_between(
+        milliseconds(time_range["start"]),
+        milliseconds(time_range["end"]),
+        TIMEFRAMES[template["timeframe"]],
+    )
+    if defaults and not traded_bars:
+        _refuse_a_range_without_bars(root, time_range, template["timeframe"])
+        raise RequestError(errors)
     estimate = Estimate.of(
         [block.total for block in blocks],
         risk_total=risk_total,
@@ -72,11 +80,7 @@ def read_effective(document: Any, defaults: Defaults | None, limits: Limits) -> 
         top_k=sizes["top_k"],
         metrics=(ranking["primary_metric"], ranking["secondary_metric"]),
         warmup_bars=sizes["warmup_bars"],
-        traded_bars=bars_between(
-            milliseconds(time_range["start"]),
-            milliseconds(time_range["end"]),
-            TIMEFRAMES[template["timeframe"]],
-        ),
+        traded_bars=traded_bars,
         threads=limits.threads,
     )
     exact = all(block.exact for block in blocks)
@@ -126,6 +130,16 @@ def _read_time_range(root: Members) -> dict[str, str | None]:
             f"must be after start ({_written(start)}), got {_written(end)}"
         )
     return {name: _written(time) if time else None for name, time in times.items()}
+
+
+def _refuse_a_range_without_bars(
+    root: Members, time_range: Mapping[str, str], timeframe: str
+) -> None:
+    """Refuse what has nothing to trade. What was stored before this was checked can be read."""
+    root.members["time_range"].refuse(
+        f"holds no whole {timeframe} bar from {time_range['start']} to {time_range['end']}: a bar "
+        "is traded when it opens and closes in the range; move its end or use a shorter timeframe"
+    )
 
 
 def _read_time(field: Field | None) -> datetime | None:
