@@ -164,6 +164,13 @@ def axis_count(axis: Mapping[str, Any]) -> int:
     return int((stop - start) // step) + 1
 
 
+def axis_value(axis: Mapping[str, Any], number: int) -> Any:
+    """Return value `number` of an axis, without listing the others."""
+    if axis["mode"] == "explicit":
+        return axis["values"][number]
+    return float(_exact(axis["start"]) + number * _exact(axis["step"]))
+
+
 def axis_numbers(axis: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return the values of a numeric axis without nulls, each rounded once from its exact value."""
     if axis["mode"] == "explicit":
