@@ -167,12 +167,13 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
 def _no_data_message(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int) -> str:
     names = {ms: name for name, ms in TIMEFRAMES.items()}
     timeframe = names.get(timeframe_ms, f"{timeframe_ms} ms")
-    asked = f"no {timeframe} bar lies between {_utc(start_ms)} and {_utc(end_ms)}"
+    asked = f"no {timeframe} bar lies between {utc(start_ms)} and {utc(end_ms)}"
     if len(rows.ts_open) == 0:
         return f"{asked}: there are no candles in this range or in the warm-up before it"
     first, last = int(rows.ts_open[0]), int(rows.ts_open[-1])
-    return f"{asked}: the nearest candles are those from {_utc(first)} to {_utc(last)}"
+    return f"{asked}: the nearest candles are those from {utc(first)} to {utc(last)}"
 
 
-def _utc(ms: int) -> str:
+def utc(ms: int) -> str:
+    """Write a time as requests do, without milliseconds."""
     return f"{np.datetime64(ms // 1000, 's')}Z"

@@ -7,6 +7,7 @@ fork afterwards.
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.ingest import ImportReport, import_file
+from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
 from storage.candles.rows import CandleFileError
 from storage.candles.store import CandleStore
@@ -18,6 +19,7 @@ __all__ = [
     "CandleStore",
     "ImportReport",
     "Instrument",
+    "Presence",
     "import_file",
     "open_store",
 ]
