@@ -25,11 +25,16 @@ __all__ = [
 ]
 
 
-def open_store(source: ClickHouseServer | CandlesFolder) -> CandleStore:
-    """Store of `configs.environment.candle_source`; opens nothing until it is used."""
+def open_store(
+    source: ClickHouseServer | CandlesFolder, *, answer_seconds: int | None = None
+) -> CandleStore:
+    """Store of `configs.environment.candle_source`; opens nothing until it is used.
+
+    `answer_seconds`: how long a server may take for one query, where the caller cannot wait long.
+    """
     from storage.candles.folder import FolderStore
-    from storage.candles.server import ServerStore
+    from storage.candles.server import ANSWER_SECONDS, ServerStore
 
     if isinstance(source, CandlesFolder):
         return FolderStore(source.path)
-    return ServerStore(source)
+    return ServerStore(source, answer_seconds=answer_seconds or ANSWER_SECONDS)
