@@ -38,11 +38,16 @@ class Service:
         self._session: Session | None = None
 
     def submit(self, document: Any, *, idempotency_key: str | None = None) -> Json:
-        """Check a request, store it as a job, and return the job's status."""
+        """Check a request, store it as a job, and return the job's status and `warnings`.
+
+        A warning is `{"code", "message"}`.
+        """
+        from cli import coverage
         from engine.request import (
             Limits,
             complete,
             engine_params_hash,
+            parse,
             read_defaults,
             read_idempotency_key,
             request_hash,
@@ -53,6 +58,7 @@ class Service:
         loaded = settings.load(environ=self._environ)
         defaults = read_defaults(*loaded.request_defaults())
         effective = complete(document, defaults, Limits(**loaded.request_limits()))
+        checked = coverage.check(parse(effective), self._environ)
         new_job = NewJob(
             user_id=self._user_id,
             mode="template",
@@ -61,9 +67,11 @@ class Service:
             request_hash=request_hash(effective),
             engine_params_hash=engine_params_hash(effective),
             backtest_runtime_config_hash=loaded.runtime_config_hash,
+            coverage_json=checked.coverage,
         )
         limit = loaded.backtest.jobs.max_active_jobs_per_user
-        return _status(self._run(lambda conn: jobs.create(conn, new_job, max_active=limit)))
+        job = self._run(lambda conn: jobs.create(conn, new_job, max_active=limit))
+        return _status(job) | {"warnings": checked.warnings}
 
     def status(self, job_id: UUID) -> Json:
         """Return one job."""

@@ -58,6 +58,8 @@ def submit(
     document = _read(file)
     with _service(user) as service:
         status = service.submit(document, idempotency_key=idempotency_key)
+        if not as_json:
+            render.warnings(status["warnings"])
         if watch:
             if not as_json:
                 render.terminal().print(f"job {status['job_id']}")

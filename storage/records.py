@@ -70,7 +70,8 @@ class EventName(StrEnum):
 class NewJob:
     """A job to submit; `saved` mode needs `spec_hash` and `spec_payload_json`, `template` none.
 
-    `request_json` is the effective request: every value that can change a result.
+    `request_json` is the effective request: every value that can change a result. `coverage_json`
+    says what of its range the candles covered when it was submitted, None when that was not asked.
     """
 
     user_id: UUID
@@ -83,6 +84,7 @@ class NewJob:
     idempotency_key: str | None = None
     spec_hash: str | None = None
     spec_payload_json: Mapping[str, Any] | None = None
+    coverage_json: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Estimate:
         """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`."""
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
-        words = -(-traded_bars // 64)
+        words = max(1, -(-traded_bars // 64))
         signals = [1] * len(block_totals)
         held = Layout.of(block_totals, signals, words, PLANES_BYTES).rows * row_bytes(words)
         work = Work(
@@ -95,5 +95,5 @@ class Estimate:
 
 
 def bars_between(start_ms: int, end_ms: int, timeframe_ms: int) -> int:
-    """Return how many bars close in `[start_ms, end_ms)`."""
-    return -(-end_ms // timeframe_ms) - -(-start_ms // timeframe_ms)
+    """Return how many whole bars `[start_ms, end_ms)` holds: they open and close in it."""
+    return max(0, end_ms // timeframe_ms - -(-start_ms // timeframe_ms))

@@ -44,6 +44,9 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
     if any(error.code == "invalid_request" for error in errors):
         raise RequestError(errors)
     bars = _bars(times, template["timeframe"])
+    if not bars and not reading.stored:
+        _refuse_a_range_without_bars(root, effective["time_range"], template["timeframe"])
+        raise RequestError(errors)
     errors += _beyond_limits(effective, blocks, risk_total, bars, reading)
     if not errors and effective["warmup_bars"] is None:
         effective["warmup_bars"] = _resolved_warmup(blocks)
@@ -84,6 +87,16 @@ def _read_time_range(root: Members) -> dict[str, datetime | None]:
 def _bars(times: Mapping[str, Any], timeframe: str) -> int:
     return bars_between(
         milliseconds(times["start"]), milliseconds(times["end"]), TIMEFRAMES[timeframe]
+    )
+
+
+def _refuse_a_range_without_bars(
+    root: Members, time_range: Mapping[str, str], timeframe: str
+) -> None:
+    """Refuse what has nothing to trade. What was stored before this was checked can be read."""
+    root.members["time_range"].refuse(
+        f"holds no whole {timeframe} bar from {time_range['start']} to {time_range['end']}: a bar "
+        "is traded when it opens and closes in the range; move its end or use a shorter timeframe"
     )
 
 

@@ -78,3 +78,28 @@ SELECT job_id, state, attempt, %(actor)s,
            WHEN 'failed' THEN last_error_json - 'details' || (last_error_json -> 'details')
            ELSE '{}'
        END;
+
+-- name: valid_minutes
+-- Candles, in ClickHouse's dialect: the minutes of an instrument in [from_ms, to_ms) that count.
+-- The inner query picks the canonical row of each minute: ReplacingMergeTree has merged at some
+-- time or never, so the newest ingested_at is chosen here, on a tie the larger tuple of values
+-- (DESC puts NaN last). Only then invalid minutes are left out: a newer invalid row hides an older
+-- valid one.
+SELECT *
+FROM (
+    SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
+    FROM {database:Identifier}.canonical_candles_1m
+    WHERE market_id = {market_id:UInt16}
+        AND symbol = {symbol:String}
+        AND ts_open >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+        AND ts_open < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+    ORDER BY
+        ts_open, ingested_at DESC,
+        open DESC, high DESC, low DESC, close DESC, volume_base DESC
+    LIMIT 1 BY ts_open
+)
+WHERE isFinite(open) AND open > 0
+    AND isFinite(high) AND high > 0
+    AND isFinite(low) AND low > 0
+    AND isFinite(close) AND close > 0
+    AND isFinite(volume_base) AND volume_base >= 0;

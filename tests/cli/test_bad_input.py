@@ -309,7 +309,7 @@ def test_an_unreadable_candle_file_is_one_message(
     ended = service("candles", "import", file, "--market-id", 1, "--symbol", "X")
     assert (ended.code, ended.err.count("\n")) == (2, 1), ended.err
     assert name in ended.err
-    assert service("candles", "list", "--json").json == []
+    assert [one["symbol"] for one in service("candles", "list", "--json").json] == ["TESTUSDT"]
 
 
 def test_candles_without_a_source_say_what_to_set(backtest: Backtest, tmp_path: Path) -> None:

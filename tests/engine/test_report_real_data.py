@@ -51,13 +51,12 @@ def real_candles(path: Path, time_column: str, timeframe: str) -> Candles:
     return timeline(
         Rows(opens_at, **columns),
         start_ms=int(opens_at[0]) + 200 * step,
-        end_ms=int(opens_at[-1]) + 2 * step,
+        end_ms=int(opens_at[-1]) + step,
         timeframe_ms=step,
     )
 
 
 def real_request(candles: Candles, timeframe: str, direction: str, sizing: str) -> Request:
-    closes_at = candles.close_time()
     template = {
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
         "timeframe": timeframe,
@@ -91,8 +90,8 @@ def real_request(candles: Candles, timeframe: str, direction: str, sizing: str) 
     }
     document = {
         "time_range": {
-            "start": iso(int(closes_at[candles.first])),
-            "end": iso(int(closes_at[-1]) + 1),
+            "start": iso(int(candles.ts_open[candles.first])),
+            "end": iso(int(candles.close_time()[-1])),
         },
         "template": template,
         "preselect": 8,
