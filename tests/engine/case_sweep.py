@@ -36,6 +36,7 @@ class CaseSweep:
             timeframe_ms=step,
             first=0,
         )
+        self.open_times = [int(t) for t in self.candles.ts_open]
         self.close_times = [int(t) for t in self.candles.close_time()]
         self.request = parse(complete(self._document(timeframe, step), DEFAULTS, LIMITS))
         self.grid = Grid.of(self.request)
