@@ -27,7 +27,7 @@ class CaseSweep:
         count = len(case.closes)
         closes = np.array(case.closes)
         self.candles = Candles(
-            ts_open=START_MS - step + np.arange(count, dtype=np.int64) * step,
+            ts_open=START_MS + np.arange(count, dtype=np.int64) * step,
             open=closes,
             high=closes,
             low=closes,
