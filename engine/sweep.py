@@ -72,9 +72,9 @@ class Sweep:
         self.grid = Grid.of(request)
         self.rules = execution_rules(request)
         self.closes = np.ascontiguousarray(candles.close[candles.first :])
-        self.close_times = candles.close_time()[candles.first :]
+        self.open_times = np.ascontiguousarray(candles.ts_open[candles.first :])
         self._costs = costs_of(self.rules)
-        self._market = market_of(self.closes, self.close_times)
+        self._market = market_of(self.closes, self.open_times)
         self._allowed = allowed_planes(len(self.closes), self.rules)
         self._threads = WorkerThreads(threads)
         self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)

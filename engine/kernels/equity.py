@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined
 from engine.kernels.account import Costs, Floats, Ledger, Market, entry_fill
 from engine.kernels.runs import Scratch, is_long
 
@@ -16,7 +16,7 @@ def position_equity(long: bool, held: float, quote: float, quantity: float, clos
     return held + (worth if long else quote + (quote - worth))
 
 
-@part
+@borrowing
 def fill_equity(
     scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger, flat: bool
 ) -> None:
@@ -47,33 +47,52 @@ def fill_equity(
             marks[i] = balance
 
 
-@part
+@borrowing
 def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
-    """Write the last equity of each day to the marks; return the number of days."""
-    closes, ends, marks = market.closes, market.day_ends, ledger.marks
-    balance = costs.init_cash
-    day = 0
+    """Write the last equity of each day of at least one trade to the marks; return their number.
+
+    No loop has a branch: where trades meet days is anyone's guess, and a wrong guess takes longer
+    than the position of a trade that is over. Exits may be earlier than the runs' own ends.
+    """
+    closes, ends, marks, events = market.closes, market.day_ends, ledger.marks, scratch.events
+    days: int = ends.shape[0]
+    for d in range(days):
+        marks[d] = 0.0
     for k in range(trades):
-        first = np.int64(scratch.events[2 * k])
-        last = np.int64(scratch.events[2 * k + 1])
-        while day < ends.shape[0] and ends[day] < first:
-            marks[day] = balance
-            day += 1
-        if day < ends.shape[0] and ends[day] < last:
-            long = is_long(scratch, scratch.events[2 * k])
-            quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
-            while day < ends.shape[0] and ends[day] < last:
-                close = closes[ends[day]]
-                marks[day] = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
-                day += 1
-        balance = ledger.available[k] + ledger.safe[k]
-    while day < ends.shape[0]:
-        marks[day] = balance
-        day += 1
-    return day
+        marks[market.day_of[events[2 * k]]] = (
+            k + 1
+        )  # trades begun by then; the day's last one stays
+    begun = 0
+    for d in range(days):
+        begun = max(begun, int(marks[d]))
+        k = max(begun, 1) - 1
+        first, last = events[2 * k], events[2 * k + 1]
+        long = is_long(scratch, first)
+        quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
+        close = closes[ends[d]]
+        open_ = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
+        flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash
+        marks[d] = open_ if begun > 0 and ends[d] < last else flat
+    return days
 
 
-@part
+@borrowing
+def day_returns(marks: Floats, days: int, init_cash: float) -> float:
+    """Turn the last equities of the days into returns; return the growth over all of them.
+
+    NaN where the equity of a day is not positive.
+    """
+    before = init_cash
+    alive = True
+    for d in range(days):
+        equity = marks[d]
+        alive &= equity > 0.0
+        marks[d] = equity / before - 1.0
+        before = equity
+    return before / init_cash if alive else np.nan
+
+
+@borrowing
 def extend_drawdown(
     equity: Floats, start: Any, stop: Any, peak: float, trough: float, worst: float
 ) -> tuple[float, float, float]:
@@ -93,7 +112,7 @@ def extend_drawdown(
     return peak, trough, worst
 
 
-@part
+@borrowing
 def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
     """Return the worst drawdown, the unfinished one included; NaN below a peak that overflowed."""
     if not np.isfinite(peak):
@@ -101,7 +120,7 @@ def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
     return max(worst, (peak - trough) / peak)
 
 
-@part
+@borrowing
 def max_drawdown(
     scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger
 ) -> float:

@@ -25,7 +25,8 @@ from engine.report.table import decimal, duration
         (0, 0, "0"),
         (None, 2, "N/A"),
         (float("nan"), 2, "N/A"),
-        (float("inf"), 5, "N/A"),
+        (float("-inf"), 5, "N/A"),
+        (float("inf"), 5, "∞"),
     ],
 )
 def test_numbers_have_fixed_places_without_trailing_zeros(

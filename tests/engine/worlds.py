@@ -233,8 +233,8 @@ class World:
     def reference(self, base: int, risk: RiskLevels) -> Reference:
         execution = execution_of(self.template)
         run = simulate(self.signals[base], traded_closes(self.candles), execution, risk)
-        closes_at = self.candles.close_time()[self.candles.first :].tolist()
-        return Reference(run, measure(run, execution.init_cash, closes_at))
+        opens_at = self.candles.ts_open[self.candles.first :].tolist()
+        return Reference(run, measure(run, execution.init_cash, opens_at))
 
     @cached_property
     def stage_a(self) -> dict[int, Reference]:
