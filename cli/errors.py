@@ -1,6 +1,19 @@
 """Exit codes, and the one message a command ends with when it cannot do its work."""
 
 from collections.abc import Sequence
+from errno import (
+    EACCES,
+    EDQUOT,
+    EFBIG,
+    EISDIR,
+    ELOOP,
+    ENAMETOOLONG,
+    ENOENT,
+    ENOSPC,
+    ENOTDIR,
+    EPERM,
+    EROFS,
+)
 
 from configs.logs import one_line
 
@@ -10,6 +23,11 @@ USAGE = 2
 UNREACHABLE = 3
 UNEXPECTED = 70
 INTERRUPTED = 130
+
+REFUSED_BY_THE_SYSTEM = frozenset(
+    (EACCES, EPERM, EROFS, ENOSPC, EDQUOT, EFBIG, EISDIR, ENOTDIR, ENOENT, ENAMETOOLONG, ELOOP)
+)
+"""What the user's files and folders answer; other errors of the system are faults of ours."""
 
 
 class CommandError(Exception):
@@ -24,6 +42,8 @@ def understood(error: Exception) -> CommandError | None:
     """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
     import alembic.util
 
+    from cli.embedded import NotStarted
+    from cli.output import OutputLost
     from configs.documents import SettingsError
     from engine.request import DefaultsError, RequestError
     from storage import faults, jobs
@@ -46,8 +66,16 @@ def understood(error: Exception) -> CommandError | None:
     refusals = (
         *(SettingsError, DefaultsError, CandleFileError),
         *(InvalidDsn, DatabaseRefuses, SchemaUnusable),
-        *(jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
+        *(
+            OutputLost,
+            NotStarted,
+            jobs.QuotaExceeded,
+            jobs.IdempotencyConflict,
+            alembic.util.CommandError,
+        ),
     )
     if isinstance(error, refusals):
         return CommandError(one_line(error))
+    if isinstance(error, OSError) and error.errno in REFUSED_BY_THE_SYSTEM:
+        return CommandError(f"{error.filename or 'a file'}: {error.strerror}")
     return None

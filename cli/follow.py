@@ -3,8 +3,10 @@
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from cli.output import OutputLost
 
 POLL_SECONDS = 0.2
 
@@ -16,9 +18,10 @@ def following(logs: Mapping[str, Path]) -> Iterator[None]:
     tails = [_Tail(name, path, max(map(len, logs))) for name, path in logs.items()]
 
     def poll() -> None:
-        while not stop.wait(POLL_SECONDS):
-            for tail in tails:
-                tail.print_new()
+        with suppress(OutputLost):  # whoever read the lines has gone; the programs go on
+            while not stop.wait(POLL_SECONDS):
+                for tail in tails:
+                    tail.print_new()
 
     thread = threading.Thread(target=poll, name="log follower", daemon=True)
     thread.start()
@@ -27,8 +30,9 @@ def following(logs: Mapping[str, Path]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        for tail in tails:
-            tail.print_new()
+        with suppress(OutputLost):
+            for tail in tails:
+                tail.print_new()
 
 
 class _Tail:

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -240,4 +241,5 @@ def _until_all_ended(supervisor: "programs.Supervisor") -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    with suppress(OSError):  # nobody reads it, or the disk is full: the work goes on
+        sys.stderr.write(f"{text}\n")

@@ -82,6 +82,11 @@ class Service:
             raise CommandError(f"job {job_id} belongs to another user: give theirs with --user")
         return _status(job)
 
+    def find(self, prefix: str, *, limit: int) -> list[Json]:
+        """Return at most `limit` jobs whose ids begin with these 1 to 32 hexadecimal digits."""
+        found = self._run(lambda conn: jobs.find(conn, self._user_id, prefix, limit=limit))
+        return [_status(job) for job in found]
+
     def latest(self, *, state: str | None, limit: int) -> list[Json]:
         """Return the latest jobs, newest first."""
         wanted = None if state is None else State(state)

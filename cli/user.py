@@ -7,8 +7,9 @@ from uuid import UUID
 
 import typer
 
-from cli import help_text, render, watching
-from cli.errors import JOB_NOT_SUCCEEDED, CommandError
+from cli import help_text, job_ids, job_view, lean, render, top_table, watching
+from cli.errors import INTERRUPTED, JOB_NOT_SUCCEEDED, SUCCEEDED, CommandError
+from cli.output import OutputLost
 from cli.running_stack import environment
 from cli.service import Service
 from storage.records import State
@@ -16,6 +17,13 @@ from storage.records import State
 LOCAL_USER = UUID("00000000-0000-4000-8000-000000000001")
 JOBS_PANEL = "Jobs"
 STATES = tuple(map(str, State))
+WATCHED_TOP = 10
+FIRST_JOB = "`backtest submit request.json` makes one"
+STILL_RUNNING = """
+stopped watching, job {job_id} goes on
+  backtest watch {short}   comes back to it
+  backtest cancel {short}  ends it
+"""
 
 User = Annotated[
     UUID,
@@ -24,7 +32,12 @@ User = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-JobId = Annotated[UUID, typer.Argument(help="The job's id, as `backtest jobs` shows it.")]
+JobId = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB", help="The job's id, or its first digits: 4 or more, as many as name one job."
+    ),
+]
 RequestFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="The request as JSON; - reads standard input.")
 ]
@@ -50,6 +63,9 @@ def submit(
     well: what the trades and equity curves of all its variants may take. In the order of ranks,
     the first variant that does not fit and all after it are stored without them.
 
+    Ctrl-C stops watching, not the job. --json prints the job as `backtest jobs --json` does, with
+    --watch as it has ended.
+
     For example:
 
       backtest submit request.json --watch
@@ -65,7 +81,7 @@ def submit(
                 render.terminal().print(f"job {status['job_id']}")
             _watch(service, UUID(status["job_id"]), as_json=as_json)
         if as_json:
-            render.as_json(status)
+            render.as_json(lean.job(status))
             return
     console = render.terminal()
     console.print(f"job {status['job_id']} is {status['state']}")
@@ -82,6 +98,11 @@ def jobs(
 ) -> None:
     """List your jobs, the newest first.
 
+    --json prints an array. Each job has job_id, state, stage, processed_units, total_units,
+    attempt, created_at, started_at, finished_at, cancel_requested_at, engine_version; market_id,
+    symbol, timeframe, start, end, primary_metric of its request; and verdict. A failed one has
+    last_error and last_error_json as well.
+
     For example:
 
       backtest jobs --state running
@@ -91,63 +112,84 @@ def jobs(
         raise CommandError(f"--state: {state!r} is no state, expected one of {', '.join(STATES)}")
     with _service(user) as service:
         items = service.latest(state=state, limit=limit)
+    console = render.terminal()
     if as_json:
-        render.as_json(items)
+        render.as_json([lean.job(item) for item in items])
     elif items:
-        render.terminal().print(render.jobs_table(items))
+        console.print(job_view.jobs_table(items, console.width), crop=False)
     else:
-        render.terminal().print("no jobs; `backtest submit request.json` makes one")
+        console.print("no jobs" + (f" are {state}" if state else "; " + FIRST_JOB))
 
 
 def show(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
-    """Show one job: state, progress, error, and what happened to it.
+    """Show one job: what was asked, with the sizes of its axes, and what became of it.
+
+    --json prints everything that is known: the request with all its values, hashes, events.
 
     For example:
 
-      backtest show 3f0c0d0e-0000-4000-8000-000000000000
+      backtest show 3f0c0d0e
+      backtest show 3f0c0d0e --json | jq .request
     """
     with _service(user) as service:
-        status, events = service.status(job), service.events(job)
+        job_id = job_ids.resolve(service, job)
+        status, events = service.status(job_id), service.events(job_id)
     if as_json:
         render.as_json(status | {"events": events})
     else:
-        render.terminal().print(render.job_table(status, events))
+        _print_job(status, events)
 
 
 def top(
     job: JobId,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 10,
+    include: Annotated[
+        str | None,
+        typer.Option(metavar="PARTS", help="With --json: add some of report,trades,equity."),
+    ] = None,
     user: User = LOCAL_USER,
     as_json: AsJson = False,
 ) -> None:
-    """Show the best variants so far, their parameters as columns.
+    """Show the best variants so far: ▼ marks the metric they are ranked by, ▽ the one after it.
 
-    While the job runs these are intermediate results.
+    The wider the terminal, the more metrics. Parameters that all variants share stand above the
+    table. `twins` counts the variants of the search that share a row's outcome, ∞ is a ratio
+    without a denominator, - an undefined figure. While the job runs these are intermediate results.
+
+    --json prints an array. Each variant has rank, variant_key, indicator_variant_key,
+    variant_index, total_return_pct, metrics_json, payload_json (all its parameters),
+    trades_omitted and twins; --include adds report_table_md, trades_json, equity_json.
 
     For example:
 
       backtest top JOB --limit 5 --json | jq '.[0].payload_json'
+      backtest top JOB --limit 1 --json --include trades,equity
     """
+    parts = _parts(include)
+    if parts and not as_json:
+        raise CommandError("--include is for --json: `backtest report JOB` shows one variant")
     with _service(user) as service:
-        rows = service.top(job, limit=limit)
+        job_id = job_ids.resolve(service, job)
+        status, rows = service.status(job_id), service.top(job_id, limit=limit)
     if as_json:
-        render.as_json(rows)
+        render.as_json([lean.variant(row, parts) for row in rows])
     else:
-        _print_top(rows)
+        _print_top(status, rows)
 
 
 def watch(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
     """Follow a job to its end: progress, rate and time left of each stage, then the top table.
 
-    Ctrl-C stops watching, not the job. The exit code is 0 when the job succeeded and 1 when it
-    failed or was cancelled.
+    Ctrl-C stops watching, not the job. The exit code is 0 when the job succeeded, 1 when it
+    failed or was cancelled, 130 when it was not watched to its end. --json prints the job as
+    `backtest jobs --json` does, when it has ended.
 
     For example:
 
       backtest watch JOB && backtest report JOB --html best.html
     """
     with _service(user) as service:
-        _watch(service, job, as_json=as_json)
+        _watch(service, job_ids.resolve(service, job), as_json=as_json)
 
 
 def cancel(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
@@ -160,13 +202,14 @@ def cancel(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None
       backtest cancel JOB
     """
     with _service(user) as service:
-        status = service.cancel(job)
+        status = service.cancel(job_ids.resolve(service, job))
     if as_json:
-        render.as_json(status)
-    elif status["state"] == "running":
-        render.terminal().print(f"job {job} was asked to stop")
+        render.as_json(lean.job(status))
     else:
-        render.terminal().print(f"job {job} is {status['state']}")
+        said = {"running": "was asked to stop", "cancelled": "is cancelled"}
+        already = f"has already {status['state']}"
+        console = render.terminal()
+        console.print(f"job {status['job_id']} {said.get(status['state'], already)}")
 
 
 def report(
@@ -190,10 +233,12 @@ def report(
       backtest report JOB --rank 2 --html second.html
     """
     with _service(user) as service:
-        status = service.status(job)
-        rows = service.top(job, limit=rank)
+        job_id = job_ids.resolve(service, job)
+        status, rows = service.status(job_id), service.top(job_id, limit=rank)
+        if not rows:
+            raise CommandError(f"job {job_id}: {job_view.no_variants(status)}")
         if len(rows) < rank:
-            raise CommandError(f"job {job} has {len(rows)} variants, none of rank {rank}")
+            raise CommandError(f"job {job_id} has {len(rows)} variants, none of rank {rank}")
         row = rows[rank - 1]
         if html is not None:
             from cli import html_report
@@ -203,9 +248,13 @@ def report(
     if as_json:
         render.as_json(row)
     elif html is not None:
-        console.print(f"wrote {html}")
+        console.print(*render.verdict(status), sep="\n")
+        console.print(f"wrote {html}", soft_wrap=True, markup=False)
     else:
-        for part in render.report(row, f"Variant {rank} of job {job}"):
+        for part in (
+            *render.verdict(status),
+            *render.report(row, f"Variant {rank} of job {job_id}"),
+        ):
             console.print(part)
 
 
@@ -215,27 +264,53 @@ def add_to(app: typer.Typer) -> None:
         help_text.add(app, command, panel=JOBS_PANEL)
 
 
-def _watch(service: Service, job: UUID, *, as_json: bool) -> None:
+def _watch(service: Service, job_id: UUID, *, as_json: bool) -> None:
     """Follow the job, print how it ended, and leave with the exit code that says so."""
-    service.status(job)  # a wrong id is refused before anything is drawn
+    service.status(job_id)  # a wrong id is refused before anything is drawn
     console = render.terminal()
-    status = watching.attend(service.status, job, None if as_json else console)
-    if as_json:
-        render.as_json(status)
-    elif status["state"] == "succeeded":
-        console.print()
-        _print_top(service.top(job, limit=10))
-    else:
-        console.print(render.job_table(status, service.events(job)))
-    raise typer.Exit(0 if status["state"] == "succeeded" else JOB_NOT_SUCCEEDED)
+    try:
+        status = watching.attend(service.status, job_id, None if as_json else console)
+    except KeyboardInterrupt:
+        sys.stderr.write(STILL_RUNNING.format(job_id=job_id, short=job_view.short(job_id)))
+        raise typer.Exit(INTERRUPTED) from None
+    except OutputLost as lost:
+        if not lost.reader_gone:
+            raise
+        raise typer.Exit(INTERRUPTED) from None
+    succeeded = status["state"] == State.SUCCEEDED
+    try:
+        if as_json:
+            render.as_json(lean.job(status))
+        elif succeeded:
+            console.print()
+            _print_top(status, service.top(job_id, limit=WATCHED_TOP))
+        else:
+            _print_job(status, service.events(job_id))
+    except OutputLost as lost:
+        if not lost.reader_gone:  # how the job ended matters more
+            raise
+    raise typer.Exit(SUCCEEDED if succeeded else JOB_NOT_SUCCEEDED)
 
 
-def _print_top(rows: list[watching.Json]) -> None:
+def _print_job(status: lean.Json, events: list[watching.Json]) -> None:
     console = render.terminal()
-    if rows:
-        console.print(render.top_table(rows, console.width))
-    else:
-        console.print("no variants yet")
+    for part in job_view.job_page(status, events, console.width):
+        console.print(part, crop=False)
+
+
+def _print_top(status: lean.Json, rows: list[watching.Json]) -> None:
+    console = render.terminal()
+    for part in top_table.top_page(status, rows, console.width):
+        console.print(part, crop=False)
+
+
+def _parts(include: str | None) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in include.split(",")) if include is not None else ()
+    for part in parts:
+        if part not in lean.INCLUDED:
+            known = ", ".join(lean.INCLUDED)
+            raise CommandError(f"--include: {part!r} is none of {known}")
+    return parts
 
 
 def _read(file: Path) -> Any:

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from cli.render import duration
+from cli.job_view import STAGES
+from cli.render import STATE_STYLES, duration
 from storage import faults
 from storage.records import State
 
@@ -20,7 +22,8 @@ QUEUED_LINE_SECONDS = 15.0
 RATE_SECONDS = 10.0
 OUTAGE_SECONDS = 120.0
 QUEUED = str(State.QUEUED)
-STAGES = {"stage_a": "A  score variants", "stage_b": "B  expand risk", "finalizing": "reports"}
+ORDER = (QUEUED, *STAGES)
+UNITS_WIDTH = 80
 
 Json = dict[str, Any]
 
@@ -114,13 +117,14 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         self._rates = Rates()
+        units = [_Units()] if console.width >= UNITS_WIDTH else []
         self._progress = Progress(
-            TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=None),
+            TextColumn("{task.description:<16}"),
+            _Bar(bar_width=None),
             TextColumn("{task.percentage:>3.0f} %"),
-            _Units(),
-            TextColumn("{task.fields[rate]:>10}"),
-            TextColumn("{task.fields[eta]}"),
+            *units,
+            _Rate(),
+            TextColumn("{task.fields[eta]:<8}"),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -134,16 +138,17 @@ class Bars:
 
     def show(self, status: Json) -> None:
         """Move the bars."""
-        stage = status["stage"] if status["state"] != "queued" else QUEUED
-        order = (QUEUED, *STAGES)
+        stage = _stage(status)
         for name in list(self._tasks):
-            if name == QUEUED != stage or order.index(name) > order.index(stage):
+            if name == QUEUED != stage or ORDER.index(name) > ORDER.index(stage):
                 self._progress.remove_task(self._tasks.pop(name))  # a new owner starts again
             elif name != stage:
                 self._finish(name)
         self._move(stage, status)
-        if status["state"] == "succeeded":
+        if status["state"] == State.SUCCEEDED:
             self._finish(stage)
+        elif State(status["state"]).terminal:
+            self._break_off(stage, status)
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
@@ -152,7 +157,7 @@ class Bars:
     def _move(self, stage: str, status: Json) -> None:
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(
-                STAGES.get(stage, stage), total=None, rate="", eta=""
+                STAGES.get(stage, stage), total=None, rate="", eta="", style=""
             )
         rate = self._rates.of(status)
         total = status["total_units"] or None
@@ -167,9 +172,35 @@ class Bars:
             self._progress.update(self._tasks[stage], rate=rate_text(rate))
 
     def _finish(self, stage: str) -> None:
-        task = self._tasks[stage]
-        total = self._progress.tasks[self._progress.task_ids.index(task)].total or 1
-        self._progress.update(task, total=total, completed=total, eta="")
+        total = self._total(stage)
+        self._progress.update(self._tasks[stage], total=total, completed=total, eta="")
+
+    def _break_off(self, stage: str, status: Json) -> None:
+        """Leave the bar where it was and say how the job ended."""
+        state = str(status["state"])
+        style = STATE_STYLES[state]
+        total = self._total(stage)
+        self._progress.update(self._tasks[stage], total=total, rate=state, eta="", style=style)
+
+    def _total(self, stage: str) -> float:
+        return self._progress.tasks[self._progress.task_ids.index(self._tasks[stage])].total or 1
+
+
+class _Bar(BarColumn):
+    """A bar in the colour of how the job ended, when it ended before its time."""
+
+    def render(self, task: Task) -> ProgressBar:
+        bar = super().render(task)
+        if task.fields["style"]:
+            bar.complete_style = bar.finished_style = task.fields["style"]
+        return bar
+
+
+class _Rate(ProgressColumn):
+    """Units per second, or how the job ended."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.fields['rate']:>9}", style=task.fields["style"])
 
 
 class _Units(ProgressColumn):
@@ -216,6 +247,11 @@ def rate_text(rate: float | None) -> str:
 def eta_text(rate: float | None, left: float) -> str:
     """Print the time that is left: `ETA 12s`."""
     return "" if not rate else f"ETA {duration(max(left / rate, 1))}"
+
+
+def _stage(status: Json) -> str:
+    """Return whose bar moves: a queued job may have a stage of an owner before."""
+    return QUEUED if status["state"] == QUEUED else str(status["stage"] or QUEUED)
 
 
 def _label(status: Json) -> str:

@@ -1,4 +1,4 @@
-"""Jobs as users see them: create, get, list, cancel, events, delete old.
+"""Jobs as users see them: create, get, find, list, cancel, events, delete old.
 
 Each function belongs into one transaction; `storage.session.Session.run` makes it.
 """
@@ -16,6 +16,7 @@ from storage.records import Event, EventName, Job, NewJob, State
 
 _SQL = statements.load("jobs")
 
+_ID_DIGITS = 32
 _BEFORE_ALL: tuple[str, UUID] = ("infinity", UUID(int=2**128 - 1))
 
 
@@ -85,6 +86,21 @@ def create(conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int) -
 def get(conn: psycopg.Connection[Any], job_id: UUID) -> Job | None:
     """Read one job."""
     return _one(conn, _SQL["get_job"], {"job_id": job_id})
+
+
+def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: int) -> list[Job]:
+    """Read at most `limit` of a user's jobs whose ids begin with `prefix`, by id.
+
+    `prefix` is 1 to 32 hexadecimal digits without dashes.
+    """
+    values = {
+        "user_id": user_id,
+        "first": UUID(hex=prefix.ljust(_ID_DIGITS, "0")),
+        "last": UUID(hex=prefix.ljust(_ID_DIGITS, "f")),
+        "limit": limit,
+    }
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return [Job.of(row) for row in cursor.execute(_SQL["find_jobs"], values)]
 
 
 def list_jobs(

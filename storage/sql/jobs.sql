@@ -38,6 +38,15 @@ SELECT *
 FROM backtest_jobs
 WHERE job_id = %(job_id)s;
 
+-- name: find_jobs
+-- An id is a number to Postgres, so the ids that begin alike are a range of the primary key. In its
+-- order, few rows are read whatever the number of jobs.
+SELECT *
+FROM backtest_jobs
+WHERE user_id = %(user_id)s AND job_id BETWEEN %(first)s AND %(last)s
+ORDER BY job_id
+LIMIT %(limit)s;
+
 -- name: list_jobs
 SELECT *
 FROM backtest_jobs

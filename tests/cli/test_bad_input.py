@@ -257,10 +257,12 @@ def test_another_users_job_is_not_shown(service: Backtest, tmp_path: Path, comma
     assert "--user" in ended.err
 
 
-def test_an_id_that_is_none_is_a_usage_error(service: Backtest) -> None:
-    ended = service("show", "12345")
-    assert ended.code == 2
-    assert "UUID" in ended.err
+@pytest.mark.parametrize("text", ["123", "not-an-id", "", "3f0c" * 9, "3f0c%"])
+def test_an_id_that_is_none_is_a_usage_error(service: Backtest, text: str) -> None:
+    ended = service("show", text)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert f"{text!r} is no job id" in ended.err
+    assert "4 hexadecimal digits" in ended.err
 
 
 def test_an_unknown_state_is_a_usage_error(service: Backtest) -> None:

@@ -58,11 +58,6 @@ def variant(rank: int = 1, symbol: str = "TESTUSDT") -> tuple[dict[str, Any], di
     return status, row
 
 
-def test_parameters_become_columns_and_what_tells_nothing_apart_does_not() -> None:
-    columns = dict(render.parameter_columns([payload(5, None), payload(6, 2.5)]))
-    assert columns == {"cross\nma": ["sma", "sma"], "cross\nfast": ["5", "6"], "sl %": ["-", "2.5"]}
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.4, "0.4s"), (59, "59s"), (61, "1m 1s"), (3600, "1h"), (90_061, "1d 1h"), (None, "-")],
@@ -158,3 +153,62 @@ def test_bars_start_again_with_a_new_owner() -> None:
     text = console.export_text()
     assert "reports" in text
     assert "queued" not in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("state", "colour"), [("failed", "31"), ("cancelled", "35")])
+def test_the_bar_of_a_job_that_ended_early_says_so_and_stays_where_it_was(
+    state: str, colour: str
+) -> None:
+    console = Console(width=60, record=True, file=io.StringIO(), color_system="standard")
+    with watching.Bars(console) as bars:
+        bars.show(JOB | {"processed_units": 30})
+        bars.show(JOB | {"processed_units": 30, "state": state})
+    line = console.export_text(styles=True).splitlines()[-1]
+    assert f"\x1b[{colour}m" in line
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)
+    assert re.search(rf"A  score variants .* 30 % +{state}", plain), plain
+    assert re.search(rf"\x1b\[{colour}m━+", line), line
+
+
+def test_the_bar_of_a_job_that_ended_in_the_queue_says_so() -> None:
+    console = Console(width=60, record=True, file=io.StringIO())
+    with watching.Bars(console) as bars:
+        bars.show(JOB | {"state": "queued", "stage": None, "total_units": 0})
+        bars.show(JOB | {"state": "cancelled", "stage": None, "total_units": 0})
+    assert re.search(r"queued .* 0 % +cancelled", console.export_text().splitlines()[-1])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_bars_fit_the_terminal(width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    million = {"total_units": 100_000_000, "processed_units": 12_345_678}
+    with watching.Bars(console) as bars:
+        bars.show(JOB | million)
+        bars.show(JOB | million | {"processed_units": 12_345_999})
+        bars.show(JOB | million | {"processed_units": 12_345_999, "state": "cancelled"})
+    text = console.export_text()
+    assert "…" not in text
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (None, 2, "-"),
+        (float("inf"), 2, "∞"),
+        (1234.5, 2, "1,234.50"),
+        (-0.001, 2, "0.00"),
+        (-0.5, 0, "0"),
+        (3e12, 2, "3.000e+12"),
+    ],
+)
+def test_figures_are_written_for_people(value: float | None, digits: int, text: str) -> None:
+    assert render.figure(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "off"), (0.1, "0.1"), (90.0, "90"), (1234567.0, "1234567"), ("ema", "ema")],
+)
+def test_parameters_are_written_as_a_request_has_them(value: object, text: str) -> None:
+    assert render.value_text(value) == text

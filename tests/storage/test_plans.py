@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -65,6 +65,8 @@ VALUES: dict[str, Any] = {
     "processed": 1,
     "total": 2,
     "job_ids": [uuid4()],
+    "first": UUID(hex="3f0c" + "0" * 28),
+    "last": UUID(hex="3f0c" + "f" * 28),
     "dispatch_counts": [1],
 }
 
@@ -86,6 +88,7 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
         ("leases", "recognise", "backtest_jobs_pkey"),
         ("dispatch", "postpone_waiting", "backtest_jobs_pkey"),
         ("dispatch", "mark_due", "backtest_jobs_wake_up"),
+        ("jobs", "find_jobs", "backtest_jobs_pkey"),
         ("jobs", "list_jobs", "backtest_jobs_list"),
         ("jobs", "list_jobs_in_state", "backtest_jobs_list_by_state"),
         ("jobs", "count_active", "backtest_jobs_active_of_user"),
