@@ -9,9 +9,9 @@ from itertools import islice
 from engine.candles import utc
 from engine.coverage import Coverage, Presence
 from engine.indicators.lookback import defined_after
-from engine.request.words import plain
 from engine.request.model import RISK_AXES, Request
 from engine.request.warmup import longest
+from engine.request.words import plain
 from engine.timeframes import TIMEFRAMES
 
 Warned = dict[str, str]
