@@ -93,6 +93,8 @@ def _explained(item: dict[str, Any]) -> Group:
         uses = f" of {', '.join(output['params'])}" if output["params"] else ""
         parts.append(Text.assemble(("output ", "bold"), output["name"], (uses, "dim")))
         parts.append(Text(f"  {output['rule']}: {output['rule_description']}", style="dim"))
+        if output["lookback"]:
+            parts.append(Text(f"  {_lookback_text(output['lookback'])}", style="dim"))
         if output["signals"]:
             signals = _params_table("  signal parameter")
             for param in output["signals"]:
@@ -100,6 +102,13 @@ def _explained(item: dict[str, Any]) -> Group:
                 signals.add_row(f"  {name}", *rest)
             parts.append(signals)
     return Group(*parts)
+
+
+def _lookback_text(lookback: dict[str, int]) -> str:
+    defined, settled = lookback["defined_after"], lookback["settled_after"]
+    if settled == defined:
+        return f"history at the default axes: {defined:,} bars"
+    return f"history at the default axes: {defined:,} bars to a value, {settled:,} until it settles"
 
 
 def _params_table(first: str) -> Table:
