@@ -44,12 +44,6 @@ def as_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def warnings(items: Iterable[Json]) -> None:
-    """Print what a submitter should know."""
-    for item in items:
-        terminal().print(f"warning: {item['message']}", style="yellow", markup=False)
-
-
 def jobs_table(items: Sequence[Json]) -> Table:
     """Lay out jobs, one a line."""
     table = Table(box=None, header_style="bold", pad_edge=False)
