@@ -37,12 +37,6 @@ def as_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def warnings(items: Iterable[Json]) -> None:
-    """Print what a submitter should know."""
-    for item in items:
-        terminal().print(f"warning: {item['message']}", style="yellow", markup=False)
-
-
 def room(part: RenderableType) -> int:
     """Return how many characters wide something is that nothing makes narrower."""
     endless = Console(width=ENDLESS)

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from cli.errors import CommandError
-from configs import settings
+from cli.submission import Submission
 from configs.environment import candle_source, postgres_dsn
 from storage import jobs, readiness, results, schema
 from storage.connection import Connection, Unreachable
@@ -38,27 +38,16 @@ class Service:
         self._session: Session | None = None
 
     def submit(self, document: Any, *, idempotency_key: str | None = None) -> Json:
-        """Check a request, store it as a job, and return the job's status and `warnings`.
+        """Check a request, store it as a job, and return the job's status.
 
-        A warning is `{"code", "message"}`.
+        With it come `warnings`, each `{"code", "message"}`, and `estimate`.
         """
-        from cli import coverage
-        from engine.request import (
-            Limits,
-            complete,
-            engine_params_hash,
-            parse,
-            read_defaults,
-            read_idempotency_key,
-            request_hash,
-        )
+        from engine.request import engine_params_hash, read_idempotency_key, request_hash
 
         if idempotency_key is not None:
             idempotency_key = read_idempotency_key(idempotency_key)
-        loaded = settings.load(environ=self._environ)
-        defaults = read_defaults(*loaded.request_defaults())
-        effective = complete(document, defaults, Limits(**loaded.request_limits()))
-        checked = coverage.check(parse(effective), self._environ)
+        checked = Submission.of(document, self._environ)
+        effective = checked.effective
         new_job = NewJob(
             user_id=self._user_id,
             mode="template",
@@ -66,12 +55,22 @@ class Service:
             request_json=effective,
             request_hash=request_hash(effective),
             engine_params_hash=engine_params_hash(effective),
-            backtest_runtime_config_hash=loaded.runtime_config_hash,
+            backtest_runtime_config_hash=checked.settings.runtime_config_hash,
             coverage_json=checked.coverage,
         )
-        limit = loaded.backtest.jobs.max_active_jobs_per_user
+        limit = checked.settings.backtest.jobs.max_active_jobs_per_user
         job = self._run(lambda conn: jobs.create(conn, new_job, max_active=limit))
-        return _status(job) | {"warnings": checked.warnings}
+        return _status(job) | {"warnings": checked.warnings, "estimate": checked.estimate}
+
+    def estimate(self, document: Any) -> Json:
+        """Check a request and store nothing; return it completed, `estimate` and `warnings`."""
+        checked = Submission.of(document, self._environ)
+        return {
+            "request": checked.effective,
+            "estimate": checked.estimate,
+            "coverage": checked.coverage,
+            "warnings": checked.warnings,
+        }
 
     def status(self, job_id: UUID) -> Json:
         """Return one job."""

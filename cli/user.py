@@ -12,6 +12,7 @@ from cli.errors import INTERRUPTED, JOB_NOT_SUCCEEDED, SUCCEEDED, CommandError
 from cli.output import OutputLost
 from cli.running_stack import environment
 from cli.service import Service
+from cli.submission import sentence
 from storage.records import State
 
 LOCAL_USER = UUID("00000000-0000-4000-8000-000000000001")
@@ -46,6 +47,12 @@ RequestFile = Annotated[
 def submit(
     file: RequestFile,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to the end.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check and estimate only: nothing is stored; 2 if it were refused."
+        ),
+    ] = False,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
@@ -69,13 +76,17 @@ def submit(
     For example:
 
       backtest submit request.json --watch
+      backtest submit request.json --dry-run
       jq '.template.timeframe = "1h"' request.json | backtest submit - --json
     """
     document = _read(file)
+    if dry_run:
+        _print_estimate(Service(environment(), user).estimate(document), as_json=as_json)
+        return
     with _service(user) as service:
         status = service.submit(document, idempotency_key=idempotency_key)
         if not as_json:
-            render.warnings(status["warnings"])
+            _print_size(status)
         if watch:
             if not as_json:
                 render.terminal().print(f"job {status['job_id']}")
@@ -290,6 +301,24 @@ def _watch(service: Service, job_id: UUID, *, as_json: bool) -> None:
         if not lost.reader_gone:  # how the job ended matters more
             raise
     raise typer.Exit(SUCCEEDED if succeeded else JOB_NOT_SUCCEEDED)
+
+
+def _print_estimate(found: watching.Json, *, as_json: bool) -> None:
+    if as_json:
+        render.as_json(found)
+        return
+    _print_size(found)
+    size = found["estimate"]["bytes"] / 2**20
+    render.terminal().print(f"up to {size:.0f} MiB; nothing was stored", style="dim")
+
+
+def _print_size(submitted: watching.Json) -> None:
+    """Print how much there is to compute, and what a submitter should know."""
+    console = render.terminal()
+    console.print(sentence(submitted["estimate"]))
+    for warning in submitted["warnings"]:
+        message = f"warning: {warning['message']}"
+        console.print(message, style="yellow", markup=False, soft_wrap=True)
 
 
 def _print_job(status: lean.Json, events: list[watching.Json]) -> None:

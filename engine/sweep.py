@@ -259,10 +259,14 @@ def preload(part: int = 0, parts: int = 1) -> float:
     """Compile, or load from the disk cache, every kernel of the engine; return the seconds.
 
     With `parts`, only each `parts`-th kernel from `part` on: processes may compile side by side.
+    Where it is not known yet, the rate of this machine is measured as well.
     """
     begin = monotonic()
     for load in (preload_kernels, preload_rules, *kernel_loaders())[part::parts]:
         load()
     if parts == 1:
         note_cached()
+        from engine.calibration import measure_once  # it sweeps itself
+
+        measure_once()
     return monotonic() - begin

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from cli import coverage
+from cli.submission import sentence
 from configs.environment import CandlesFolder
 from engine.candles import load
 from engine.coverage import Coverage
@@ -160,3 +161,57 @@ def test_what_is_stored_is_what_a_worker_finds_from_its_candles(candles: Path, e
         loaded = load(request, store.bars)
     assert checked.coverage == Coverage.of_candles(request, loaded).document()
     assert 0 < checked.coverage["warmup_present"] < request.warmup_bars
+
+
+def test_a_dry_run_tells_everything_and_stores_nothing(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    ended = service("submit", written(tmp_path, changed(time_range=YEAR)), "--dry-run", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    found = ended.json
+    assert found["request"]["warmup_bars"] >= 0
+    assert found["request"]["template"]["execution"]["fee_pct"] == 0.075
+    sizes = ("stage_a_variants", "stage_b_variants", "risk_combinations")
+    assert [found["estimate"][size] for size in sizes] == [8, 16, 2]
+    assert found["estimate"]["bytes"] > 0
+    assert found["coverage"]["bars_present"] == 192
+    assert [one["code"] for one in found["warnings"]] == ["coverage_partial"]
+    assert no_jobs(connection)
+
+
+def test_a_dry_run_of_what_would_be_refused_is_code_2(service: Backtest, tmp_path: Path) -> None:
+    ended = service("submit", written(tmp_path, changed(**{SYMBOL: "WHAT"})), "--dry-run")
+    assert ended.code == 2
+    assert "market 1 has TESTUSDT" in ended.err
+
+
+def test_a_dry_run_needs_no_database(
+    backtest: Backtest, candles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROEHUB_ENV", "test")
+    monkeypatch.setenv("ROEHUB_CANDLES_DIR", str(candles))
+    ended = backtest("submit", written(tmp_path, changed(time_range=YEAR)), "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "8 x 2 variants" in ended.out
+    assert f"warning: {PARTLY}\n" in ended.out
+    assert "nothing was stored" in ended.out
+
+
+def test_a_submission_says_how_much_there_is_to_compute(service: Backtest, tmp_path: Path) -> None:
+    assert "8 x 2 variants" in service("submit", written(tmp_path, changed())).out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "601 328 x 30 variants"),
+        (0.4, "601 328 x 30 variants, less than a second of one worker"),
+        (4.2, "601 328 x 30 variants, about 4s of one worker"),
+        (75.0, "601 328 x 30 variants, about 1m 15s of one worker"),
+    ],
+)
+def test_the_time_is_told_where_the_rate_of_the_machine_is_known(
+    seconds: float | None, said: str
+) -> None:
+    size = {"stage_a_variants": 601_328, "risk_combinations": 30, "seconds": seconds}
+    assert sentence(size) == said
