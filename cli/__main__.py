@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import candles, catalogue, kernels, operator, user
+from cli import candles, catalogue, kernels, operator, request, user
 from cli.errors import INTERRUPTED, UNEXPECTED, CommandError, understood
 
 DEBUG = "BACKTEST_DEBUG"
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 user.add_to(app)
 catalogue.add_to(app)
+request.add_to(app)
 operator.add_to(app)
 kernels.add_to(app, operator.OPERATOR_PANEL)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)

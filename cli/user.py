@@ -9,6 +9,7 @@ import typer
 
 from cli import help_text, render, watching
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
+from cli.request_text import WithFields
 from cli.running_stack import environment
 from cli.service import Service
 from storage.records import State
@@ -52,6 +53,7 @@ def submit(
 
     For example:
 
+      backtest request > request.json
       backtest submit request.json --watch
       jq '.template.timeframe = "1h"' request.json | backtest submit - --json
     """
@@ -209,7 +211,8 @@ def report(
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (submit, jobs, show, top, watch, cancel, report):
+    help_text.add(app, submit, panel=JOBS_PANEL, cls=WithFields)
+    for command in (jobs, show, top, watch, cancel, report):
         help_text.add(app, command, panel=JOBS_PANEL)
 
 
