@@ -10,6 +10,7 @@ import typer
 from cli import help_text, job_ids, job_view, lean, render, top_table, watching
 from cli.errors import INTERRUPTED, JOB_NOT_SUCCEEDED, SUCCEEDED, CommandError
 from cli.output import OutputLost
+from cli.request_text import WithFields
 from cli.running_stack import environment
 from cli.service import Service
 from cli.submission import sentence
@@ -75,6 +76,7 @@ def submit(
 
     For example:
 
+      backtest request > request.json
       backtest submit request.json --watch
       backtest submit request.json --dry-run
       jq '.template.timeframe = "1h"' request.json | backtest submit - --json
@@ -271,7 +273,8 @@ def report(
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (submit, jobs, show, top, watch, cancel, report):
+    help_text.add(app, submit, panel=JOBS_PANEL, cls=WithFields)
+    for command in (jobs, show, top, watch, cancel, report):
         help_text.add(app, command, panel=JOBS_PANEL)
 
 

@@ -23,6 +23,7 @@ from engine.request.model import (
     Request,
     Risk,
 )
+from engine.request.reference import reference
 
 __all__ = [
     "TABLE",
@@ -46,6 +47,7 @@ __all__ = [
     "read_defaults",
     "read_idempotency_key",
     "read_json",
+    "reference",
     "request_hash",
     "sha256_hex",
 ]

@@ -79,11 +79,13 @@ def axis(**values: Any) -> dict[str, Any]:
         pytest.param(
             changed(
                 **{
-                    f"{GRID}__params__fast": axis(mode="range", start=2, stop_incl=999, step=1),
-                    f"{GRID}__params__slow": axis(mode="range", start=1000, stop_incl=2000, step=1),
+                    f"{GRID}__params__fast": axis(mode="range", start=2, stop_incl=9999, step=1),
+                    f"{GRID}__params__slow": axis(
+                        mode="range", start=10**4, stop_incl=30_000, step=1
+                    ),
                 }
             ),
-            ["600,000|600000"],
+            ["100000000 variants"],
             id="guard exceeded",
         ),
         pytest.param(

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from engine.request import VERSION
 from storage import jobs, leases, results
 from storage.records import (
     Claimed,
@@ -66,7 +67,7 @@ def claimer(locked_by: str = OWNER, **changes: Any) -> Claimer:
         "lease_seconds": 60,
         "max_crashes": 3,
         "engine_version": "engine-1",
-        "request_version": 1,
+        "request_version": VERSION,
     }
     return Claimer(locked_by=locked_by, **(values | changes))
 

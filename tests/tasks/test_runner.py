@@ -9,7 +9,7 @@ import numpy as np
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine import identity
-from engine.request import Limits
+from engine.request import VERSION, Limits
 from storage import leases, results
 from storage.candles import Bars, open_store
 from storage.records import Claimed, Claimer, EventName, FailureCode, Shortlist, State
@@ -184,7 +184,7 @@ def _interrupted_after_stage_a(stack: Stack, shortlist: Shortlist) -> UUID:
         lease_seconds=60,
         max_crashes=3,
         engine_version=identity(),
-        request_version=1,
+        request_version=VERSION,
     )
     claimed = leases.try_claim(stack.connection, job_id, claimer)
     assert isinstance(claimed, Claimed)
