@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import borrowing, inlined, part
-from engine.kernels.bits import U0, U1
+from engine.kernels.bits import U0, U1, Numbers32
 from engine.kernels.runs import Scratch, is_long
 
 Floats = NDArray[np.float64]
-Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -51,7 +50,7 @@ class Market(NamedTuple):
     block_low: Floats  # float64[B], lowest close of each block
     block_high: Floats  # float64[B]
     day_ends: Int64  # int64[D], last bar of each UTC day of opening times
-    day_of: Int32  # int32[n], number of the day that a bar opens in
+    day_of: Numbers32  # uint32[n], number of the day that a bar opens in
 
 
 class Ledger(NamedTuple):

@@ -1,4 +1,4 @@
-"""Equity of a variant at closes: all of them, those in position, or the last of each day."""
+"""Equity of a variant at closes, all of them or those in position, and its drawdown."""
 
 from typing import Any
 
@@ -45,51 +45,6 @@ def fill_equity(
     if flat:
         for i in range(bar, closes.shape[0]):
             marks[i] = balance
-
-
-@borrowing
-def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
-    """Write the last equity of each day of at least one trade to the marks; return their number.
-
-    No loop has a branch: where trades meet days is anyone's guess, and a wrong guess takes longer
-    than the position of a trade that is over. Exits may be earlier than the runs' own ends.
-    """
-    closes, ends, marks, events = market.closes, market.day_ends, ledger.marks, scratch.events
-    days: int = ends.shape[0]
-    for d in range(days):
-        marks[d] = 0.0
-    for k in range(trades):
-        marks[market.day_of[events[2 * k]]] = (
-            k + 1
-        )  # trades begun by then; the day's last one stays
-    begun = 0
-    for d in range(days):
-        begun = max(begun, int(marks[d]))
-        k = max(begun, 1) - 1
-        first, last = events[2 * k], events[2 * k + 1]
-        long = is_long(scratch, first)
-        quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
-        close = closes[ends[d]]
-        open_ = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
-        flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash
-        marks[d] = open_ if begun > 0 and ends[d] < last else flat
-    return days
-
-
-@borrowing
-def day_returns(marks: Floats, days: int, init_cash: float) -> float:
-    """Turn the last equities of the days into returns; return the growth over all of them.
-
-    NaN where the equity of a day is not positive.
-    """
-    before = init_cash
-    alive = True
-    for d in range(days):
-        equity = marks[d]
-        alive &= equity > 0.0
-        marks[d] = equity / before - 1.0
-        before = equity
-    return before / init_cash if alive else np.nan
 
 
 @borrowing

@@ -66,7 +66,7 @@ def market_of(closes: Float64, open_times_ms: Int64 | None = None) -> Market:
         block_low=np.minimum.reduceat(closes, starts),
         block_high=np.maximum.reduceat(closes, starts),
         day_ends=ends,
-        day_of=np.repeat(np.arange(len(ends), dtype=np.int32), np.diff(ends, prepend=-1)),
+        day_of=np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=-1)),
     )
 
 

@@ -15,13 +15,8 @@ from engine.kernels.account import (
     Market,
     record_trades,
 )
-from engine.kernels.equity import (
-    day_marks,
-    day_returns,
-    drawdown_fraction,
-    extend_drawdown,
-    max_drawdown,
-)
+from engine.kernels.days import Days, day_marks, day_returns, mean_and_deviation
+from engine.kernels.equity import drawdown_fraction, extend_drawdown, max_drawdown
 from engine.kernels.runs import Scratch
 
 (
@@ -44,7 +39,6 @@ RUINED, TOO_FEW_TRADES, UNDEFINED = 4, 2, 1
 WORST_TIER = RUINED + TOO_FEW_TRADES + UNDEFINED
 
 DAYS_A_YEAR = 365.0
-NO_DEVIATION = 1e-12  # of the mean: as much as roundings of equal returns make
 
 
 class Order(NamedTuple):
@@ -66,13 +60,6 @@ class Score(NamedTuple):
     primary: float
     secondary: float
     total_return: float  # percent
-
-
-class Days(NamedTuple):
-    """The days of a variant, whose returns are in the marks of its ledger."""
-
-    number: int
-    growth: float  # last equity / initial cash; NaN once the equity of a day is not positive
 
 
 class Found(NamedTuple):
@@ -139,54 +126,16 @@ def trade_metric(metric: int, net: Floats, quote: Floats, trades: int) -> float:
 
 
 @borrowing
-def sum_of(values: Floats, count: int) -> float:
-    """Return the sum of the first values, in four lanes: an addition waits for the one before."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a += values[i]
-        b += values[i + 1]
-        c += values[i + 2]
-        d += values[i + 3]
-    for i in range(whole, count):
-        a += values[i]
-    return (a + b) + (c + d)
-
-
-@borrowing
-def squares_of(values: Floats, count: int, center: float, most: float) -> float:
-    """Return the sum of min(value - center, most)² over the first values, in four lanes."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a += min(values[i] - center, most) ** 2
-        b += min(values[i + 1] - center, most) ** 2
-        c += min(values[i + 2] - center, most) ** 2
-        d += min(values[i + 3] - center, most) ** 2
-    for i in range(whole, count):
-        a += min(values[i] - center, most) ** 2
-    return (a + b) + (c + d)
-
-
-@borrowing
 def daily_metric(metric: int, returns: Floats, days: Days, drawdown: float) -> float:
     """Return Sharpe, Sortino or Calmar of the first `days.number` returns.
 
-    Undefined with fewer than two days, or where the equity of one is not positive. A deviation that
-    is a rounding of the mean counts as zero.
+    Undefined with fewer than two days, or where the equity of one is not positive.
     """
-    count = days.number
-    if count < 2 or np.isnan(days.growth):
+    if days.number < 2 or np.isnan(days.growth):
         return np.nan
     if metric == CALMAR:
-        return ratio(days.growth ** (DAYS_A_YEAR / count) - 1.0, drawdown)
-    mean = sum_of(returns, count) / count
-    if metric == SHARPE:
-        deviation = np.sqrt(squares_of(returns, count, mean, np.inf) / (count - 1))
-    else:
-        deviation = np.sqrt(squares_of(returns, count, 0.0, 0.0) / count)
-    if deviation <= NO_DEVIATION * abs(mean):
-        deviation = 0.0
+        return ratio(days.growth ** (DAYS_A_YEAR / days.number) - 1.0, drawdown)
+    mean, deviation = mean_and_deviation(returns, days.number, metric == SORTINO)
     return ratio(mean * np.sqrt(DAYS_A_YEAR), deviation)
 
 

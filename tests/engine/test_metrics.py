@@ -14,6 +14,7 @@ from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     allowed_planes,
     costs_of,
+    day_ends,
     levels_of,
     market_of,
     order_of,
@@ -142,14 +143,24 @@ def test_a_deviation_of_roundings_is_none() -> None:
     assert (still["sharpe"], still["sortino"]) == (None, None)
 
 
+def test_a_deviation_that_is_more_than_roundings_counts() -> None:
+    sharpe = held([0.01, 0.01 + 1e-9] * 4)["sharpe"]
+    assert sharpe == pytest.approx(math.sqrt(365) * 0.01 / (1e-9 * math.sqrt(2 / 7)), rel=1e-5)
+
+
 def test_a_loss_of_a_rounding_is_no_downside() -> None:
     assert held([0.01, 0.02, -1e-15, 0.01])["sortino"] == math.inf
 
 
 def test_a_few_good_days_are_not_raised_to_a_year() -> None:
-    # Compounded for 365 days they would grow by 2e16.
+    # Compounded for 365 days they would grow by 3e16.
     found = held([0.4] * 4 + [-0.05] * 6)
     assert found["sharpe"] == pytest.approx(math.sqrt(365) * 0.13 / math.sqrt(0.4860 / 9), rel=1e-9)
+
+
+def test_the_bar_before_midnight_is_the_last_of_its_day() -> None:
+    opens = np.arange(22, 50, dtype=np.int64) * HOUR  # 22:00, 23:00, a whole day, 0:00, 1:00
+    assert day_ends(opens).tolist() == [1, 25, 27]
 
 
 def test_the_day_of_a_bar_is_the_one_it_opens_in() -> None:

@@ -127,13 +127,6 @@ def test_the_equity_of_one_losing_trade_is_known() -> None:
     ]
 
 
-def test_the_table_names_the_time_that_was_traded_not_the_one_asked_for() -> None:
-    # The request asks for 2024; the candles are those of its first six hours.
-    values = rows(ONE_LOSS.report().table_md)
-    assert (values["Start"], values["End"]) == ("2024-01-01T00:00:00Z", "2024-01-01T06:00:00Z")
-    assert values["Duration"] == "0 days 06:00:00"
-
-
 def test_without_trades_only_what_needs_none_is_defined() -> None:
     report = World([100, 110, 121], ["..."]).report()
     values = rows(report.table_md)
@@ -172,23 +165,6 @@ def test_daily_ratios_follow_their_formulas() -> None:
     assert metrics["sortino"] == pytest.approx(math.sqrt(365) * mean / downside, rel=1e-9)
     annual = math.prod(1 + r for r in returns) ** (365 / 4) - 1
     assert metrics["calmar"] == pytest.approx(annual / 0.1, rel=1e-9)
-
-
-def test_a_ratio_without_a_denominator_prints_as_infinite() -> None:
-    winning = World([100, 110, 121, 121, 133.1, 146.41], ["LLL.LL"], timeframe="1d")
-    report = winning.report()
-    values = rows(report.table_md)
-    infinite = ["Profit Factor", "Sortino", "Calmar"]
-    assert [values[label] for label in infinite] == ["∞"] * 3
-    names = ["return_over_max_drawdown", "profit_factor", "sortino", "calmar"]
-    assert report.metrics["infinite"] == names
-    assert [report.metrics[name] for name in names] == [None] * 4
-    (summary,) = summaries(winning, [0])
-    assert summary.metrics["infinite"] == names
-
-
-def test_without_an_infinite_figure_none_is_listed() -> None:
-    assert "infinite" not in ONE_LOSS.report().metrics
 
 
 def test_drawdown_episodes_last_from_the_peak_to_the_bar_that_is_back() -> None:
