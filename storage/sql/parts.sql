@@ -1,5 +1,15 @@
 -- What several statements share. A statement inserts one of these where it says @name.
 
+-- name: job_row
+-- What a program reads of a job: all of it but the histograms of its outcomes, which are large.
+job_id, user_id, mode, priority, idempotency_key,
+state, created_at, updated_at, started_at, finished_at, cancel_requested_at,
+request_json, request_hash, engine_params_hash, backtest_runtime_config_hash, engine_version,
+spec_hash, spec_payload_json, stage, processed_units, total_units, progress_updated_at,
+locked_by, locked_at, lease_expires_at, heartbeat_at, attempt, crash_count,
+next_dispatch_at, dispatch_count, last_error, last_error_json, coverage_json,
+outcomes_json #- '{total_return_pct,bins}' #- '{primary,bins}' AS outcomes_json;
+
 -- name: guard
 -- The lease: the job, its owner, the fencing token, still running, not yet run out.
 job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
@@ -78,6 +88,10 @@ SELECT job_id, state, attempt, %(actor)s,
            WHEN 'failed' THEN last_error_json - 'details' || (last_error_json -> 'details')
            ELSE '{}'
        END;
+
+-- name: by_user
+-- Actor and details of the event of what a user does.
+'user', jsonb_build_object('client', %(client)s::text);
 
 -- name: valid_minutes
 -- Candles, in ClickHouse's dialect: the minutes of an instrument in [from_ms, to_ms) that count.
