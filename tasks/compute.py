@@ -92,7 +92,7 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
     parent.send(Finished(_final_rows(parent, sweep, best.top)))
 
 
-def _outcomes(sweep: "Sweep") -> dict[str, Any]:
+def _outcomes(sweep: "Sweep") -> dict[str, Any]:  # noqa: ARG001
     """Return the statistics of the stage A that has just ended, as the job stores them."""
     return {}
 

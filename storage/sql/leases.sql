@@ -6,7 +6,7 @@
 WITH judged AS (
     SELECT job_id, locked_by, heartbeat_at, stage, crash_count,
            @crashed AS crashed,
-           @verdict AS next_state
+           @next_state AS next_state
     FROM backtest_jobs
     WHERE job_id = %(job_id)s AND @claimable
     FOR UPDATE SKIP LOCKED

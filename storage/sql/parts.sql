@@ -41,7 +41,7 @@ AND CASE jsonb_typeof(request_json -> 'version')
 -- A released job has no owner, and nobody crashes by asking again for what is already theirs.
 (state = 'running' AND locked_by IS NOT NULL AND locked_by <> %(actor)s);
 
--- name: verdict
+-- name: next_state
 -- What becomes of a job that has no owner any more: a requested cancel wins, and an owner that
 -- vanished once too often ends it.
 CASE
@@ -57,7 +57,7 @@ next_dispatch_at = NULL,
 updated_at = now();
 
 -- name: give_up
--- Ends the jobs of `judged` whose verdict is an end.
+-- Ends the jobs of `judged` whose next state is an end.
 UPDATE backtest_jobs AS job
 SET state = judged.next_state,
     crash_count = job.crash_count + judged.crashed::int,

@@ -91,7 +91,7 @@ def test_a_live_lease_is_stated_once_besides_the_claim_that_recognises_itself() 
         ("an expired lease", r"lease_expires_at <= now\(\)"),
         ("a renewal", r"greatest\("),
         ("a crash", r"locked_by IS NOT NULL"),
-        ("the verdict", r"crash_count \+ 1 >"),
+        ("the next state of a job without an owner", r"crash_count \+ 1 >"),
         ("the code of given up jobs", r"worker_crashed_repeatedly"),
         ("what a terminal write sets", r"finished_at = now\(\)"),
     ],
