@@ -5,7 +5,7 @@ a report is the number in the ranking, bit for bit. `docs/metrics.md` has every 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -56,7 +56,8 @@ class VariantReport:
     `table_md`, `trades` and `equity` are None where they were not asked for, and trades and equity
     where `trades_omitted` says that the budget of the result has no room for them. A trade is an
     object with times as UTC text and amounts in quote; an equity point is
-    `[close time in ms, equity]`. `total_return_pct` is None when the money overflowed.
+    `[close time in ms, equity]`. `total_return_pct` is None when the money overflowed. `twins`
+    variants, this one included, have the same outcome.
     """
 
     rank: int
@@ -70,6 +71,7 @@ class VariantReport:
     trades: list[dict[str, Any]] | None = None
     equity: list[list[float | None]] | None = None
     trades_omitted: bool = False
+    twins: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,19 +123,31 @@ class _Run:
         return cls(trades, equity, metrics)
 
 
-def summaries(sweep: Variants, indexes: Iterable[int]) -> Iterator[VariantReport]:
-    """Yield rank, parameters and ranking metrics of variants, best first: a snapshot's rows."""
+def summaries(
+    sweep: Variants, indexes: Iterable[int], *, twins: Int64 | None = None
+) -> Iterator[VariantReport]:
+    """Yield rank, parameters and ranking metrics of variants, best first: a snapshot's rows.
+
+    `twins` int64[k] says how many variants share each outcome; without it, each has its own.
+    """
     bars = _Bars.of(sweep)
     for rank, variant_index in enumerate(indexes, start=1):
         metrics = _Run.of(sweep, bars, int(variant_index)).metrics
-        yield _report(sweep, rank, int(variant_index), as_stored(metrics))
+        report = _report(sweep, rank, int(variant_index), as_stored(metrics))
+        yield replace(report, twins=_shared(twins, rank))
 
 
 def reports(
-    sweep: Variants, indexes: Iterable[int], *, top_trades_n: int, result_bytes: int
+    sweep: Variants,
+    indexes: Iterable[int],
+    *,
+    top_trades_n: int,
+    result_bytes: int,
+    twins: Int64 | None = None,
 ) -> Iterator[VariantReport]:
     """Yield the full report of variants, best first; the first `top_trades_n` with their trades.
 
+    `twins` int64[k] says how many variants share each outcome; without it, each has its own.
     Trades and equity are charged to `result_bytes` before they are made. The first variant that
     does not fit, and all after it, go without: what is kept depends on nothing but the request.
     """
@@ -143,7 +157,11 @@ def reports(
         wanted = rank <= top_trades_n
         report, charged = _full_report(sweep, bars, rank, int(variant_index), wanted, left)
         left = -1 if report.trades_omitted else left - charged
-        yield report
+        yield replace(report, twins=_shared(twins, rank))
+
+
+def _shared(twins: Int64 | None, rank: int) -> int:
+    return 1 if twins is None else int(twins[rank - 1])
 
 
 def _full_report(

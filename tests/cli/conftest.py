@@ -18,7 +18,7 @@ from engine import synthetic
 from storage import leases, results
 from storage.candles import Bars, open_store
 from storage.records import Claimed, Lease, Shortlist, Stage, TopVariant
-from tests.storage.making import claim
+from tests.storage.making import claim, save_shortlist
 
 OURS = (
     "ROEHUB_",
@@ -187,9 +187,8 @@ def finish(connection: psycopg.Connection[Any], job_id: str) -> None:
     assert isinstance(lease, Claimed)
     grid = Grid.of(parse(lease.job.request_json))
     leases.start_stage(connection, lease.lease, Stage.STAGE_B, 16)
-    results.save_shortlist(
-        connection, lease.lease, Shortlist(range(8), 8, 2, 8, "engine-1", "0" * 64)
-    )
+    shortlist = Shortlist(range(8), [1] * 8, 8, 2, 8, "engine-1", "0" * 64)
+    save_shortlist(connection, lease.lease, shortlist)
     rows = [
         TopVariant(
             rank=rank,

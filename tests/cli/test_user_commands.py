@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from storage import jobs, leases
-from storage.records import Failure, State
+from storage.records import Client, Failure, State
 from tests.cli.conftest import REQUEST, Backtest, finish, submitted, taken, written
 
 
@@ -133,7 +133,7 @@ def test_submit_watch_follows_the_job_to_its_end(
             while (row := conn.execute("SELECT job_id FROM backtest_jobs").fetchone()) is None:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            jobs.cancel(conn, UUID(str(row[0])), actor="test")
+            jobs.cancel(conn, UUID(str(row[0])), client=Client.CLI)
 
     other = threading.Thread(target=cancel_when_it_appears)
     other.start()
