@@ -134,8 +134,11 @@ def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping
             console.print(part, crop=False)
         return None
     rows = service.top(job_id, limit=TOP)
-    console.print(f"\n[bold]The best {len(rows)} variants[/]\n")
-    for part in top_table.top_page(status, rows, console.width):
+    console.print()
+    for part in render.verdict(status):
+        console.print(part)
+    console.print(f"\n[bold]The best {len(rows)} variants[/]")
+    for part in top_table.top_table(rows, status["request"], console.width, ended=True):
         console.print(part, crop=False)
     console.print()
     for part in render.report(rows[0], "The best variant"):

@@ -250,9 +250,9 @@ def no_variants(item: Json) -> str:
             return f"no variants yet ({stage}): the first ones come with stage B"
         case "failed":
             code = item["last_error_json"]["code"]
-            return f"no variants: the job failed before it had any: {item['last_error']} ({code})"
+            return f"no variants: the job failed: {item['last_error']} ({code})"
         case "cancelled":
-            return "no variants: the job was cancelled before it had any"
+            return "no variants: the job was cancelled"
     return "the job has succeeded without a variant"
 
 
@@ -262,11 +262,11 @@ def unfinished(item: Json) -> str | None:
         case "running":
             return f"so far ({progress_text(item)}):"
         case "failed":
-            return f"the job failed: {item['last_error']}; the best before that:"
+            return f"the best before the job failed: {item['last_error']}"
         case "cancelled":
-            return "the job was cancelled; the best before that:"
+            return "the best before the job was cancelled:"
         case "queued":  # released by a worker that was stopped
-            return "the job is queued again; the best before that:"
+            return "the job waits for a worker again; the best so far:"
     return None
 
 

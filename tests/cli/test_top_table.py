@@ -146,6 +146,31 @@ def test_columns_stay_when_a_later_snapshot_knows_less(width: int) -> None:
     assert headings(before) == headings(after)
 
 
+@pytest.mark.parametrize(
+    ("values", "shortest", "longest"),
+    [
+        (explicit([1, 123_456_789]), 1, 123_456_789),
+        ({"mode": "range", "start": 5, "stop_incl": 100_000, "step": 0.125}, 5, 99_999.125),
+    ],
+)
+def test_columns_stay_when_values_grow_longer(values: Json, shortest: Any, longest: Any) -> None:
+    grid = block("momentum.rsi", {"w": [1]}) | {"params": {"w": values}}
+    asked = request(blocks=[grid])
+    texts = []
+    for value in (shortest, longest):
+        row = variants(request(blocks=[block("momentum.rsi", {"w": [value]})]))[0]
+        texts.append(printed([row], asked, 100))
+    assert headings(texts[0]) == headings(texts[1])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_many_parameters_fit_the_terminal(width: int) -> None:
+    many = {f"parameter_{letter}": [1, 2] for letter in "abcdef"}
+    asked = request("sharpe", "calmar", blocks=[CROSS, block("x.many", many)], distinct=True)
+    text = printed(variants(asked), asked, width)
+    assert all(len(line) <= width for line in text.splitlines())
+
+
 def test_parameters_that_all_rows_share_leave_the_table_of_an_ended_job_only() -> None:
     asked = request()
     same = [

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import sys
 import threading
 import time
@@ -14,6 +15,15 @@ import pytest
 from storage import jobs, leases
 from storage.records import Client, Failure, State
 from tests.cli.conftest import REQUEST, Backtest, finish, submitted, taken, written
+
+JOB_KEYS = {
+    *("job_id", "state", "stage", "processed_units", "total_units", "attempt", "created_at"),
+    *("started_at", "finished_at", "cancel_requested_at", "engine_version"),
+}
+VARIANT_KEYS = {
+    *("rank", "variant_key", "indicator_variant_key", "variant_index", "total_return_pct"),
+    *("metrics_json", "payload_json", "trades_omitted"),
+}
 
 
 def test_a_submitted_job_is_queued_and_listed(service: Backtest, tmp_path: Path) -> None:
@@ -59,6 +69,74 @@ def test_jobs_are_filtered_by_state(service: Backtest, tmp_path: Path) -> None:
     assert service("jobs", "--state", "running", "--json").json == []
 
 
+def test_a_list_for_machines_is_lean_and_its_keys_are_stable(
+    service: Backtest, tmp_path: Path
+) -> None:
+    submitted(service, tmp_path)
+    (item,) = service("jobs", "--json").json
+    about = {name: item[name] for name in ("market_id", "symbol", "timeframe", "primary_metric")}
+    assert about == {
+        "market_id": 1,
+        "symbol": "TESTUSDT",
+        "timeframe": "15m",
+        "primary_metric": "total_return_pct",
+    }
+    assert (item["start"], item["end"]) == ("2024-01-01T00:00:00Z", "2024-01-03T00:00:00Z")
+    assert set(item) >= JOB_KEYS
+    assert not {"request", "request_hash", "user_id", "coverage", "outcomes"} & set(item)
+    assert len(json.dumps(item)) < 1000
+
+
+def test_show_for_machines_is_complete(service: Backtest, tmp_path: Path) -> None:
+    shown = service("show", submitted(service, tmp_path), "--json").json
+    assert {"request", "request_hash", "user_id", "events"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("include", "keys"),
+    [
+        (None, set()),
+        ("report", {"report_table_md"}),
+        ("trades, equity", {"trades_json", "equity_json"}),
+    ],
+)
+def test_top_for_machines_is_lean_unless_more_is_asked_for(
+    service: Backtest,
+    tmp_path: Path,
+    connection: psycopg.Connection[Any],
+    include: str | None,
+    keys: set[str],
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    asked = () if include is None else ("--include", include)
+    row = service("top", job_id, "--json", *asked).json[0]
+    assert set(row) & {"report_table_md", "trades_json", "equity_json"} == keys
+    assert set(row) >= VARIANT_KEYS
+
+
+def test_what_top_can_include_is_named(service: Backtest, tmp_path: Path) -> None:
+    job_id = submitted(service, tmp_path)
+    ended = service("top", job_id, "--json", "--include", "trade")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "'trade' is none of report, trades, equity" in ended.err
+    assert service("top", job_id, "--include", "trades").code == 2
+
+
+@pytest.mark.parametrize("command", ["jobs", "top"])
+def test_keys_for_machines_are_in_the_help(backtest: Backtest, command: str) -> None:
+    shown = set(re.findall(r"\w+", backtest(command, "--help").out))
+    assert (JOB_KEYS | {"market_id", "start"} if command == "jobs" else VARIANT_KEYS) <= shown
+
+
+def test_a_request_can_be_taken_from_a_job_and_submitted_again(
+    service: Backtest, tmp_path: Path
+) -> None:
+    first = service("show", submitted(service, tmp_path), "--json").json
+    again = service("submit", written(tmp_path, first["request"]), "--json").json
+    assert service("show", again["job_id"], "--json").json["request_hash"] == first["request_hash"]
+
+
 def test_show_tells_the_history(service: Backtest, tmp_path: Path) -> None:
     shown = service("show", submitted(service, tmp_path))
     assert shown.code == 0
@@ -72,6 +150,14 @@ def test_cancel_ends_a_queued_job_and_may_be_repeated(service: Backtest, tmp_pat
     assert states == ["cancelled", "cancelled"]
 
 
+def test_cancelling_a_job_that_has_succeeded_says_so(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    assert service("cancel", job_id).out == f"job {job_id} has already succeeded\n"
+
+
 def test_top_shows_parameters_as_columns(
     service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
 ) -> None:
@@ -79,7 +165,8 @@ def test_top_shows_parameters_as_columns(
     finish(connection, job_id)
     shown = service("top", job_id, "--limit", 2)
     assert "12.50" in shown.out
-    assert "fast" in shown.out
+    assert "ranked by total_return_pct ▼" in shown.out
+    assert "all: cross ma sma" in shown.out
     assert "slow" in shown.out
     assert [row["rank"] for row in service("top", job_id, "--json").json] == [1, 2, 3, 4]
 
@@ -120,6 +207,7 @@ def test_watching_a_failed_job_exits_1_and_says_why(
     leases.end(connection, taken(connection, job_id), State.FAILED, failure)
     watched = service("watch", job_id)
     assert watched.code == 1
+    assert "failed" in watched.out.splitlines()[0]
     assert "No bar there." in watched.out
     assert "no_market_data" in watched.out
 

@@ -1,0 +1,268 @@
+"""What a person reads about a job: what was asked, how it is, what it is worth, what to type."""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli import job_view, top_table
+from tests.cli.conftest import REQUEST
+
+WIDTHS = (60, 100, 160)
+ID = "3f0c0d0e-1111-4000-8000-000000000000"
+VERDICT = ["The best of 601 328 variants lost money.", "Data cover 31 of 365 days."]
+
+Json = dict[str, Any]
+
+
+def axis(*values: Any) -> Json:
+    return {"mode": "explicit", "values": list(values)}
+
+
+GRID = {
+    "name": "momentum.rsi",
+    "indicator_id": "momentum.rsi",
+    "output": "rsi",
+    "source": axis("close"),
+    "params": {"window": {"mode": "range", "start": 5, "stop_incl": 200, "step": 1}},
+    "signals": {"long_threshold": {"mode": "range", "start": 50, "stop_incl": 60, "step": 2.5}},
+}
+ASKED: Json = {
+    "time_range": REQUEST["time_range"],
+    "template": {
+        "instrument_id": {"market_id": 1, "symbol": "TESTUSDT"},
+        "timeframe": "15m",
+        "indicator_grids": [GRID],
+        "risk_grid": {"sl": axis(None, 1, 2.5), "tp": None, "tsl": axis(None)},
+        "direction_mode": "long-short",
+        "sizing_mode": "fixed_quote",
+        "execution": {
+            "fee_pct": 0.075,
+            "slippage_pct": 0.01,
+            "init_cash_quote": 10_000,
+            "fixed_quote": 250,
+            "safe_profit_percent": 30,
+        },
+    },
+    "warmup_bars": 200,
+    "preselect": 5000,
+    "top_k": 300,
+    "top_trades_n": 3,
+    "ranking": {
+        "primary_metric": "sharpe",
+        "secondary_metric": "calmar",
+        "min_trades": 30,
+        "distinct": True,
+    },
+}
+COVERAGE = {
+    "asked": REQUEST["time_range"],
+    "traded": REQUEST["time_range"],
+    "bars_expected": 35_040,
+    "bars_present": 2_976,
+    "first": "2024-01-01T00:00:00Z",
+    "last": "2024-01-31T23:45:00Z",
+    "longest_gap_bars": 12,
+    "longest_gap_start": "2024-01-07T08:00:00Z",
+    "warmup_bars": 200,
+    "warmup_present": 150,
+    "undefined": ["ma.tema"],
+    "unsettled": [],
+}
+OUTCOMES = {
+    "tried": 601_328,
+    "eligible": 400_000,
+    "profitable": 12,
+    "beat_benchmark": 3,
+    "ruined": 7,
+    "benchmark_return_pct": -17.25,
+}
+
+
+def job(state: str = "succeeded", **changes: Any) -> Json:
+    return {
+        "job_id": ID,
+        "state": state,
+        "stage": None if state == "queued" else "stage_a",
+        "processed_units": 30,
+        "total_units": 100,
+        "attempt": 1,
+        "created_at": "2024-02-01T00:00:00.123Z",
+        "started_at": None,
+        "finished_at": None,
+        "cancel_requested_at": None,
+        "engine_version": None,
+        "request": ASKED,
+        "verdict": [],
+        **changes,
+    }
+
+
+FAILED = {"last_error": "No bar [red] there.", "last_error_json": {"code": "no_market_data"}}
+
+
+def text_of(parts: Iterable[Any], width: int) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    for part in parts:
+        console.print(part, crop=False)
+    return console.export_text()
+
+
+def page(item: Mapping[str, Any], *events: Json, width: int = 160) -> str:
+    return text_of(job_view.job_page(item, events, width), width)
+
+
+def facts(text: str) -> dict[str, str]:
+    """The lines of a wide page by their label; those without one continue the line above."""
+    found: dict[str, str] = {}
+    label = ""
+    for line in text.splitlines():
+        if line[:1].strip():
+            label, _, rest = line.strip().partition("  ")
+            found[label] = rest.strip()
+        else:
+            found[label] += f" | {line.strip()}"
+    return found
+
+
+def test_a_job_names_axes_with_sizes_costs_ranking_and_what_is_kept() -> None:
+    shown = facts(page(job()))
+    times = "\N{MULTIPLICATION SIGN}"
+    assert shown["blocks"] == (
+        f"momentum.rsi: window 5..200 (196) {times} long 50..60 step 2.5 (5)"
+    )
+    assert shown["risk %"] == f"sl off, 1, 2.5 (3) {times} tp off {times} tsl off"
+    assert shown["costs"] == "fee 0.075 %, slippage 0.01 % of each side"
+    assert shown["cash"] == "10,000.00 at the start, 250.00 a trade"
+    assert shown["trading"] == "long-short, fixed quote"
+    assert shown["ranking"] == (
+        "by sharpe, then calmar; variants with fewer than 30 trades come last; "
+        "equal outcomes stand as one"
+    )
+    assert shown["range"] == "2024-01-01 to 2024-01-03 UTC (2d)"
+    assert shown["warm-up"] == "200 bars before it"
+    assert shown["kept"] == "5,000 of stage A, the best 300 of stage B, trades of 3"
+
+
+def test_a_long_axis_is_shown_by_its_ends_and_its_size() -> None:
+    grid = GRID | {"signals": {}, "params": {"window": axis(*range(1, 100))}}
+    request = ASKED | {"template": ASKED["template"] | {"indicator_grids": [grid]}}
+    shown = facts(page(job(request=request)))
+    assert shown["blocks"] == "momentum.rsi: window 1, 2, 3, 4, …, 99 (99)"
+
+
+def test_what_the_data_cover_and_what_the_search_found_are_named() -> None:
+    shown = facts(page(job(coverage=COVERAGE, outcomes=OUTCOMES)))
+    assert shown["candles"] == (
+        "2,976 of 35,040 bars, 2024-01-01 to 2024-01-31 23:45:00 UTC; longest gap 12 bars from "
+        "2024-01-07 08:00:00; warm-up 150 of 200 bars"
+    )
+    assert shown["undefined"] == "ma.tema at the first traded bar"
+    assert shown["outcomes"] == (
+        "601,328 tried, 400,000 eligible, 12 profitable, 7 ruined, "
+        "3 better than buy and hold (-17.25 %)"
+    )
+    assert "unsettled" not in shown
+
+
+def test_an_event_says_who_acted_and_through_what() -> None:
+    event = {
+        "at": "2024-02-01T00:00:00.5Z",
+        "event": "cancel_requested",
+        "actor": "user",
+        "details": {"client": "cli"},
+    }
+    stage = event | {"event": "stage_started", "actor": "host-1", "details": {"stage": "stage_b"}}
+    shown = facts(page(job(), event, stage))
+    assert shown["history (UTC)"] == (
+        "2024-02-01  cancel requested by user (cli) | 2024-02-01  stage_b started by host-1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [
+        ("queued", "backtest watch 3f0c0d0e"),
+        ("running", "backtest watch 3f0c0d0e"),
+        ("succeeded", "backtest top 3f0c0d0e"),
+        ("failed", "backtest show 3f0c0d0e --json | jq .request | backtest submit - --watch"),
+    ],
+)
+def test_a_job_names_the_next_command(state: str, command: str) -> None:
+    failure = FAILED if state == "failed" else {}
+    assert (
+        facts(page(job(state, **failure)))["next"]
+        .split(" | backtest cancel")[0]
+        .startswith(command)
+    )
+
+
+def test_an_error_is_printed_as_it_is() -> None:
+    assert facts(page(job("failed", **FAILED)))["error"] == "No bar [red] there. (no_market_data)"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_fits_the_terminal_and_cuts_nothing(width: int) -> None:
+    event = {
+        "at": "2024-02-01T00:00:00Z",
+        "event": "queued",
+        "actor": "user",
+        "details": {"client": "cli"},
+    }
+    item = job(coverage=COVERAGE, outcomes=OUTCOMES, verdict=VERDICT)
+    text = page(item, event, width=width)
+    assert ID in text
+    assert "…" not in text
+    assert all(len(line) <= width for line in text.splitlines())
+    assert set(page(item, event).split()) == set(text.split())
+
+
+@pytest.mark.parametrize("width", [30, *WIDTHS])
+def test_ids_are_never_cut_in_a_list(width: int) -> None:
+    request = ASKED | {
+        "template": ASKED["template"] | {"instrument_id": {"market_id": 1, "symbol": "S" * 24}}
+    }
+    items = [job("running", request=request), job("queued")]
+    text = text_of([job_view.jobs_table(items, width)], width)
+    if width < 36:
+        text = text.replace("\n", "")
+    assert text.count(ID) == 2
+    assert "S" * 24 in text
+    assert "running" in text
+    assert "score variants 30 %" in text or width == 30
+    assert "…" not in text
+
+
+def test_a_wide_list_tells_ranges_and_rankings_apart() -> None:
+    text = text_of([job_view.jobs_table([job()], 160)], 160)
+    assert "2024-01-01 to 2024-01-03" in text
+    assert "sharpe" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_verdict_stands_first(width: int) -> None:
+    item = job(verdict=VERDICT)
+    for text in (page(item, width=width), text_of(top_table.top_page(item, [], width), width)):
+        assert text.splitlines()[: len(VERDICT)] == VERDICT
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (job("queued"), "no variants yet: the job is queued, no worker has taken it so far"),
+        (
+            job("running"),
+            "no variants yet (A score variants 30 %): the first ones come with stage B",
+        ),
+        (
+            job("failed", **FAILED),
+            "no variants: the job failed: No bar [red] there. (no_market_data)",
+        ),
+        (job("cancelled"), "no variants: the job was cancelled"),
+        (job("succeeded"), "the job has succeeded without a variant"),
+    ],
+)
+def test_no_variants_yet_is_said_only_while_it_is_true(item: Json, said: str) -> None:
+    assert text_of(top_table.top_page(item, [], 160), 160) == f"{said}\n"
