@@ -10,7 +10,6 @@ from time import perf_counter
 
 from benchmarks.verdicts import Verdicts
 from benchmarks.workload import RESULT_BYTES, reference_request, year
-from engine.metric_names import METRICS
 from engine.report import reports
 from engine.sweep import Batch, Sweep
 
@@ -64,10 +63,10 @@ def _peak_rss_mb() -> float:
     return int(peak.split()[1]) / 1024
 
 
-def _job_apart(threads: int, quick: bool, metric: str = "total_return_pct") -> dict[str, float]:
+def _job_apart(threads: int, quick: bool) -> dict[str, float]:
     """Run the reference job in a process of its own, so that its memory is its own."""
     command = [sys.executable, "-m", "benchmarks.sweep", "--job", "--threads", str(threads)]
-    command += ["--metric", metric, *(["--quick"] if quick else [])]
+    command += ["--quick"] if quick else []
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]
     )
@@ -97,14 +96,3 @@ def compare_threads(repeats: int, quick: bool, verdicts: Verdicts) -> None:
     verdicts.at_least("two threads, stage A, x one thread", efficiency[0], 1.8)
     verdicts.at_most("reference job, engine part, two threads, s", best[1]["job"], 15)
     verdicts.at_most("reference job, peak RSS, MB", max(run["rss_mb"] for run in best), 600)
-
-
-def compare_metrics(quick: bool) -> None:
-    """Print what ranking the reference job by each metric costs."""
-    print("\nthe reference job by metric (one thread)")
-    for metric in METRICS:
-        run = _job_apart(1, quick, metric)
-        print(
-            f"  {metric:<26} stage A {1e6 * run['stage_a'] / run['variants_a']:8.3f} µs, "
-            f"stage B {1e6 * run['stage_b'] / run['variants_b']:8.3f} µs"
-        )

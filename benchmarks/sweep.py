@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import peers, vectorbt_peers
+from benchmarks.by_metric import compare_metrics
 from benchmarks.densities import UnitCost, densities
-from benchmarks.jobs import compare_metrics, compare_threads, reference_job
+from benchmarks.jobs import compare_threads, reference_job
 from benchmarks.ours import Engine
 from benchmarks.peers import Peer, PeerMissing
 from benchmarks.timing import take_turns
@@ -49,7 +50,7 @@ def main() -> int:
     _stage_b(work, repeats, verdicts)
     compare_threads(2 if options.quick else 3, options.quick, verdicts)
     if options.metrics:
-        compare_metrics(options.quick)
+        compare_metrics(2 if options.quick else 3, options.quick)
     verdicts.show()
     return 0
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import candles, catalogue, kernels, operator, output, user
+from cli import candles, catalogue, kernels, operator, output, request, user
 from cli.errors import INTERRUPTED, SUCCEEDED, UNEXPECTED, CommandError, understood
 
 DEBUG = "BACKTEST_DEBUG"
@@ -49,6 +49,7 @@ def options(
 
 user.add_to(app)
 catalogue.add_to(app)
+request.add_to(app)
 operator.add_to(app)
 kernels.add_to(app, operator.OPERATOR_PANEL)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)

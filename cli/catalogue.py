@@ -1,6 +1,6 @@
 """`backtest indicators`: what a request can be made of."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
@@ -11,6 +11,9 @@ from cli import help_text, render
 from cli.errors import CommandError
 from cli.running_stack import environment
 from cli.user import JOBS_PANEL, AsJson
+
+if TYPE_CHECKING:
+    from engine.request import Defaults
 
 
 def indicators(
@@ -32,13 +35,10 @@ def indicators(
       backtest indicators volatility.bbands
       backtest indicators --json | jq -r '.[].indicator_id'
     """
-    from configs import settings
     from engine.indicators.catalogue import described
     from engine.indicators.registry import UnknownIndicator, catalogue, get, left_out
-    from engine.request import read_defaults
 
-    loaded = settings.load(environ={"ROEHUB_ENV": "dev"} | dict(environment()))
-    grids = read_defaults(*loaded.request_defaults()).indicator_grids
+    grids = configured_defaults().indicator_grids
     if indicator is None:
         items = [described(each, grids) for each in catalogue()]
         if as_json:
@@ -57,6 +57,15 @@ def indicators(
         render.as_json(item)
     else:
         render.terminal().print(_explained(item))
+
+
+def configured_defaults() -> "Defaults":
+    """Return what requests get that leave something out: of ROEHUB_ENV, of dev without one."""
+    from configs import settings
+    from engine.request import read_defaults
+
+    loaded = settings.load(environ={"ROEHUB_ENV": "dev"} | dict(environment()))
+    return read_defaults(*loaded.request_defaults())
 
 
 def _overview(items: list[dict[str, Any]]) -> Table:
@@ -93,6 +102,8 @@ def _explained(item: dict[str, Any]) -> Group:
         uses = f" of {', '.join(output['params'])}" if output["params"] else ""
         parts.append(Text.assemble(("output ", "bold"), output["name"], (uses, "dim")))
         parts.append(Text(f"  {output['rule']}: {output['rule_description']}", style="dim"))
+        if output["lookback"]:
+            parts.append(Text(f"  {_lookback_text(output['lookback'])}", style="dim"))
         if output["signals"]:
             signals = _params_table("  signal parameter")
             for param in output["signals"]:
@@ -100,6 +111,13 @@ def _explained(item: dict[str, Any]) -> Group:
                 signals.add_row(f"  {name}", *rest)
             parts.append(signals)
     return Group(*parts)
+
+
+def _lookback_text(lookback: dict[str, int]) -> str:
+    defined, settled = lookback["defined_after"], lookback["settled_after"]
+    if settled == defined:
+        return f"history at the default axes: {defined:,} bars"
+    return f"history at the default axes: {defined:,} bars to a value, {settled:,} until it settles"
 
 
 def _params_table(first: str) -> Table:

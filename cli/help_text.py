@@ -4,14 +4,21 @@ import inspect
 from collections.abc import Callable
 
 import typer
+from typer.core import TyperCommand
 
 INDENT = "  "
 
 
-def add(app: typer.Typer, command: Callable[..., None], *, panel: str | None = None) -> None:
+def add(
+    app: typer.Typer,
+    command: Callable[..., None],
+    *,
+    panel: str | None = None,
+    cls: type[TyperCommand] = TyperCommand,
+) -> None:
     """Add a command under its function's name, with its docstring as help."""
     name = command.__name__.strip("_")
-    app.command(name, help=help_text(command), rich_help_panel=panel)(command)
+    app.command(name, cls=cls, help=help_text(command), rich_help_panel=panel)(command)
 
 
 def help_text(command: Callable[..., None]) -> str:

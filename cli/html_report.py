@@ -1,39 +1,21 @@
 """The report of one variant as a single HTML file with plots that opens without a network."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from cli import page_parts as parts
 from cli.errors import CommandError
-from cli.render import figure, metric, value_text
 from cli.service import Service
 
 TEMPLATE = Path(__file__).with_name("report_page.html")
 PRICE_POINTS = 4000
-CARDS = (
-    ("Total return", "total_return_pct", 2, " %"),
-    ("Buy and hold", "benchmark_return_pct", 2, " %"),
-    ("Max. drawdown", "max_drawdown_pct", 2, " %"),
-    ("Sharpe", "sharpe", 2, ""),
-    ("Profit factor", "profit_factor", 2, ""),
-    ("Win rate", "win_rate_pct", 1, " %"),
-    ("Trades", "num_trades", 0, ""),
-)
-SIGNED = ("total_return_pct", "benchmark_return_pct")
-TRADE_COLUMNS = (
-    ("#", "id", None),
-    ("Direction", "direction", None),
-    ("Entry (UTC)", "entry_time", None),
-    ("Exit (UTC)", "exit_time", None),
-    ("Entry price", "entry_price", 2),
-    ("Exit price", "exit_price", 2),
-    ("Net", "net_pnl", 2),
-    ("Return %", "return_pct", 3),
-    ("Exit by", "exit_reason", None),
-)
+TRADES_SHOWN = 1000
+"""More would make a page of many megabytes; `backtest report --json` has all of them."""
+PRICE_DIGITS = 10
 
 Json = Mapping[str, Any]
 
@@ -73,36 +55,53 @@ def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[f
     """
     from plotly.offline import get_plotlyjs
 
-    template, time_range = status["request"]["template"], status["request"]["time_range"]
-    instrument = template["instrument_id"]
+    template = status["request"]["template"]
+    instrument, execution = template["instrument_id"], template["execution"]
+    trades = largest(row["trades_json"], TRADES_SHOWN)
     title = f"{instrument['symbol']} {template['timeframe']}, variant {row['rank']}"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         symbol=escape(instrument["symbol"]),
         subtitle=escape(
             f"{template['timeframe']} bars of market {instrument['market_id']}, "
-            f"{_day(time_range['start'])} to {_day(time_range['end'])}, "
-            f"{template['direction_mode']}, {template['sizing_mode'].replace('_', ' ')}"
+            f"{_period(status)}, {template['direction_mode']}, "
+            f"{template['sizing_mode'].replace('_', ' ')}, {_rank(status, row)}"
         ),
+        verdict=parts.verdict(status.get("verdict") or ()),
         rank=row["rank"],
         job_id=escape(status["job_id"]),
         variant_key=escape(row["variant_key"]),
         engine_version=escape(str(status["engine_version"])),
-        cards="".join(_cards(row)),
-        parameters="".join(_parameters(row["payload_json"])),
-        metrics="".join(_metric_rows(row["report_table_md"])),
+        cards="".join(parts.cards(status, row)),
+        parameters="".join(parts.parameters(row["payload_json"])),
+        metrics="".join(parts.metric_rows(row["report_table_md"])),
+        plots_text=escape(parts.plots_text(row)),
+        trades_note=parts.trades_note(len(trades), len(row["trades_json"])),
         trades_head="".join(
-            f'<th class="{"" if digits is None else "number"}">{name}</th>'
-            for name, _key, digits in TRADE_COLUMNS
+            f'<th scope="col">{name}</th>' for name, _key, _ in parts.TRADE_COLUMNS
         ),
-        trades="".join(_trade_rows(row["trades_json"])),
-        data=_script_json(_curves(status, row, close_times, closes)),
+        trades="".join(parts.trade_rows(trades)),
+        fee=f"{execution['fee_pct']:g}",
+        slippage=f"{execution['slippage_pct']:g}",
+        data=_script_json(_curves(status, row, trades, close_times, closes)),
         plotly=get_plotlyjs(),
     )
 
 
+def largest(trades: Sequence[Json], most: int) -> list[Json]:
+    """Return at most `most` trades in time order, those that won or lost most."""
+    if len(trades) <= most:
+        return list(trades)
+    by_size = sorted(range(len(trades)), key=lambda at: -abs(trades[at]["net_pnl"] or 0.0))
+    return [trades[at] for at in sorted(by_size[:most])]
+
+
 def _curves(
-    status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float]
+    status: Json,
+    row: Json,
+    trades: Sequence[Json],
+    close_times: Sequence[int],
+    closes: Sequence[float],
 ) -> dict[str, Any]:
     cash = float(status["request"]["template"]["execution"]["init_cash_quote"])
     kept = thinned(closes, PRICE_POINTS)
@@ -110,7 +109,7 @@ def _curves(
     return {
         "cash": cash,
         "times": [close_times[i] for i in kept],
-        "closes": price,
+        "closes": [_rounded(close) for close in price],
         "hold": [round(cash * close / closes[0], 2) for close in price],
         "equityTimes": [time for time, _ in row["equity_json"]],
         "equity": [equity for _, equity in row["equity_json"]],
@@ -119,14 +118,19 @@ def _curves(
             {
                 "long": trade["direction"] == "long",
                 "times": [trade["entry_time"], trade["exit_time"]],
-                "prices": [trade["entry_price"], trade["exit_price"]],
-                "net": trade["net_pnl"],
-                "percent": trade["return_pct"],
+                "prices": [_rounded(trade["entry_price"]), _rounded(trade["exit_price"])],
+                "net": _rounded(trade["net_pnl"]),
+                "percent": _rounded(trade["return_pct"]),
                 "reason": trade["exit_reason"].replace("_", " "),
             }
-            for trade in row["trades_json"]
+            for trade in trades
         ],
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return a number with as many digits as a plot can show."""
+    return None if value is None else float(f"{value:.{PRICE_DIGITS}g}")
 
 
 def thinned(values: Sequence[float], most: int) -> list[int]:
@@ -158,57 +162,21 @@ def drawdowns(equity: Sequence[float | None], cash: float) -> list[float | None]
     return found
 
 
-def _cards(row: Json) -> Iterator[str]:
-    for label, name, digits, unit in CARDS:
-        value = metric(row, name)
-        tone = "" if value is None or name not in SIGNED else ("gain" if value >= 0 else "loss")
-        sign = "+" if tone == "gain" else ""
-        text = figure(value, digits) + (unit if value is not None else "")
-        yield f'<div class="card {tone}"><b>{sign}{text}</b><span>{label}</span></div>'
+def _period(status: Json) -> str:
+    """Say what was traded, or where that is not known, what was asked for."""
+    coverage = status.get("coverage")
+    period = coverage["traded"] if coverage else status["request"]["time_range"]
+    return f"{_day(period['start'])} to {_day(period['end'])}"
 
 
-def _parameters(payload: Json) -> Iterator[str]:
-    for block in payload["blocks"]:
-        values = {name: block[name] for name in ("source", "output") if block[name] is not None}
-        values |= block["params"] | block["signals"]
-        yield _chips(block["name"], values)
-    levels = {name: level for name, level in payload["risk"].items() if level is not None}
-    yield _chips("risk", {f"{name} %": level for name, level in levels.items()} or {"off": ""})
-
-
-def _chips(name: str, values: Json) -> str:
-    chips = "".join(
-        f"<span>{escape(key.replace('_', ' '))} <b>{escape(value_text(value))}</b></span>"
-        for key, value in values.items()
-    )
-    return f'<div class="block"><i>{escape(name)}</i>{chips}</div>'
-
-
-def _metric_rows(table_md: str) -> Iterator[str]:
-    lines = [line.strip().strip("|").split("|") for line in table_md.splitlines() if line.strip()]
-    for cells in lines[2:]:  # behind the heading and its rule
-        name, value = (escape(cell.strip()) for cell in cells)
-        yield f"<tr><td>{name}</td><td>{value}</td></tr>"
-
-
-def _trade_rows(trades: Sequence[Json]) -> Iterator[str]:
-    for trade in trades:
-        tone = "gain" if (trade["net_pnl"] or 0) > 0 else "loss"
-        cells = []
-        for _name, key, digits in TRADE_COLUMNS:
-            value = trade[key]
-            text = figure(value, digits) if digits is not None else _words(key, str(value))
-            style = "" if digits is None else "number"
-            if key in ("net_pnl", "return_pct"):
-                style += f" {tone}"
-            cells.append(f'<td class="{style}">{escape(text)}</td>')
-        yield f"<tr>{''.join(cells)}</tr>"
-
-
-def _words(key: str, text: str) -> str:
-    if key.endswith("_time"):
-        return text.replace("T", " ").removesuffix("Z").removesuffix(":00")
-    return text.replace("_", " ")
+def _rank(status: Json, row: Json) -> str:
+    ranking = status["request"]["ranking"]
+    text = f"ranked by {parts.metric_words(ranking['primary_metric'])}"
+    if ranking["min_trades"]:
+        text += f", {ranking['min_trades']} trades at least"
+    if row.get("twins", 1) > 1:
+        text += f"; {row['twins']:,} variants share this outcome"
+    return text
 
 
 def _day(time: str) -> str:

@@ -4,7 +4,7 @@ This is the only part of the user commands that knows how the product is reached
 database directly.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
@@ -12,11 +12,11 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from cli.errors import CommandError
-from configs import settings
+from cli.submission import Submission
 from configs.environment import candle_source, postgres_dsn
 from storage import jobs, readiness, results, schema
 from storage.connection import Connection, Unreachable
-from storage.records import Job, NewJob, State
+from storage.records import Client, Job, NewJob, State
 from storage.session import Session
 
 Json = dict[str, Any]
@@ -38,21 +38,16 @@ class Service:
         self._session: Session | None = None
 
     def submit(self, document: Any, *, idempotency_key: str | None = None) -> Json:
-        """Check a request, store it as a job, and return the job's status."""
-        from engine.request import (
-            Limits,
-            complete,
-            engine_params_hash,
-            read_defaults,
-            read_idempotency_key,
-            request_hash,
-        )
+        """Check a request, store it as a job, and return the job's status.
+
+        With it come `warnings`, each `{"code", "message"}`, and `estimate`.
+        """
+        from engine.request import engine_params_hash, read_idempotency_key, request_hash
 
         if idempotency_key is not None:
             idempotency_key = read_idempotency_key(idempotency_key)
-        loaded = settings.load(environ=self._environ)
-        defaults = read_defaults(*loaded.request_defaults())
-        effective = complete(document, defaults, Limits(**loaded.request_limits()))
+        checked = Submission.of(document, self._environ)
+        effective = checked.effective
         new_job = NewJob(
             user_id=self._user_id,
             mode="template",
@@ -60,19 +55,33 @@ class Service:
             request_json=effective,
             request_hash=request_hash(effective),
             engine_params_hash=engine_params_hash(effective),
-            backtest_runtime_config_hash=loaded.runtime_config_hash,
+            backtest_runtime_config_hash=checked.settings.runtime_config_hash,
+            coverage_json=checked.coverage,
         )
-        limit = loaded.backtest.jobs.max_active_jobs_per_user
-        return _status(self._run(lambda conn: jobs.create(conn, new_job, max_active=limit)))
+        limit = checked.settings.backtest.jobs.max_active_jobs_per_user
+        job = self._run(
+            lambda conn: jobs.create(conn, new_job, max_active=limit, client=Client.CLI)
+        )
+        return _status(job) | {"warnings": checked.warnings, "estimate": checked.estimate}
+
+    def estimate(self, document: Any) -> Json:
+        """Check a request and store nothing; return it completed, `estimate` and `warnings`."""
+        checked = Submission.of(document, self._environ)
+        return {
+            "request": checked.effective,
+            "estimate": checked.estimate,
+            "coverage": checked.coverage,
+            "warnings": checked.warnings,
+        }
 
     def status(self, job_id: UUID) -> Json:
-        """Return one job."""
-        job = self._run(lambda conn: jobs.get(conn, job_id))
+        """Return one job, and what to make of it."""
+        job, rows = self._run(lambda conn: (jobs.get(conn, job_id), results.outline(conn, job_id)))
         if job is None:
             raise CommandError(f"there is no job {job_id}; `backtest jobs` lists yours")
         if job.user_id != self._user_id:
             raise CommandError(f"job {job_id} belongs to another user: give theirs with --user")
-        return _status(job)
+        return _status(job) | {"verdict": _verdict(job, rows)}
 
     def find(self, prefix: str, *, limit: int) -> list[Json]:
         """Return at most `limit` jobs whose ids begin with these 1 to 32 hexadecimal digits."""
@@ -102,7 +111,7 @@ class Service:
     def cancel(self, job_id: UUID) -> Json:
         """Ask the job to stop; return its status after that."""
         self.status(job_id)
-        self._run(lambda conn: jobs.cancel(conn, job_id, actor="api"))
+        self._run(lambda conn: jobs.cancel(conn, job_id, client=Client.CLI))
         return self.status(job_id)
 
     def closes(self, status: Mapping[str, Any]) -> tuple[list[int], list[float]]:
@@ -144,8 +153,23 @@ class Service:
             raise
 
 
+def _verdict(job: Job, rows: Sequence[Json]) -> list[str]:
+    from engine.verdict import verdict
+
+    return verdict(
+        coverage=job.coverage_json,
+        outcomes=job.outcomes_json,
+        top=rows,
+        request=job.request_json,
+        state=job.state,
+    )
+
+
 def _status(job: Job) -> Json:
-    """Return what a user may know of a job: no lease, no wake-ups."""
+    """Return what a user may know of a job: no lease, no wake-ups.
+
+    Where many are listed there is no verdict: it takes the rows of each.
+    """
     shown = _plain(
         {
             "job_id": job.job_id,
@@ -167,6 +191,9 @@ def _status(job: Job) -> Json:
             "backtest_runtime_config_hash": job.backtest_runtime_config_hash,
             "engine_version": job.engine_version,
             "request": job.request_json,
+            "coverage": job.coverage_json,
+            "outcomes": job.outcomes_json,
+            "verdict": [],
         }
     )
     if job.state is State.FAILED:

@@ -38,12 +38,15 @@ class RankingSettings(_Section):
 
     primary_metric_default: str = "total_return_pct"
     secondary_metric_default: str | None = None
+    min_trades_default: Annotated[int, Field(ge=0, lt=2**63)] = 30
+    distinct_default: bool = True
 
 
 class GuardSettings(_Section):
-    """The largest request that is accepted."""
+    """The largest request that is accepted: variants of stage A and of stage B, bytes."""
 
-    max_variants_per_compute: Count = 600_000
+    max_variants_per_compute: Count = 100_000_000
+    max_stage_b_variants: Count = 20_000_000
     max_compute_bytes_total: Count = 5 * 2**30
 
 
@@ -97,7 +100,7 @@ class ExecutionSettings(_Section):
 class BacktestSettings(_Section):
     """The whole `backtest` section."""
 
-    warmup_bars_default: Annotated[int, Field(gt=0, le=100_000)] = 200
+    warmup_bars_default: Annotated[int, Field(gt=0, le=100_000)] | None = None
     top_k_default: Count = 300
     preselect_default: Count = 20_000
     ranking: RankingSettings = RankingSettings()
@@ -146,6 +149,8 @@ REQUEST_DEFAULTS: Mapping[str, str] = MappingProxyType(
         "top_trades_n": "reporting.top_trades_n_default",
         "primary_metric": "ranking.primary_metric_default",
         "secondary_metric": "ranking.secondary_metric_default",
+        "min_trades": "ranking.min_trades_default",
+        "distinct": "ranking.distinct_default",
         "init_cash_quote": "execution.init_cash_quote_default",
         "fixed_quote": "execution.fixed_quote_default",
         "safe_profit_percent": "execution.safe_profit_percent_default",

@@ -1,12 +1,13 @@
 """Bars as the engine sees them: a gapless timeline of float64 arrays and its traded slice.
 
 All times are int64 milliseconds since the Unix epoch (UTC). A bar is named by the time it opens
-and known at the time it closes.
+and known at the time it closes. A range trades the bars that lie in it whole, as exchanges label
+candles: `1d [Jan 1, Jan 8)` trades the candles of Jan 1..7.
 """
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -61,7 +62,8 @@ class Candles:
     """T contiguous bars of one timeframe; those from `first` on are traded, the others warm up.
 
     `ts_open` is int64[T] with `ts_open[i + 1] - ts_open[i] == timeframe_ms`; prices and volume are
-    finite float64[T].
+    finite float64[T]. `filled` int64[F] are the positions of bars without a minute, ascending: they
+    repeat the last close.
     """
 
     ts_open: Int64
@@ -72,6 +74,7 @@ class Candles:
     volume: Float64
     timeframe_ms: int
     first: int
+    filled: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def close_time(self) -> Int64:
         """int64[T]: when each bar is complete, in ms."""
@@ -112,19 +115,18 @@ def load(request: "Request", read: ReadBars) -> Candles:
 def load_range(start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int) -> tuple[int, int]:
     """Minutes `[from_ms, to_ms)` to read for a traded range `[start_ms, end_ms)`.
 
-    The first traded bar is the one that closes at or right after the start, hence one bar more than
-    the warm-up asks for.
+    The first traded bar is the one that opens at or right after the start.
     """
-    first_close = -(-start_ms // timeframe_ms) * timeframe_ms
-    return first_close - (warmup_bars + 1) * timeframe_ms, end_ms
+    first_open = -(-start_ms // timeframe_ms) * timeframe_ms
+    return first_open - warmup_bars * timeframe_ms, end_ms
 
 
 def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Candles:
     """Make the gapless timeline of the rolled-up buckets `rows` and find its traded slice.
 
     An empty bucket between two others repeats the last close with volume 0. Nothing is invented
-    before the first bucket or after the last one. A bar is traded when
-    `start_ms <= its close time < end_ms`; later bars are cut off.
+    before the first bucket or after the last one. A bar is traded when it opens at `start_ms` or
+    later and closes at `end_ms` or before; later bars are cut off.
 
     Raises `NoMarketData` when no bucket of `rows` is in the traded range, `ValueError` when `rows`
     are not ascending or not aligned to the timeframe.
@@ -133,8 +135,7 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
     steps = np.diff(bucket)
     if (steps <= 0).any() or (bucket * timeframe_ms != rows.ts_open).any():
         raise ValueError(f"buckets are not ascending multiples of {timeframe_ms} ms")
-    closes_at = rows.ts_open + timeframe_ms
-    if not ((closes_at >= start_ms) & (closes_at < end_ms)).any():
+    if not ((rows.ts_open >= start_ms) & (rows.ts_open + timeframe_ms <= end_ms)).any():
         raise NoMarketData(_no_data_message(rows, start_ms, end_ms, timeframe_ms))
 
     length = int(bucket[-1] - bucket[0]) + 1
@@ -143,7 +144,7 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
     origin = np.searchsorted(bucket - bucket[0], filled, side="right") - 1
     empty = (bucket - bucket[0])[origin] != filled
     ts_open = filled * timeframe_ms + rows.ts_open[0]
-    keep = slice(0, int(np.searchsorted(ts_open + timeframe_ms, end_ms, side="left")))
+    keep = slice(0, int(np.searchsorted(ts_open + timeframe_ms, end_ms, side="right")))
 
     last_close = rows.close[origin]
 
@@ -158,19 +159,21 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
         close=column(rows.close),
         volume=np.ascontiguousarray(np.where(empty, 0.0, rows.volume[origin])[keep], np.float64),
         timeframe_ms=timeframe_ms,
-        first=int(np.searchsorted(ts_open + timeframe_ms, start_ms, side="left")),
+        first=int(np.searchsorted(ts_open, start_ms, side="left")),
+        filled=np.flatnonzero(empty[keep]),
     )
 
 
 def _no_data_message(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int) -> str:
     names = {ms: name for name, ms in TIMEFRAMES.items()}
     timeframe = names.get(timeframe_ms, f"{timeframe_ms} ms")
-    asked = f"no {timeframe} bar closes between {_utc(start_ms)} and {_utc(end_ms)}"
+    asked = f"no {timeframe} bar lies between {utc(start_ms)} and {utc(end_ms)}"
     if len(rows.ts_open) == 0:
         return f"{asked}: there are no candles in this range or in the warm-up before it"
     first, last = int(rows.ts_open[0]), int(rows.ts_open[-1])
-    return f"{asked}: the nearest candles are those from {_utc(first)} to {_utc(last)}"
+    return f"{asked}: the nearest candles are those from {utc(first)} to {utc(last)}"
 
 
-def _utc(ms: int) -> str:
+def utc(ms: int) -> str:
+    """Write a time as requests do, without milliseconds."""
     return f"{np.datetime64(ms // 1000, 's')}Z"

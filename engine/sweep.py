@@ -72,9 +72,9 @@ class Sweep:
         self.grid = Grid.of(request)
         self.rules = execution_rules(request)
         self.closes = np.ascontiguousarray(candles.close[candles.first :])
-        self.close_times = candles.close_time()[candles.first :]
+        self.open_times = np.ascontiguousarray(candles.ts_open[candles.first :])
         self._costs = costs_of(self.rules)
-        self._market = market_of(self.closes, self.close_times)
+        self._market = market_of(self.closes, self.open_times)
         self._allowed = allowed_planes(len(self.closes), self.rules)
         self._threads = WorkerThreads(threads)
         self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)
@@ -259,10 +259,14 @@ def preload(part: int = 0, parts: int = 1) -> float:
     """Compile, or load from the disk cache, every kernel of the engine; return the seconds.
 
     With `parts`, only each `parts`-th kernel from `part` on: processes may compile side by side.
+    Where it is not known yet, the rate of this machine is measured as well.
     """
     begin = monotonic()
     for load in (preload_kernels, preload_rules, *kernel_loaders())[part::parts]:
         load()
     if parts == 1:
         note_cached()
+        from engine.calibration import measure_once  # it sweeps itself
+
+        measure_once()
     return monotonic() - begin

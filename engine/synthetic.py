@@ -79,11 +79,10 @@ def bars(
     """
     opens_at = start_ms - warmup_bars * timeframe_ms
     rows = _generate(seed, opens_at, warmup_bars + count, timeframe_ms, start_price, gaps=False)
-    first_close = start_ms + timeframe_ms
     return timeline(
         rows,
-        start_ms=first_close,
-        end_ms=first_close + count * timeframe_ms,
+        start_ms=start_ms,
+        end_ms=start_ms + count * timeframe_ms,
         timeframe_ms=timeframe_ms,
     )
 

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from storage import statements
-from storage.records import Event, EventName, Job, NewJob, State
+from storage.records import Client, Event, EventName, Job, NewJob, State
 
 _SQL = statements.load("jobs")
 
@@ -43,12 +43,15 @@ class IdempotencyConflict(Exception):
         self.job = job
 
 
-def create(conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int) -> Job:
+def create(
+    conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int, client: Client
+) -> Job:
     """Submit a job, or return the one that was submitted before under the same key.
 
-    A retry under an idempotency key returns its job even when the quota is full. Raises
-    `QuotaExceeded` and `IdempotencyConflict`; neither leaves a trace. Belongs into a transaction,
-    which keeps other submissions of the user out until it ends.
+    `client` is what the user submits it through, for the event. A retry under an idempotency key
+    returns its job even when the quota is full. Raises `QuotaExceeded` and `IdempotencyConflict`;
+    neither leaves a trace. Belongs into a transaction, which keeps other submissions of the user
+    out until it ends.
     """
     values = {
         "user_id": new_job.user_id,
@@ -63,6 +66,8 @@ def create(conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int) -
         "spec_payload_json": (
             None if new_job.spec_payload_json is None else Jsonb(new_job.spec_payload_json)
         ),
+        "coverage_json": None if new_job.coverage_json is None else Jsonb(new_job.coverage_json),
+        "client": client,
     }
     with conn.cursor(row_factory=dict_row) as cursor:
         # Submissions of one user are serialised, so that neither check can be outrun.
@@ -128,13 +133,13 @@ def list_jobs(
         return [Job.of(row) for row in cursor.execute(statement, values)]
 
 
-def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, actor: str) -> Job | None:
+def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, client: Client) -> Job | None:
     """Cancel a queued job at once, or ask a running one to stop; return it as it is then.
 
     Idempotent: a terminal job, and one that was asked before, stay as they are. None when there
-    is no such job. `actor` goes into the event.
+    is no such job. `client` is what the user cancels it through, for the event.
     """
-    conn.execute(_SQL["cancel_job"], {"job_id": job_id, "actor": actor})
+    conn.execute(_SQL["cancel_job"], {"job_id": job_id, "client": client})
     return get(conn, job_id)
 
 

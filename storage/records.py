@@ -38,6 +38,14 @@ class Mode(StrEnum):
     TEMPLATE = "template"
 
 
+class Client(StrEnum):
+    """What a user acted through; stands in the details of events whose actor is `user`."""
+
+    CLI = "cli"
+    PAGE = "page"
+    API = "api"
+
+
 class FailureCode(StrEnum):
     """Stable codes of `last_error_json`."""
 
@@ -70,7 +78,8 @@ class EventName(StrEnum):
 class NewJob:
     """A job to submit; `saved` mode needs `spec_hash` and `spec_payload_json`, `template` none.
 
-    `request_json` is the effective request: every value that can change a result.
+    `request_json` is the effective request: every value that can change a result. `coverage_json`
+    says what of its range the candles covered when it was submitted, None when that was not asked.
     """
 
     user_id: UUID
@@ -83,11 +92,16 @@ class NewJob:
     idempotency_key: str | None = None
     spec_hash: str | None = None
     spec_payload_json: Mapping[str, Any] | None = None
+    coverage_json: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of `backtest_jobs`; all times are aware and from the database clock."""
+    """One row of `backtest_jobs`; all times are aware and from the database clock.
+
+    `coverage_json` is None until it is known. `outcomes_json` is None until stage A has ended, and
+    comes without its histograms: `storage.results.outcomes` reads it whole.
+    """
 
     job_id: UUID
     user_id: UUID
@@ -121,6 +135,8 @@ class Job:
     dispatch_count: int
     last_error: str | None
     last_error_json: dict[str, Any] | None
+    coverage_json: dict[str, Any] | None
+    outcomes_json: dict[str, Any] | None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
@@ -220,9 +236,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """Result of stage A: variant indexes in rank order, and what they were computed from."""
+    """Result of stage A: variant indexes in rank order, and what they were computed from.
+
+    `twins` says how many variants each of them stands for. None came from a program of the release
+    before, which knew none.
+    """
 
     indexes: Sequence[int]
+    twins: Sequence[int] | None
     stage_a_variants_total: int
     risk_total: int
     preselect_used: int
@@ -239,11 +260,10 @@ class StoredShortlist:
     updated_at: datetime
 
     def usable_with(self, *, engine_version: str, candles_hash: str) -> bool:
-        """Whether stage B may start from it: same engine, same candles."""
-        return (self.shortlist.engine_version, self.shortlist.candles_hash) == (
-            engine_version,
-            candles_hash,
-        )
+        """Whether stage B may start from it: same engine, same candles, and nothing is missing."""
+        stored = self.shortlist
+        same = (stored.engine_version, stored.candles_hash) == (engine_version, candles_hash)
+        return same and stored.twins is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +272,7 @@ class TopVariant:
 
     `total_return_pct` is in percent, None when the money overflowed; `payload_json` is enough to
     rerun this one variant. `trades_omitted` says that trades and equity were wanted and had no room
-    in the result's budget.
+    in the result's budget. `twins` variants, this one included, have the same outcome.
     """
 
     rank: int
@@ -266,6 +286,7 @@ class TopVariant:
     trades_json: Sequence[Any] | None = None
     equity_json: Sequence[Any] | None = None
     trades_omitted: bool = False
+    twins: int = 1
 
 
 @dataclass(frozen=True, slots=True)

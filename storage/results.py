@@ -6,7 +6,7 @@ is locked for a moment only: `document` makes it.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,20 +20,41 @@ from storage.records import Lease, Shortlist, State, StoredShortlist, TopVariant
 _SQL = statements.load("results")
 
 
-def save_shortlist(conn: psycopg.Connection[Any], lease: Lease, shortlist: Shortlist) -> bool:
+def save_coverage(conn: psycopg.Connection[Any], lease: Lease, coverage: Mapping[str, Any]) -> bool:
+    """Store what of its range the job's candles cover; False when the lease is lost."""
+    values = lease.values() | {"coverage": Jsonb(coverage)}
+    return conn.execute(_SQL["save_coverage"], values).rowcount == 1
+
+
+def save_shortlist(
+    conn: psycopg.Connection[Any],
+    lease: Lease,
+    shortlist: Shortlist,
+    outcomes: Mapping[str, Any],
+) -> bool:
     """Store the result of stage A, in place of an earlier attempt's; False when the lease is lost.
 
-    Indexes may be numpy integers.
+    `outcomes` are the statistics of the search. They and the shortlist are stored together or not
+    at all, so that who resumes from the one has the other. Indexes and twins may be numpy integers.
     """
-    values = lease.values() | {
+    owned = lease.values() | {"outcomes": Jsonb(outcomes)}
+    if conn.execute(_SQL["save_outcomes"], owned).rowcount != 1:
+        return False
+    twins = shortlist.twins
+    values = {
+        "job_id": lease.job_id,
+        "attempt": lease.attempt,
         "indexes": Jsonb([int(index) for index in shortlist.indexes]),
+        "twins": None if twins is None else Jsonb([int(count) for count in twins]),
         "stage_a_variants_total": shortlist.stage_a_variants_total,
         "risk_total": shortlist.risk_total,
         "preselect_used": shortlist.preselect_used,
         "engine_version": shortlist.engine_version,
         "candles_hash": shortlist.candles_hash,
     }
-    return conn.execute(_SQL["save_shortlist"], values).rowcount == 1
+    conn.execute(_SQL["forget_twins"], values)
+    conn.execute(_SQL["save_shortlist"], values)
+    return True
 
 
 def shortlist(conn: psycopg.Connection[Any], job_id: UUID) -> StoredShortlist | None:
@@ -44,6 +65,12 @@ def shortlist(conn: psycopg.Connection[Any], job_id: UUID) -> StoredShortlist | 
         return None
     attempt, updated_at = row.pop("attempt"), row.pop("updated_at")
     return StoredShortlist(Shortlist(**row), attempt=attempt, updated_at=updated_at)
+
+
+def outcomes(conn: psycopg.Connection[Any], job_id: UUID) -> dict[str, Any] | None:
+    """Read the statistics of a job's search with their histograms; None until stage A has ended."""
+    row = conn.execute(_SQL["outcomes"], {"job_id": job_id}).fetchone()
+    return None if row is None else row[0]
 
 
 def document(rows: Iterable[TopVariant], *, reports: bool) -> str:
@@ -85,6 +112,12 @@ def top(conn: psycopg.Connection[Any], job_id: UUID, limit: int) -> list[TopVari
         return cursor.execute(_SQL["top"], {"job_id": job_id, "limit": limit}).fetchall()
 
 
+def outline(conn: psycopg.Connection[Any], job_id: UUID) -> list[dict[str, Any]]:
+    """Read what a verdict needs of the rows, by rank; only the best one has its `metrics_json`."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_SQL["outline"], {"job_id": job_id}).fetchall()
+
+
 def _replace(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> None:
     # Before them the transaction has locked the job's row by a renewal.
     values = {"job_id": lease.job_id, "rows": rows}
@@ -99,6 +132,7 @@ def _plain(row: TopVariant, *, reports: bool) -> dict[str, Any]:
         "indicator_variant_key": row.indicator_variant_key,
         "variant_index": row.variant_index,
         "total_return_pct": row.total_return_pct,
+        "twins": row.twins,
         "metrics_json": row.metrics_json,
         "payload_json": row.payload_json,
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.candles import Bars, Candles, load
+from engine.coverage import Coverage
 from engine.grid import Grid
 from engine.request import Request, parse
 from storage import results
@@ -38,6 +39,7 @@ from tasks.messages import (
 )
 
 if TYPE_CHECKING:
+    from engine.ranking import TopList
     from engine.report import VariantReport
     from engine.sweep import Batch, Sweep
 
@@ -68,6 +70,7 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
     parent.send(
         CandlesLoaded(
             candles_hash=candles.content_hash(),
+            coverage=Coverage.of_candles(request, candles).document(),
             base_variants=Grid.of(request).base_total,
             preloaded=preloaded,
         )
@@ -77,15 +80,21 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
     from engine.sweep import Sweep  # numba: heavy, and for the child only
 
     sweep = Sweep(request, candles, threads=assignment.threads)
-    shortlist = begin.shortlist
+    shortlist, twins = begin.shortlist, begin.twins
     if shortlist is None:
         best = _run_stage(parent, Stage.STAGE_A, sweep.stage_a())
-        shortlist = best.top.indexes()
-        parent.send(StageAFinished(shortlist, best.total, request.risk.total))
-    best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist), sweep)
-    top = best.top.indexes()
-    parent.send(StageBFinished(reports=len(top)))
-    parent.send(Finished(_final_rows(parent, sweep, top)))
+        shortlist, twins = best.top.indexes(), best.top.twins()
+        parent.send(
+            StageAFinished(shortlist, twins, _outcomes(sweep), best.total, request.risk.total)
+        )
+    best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist, twins=twins), sweep)
+    parent.send(StageBFinished(reports=len(best.top)))
+    parent.send(Finished(_final_rows(parent, sweep, best.top)))
+
+
+def _outcomes(sweep: "Sweep") -> dict[str, Any]:  # noqa: ARG001
+    """Return the statistics of the stage A that has just ended, as the job stores them."""
+    return {}
 
 
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
@@ -112,36 +121,37 @@ def _run_stage(
     parent: "_Parent", stage: Stage, batches: Iterator["Batch"], sweep: "Sweep | None" = None
 ) -> "Batch":
     """Run a stage to its end; with `sweep`, send the snapshots that the parent asks for."""
-    shown: Indexes | None = None
+    shown: tuple[Indexes, Indexes] | None = None
     for batch in batches:
         parent.report_progress(stage, batch.processed, batch.total)
         if parent.listen() and sweep is not None:
-            top = batch.top.indexes()
-            unchanged = shown is not None and np.array_equal(top, shown)
-            parent.send(Snapshot(None if unchanged else _summary_rows(sweep, top)))
+            top = batch.top.indexes(), batch.top.twins()
+            unchanged = shown is not None and all(map(np.array_equal, top, shown))
+            parent.send(Snapshot(None if unchanged else _summary_rows(sweep, *top)))
             shown = top
     parent.report_progress(stage, batch.processed, batch.total, last=True)
     return batch
 
 
-def _summary_rows(sweep: "Sweep", indexes: Indexes) -> str:
+def _summary_rows(sweep: "Sweep", indexes: Indexes, twins: Indexes) -> str:
     from engine.report import summaries
 
-    return results.document(map(_row, summaries(sweep, indexes)), reports=False)
+    return results.document(map(_row, summaries(sweep, indexes, twins=twins)), reports=False)
 
 
-def _final_rows(parent: "_Parent", sweep: "Sweep", indexes: Indexes) -> str:
+def _final_rows(parent: "_Parent", sweep: "Sweep", top: "TopList") -> str:
     from engine.report import reports
 
     request, rows = sweep.request, []
     for report in reports(
         sweep,
-        indexes,
+        top.indexes(),
         top_trades_n=request.top_trades_n,
         result_bytes=request.result_bytes_max,
+        twins=top.twins(),
     ):
         rows.append(_row(report))
-        parent.report_progress(Stage.FINALIZING, len(rows), len(indexes))
+        parent.report_progress(Stage.FINALIZING, len(rows), len(top))
         parent.listen()
     return results.document(rows, reports=True)
 
@@ -159,6 +169,7 @@ def _row(report: "VariantReport") -> TopVariant:
         trades_json=report.trades,
         equity_json=report.equity,
         trades_omitted=report.trades_omitted,
+        twins=report.twins,
     )
 
 

@@ -1,7 +1,8 @@
 """Writes down everything about an owned job: rows, events, log lines, metrics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -50,6 +51,7 @@ class JobWriter:
         self._claimed = claimed
         self._claimed_at = self._stage_started_at = time.monotonic()
         self._snapshot_to_save: str | None = None
+        self._coverage: Mapping[str, Any] | None = claimed.job.coverage_json
 
     @property
     def log(self) -> BoundLogger:
@@ -129,10 +131,20 @@ class JobWriter:
             "read_shortlist", lambda conn: results.shortlist(conn, self.lease.job_id)
         )
 
-    def save_shortlist(self, shortlist: Shortlist) -> None:
-        """Store the result of stage A."""
+    def save_coverage(self, coverage: Mapping[str, Any]) -> None:
+        """Store what of its range the job's candles cover, unless the job says just that."""
+        if coverage == self._coverage:
+            return
         self._writes.write(
-            "save_shortlist", lambda conn: results.save_shortlist(conn, self.lease, shortlist)
+            "save_coverage", lambda conn: results.save_coverage(conn, self.lease, coverage)
+        )
+        self._coverage = coverage
+
+    def save_shortlist(self, shortlist: Shortlist, outcomes: Mapping[str, Any]) -> None:
+        """Store the result of stage A and the statistics of its search."""
+        self._writes.write(
+            "save_shortlist",
+            lambda conn: results.save_shortlist(conn, self.lease, shortlist, outcomes),
         )
 
     def note_resumed(self, *, written_by_attempt: int) -> None:

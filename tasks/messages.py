@@ -39,9 +39,13 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class CandlesLoaded:
-    """The arrays are there; the child waits for `Begin`. Stage A has `base_variants` units."""
+    """The arrays are there; the child waits for `Begin`. Stage A has `base_variants` units.
+
+    `coverage` says what of the request's range they cover, in JSON types.
+    """
 
     candles_hash: str
+    coverage: Mapping[str, Any]
     base_variants: int
     preloaded: bool
 
@@ -57,9 +61,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StageAFinished:
-    """The shortlist, in rank order: base indexes, out of `total` base variants."""
+    """The shortlist, in rank order: base indexes, out of `total` base variants.
+
+    `twins` says how many base variants each of them stands for, `outcomes` what became of all, in
+    JSON types.
+    """
 
     indexes: Indexes
+    twins: Indexes
+    outcomes: Mapping[str, Any]
     total: int
     risk_total: int
 
@@ -124,9 +134,10 @@ FromChild = (
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Compute; a `shortlist` of an earlier attempt spares stage A."""
+    """Compute; a `shortlist` of an earlier attempt, with its `twins`, spares stage A."""
 
     shortlist: Indexes | None = None
+    twins: Indexes | None = None
 
 
 @dataclass(frozen=True, slots=True)

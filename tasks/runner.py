@@ -105,6 +105,7 @@ def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> 
         candles = child.expect(CandlesLoaded)
         if not candles.preloaded:
             writer.log.error("engine_not_preloaded")
+        writer.save_coverage(candles.coverage)
 
         shortlist = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
 
@@ -151,15 +152,16 @@ def _wait_for_fork_server(death: ChildDied, writer: JobWriter, worker: Worker) -
 
 
 def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist | None:
-    """Spare stage A if an earlier attempt stored its result for exactly these candles."""
+    """Spare stage A if an earlier attempt stored all of its result for exactly these candles."""
     stored = writer.stored_shortlist()
     if stored is None or not stored.usable_with(
         engine_version=claim.ENGINE, candles_hash=candles.candles_hash
     ):
         return None
     writer.note_resumed(written_by_attempt=stored.attempt)
-    child.tell(Begin(np.array(stored.shortlist.indexes, dtype=np.int64)))
-    return stored.shortlist
+    shortlist = stored.shortlist
+    child.tell(Begin(np.array(shortlist.indexes, np.int64), np.array(shortlist.twins, np.int64)))
+    return shortlist
 
 
 def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist:
@@ -169,13 +171,14 @@ def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -
     writer.finish_stage()
     shortlist = Shortlist(
         indexes=best.indexes.tolist(),
+        twins=best.twins.tolist(),
         stage_a_variants_total=best.total,
         risk_total=best.risk_total,
         preselect_used=len(best.indexes),
         engine_version=claim.ENGINE,
         candles_hash=candles.candles_hash,
     )
-    writer.save_shortlist(shortlist)
+    writer.save_shortlist(shortlist, best.outcomes)
     return shortlist
 
 

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _OURS = "engine."
+_MEANS = {
+    "hl2": ("high", "low"),
+    "hlc3": ("high", "low", "close"),
+    "ohlc4": ("open", "high", "low", "close"),
+}
+"""Sources that are means of a bar's prices, and the prices."""
 
 log = logging.getLogger(__name__)
 
@@ -87,22 +93,28 @@ class Prepared:
 
 def price(candles: "Candles", source: str) -> Floats:
     """Return the price series of this name, float64[T]; a writable array of its own."""
-    high, low, close = candles.high, candles.low, candles.close
-    if source == "hl2":
-        return (high + low) / 2.0
-    if source == "hlc3":
-        return (high + low + close) / 3.0
-    if source == "ohlc4":
-        return (candles.open + high + low + close) / 4.0
-    return _own(getattr(candles, source))
+    if source not in _MEANS:
+        return _own(getattr(candles, source))
+    return _mean_price(source, *(_own(getattr(candles, name)) for name in _MEANS[source]))
+
+
+def _mean_price(source: str, *prices: Floats) -> Floats:
+    kernels = import_module("engine.indicators.kernels.prices")
+    result: Floats = getattr(kernels, source)(*prices)
+    return result
 
 
 def kernel_loaders() -> list[Callable[[], None]]:
-    """Return one function per indicator that compiles its kernel, or loads it from the cache.
+    """Return functions that compile the kernels, one per indicator, or load them from the cache.
 
     A plugin's kernel that cannot be compiled is left for the jobs that ask for it.
     """
-    return [partial(_load_kernel, indicator) for indicator in catalogue()]
+    return [*(partial(_load_kernel, indicator) for indicator in catalogue()), _load_means]
+
+
+def _load_means() -> None:
+    for source, names in _MEANS.items():
+        _mean_price(source, *(np.ones(1) for _ in names))
 
 
 def _load_kernel(indicator: Indicator) -> None:

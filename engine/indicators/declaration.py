@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.indicators.default_axes import Axis
+from engine.indicators.lookback import Lookback
 
 SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4")
 """Price series an indicator with a `source` input may be computed on."""
@@ -61,13 +62,15 @@ class Output:
     """One series of an indicator and the rule that reads it.
 
     `params` names the compute parameters this series depends on, in declared order; a request that
-    varies another one is refused. `center` is the middle of `threshold_centered`.
+    varies another one is refused. `center` is the middle of `threshold_centered`. `lookback` says
+    how much history a value takes: the warm-up of a request follows from it.
     """
 
     name: str
     rule: str
     params: tuple[str, ...] = ()
     center: float = 1.0
+    lookback: Lookback | None = None
 
 
 RULES: dict[str, Rule] = {
@@ -159,6 +162,7 @@ class Indicator:
             or _unknown("parameter", [n for r in self.relations for n in (r.low, r.high)], names)
             or _unknown("parameter", [n for output in self.outputs for n in output.params], names)
             or _unknown("signal parameter", tuple(self.signals), tuple(self.signal_params))
+            or _unusable_lookback(self.params, self.outputs)
             or ("no inputs" if not self.inputs else "")
             or ("no outputs" if not self.outputs else "")
             or ("kernel must read 'module:function'" if self.kernel.count(":") != 1 else "")
@@ -205,6 +209,22 @@ def window(name: str = "window", minimum: int = 2, default: Axis | None = None) 
 def mult(name: str = "mult", default: Axis | None = None) -> Param:
     """Return a multiplier of a deviation or range."""
     return Param(name, "float", 0.01, 1_000.0, default=default)
+
+
+def _unusable_lookback(params: Sequence[Param], outputs: Sequence[Output]) -> str:
+    """Return what is wrong with a lookback, at the smallest values of its parameters."""
+    for output in outputs:
+        if output.lookback is None:
+            continue
+        own = {p.name: p.choices[0] if p.choices else int(max(p.filler, 1.0)) for p in params}
+        own = {name: own[name] for name in output.params}
+        try:
+            bars = output.lookback.defined(**own), output.lookback.settling(**own)
+        except Exception as error:
+            return f"the lookback of {output.name} fails for {own}: {error}"
+        if not all(isinstance(each, int) and each >= 0 for each in bars):
+            return f"the lookback of {output.name} must be whole numbers of bars, got {bars}"
+    return ""
 
 
 def _twice(what: str, names: Sequence[str]) -> str:

@@ -2,15 +2,30 @@
 
 from engine.indicators.declaration import Indicator, Output, window
 from engine.indicators.default_axes import band, steps
+from engine.indicators.lookback import (
+    FROM_BAR_1,
+    FROM_BAR_1_WILDER,
+    WINDOW,
+    Lookback,
+    ema,
+    fading,
+    wilder,
+)
 
 _KERNELS = "engine.indicators.kernels"
+_LINE = Lookback(lambda slow, **_: slow - 1, lambda slow, **_: ema(slow))
+_HIST = Lookback(
+    lambda slow, signal, **_: slow - 1 + signal - 1,
+    lambda slow, signal, **_: ema(slow) + ema(signal),
+)
+"""Two averages side by side, of which the slow one settles last, and their smoothed difference."""
 
 INDICATORS = (
     Indicator(
         id="momentum.rsi",
         inputs=("source",),
         params=(window(default=steps(3, 120)),),
-        outputs=(Output("rsi", "threshold_band", ("window",)),),
+        outputs=(Output("rsi", "threshold_band", ("window",), lookback=FROM_BAR_1_WILDER),),
         signals=band(steps(10, 50, 5), steps(50, 90, 5)),
         kernel=f"{_KERNELS}.momentum:rsi",
         description="Relative strength index, 0..100; undefined while nothing has moved.",
@@ -20,7 +35,7 @@ INDICATORS = (
         id="momentum.roc",
         inputs=("source",),
         params=(window(minimum=1, default=steps(5, 120)),),
-        outputs=(Output("roc", "sign", ("window",)),),
+        outputs=(Output("roc", "sign", ("window",), lookback=FROM_BAR_1),),
         kernel=f"{_KERNELS}.momentum:roc",
         description="Rate of change over the window, in percent.",
         formula="TA-Lib ROC: 100 (x / x[t - window] - 1)",
@@ -29,7 +44,7 @@ INDICATORS = (
         id="momentum.cci",
         inputs=("high", "low", "close"),
         params=(window(default=steps(5, 120)),),
-        outputs=(Output("value", "threshold_band", ("window",)),),
+        outputs=(Output("value", "threshold_band", ("window",), lookback=WINDOW),),
         signals=band(steps(-200, -50, 25), steps(50, 200, 25)),
         kernel=f"{_KERNELS}.mean_deviation:cci",
         description="Commodity channel index, mostly -100..100; undefined where nothing moves.",
@@ -39,7 +54,7 @@ INDICATORS = (
         id="momentum.williams_r",
         inputs=("high", "low", "close"),
         params=(window(default=steps(5, 120)),),
-        outputs=(Output("value", "threshold_band", ("window",)),),
+        outputs=(Output("value", "threshold_band", ("window",), lookback=WINDOW),),
         signals=band(steps(-90, -60, 5), steps(-40, -10, 5)),
         kernel=f"{_KERNELS}.oscillators:williams_r",
         description="Williams %R, -100..0; undefined where a window has no range.",
@@ -54,8 +69,8 @@ INDICATORS = (
             window("signal", default=steps(3, 20)),
         ),
         outputs=(
-            Output("hist", "sign", ("fast", "slow", "signal")),
-            Output("line", "sign", ("fast", "slow")),
+            Output("hist", "sign", ("fast", "slow", "signal"), lookback=_HIST),
+            Output("line", "sign", ("fast", "slow"), lookback=_LINE),
         ),
         kernel=f"{_KERNELS}.crossing:macd",
         description="Difference of two exponential averages, and its distance to its own average.",
@@ -72,8 +87,8 @@ INDICATORS = (
             window("signal", default=steps(3, 20)),
         ),
         outputs=(
-            Output("hist", "sign", ("fast", "slow", "signal")),
-            Output("line", "sign", ("fast", "slow")),
+            Output("hist", "sign", ("fast", "slow", "signal"), lookback=_HIST),
+            Output("line", "sign", ("fast", "slow"), lookback=_LINE),
         ),
         kernel=f"{_KERNELS}.crossing:ppo",
         description="MACD in percent of its slow average.",
@@ -86,8 +101,21 @@ INDICATORS = (
         inputs=("source",),
         params=(window(minimum=1, default=steps(5, 120)), window("signal", default=steps(3, 20))),
         outputs=(
-            Output("trix", "sign", ("window",)),
-            Output("hist", "sign", ("window", "signal")),
+            Output(
+                "trix",
+                "sign",
+                ("window",),
+                lookback=Lookback(lambda window: 3 * window - 2, lambda window: 3 * ema(window)),
+            ),
+            Output(
+                "hist",
+                "sign",
+                ("window", "signal"),
+                lookback=Lookback(
+                    lambda window, signal: 3 * window - 2 + signal - 1,
+                    lambda window, signal: 3 * ema(window) + ema(signal),
+                ),
+            ),
         ),
         kernel=f"{_KERNELS}.momentum:trix",
         description="Change of a triple exponential average in percent, and its distance to its "
@@ -103,8 +131,18 @@ INDICATORS = (
             window("d", default=steps(2, 10)),
         ),
         outputs=(
-            Output("k", "threshold_band", ("k", "smoothing")),
-            Output("d", "threshold_band", ("k", "smoothing", "d")),
+            Output(
+                "k",
+                "threshold_band",
+                ("k", "smoothing"),
+                lookback=Lookback(lambda k, smoothing: k + smoothing - 2),
+            ),
+            Output(
+                "d",
+                "threshold_band",
+                ("k", "smoothing", "d"),
+                lookback=Lookback(lambda k, smoothing, d: k + smoothing + d - 3),
+            ),
         ),
         signals=band(steps(10, 40, 5), steps(60, 90, 5)),
         kernel=f"{_KERNELS}.oscillators:stoch",
@@ -122,8 +160,24 @@ INDICATORS = (
             window("d", default=steps(2, 10, 4)),
         ),
         outputs=(
-            Output("k", "threshold_band", ("rsi", "k", "smoothing")),
-            Output("d", "threshold_band", ("rsi", "k", "smoothing", "d")),
+            Output(
+                "k",
+                "threshold_band",
+                ("rsi", "k", "smoothing"),
+                lookback=Lookback(
+                    lambda rsi, k, smoothing: rsi + k + smoothing - 2,
+                    lambda rsi, **_: wilder(rsi),
+                ),
+            ),
+            Output(
+                "d",
+                "threshold_band",
+                ("rsi", "k", "smoothing", "d"),
+                lookback=Lookback(
+                    lambda rsi, k, smoothing, d: rsi + k + smoothing + d - 3,
+                    lambda rsi, **_: wilder(rsi),
+                ),
+            ),
         ),
         signals=band(steps(10, 40, 5), steps(60, 90, 5)),
         kernel=f"{_KERNELS}.oscillators:stoch_rsi",
@@ -135,10 +189,19 @@ INDICATORS = (
         id="momentum.fisher",
         inputs=("high", "low"),
         params=(window(default=steps(5, 120)),),
-        outputs=(Output("fisher", "sign", ("window",)),),
+        outputs=(
+            Output(
+                "fisher",
+                "sign",
+                ("window",),
+                lookback=Lookback(
+                    lambda window: window - 1, lambda **_: fading(0.33) + fading(0.5)
+                ),
+            ),
+        ),
         kernel=f"{_KERNELS}.oscillators:fisher",
         description="Fisher transform of where the middle price stands in its range.",
         formula="Ehlers: x = 2 (hl2 - lowest) / (highest - lowest) - 1 (0 without range); "
-        "v = .33 x + .67 v[t-1] within +-.999; f = .5 ln((1 + v) / (1 - v)) + .5 f[t-1]",
+        "v = .33 x + .67 v[t-1], and +-.999 beyond +-.99; f = .5 ln((1 + v) / (1 - v)) + .5 f[t-1]",
     ),
 )

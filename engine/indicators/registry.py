@@ -1,5 +1,6 @@
 """Every indicator by id: those declared here and those of installed packages. Free of numba."""
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
@@ -54,11 +55,29 @@ def get(indicator_id: str) -> Indicator:
             f"indicator {indicator_id!r} is not available: "
             f"{plugin} could not be loaded: {plugin.error}"
         )
-    close = get_close_matches(indicator_id, known, n=3) or sorted(known)
-    message = f"unknown indicator {indicator_id!r}; known: {', '.join(close)}"
+    close = _alike(indicator_id, known)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
+    message = f"unknown indicator {indicator_id!r}; {hint}"
     for plugin in left_out():
         message += f"; {plugin} could not be loaded: {plugin.error}"
     raise UnknownIndicator(message)
+
+
+def _alike(indicator_id: str, known: Collection[str]) -> list[str]:
+    """Return the ids whose last part is that of this one, else the closest; case does not count."""
+    by_last: dict[str, list[str]] = {}
+    for name in known:
+        by_last.setdefault(_last_part(name), []).append(name)
+    last = _last_part(indicator_id)
+    if last in by_last:
+        return sorted(by_last[last])
+    whole = get_close_matches(indicator_id.casefold(), known, n=3)
+    parts = get_close_matches(last, by_last, n=3)
+    return list(dict.fromkeys([*whole, *(name for part in parts for name in by_last[part])]))[:3]
+
+
+def _last_part(indicator_id: str) -> str:
+    return indicator_id.casefold().rpartition(".")[2]
 
 
 def catalogue() -> tuple[Indicator, ...]:

@@ -2,6 +2,14 @@
 
 from engine.indicators.declaration import Indicator, Output, Param, mult, window
 from engine.indicators.default_axes import band, deltas, listed, steps
+from engine.indicators.lookback import (
+    FROM_BAR_1,
+    FROM_BAR_1_WILDER,
+    WINDOW,
+    Lookback,
+    ema,
+    wilder,
+)
 
 _TREND = "engine.indicators.kernels.trend"
 _CHANNELS = "engine.indicators.kernels.channels"
@@ -14,8 +22,16 @@ INDICATORS = (
         inputs=_HLC,
         params=(window(default=steps(5, 120)), window("smoothing", default=steps(5, 50))),
         outputs=(
-            Output("di_diff", "sign", ("window",)),
-            Output("adx", "delta_sign", ("window", "smoothing")),
+            Output("di_diff", "sign", ("window",), lookback=FROM_BAR_1_WILDER),
+            Output(
+                "adx",
+                "delta_sign",
+                ("window", "smoothing"),
+                lookback=Lookback(
+                    lambda window, smoothing: window + smoothing - 1,
+                    lambda window, smoothing: wilder(window) + wilder(smoothing),
+                ),
+            ),
         ),
         signals=deltas(1, 5, 20),
         kernel=f"{_TREND}:adx",
@@ -27,7 +43,7 @@ INDICATORS = (
         id="trend.aroon",
         inputs=("high", "low"),
         params=(window(default=steps(5, 120)),),
-        outputs=(Output("osc", "threshold_band", ("window",)),),
+        outputs=(Output("osc", "threshold_band", ("window",), lookback=FROM_BAR_1),),
         signals=band(listed(25, 50, 75), listed(-75, -50, -25)),
         kernel=f"{_TREND}:aroon",
         description="By how much the latest high is newer than the latest low, -100..100.",
@@ -38,8 +54,8 @@ INDICATORS = (
         inputs=_HLC,
         params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(
-            Output("long_stop", "price_vs_output", ("window", "mult")),
-            Output("short_stop", "price_vs_output", ("window", "mult")),
+            Output("long_stop", "price_vs_output", ("window", "mult"), lookback=FROM_BAR_1_WILDER),
+            Output("short_stop", "price_vs_output", ("window", "mult"), lookback=FROM_BAR_1_WILDER),
         ),
         kernel=f"{_STOPS}:chandelier_exit",
         description="Stop that hangs mult ATRs below the highest high, or above the lowest low.",
@@ -51,9 +67,9 @@ INDICATORS = (
         inputs=("high", "low"),
         params=(window(default=steps(5, 120)),),
         outputs=(
-            Output("middle", "price_vs_output", ("window",)),
-            Output("upper", "price_vs_output", ("window",)),
-            Output("lower", "price_vs_output", ("window",)),
+            Output("middle", "price_vs_output", ("window",), lookback=WINDOW),
+            Output("upper", "price_vs_output", ("window",), lookback=WINDOW),
+            Output("lower", "price_vs_output", ("window",), lookback=WINDOW),
         ),
         kernel=f"{_CHANNELS}:donchian",
         description="Channel between the highest high and the lowest low.",
@@ -69,9 +85,26 @@ INDICATORS = (
             window("displacement", minimum=1, default=steps(20, 40)),
         ),
         outputs=(
-            Output("span_a", "price_vs_output", ("conversion", "base", "displacement")),
-            Output("span_b", "price_vs_output", ("span_b", "displacement")),
-            Output("tk_diff", "sign", ("conversion", "base")),
+            Output(
+                "span_a",
+                "price_vs_output",
+                ("conversion", "base", "displacement"),
+                lookback=Lookback(
+                    lambda conversion, base, displacement: max(conversion, base) - 1 + displacement
+                ),
+            ),
+            Output(
+                "span_b",
+                "price_vs_output",
+                ("span_b", "displacement"),
+                lookback=Lookback(lambda span_b, displacement: span_b - 1 + displacement),
+            ),
+            Output(
+                "tk_diff",
+                "sign",
+                ("conversion", "base"),
+                lookback=Lookback(lambda conversion, base: max(conversion, base) - 1),
+            ),
         ),
         kernel=f"{_CHANNELS}:ichimoku",
         description="Cloud of Donchian middles shifted forward, and conversion line - base line.",
@@ -83,9 +116,14 @@ INDICATORS = (
         inputs=_HLC,
         params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
         outputs=(
-            Output("middle", "price_vs_output", ("window",)),
-            Output("upper", "price_vs_output", ("window", "mult")),
-            Output("lower", "price_vs_output", ("window", "mult")),
+            Output(
+                "middle",
+                "price_vs_output",
+                ("window",),
+                lookback=Lookback(lambda window: window, ema),
+            ),
+            Output("upper", "price_vs_output", ("window", "mult"), lookback=FROM_BAR_1_WILDER),
+            Output("lower", "price_vs_output", ("window", "mult"), lookback=FROM_BAR_1_WILDER),
         ),
         kernel=f"{_CHANNELS}:keltner",
         description="Channel of mult ATRs around the exponential average of (h + l + c) / 3.",
@@ -96,7 +134,7 @@ INDICATORS = (
         id="trend.linreg_slope",
         inputs=("source",),
         params=(window(default=steps(5, 120)),),
-        outputs=(Output("slope", "sign", ("window",)),),
+        outputs=(Output("slope", "sign", ("window",), lookback=WINDOW),),
         kernel=f"{_TREND}:linreg_slope",
         description="Slope per bar of the least-squares line through a window.",
         formula="TA-Lib LINEARREG_SLOPE",
@@ -109,7 +147,14 @@ INDICATORS = (
             Param("accel_step", "float", 0.0, 1.0, default=steps(0.01, 0.05, 0.01)),
             Param("accel_max", "float", 0.0, 1.0, default=steps(0.1, 0.4, 0.05)),
         ),
-        outputs=(Output("psar", "price_vs_output", ("accel_start", "accel_step", "accel_max")),),
+        outputs=(
+            Output(
+                "psar",
+                "price_vs_output",
+                ("accel_start", "accel_step", "accel_max"),
+                lookback=Lookback(lambda **_: 1, lambda **_: 299),  # it has turned by then
+            ),
+        ),
         kernel=f"{_STOPS}:psar",
         description="Parabolic stop and reverse: speeds up with every new extreme.",
         formula="abs of TA-Lib SAREXT, the same acceleration for both sides, no offset",
@@ -119,7 +164,9 @@ INDICATORS = (
         id="trend.supertrend",
         inputs=_HLC,
         params=(window(default=steps(5, 120)), mult(default=steps(0.5, 4.0, 0.5))),
-        outputs=(Output("supertrend", "price_vs_output", ("window", "mult")),),
+        outputs=(
+            Output("supertrend", "price_vs_output", ("window", "mult"), lookback=FROM_BAR_1_WILDER),
+        ),
         kernel=f"{_STOPS}:supertrend",
         description="Stop line mult ATRs from the middle of the bar that only tightens.",
         formula="TA-Lib SUPERTREND: Wilder ATR, starts upwards at the first ATR bar",
@@ -129,8 +176,8 @@ INDICATORS = (
         inputs=_HLC,
         params=(window(minimum=1, default=steps(5, 120)),),
         outputs=(
-            Output("vi_plus", "threshold_centered", ("window",), center=1.0),
-            Output("vi_diff", "sign", ("window",)),
+            Output("vi_plus", "threshold_centered", ("window",), center=1.0, lookback=FROM_BAR_1),
+            Output("vi_diff", "sign", ("window",), lookback=FROM_BAR_1),
         ),
         signals={"abs_threshold": listed(0.0, 0.05, 0.1)},
         kernel=f"{_TREND}:vortex",

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import inlined, part
-from engine.kernels.bits import U0, U1
+from engine.compiled import borrowing, inlined, part
+from engine.kernels.bits import U0, U1, Numbers32
 from engine.kernels.runs import Scratch, is_long
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,8 @@ class Market(NamedTuple):
     inverse: Floats  # float64[n], 1 / close
     block_low: Floats  # float64[B], lowest close of each block
     block_high: Floats  # float64[B]
-    day_ends: Int64  # int64[D], last bar of each UTC day of close times
+    day_ends: Int64  # int64[D], last bar of each UTC day of opening times
+    day_of: Numbers32  # uint32[n], number of the day that a bar opens in
 
 
 class Ledger(NamedTuple):
@@ -86,24 +87,28 @@ def growth(costs: Costs, long: bool, entry_inverse: float, exit_close: float) ->
 
 
 @inlined
+def compounds(costs: Costs) -> bool:
+    """Whether every entry commits all cash and nothing is locked: cash is one product."""
+    return costs.cap == np.inf and costs.lock == 0.0
+
+
+@inlined
 def settle(
     costs: Costs, cash: float, safe: float, factor: float
 ) -> tuple[float, float, float, float]:
     """Return cash, safe, committed cash and net profit after a trade of this growth.
 
-    With everything committed `cash` becomes `cash * factor` exactly.
+    With everything committed and nothing locked `cash` becomes `cash * factor` exactly: one product
+    is all that the next trade waits for.
     """
+    if compounds(costs):
+        product = cash * factor
+        return product, safe, cash, product - cash
     committed = costs.cap if costs.cap < cash else cash
     returned = committed * factor
     net = returned - committed
     locked = costs.lock * net if net > DUST * (committed * costs.budget) else 0.0
     return ((cash - committed) + returned) - locked, safe + locked, committed, net
-
-
-@part
-def compounds(costs: Costs) -> bool:
-    """Whether every entry commits all cash and nothing is locked: cash is one product."""
-    return costs.cap == np.inf and costs.lock == 0.0
 
 
 @inlined
@@ -143,7 +148,7 @@ def final_balance(
     return runs, cash + safe, cash + safe <= 0.0
 
 
-@part
+@borrowing
 def record_trades(
     scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
 ) -> tuple[int, float, bool]:

@@ -1,10 +1,10 @@
-"""Equity of a variant at closes: all of them, those in position, or the last of each day."""
+"""Equity of a variant at closes, all of them or those in position, and its drawdown."""
 
 from typing import Any
 
 import numpy as np
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined
 from engine.kernels.account import Costs, Floats, Ledger, Market, entry_fill
 from engine.kernels.runs import Scratch, is_long
 
@@ -16,7 +16,7 @@ def position_equity(long: bool, held: float, quote: float, quantity: float, clos
     return held + (worth if long else quote + (quote - worth))
 
 
-@part
+@borrowing
 def fill_equity(
     scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger, flat: bool
 ) -> None:
@@ -47,33 +47,7 @@ def fill_equity(
             marks[i] = balance
 
 
-@part
-def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
-    """Write the last equity of each day to the marks; return the number of days."""
-    closes, ends, marks = market.closes, market.day_ends, ledger.marks
-    balance = costs.init_cash
-    day = 0
-    for k in range(trades):
-        first = np.int64(scratch.events[2 * k])
-        last = np.int64(scratch.events[2 * k + 1])
-        while day < ends.shape[0] and ends[day] < first:
-            marks[day] = balance
-            day += 1
-        if day < ends.shape[0] and ends[day] < last:
-            long = is_long(scratch, scratch.events[2 * k])
-            quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
-            while day < ends.shape[0] and ends[day] < last:
-                close = closes[ends[day]]
-                marks[day] = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
-                day += 1
-        balance = ledger.available[k] + ledger.safe[k]
-    while day < ends.shape[0]:
-        marks[day] = balance
-        day += 1
-    return day
-
-
-@part
+@borrowing
 def extend_drawdown(
     equity: Floats, start: Any, stop: Any, peak: float, trough: float, worst: float
 ) -> tuple[float, float, float]:
@@ -93,7 +67,7 @@ def extend_drawdown(
     return peak, trough, worst
 
 
-@part
+@borrowing
 def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
     """Return the worst drawdown, the unfinished one included; NaN below a peak that overflowed."""
     if not np.isfinite(peak):
@@ -101,7 +75,7 @@ def drawdown_fraction(peak: float, trough: float, worst: float) -> float:
     return max(worst, (peak - trough) / peak)
 
 
-@part
+@borrowing
 def max_drawdown(
     scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger
 ) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.kernels.account import Market
 from engine.kernels.inputs import allowed_planes, costs_of, levels_of, market_of
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules
 from engine.kernels.variant import trade_variant
@@ -56,9 +57,12 @@ def simulate(
     sl: float | None = None,
     tp: float | None = None,
     tsl: float | None = None,
+    *,
+    market: Market | None = None,
 ) -> Trades:
     """Trade one variant: planes uint64[W], traded closes float64[n], risk levels in percent.
 
+    `market` is `market_of(closes)`: whoever trades many variants makes it once.
     The last traded bar's own signal may be set: it opens nothing, and tells a forced close from a
     signal exit.
     """
@@ -68,7 +72,7 @@ def simulate(
         short,
         allowed_planes(len(closes), rules),
         levels_of((sl,), (tp,), (tsl,)),
-        market_of(closes),
+        market or market_of(closes),
         costs,
     )
     count = len(entries)
@@ -79,7 +83,7 @@ def simulate(
         exit_fill = closes[exit_] * np.where(is_long, costs.sell, costs.buy)
         quantity = quote / entry_fill
         value = quantity * exit_fill
-        exit_fee = value * costs.fee
+        entry_fee, exit_fee = quote * costs.fee, value * costs.fee
         gross = np.where(is_long, value - quote, quote - value)
     return Trades(
         entry_bar=entry,
@@ -89,7 +93,7 @@ def simulate(
         quantity=quantity,
         entry_fill=entry_fill,
         exit_fill=exit_fill,
-        entry_fee=quote * costs.fee,
+        entry_fee=entry_fee,
         exit_fee=exit_fee,
         gross=gross,
         net=net,

@@ -50,24 +50,29 @@ def costs_of(rules: ExecutionRules) -> Costs:
     )
 
 
-def market_of(closes: Float64, close_times_ms: Int64 | None = None) -> Market:
-    """Return the traded closes float64[n] with their reciprocals, block extremes and day ends."""
+def market_of(closes: Float64, open_times_ms: Int64 | None = None) -> Market:
+    """Return the traded closes float64[n] with their reciprocals, block extremes and days.
+
+    Without times there are no days, and no daily metric.
+    """
     closes = np.array(closes, dtype=np.float64)  # a copy: kernels are compiled for writable arrays
     starts = np.arange(0, len(closes), BLOCK)
     with np.errstate(over="ignore"):  # of the smallest numbers there are
         inverse = 1.0 / closes
+    ends = np.zeros(0, np.int64) if open_times_ms is None else day_ends(open_times_ms)
     return Market(
         closes=closes,
         inverse=inverse,
         block_low=np.minimum.reduceat(closes, starts),
         block_high=np.maximum.reduceat(closes, starts),
-        day_ends=np.zeros(0, np.int64) if close_times_ms is None else day_ends(close_times_ms),
+        day_ends=ends,
+        day_of=np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=-1)),
     )
 
 
-def day_ends(close_times_ms: Int64) -> Int64:
-    """Return the last bar of each UTC day of close times int64[n]."""
-    day = close_times_ms // DAY_MS
+def day_ends(open_times_ms: Int64) -> Int64:
+    """Return int64[D]: the last bar of each UTC day in which one of the bars int64[n] opens."""
+    day = open_times_ms // DAY_MS
     return np.append(np.flatnonzero(day[1:] != day[:-1]), len(day) - 1).astype(np.int64)
 
 

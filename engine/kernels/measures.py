@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.compiled import inlined, kernel, part
+from engine.compiled import borrowing, inlined, kernel
 from engine.kernels.account import (
     DUST,
     Costs,
@@ -15,7 +15,8 @@ from engine.kernels.account import (
     Market,
     record_trades,
 )
-from engine.kernels.equity import day_marks, drawdown_fraction, extend_drawdown, max_drawdown
+from engine.kernels.days import Days, day_marks, day_returns, mean_and_deviation
+from engine.kernels.equity import drawdown_fraction, extend_drawdown, max_drawdown
 from engine.kernels.runs import Scratch
 
 (
@@ -86,14 +87,14 @@ def ratio(numerator: float, denominator: float) -> float:
     return value if np.isfinite(value) else np.nan
 
 
-@part
+@borrowing
 def return_pct(balance: float, costs: Costs) -> float:
     """Return the total return in percent, NaN when it is not finite."""
     value = (balance / costs.init_cash - 1.0) * 100.0
     return value if np.isfinite(value) else np.nan
 
 
-@part
+@borrowing
 def trade_metric(metric: int, net: Floats, quote: Floats, trades: int) -> float:
     """Return profit factor, win rate [%], expectancy [%] or SQN of the first `trades` trades."""
     if metric in (PROFIT_FACTOR, WIN_RATE):
@@ -124,50 +125,33 @@ def trade_metric(metric: int, net: Floats, quote: Floats, trades: int) -> float:
     return ratio(np.sqrt(trades) * mean, np.sqrt(squares / (trades - 1)))
 
 
-@part
-def daily_metric(metric: int, marks: Floats, days: int, init_cash: float, drawdown: float) -> float:
-    """Return Sharpe, Sortino or Calmar from the last equity of each day and the drawdown."""
-    if days < 2:
+@borrowing
+def daily_metric(metric: int, returns: Floats, days: Days, drawdown: float) -> float:
+    """Return Sharpe, Sortino or Calmar of the first `days.number` returns.
+
+    Undefined with fewer than two days, or where the equity of one is not positive.
+    """
+    if days.number < 2 or np.isnan(days.growth):
         return np.nan
-    for d in range(days):
-        if not marks[d] > 0.0:
-            return np.nan
-    annual = (marks[days - 1] / init_cash) ** (DAYS_A_YEAR / days) - 1.0
     if metric == CALMAR:
-        return ratio(annual, drawdown)
-    mean = 0.0
-    downside = 0.0
-    before = init_cash
-    for d in range(days):
-        change = marks[d] / before - 1.0
-        mean += change
-        if change < 0.0:
-            downside += change * change
-        before = marks[d]
-    if metric == SORTINO:
-        return ratio(annual, np.sqrt(downside / days) * np.sqrt(DAYS_A_YEAR))
-    mean /= days
-    squares = 0.0
-    before = init_cash
-    for d in range(days):
-        squares += (marks[d] / before - 1.0 - mean) ** 2
-        before = marks[d]
-    return ratio(annual, np.sqrt(squares / (days - 1)) * np.sqrt(DAYS_A_YEAR))
+        return ratio(days.growth ** (DAYS_A_YEAR / days.number) - 1.0, drawdown)
+    mean, deviation = mean_and_deviation(returns, days.number, metric == SORTINO)
+    return ratio(mean * np.sqrt(DAYS_A_YEAR), deviation)
 
 
-@part
+@borrowing
 def walks_bars(metric: int) -> bool:
     """Whether a metric needs the drawdown, for which every bar in position is visited."""
     return metric in (MAX_DRAWDOWN, RETURN_OVER_DRAWDOWN, CALMAR)
 
 
-@part
+@borrowing
 def needs_ledger(order: Order) -> bool:
     """Whether an order needs more than the number of trades and the final balance."""
     return order.primary >= MAX_DRAWDOWN or order.secondary >= MAX_DRAWDOWN
 
 
-@part
+@borrowing
 def value_of(
     metric: int,
     trades: int,
@@ -175,9 +159,9 @@ def value_of(
     costs: Costs,
     ledger: Ledger,
     drawdown: float,
-    days: int,
+    days: Days,
 ) -> float:
-    """Return one metric; NaN is undefined. `ledger.marks` holds the days where needed.
+    """Return one metric; NaN is undefined. `ledger.marks` holds the daily returns where needed.
 
     Of an account that overflowed, which never becomes finite again, only the trades are known.
     """
@@ -190,21 +174,22 @@ def value_of(
     if metric == RETURN_OVER_DRAWDOWN:
         return ratio(return_pct(balance, costs), 100.0 * drawdown)
     if metric >= SHARPE:
-        return daily_metric(metric, ledger.marks, days, costs.init_cash, drawdown)
+        return daily_metric(metric, ledger.marks, days, drawdown)
     return trade_metric(metric, ledger.net, ledger.quote, trades)
 
 
-@part
+@borrowing
 def measure(
     scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
 ) -> Score:
     """Return the score of runs listed in steps of 2."""
     trades, balance, ruined = record_trades(scratch, runs, market, costs, ledger)
-    drawdown, days = np.nan, 0
+    drawdown, days = np.nan, Days(0, np.nan)
     if walks_bars(order.primary) or walks_bars(order.secondary):
         drawdown = max_drawdown(scratch, trades, market, costs, ledger)
-    if order.primary >= SHARPE or order.secondary >= SHARPE:
-        days = day_marks(scratch, trades, market, costs, ledger)
+    if trades > 0 and (order.primary >= SHARPE or order.secondary >= SHARPE):
+        count = day_marks(scratch, trades, market, costs, ledger)
+        days = Days(count, day_returns(ledger.marks, count, costs.init_cash))
     primary = value_of(order.primary, trades, balance, costs, ledger, drawdown, days)
     secondary = value_of(order.secondary, trades, balance, costs, ledger, drawdown, days)
     return Score(ruined, trades, primary, secondary, return_pct(balance, costs))
@@ -246,8 +231,10 @@ def all_metrics(
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
     peak, trough, worst = extend_drawdown(equity, 0, equity.shape[0], peak, trough, worst)
     drawdown = drawdown_fraction(peak, trough, worst)
+    count = day_ends.shape[0]
+    days = Days(count, day_returns(ledger.marks, count, costs.init_cash))
     for metric in range(out.shape[0]):
-        out[metric] = value_of(metric, trades, balance, costs, ledger, drawdown, day_ends.shape[0])
+        out[metric] = value_of(metric, trades, balance, costs, ledger, drawdown, days)
 
 
 @inlined

@@ -1,14 +1,14 @@
-"""Figures of a report that no variant is ranked by.
+"""Figures of a report that no variant is ranked by, and how any figure is stored.
 
 Undefined is None, and so is what overflows: infinite, or a difference or ratio of infinities.
 """
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from engine.metrics import defined
 
 if TYPE_CHECKING:
     from engine.kernels import Trades
@@ -36,7 +36,20 @@ def figures(
             **_drawdowns(trades, equity, close_times, init_cash),
             **_trade_figures(trades, close_times),
         }
-    return {name: defined(value) for name, value in found.items()}
+    return {
+        name: value if value is not None and math.isfinite(value) else None
+        for name, value in found.items()
+    }
+
+
+def as_stored(metrics: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return figures in JSON types: +inf is None too, and its name is listed as "infinite".
+
+    The key is absent when no figure is infinite.
+    """
+    infinite = [name for name, value in metrics.items() if value == math.inf]
+    stored: dict[str, Any] = {**metrics, **dict.fromkeys(infinite)}
+    return stored | {"infinite": infinite} if infinite else stored
 
 
 def _held(trades: "Trades", bars: int, *, until: Int64) -> NDArray[np.bool_]:

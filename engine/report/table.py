@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-UNDEFINED = "N/A"
+UNDEFINED, INFINITE = "N/A", "∞"
 _DAY_MS = 86_400_000
 _QUOTE, _PERCENT, _RATIO = 2, 4, 5
 
@@ -35,15 +36,19 @@ _ROWS: tuple[tuple[str, str, int | str], ...] = (
 )
 
 
-def table(start: str, end: str, init_cash: float, metrics: Mapping[str, float | None]) -> str:
-    """Return the report as a Markdown table; `start` and `end` are the request's, in UTC."""
+def table(start: str, end: str, init_cash: float, metrics: Mapping[str, Any]) -> str:
+    """Return the report as a Markdown table.
+
+    `start` and `end` are those of what was traded, in UTC; `metrics` are the figures as stored.
+    """
     length = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    values = {**metrics, **dict.fromkeys(metrics.get("infinite", ()), math.inf)}
     rows = [
         ("Start", start),
         ("End", end),
         ("Duration", duration(length.total_seconds() * 1000)),
         ("Init. Cash", decimal(init_cash, _QUOTE)),
-        *((label, _written(metrics[key], style)) for label, key, style in _ROWS),
+        *((label, _written(values[key], style)) for label, key, style in _ROWS),
     ]
     lines = ["|Metric|Value|", "|---|---|", *(f"|{label}|{value}|" for label, value in rows)]
     return "\n".join(lines) + "\n"
@@ -51,6 +56,8 @@ def table(start: str, end: str, init_cash: float, metrics: Mapping[str, float | 
 
 def decimal(value: float | None, places: int) -> str:
     """Return a number with at most `places` decimals: no trailing zeros, no "-0"."""
+    if value == math.inf:
+        return INFINITE
     if value is None or not math.isfinite(value):
         return UNDEFINED
     text = f"{value:.{places}f}"

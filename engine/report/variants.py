@@ -5,7 +5,7 @@ a report is the number in the ranking, bit for bit. `docs/metrics.md` has every 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from engine.grid import Grid, indicator_key
 from engine.kernels import ExecutionRules, Trades, execution_rules, simulate
+from engine.kernels.account import Market
+from engine.kernels.inputs import market_of
 from engine.metrics import equity_curve, variant_metrics
-from engine.report.details import equity_points, stored_bytes, trade_list
-from engine.report.figures import figures
+from engine.report.details import equity_points, stored_bytes, trade_list, utc_texts
+from engine.report.figures import Figures, as_stored, figures
 from engine.report.table import table
 from engine.request.hashes import canonical_json, sha256_hex
 
@@ -50,10 +52,12 @@ class Variants(Protocol):
 class VariantReport:
     """One variant at its rank (from 1), in JSON types; a number that is undefined is None.
 
+    A figure that is infinite is None too, and `metrics["infinite"]` lists its name.
     `table_md`, `trades` and `equity` are None where they were not asked for, and trades and equity
     where `trades_omitted` says that the budget of the result has no room for them. A trade is an
     object with times as UTC text and amounts in quote; an equity point is
-    `[close time in ms, equity]`. `total_return_pct` is None when the money overflowed.
+    `[close time in ms, equity]`. `total_return_pct` is None when the money overflowed. `twins`
+    variants, this one included, have the same outcome.
     """
 
     rank: int
@@ -61,87 +65,128 @@ class VariantReport:
     variant_key: str
     indicator_variant_key: str
     total_return_pct: float | None
-    metrics: dict[str, float | None]
+    metrics: dict[str, Any]
     payload: dict[str, Any]
     table_md: str | None = None
     trades: list[dict[str, Any]] | None = None
     equity: list[list[float | None]] | None = None
     trades_omitted: bool = False
+    twins: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bars:
+    """The traded bars, and what is derived from them once for all variants."""
+
+    closes: Float64
+    open_times: Int64  # ms
+    close_times: Int64  # ms
+    rules: ExecutionRules
+    market: Market
+
+    @classmethod
+    def of(cls, sweep: Variants) -> "_Bars":
+        candles = sweep.candles
+        traded = slice(candles.first, None)
+        closes = candles.close[traded]
+        return cls(
+            closes=closes,
+            open_times=candles.ts_open[traded],
+            close_times=candles.close_time()[traded],
+            rules=execution_rules(sweep.request),
+            market=market_of(closes),
+        )
+
+    def table(self, metrics: dict[str, Any]) -> str:
+        start, end = utc_texts(np.array([self.open_times[0], self.close_times[-1]]))
+        return table(start, end, self.rules.init_cash, metrics)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
     """One variant computed again, with everything that is known about it."""
 
-    closes: Float64  # of the traded bars
-    close_times: Int64  # ms
-    rules: ExecutionRules
     trades: Trades
     equity: Float64
-    metrics: dict[str, float | None]
+    metrics: Figures
 
     @classmethod
-    def of(cls, sweep: Variants, variant_index: int) -> "_Run":
-        candles = sweep.candles
-        closes = candles.close[candles.first :]
-        close_times = candles.close_time()[candles.first :]
-        rules = execution_rules(sweep.request)
+    def of(cls, sweep: Variants, bars: _Bars, variant_index: int) -> "_Run":
+        closes, rules, market = bars.closes, bars.rules, bars.market
         base_index, risk_index = sweep.grid.split(variant_index)
         long, short = sweep.planes_of(base_index)
         sl, tp, tsl = sweep.grid.risk_at(risk_index)
-        trades = simulate(long, short, closes, rules, sl, tp, tsl)
-        equity = equity_curve(trades, closes, rules)
-        metrics = variant_metrics(trades, equity, close_times, rules)
+        trades = simulate(long, short, closes, rules, sl, tp, tsl, market=market)
+        equity = equity_curve(trades, closes, rules, market=market)
+        metrics = variant_metrics(trades, equity, bars.open_times, rules)
         metrics["num_trades"] = len(trades)
-        return cls(closes, close_times, rules, trades, equity, metrics)
+        return cls(trades, equity, metrics)
 
 
-def summaries(sweep: Variants, indexes: Iterable[int]) -> Iterator[VariantReport]:
-    """Yield rank, parameters and ranking metrics of variants, best first: a snapshot's rows."""
+def summaries(
+    sweep: Variants, indexes: Iterable[int], *, twins: Int64 | None = None
+) -> Iterator[VariantReport]:
+    """Yield rank, parameters and ranking metrics of variants, best first: a snapshot's rows.
+
+    `twins` int64[k] says how many variants share each outcome; without it, each has its own.
+    """
+    bars = _Bars.of(sweep)
     for rank, variant_index in enumerate(indexes, start=1):
-        metrics = _Run.of(sweep, int(variant_index)).metrics
-        yield _report(sweep, rank, int(variant_index), metrics)
+        metrics = _Run.of(sweep, bars, int(variant_index)).metrics
+        report = _report(sweep, rank, int(variant_index), as_stored(metrics))
+        yield replace(report, twins=_shared(twins, rank))
 
 
 def reports(
-    sweep: Variants, indexes: Iterable[int], *, top_trades_n: int, result_bytes: int
+    sweep: Variants,
+    indexes: Iterable[int],
+    *,
+    top_trades_n: int,
+    result_bytes: int,
+    twins: Int64 | None = None,
 ) -> Iterator[VariantReport]:
     """Yield the full report of variants, best first; the first `top_trades_n` with their trades.
 
+    `twins` int64[k] says how many variants share each outcome; without it, each has its own.
     Trades and equity are charged to `result_bytes` before they are made. The first variant that
     does not fit, and all after it, go without: what is kept depends on nothing but the request.
     """
+    bars = _Bars.of(sweep)
     left = result_bytes
     for rank, variant_index in enumerate(indexes, start=1):
-        report, charged = _full_report(sweep, rank, int(variant_index), rank <= top_trades_n, left)
+        wanted = rank <= top_trades_n
+        report, charged = _full_report(sweep, bars, rank, int(variant_index), wanted, left)
         left = -1 if report.trades_omitted else left - charged
-        yield report
+        yield replace(report, twins=_shared(twins, rank))
+
+
+def _shared(twins: Int64 | None, rank: int) -> int:
+    return 1 if twins is None else int(twins[rank - 1])
 
 
 def _full_report(
-    sweep: Variants, rank: int, variant_index: int, wanted: bool, room: int
+    sweep: Variants, bars: _Bars, rank: int, variant_index: int, wanted: bool, room: int
 ) -> tuple[VariantReport, int]:
     """Return the report of a variant and what its trades and equity are charged.
 
     They are left out unless `wanted`, and where `room` bytes do not do. A function of its own, so
     that one run is in memory at a time.
     """
-    run = _Run.of(sweep, variant_index)
-    metrics = run.metrics | figures(
-        run.trades, run.equity, run.closes, run.close_times, run.rules.init_cash
+    run = _Run.of(sweep, bars, variant_index)
+    known = run.metrics | figures(
+        run.trades, run.equity, bars.closes, bars.close_times, bars.rules.init_cash
     )
-    metrics["avg_trade_pct"] = run.metrics["expectancy_pct"]
+    metrics = as_stored(known | {"avg_trade_pct": known["expectancy_pct"]})
     charged = stored_bytes(len(run.trades), len(run.equity)) if wanted else 0
     kept = wanted and charged <= room
-    start, end = (sweep.request.document["time_range"][edge] for edge in ("start", "end"))
     report = _report(
         sweep,
         rank,
         variant_index,
         metrics,
-        table_md=table(start, end, run.rules.init_cash, metrics),
-        trades=trade_list(run.trades, run.close_times) if kept else None,
-        equity=equity_points(run.equity, run.close_times) if kept else None,
+        table_md=bars.table(metrics),
+        trades=trade_list(run.trades, bars.close_times) if kept else None,
+        equity=equity_points(run.equity, bars.close_times) if kept else None,
         trades_omitted=wanted and not kept,
     )
     return report, charged
@@ -151,7 +196,7 @@ def _report(
     sweep: Variants,
     rank: int,
     variant_index: int,
-    metrics: dict[str, float | None],
+    metrics: dict[str, Any],
     **details: Any,
 ) -> VariantReport:
     payload = sweep.grid.variant(variant_index)

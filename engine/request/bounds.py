@@ -1,8 +1,11 @@
 """What the numbers of a request may be. The defaults in the settings are held to the same."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
-from engine.request.fields import Bounds
+from engine.request.words import plain
+
+LARGEST = 1e15
+"""Bound of every number: floats below it print without an exponent, in JSON as in Postgres."""
 
 MAX_STORED_BYTES = 128 * 2**20
 """What the reports and parameters of one job's variants may take in the database."""
@@ -11,20 +14,50 @@ VARIANT_BYTES = 64 * 2**10
 """What the report and the parameters of one variant take at most."""
 
 MAX_TOP_K = MAX_STORED_BYTES // VARIANT_BYTES
+"""The most that `top_k_persisted_default` may be."""
 
+MAX_LISTED = 10_000
+"""Values that an explicit axis lists at most; a range may have more."""
+
+MAX_BLOCKS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a number may be; `minimum` and `maximum` are allowed, `above` and `below` are not."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def broken_by(self, value: float) -> str | None:
+        """Return the broken bound in words, or None."""
+        if self.minimum is not None and value < self.minimum:
+            return f"at least {plain(self.minimum)}"
+        if self.above is not None and value <= self.above:
+            return f"more than {plain(self.above)}"
+        if self.maximum is not None and value > self.maximum:
+            return f"at most {plain(self.maximum)}"
+        if self.below is not None and value >= self.below:
+            return f"less than {plain(self.below)}"
+        return f"between -{LARGEST:g} and {LARGEST:g}" if abs(value) > LARGEST else None
+
+    def __str__(self) -> str:
+        """All bounds in words; empty when there are none."""
+        named = (
+            ("at least", self.minimum),
+            ("more than", self.above),
+            ("at most", self.maximum),
+            ("less than", self.below),
+        )
+        return ", ".join(f"{words} {plain(bound)}" for words, bound in named if bound is not None)
+
+
+ANYTHING = Bounds()
 COUNT = Bounds(minimum=1, maximum=10**15)
 FROM_ZERO = Bounds(minimum=0, maximum=10**15)
+COSTS = Bounds(minimum=0, below=50)
+MONEY = Bounds(above=0)
 WARMUP_BARS = Bounds(minimum=0, maximum=100_000)
 MARKET_ID = Bounds(minimum=0, maximum=65_535)
-
-_MONEY = Bounds(above=0)
-_COSTS = Bounds(minimum=0, below=50)
-
-EXECUTION: Mapping[str, Bounds] = {
-    "init_cash_quote": _MONEY,
-    "fee_pct": _COSTS,
-    "slippage_pct": _COSTS,
-    "fixed_quote": _MONEY,
-    "safe_profit_percent": Bounds(minimum=0, maximum=100),
-}
-"""Members of `template.execution`; percentages are human (0.075 = 0.075 %)."""

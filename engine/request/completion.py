@@ -1,12 +1,15 @@
 """From what a user sent to the effective request, and on to the values the engine computes with."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from engine.request.axes import axis_values
 from engine.request.blocks import built_block
+from engine.request.members import Reading
 from engine.request.model import (
     RISK_AXES,
+    UNGUARDED,
     Defaults,
     Execution,
     Limits,
@@ -14,11 +17,9 @@ from engine.request.model import (
     Request,
     Risk,
 )
-from engine.request.reader import milliseconds, read_effective
+from engine.request.reader import read_effective
+from engine.request.times import milliseconds
 from engine.timeframes import TIMEFRAMES
-
-UNGUARDED = Limits(max_variants_per_compute=10_000_000, max_compute_bytes_total=2**63 - 1)
-"""What `parse` accepts without limits of its own: more than any of the shipped guards."""
 
 
 def complete(document: Mapping[str, Any], defaults: Defaults, limits: Limits) -> dict[str, Any]:
@@ -26,12 +27,15 @@ def complete(document: Mapping[str, Any], defaults: Defaults, limits: Limits) ->
 
     Raises RequestError with everything that is wrong. Completing twice changes nothing.
     """
-    return read_effective(document, defaults, limits)
+    return read_effective(document, Reading(limits, defaults))
 
 
 def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
-    """Return the request an effective document holds. Raises RequestError."""
-    effective = read_effective(document, None, limits)
+    """Return the request an effective document of any version holds. Raises RequestError.
+
+    Its own `document` is in the newest version. Without limits it must be one that was accepted.
+    """
+    effective = read_effective(document, Reading(limits, stored=True))
     template, time_range = effective["template"], effective["time_range"]
     levels = {
         name: (None,) if axis is None else axis_values(axis)
@@ -39,8 +43,8 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
     }
     return Request(
         document=effective,
-        start_ms=milliseconds(time_range["start"]),
-        end_ms=milliseconds(time_range["end"]),
+        start_ms=milliseconds(datetime.fromisoformat(time_range["start"])),
+        end_ms=milliseconds(datetime.fromisoformat(time_range["end"])),
         market_id=template["instrument_id"]["market_id"],
         symbol=template["instrument_id"]["symbol"],
         timeframe=template["timeframe"],

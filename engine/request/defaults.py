@@ -10,23 +10,17 @@ from typing import Any
 
 from engine.indicators import registry
 from engine.indicators.registry import Indicator
-from engine.metric_names import METRICS
-from engine.request.axes import MAX_LISTED
 from engine.request.block_axes import compute_total, read_given
-from engine.request.bounds import COUNT, EXECUTION, MARKET_ID, MAX_TOP_K, WARMUP_BARS
-from engine.request.fields import Bounds, Field, FieldError, printable
-from engine.request.model import Defaults
+from engine.request.bounds import MARKET_ID, MAX_TOP_K, Bounds
+from engine.request.entries import AXES, TABLE
+from engine.request.fields import Field, FieldError
+from engine.request.hints import suggestion
+from engine.request.members import Reading, read_value
+from engine.request.model import UNGUARDED, Defaults
+from engine.request.table import Entry
+from engine.request.words import shown
 
 _NOWHERE: Mapping[str, str] = MappingProxyType({})
-_TOP_K = Bounds(minimum=1, maximum=MAX_TOP_K)
-_COUNTS: Mapping[str, Bounds] = {
-    "warmup_bars": WARMUP_BARS,
-    "top_k": _TOP_K,
-    "preselect": COUNT,
-    "top_k_persisted": _TOP_K,
-    "top_trades_n": COUNT,
-    "result_bytes_max": COUNT,
-}
 
 
 class DefaultsError(ValueError):
@@ -49,37 +43,31 @@ def read_defaults(values: Mapping[str, Any], origins: Mapping[str, str] = _NOWHE
     def written(name: str) -> Field:
         return Field(values[name], origins.get(name, name), errors)
 
-    metrics = {"primary_metric": written("primary_metric").choice(METRICS, "metric")}
-    secondary = written("secondary_metric")
-    metrics["secondary_metric"] = (
-        None if secondary.value is None else secondary.choice(METRICS, "metric")
-    )
     read: dict[str, Any] = {
-        **{name: written(name).whole(bounds) for name, bounds in _COUNTS.items()},
-        **{
-            name: written(name).number(bounds)
-            for name, bounds in EXECUTION.items()
-            if name != "fee_pct"
-        },
-        **metrics,
-        "fee_pct_by_market_id": _read_fees(written("fee_pct_by_market_id")),
+        "top_k_persisted": written("top_k_persisted").whole(Bounds(minimum=1, maximum=MAX_TOP_K)),
         "indicator_grids": _read_grids(written("indicator_grids")),
     }
+    for name, entry in TABLE.settings().items():
+        field = written(name)
+        read[name] = _read_mapping(field, entry) if entry.default.by else read_value(field, entry)
+    for name, entry in TABLE.settings().items():
+        most = read.get(entry.most.name) if entry.most else None
+        if entry.most and most is not None and (read[name] or 0) > most:
+            written(name).refuse(
+                f"must be at most {most} ({entry.most.key}), got {shown(read[name])}"
+            )
     if errors:
         raise DefaultsError(errors)
     return Defaults(**read)
 
 
-def _read_fees(fees: Field) -> dict[int, float | None]:
-    if not isinstance(fees.value, Mapping):
-        fees.members(())
-        return {}
-    read: dict[int, float | None] = {}
-    for market, fee in fees.value.items():
-        member = fees.member(printable(market), fee)
-        market_id = Field(market, member.path, fees.errors).whole(MARKET_ID)
+def _read_mapping(field: Field, entry: Entry) -> dict[int, Any]:
+    """Read defaults of a field by market."""
+    read: dict[int, Any] = {}
+    for market, member in field.all_members().items():
+        market_id = Field(market, member.path, field.errors).whole(MARKET_ID)
         if market_id is not None:
-            read[market_id] = member.number(EXECUTION["fee_pct"])
+            read[market_id] = read_value(member, entry)
     return read
 
 
@@ -92,11 +80,7 @@ def _read_grids(overrides: Field) -> dict[str, Any]:
         }
         for indicator in registry.catalogue()
     }
-    if not isinstance(overrides.value, Mapping):
-        overrides.members(())
-        return grids
-    for indicator_id, grid in overrides.value.items():
-        override = overrides.member(printable(indicator_id), grid)
+    for indicator_id, override in overrides.all_members().items():
         if registry.left_out_with(str(indicator_id)) is not None:
             continue  # of a plugin that could not be loaded: there is nothing to check it against
         try:
@@ -110,10 +94,14 @@ def _read_grids(overrides: Field) -> dict[str, Any]:
 
 def _override(grid: dict[str, dict[str, Any]], override: Field, indicator: Indicator) -> None:
     before = len(override.errors)
-    members = override.members(("params", "signals"))
     declared = {"params": indicator.params, "signals": tuple(indicator.signal_params.values())}
-    for part, given in members.items():
-        grid[part] |= read_given(given, declared[part], indicator.id, MAX_LISTED)
+    places = dict(zip(declared, AXES, strict=True))
+    reading = Reading(UNGUARDED)
+    for part, given in override.all_members().items():
+        if part in declared:
+            grid[part] |= read_given(given, places[part], declared[part], indicator.id, reading)
+        else:
+            given.refuse(f"unknown key{suggestion(part, tuple(declared))}")
     complete = len(grid["params"]) == len(indicator.params)
     if complete and len(override.errors) == before:
-        compute_total(override, indicator, grid["params"], MAX_LISTED)
+        compute_total(override, indicator, grid["params"], reading)

@@ -6,11 +6,10 @@ from math import prod
 
 from engine.memory import PLANES_BYTES, Layout, Work, row_bytes
 from engine.metric_names import OF_THE_BALANCE
-from engine.request.axes import counted
 from engine.request.fields import FieldError
-from engine.request.model import Limits
+from engine.request.model import MAX_INDEX, Limits
+from engine.request.words import counted
 
-MAX_INDEX = 2**63 - 1
 _GRIDS, _RISK = "template.indicator_grids", "template.risk_grid"
 
 
@@ -42,7 +41,7 @@ class Estimate:
         """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`."""
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
-        words = -(-traded_bars // 64)
+        words = max(1, -(-traded_bars // 64))
         signals = [1] * len(block_totals)
         held = Layout.of(block_totals, signals, words, PLANES_BYTES).rows * row_bytes(words)
         work = Work(
@@ -63,19 +62,19 @@ class Estimate:
     def refusals(self, limits: Limits, *, risk_total: int, exact: bool = True) -> list[FieldError]:
         """Return what exceeds the limits; `exact` False: the variants are an upper bound."""
         found: list[tuple[str, str]] = []
-        limit = limits.max_variants_per_compute
         stage_a, stage_b = self.stage_a_variants, self.stage_b_variants
         about = "" if exact else "up to "
-        if stage_a > limit:
+        most_a, most_b = limits.max_variants_per_compute, limits.max_stage_b_variants
+        if stage_a > most_a:
             message = (
                 f"has {about}{counted(stage_a)} variants in stage A, more than the limit of "
-                f"{limit} (max_variants_per_compute): shorten the axes or enlarge their steps"
+                f"{most_a} (max_variants_per_compute): shorten the axes or enlarge their steps"
             )
             found.append((_GRIDS, message))
-        elif stage_b > limit:
+        if stage_b > most_b:
             message = (
-                f"has {stage_b // risk_total} preselected x {risk_total} risk = {stage_b} variants "
-                f"in stage B, more than the limit of {limit} (max_variants_per_compute): "
+                f"has {stage_b // risk_total} preselected x {risk_total} risk = {counted(stage_b)} "
+                f"variants in stage B, more than the limit of {most_b} (max_stage_b_variants): "
                 "lower preselect or shorten the risk axes"
             )
             found.append((_RISK, message))
@@ -85,7 +84,7 @@ class Estimate:
                 "than can be numbered (2^63 - 1): shorten the axes"
             )
             found.append((_GRIDS, message))
-        if stage_a <= limit and self.bytes > limits.max_compute_bytes_total:
+        if stage_a <= most_a and self.bytes > limits.max_compute_bytes_total:
             message = (
                 f"needs about {self.bytes} bytes, more than the limit of "
                 f"{limits.max_compute_bytes_total} (max_compute_bytes_total): shorten the time "
@@ -96,5 +95,5 @@ class Estimate:
 
 
 def bars_between(start_ms: int, end_ms: int, timeframe_ms: int) -> int:
-    """Return how many bars close in `[start_ms, end_ms)`."""
-    return -(-end_ms // timeframe_ms) - -(-start_ms // timeframe_ms)
+    """Return how many whole bars `[start_ms, end_ms)` holds: they open and close in it."""
+    return max(0, end_ms // timeframe_ms - -(-start_ms // timeframe_ms))

@@ -1,6 +1,7 @@
 """The key under which a request may be submitted again without becoming a second job."""
 
-from engine.request.fields import FieldError, RequestError, shown
+from engine.request.fields import FieldError, RequestError
+from engine.request.words import shown
 
 MAX_KEY = 255
 

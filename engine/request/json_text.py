@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine.request.fields import FieldError, RequestError, shown
+from engine.request.fields import FieldError, RequestError
+from engine.request.words import shown
 
 MAX_TEXT_BYTES = 2**20
 

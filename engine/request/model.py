@@ -6,11 +6,11 @@ from typing import Any, Literal, get_args
 
 from engine.indicators.registry import Indicator, Output
 
-VERSION = 1
+VERSION = 2
 """Version of effective requests as they are written now. One without a version is of version 1."""
 
-RESULT_BYTES_MAX = 32 * 2**20
-"""Budget of a request that was stored before requests had `result_bytes_max`."""
+MAX_INDEX = 2**63 - 1
+"""The largest index of a variant, with its risk levels."""
 
 RISK_AXES = ("sl", "tp", "tsl")
 
@@ -28,11 +28,12 @@ class Defaults:
     """What a request that leaves something out gets.
 
     `top_k_persisted` and `result_bytes_max` are also the most that a request may ask for.
+    `warmup_bars` None means what the grid of the request needs.
     `fee_pct_by_market_id` and `indicator_grids` (id → {"params": axes, "signals": axes}) may lack
     an entry; a request that needs it is then refused.
     """
 
-    warmup_bars: int
+    warmup_bars: int | None
     top_k: int
     preselect: int
     top_k_persisted: int
@@ -45,19 +46,26 @@ class Defaults:
     slippage_pct: float
     fee_pct_by_market_id: Mapping[int, float]
     indicator_grids: Mapping[str, Any]
-    result_bytes_max: int = RESULT_BYTES_MAX
+    result_bytes_max: int = 32 * 2**20
+    min_trades: int = 30
+    distinct: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest request that is accepted: variants of either stage, estimated bytes.
+    """The largest request that is accepted: variants of stage A and B, estimated bytes.
 
     `threads` is how many compute a job, each with memory of its own.
     """
 
     max_variants_per_compute: int
     max_compute_bytes_total: int
+    max_stage_b_variants: int = 20_000_000
     threads: int = 1
+
+
+UNGUARDED = Limits(MAX_INDEX, MAX_INDEX, MAX_INDEX)
+"""For reading what a guard has accepted before: no more than what can be numbered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What variants are ordered by."""
+    """What variants are ordered by, and whether lists hold each outcome once."""
 
     primary_metric: str
     secondary_metric: str | None

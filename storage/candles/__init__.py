@@ -7,6 +7,7 @@ fork afterwards.
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.ingest import ImportReport, import_file
+from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
 from storage.candles.rows import CandleFileError
 from storage.candles.store import CandleStore
@@ -18,16 +19,22 @@ __all__ = [
     "CandleStore",
     "ImportReport",
     "Instrument",
+    "Presence",
     "import_file",
     "open_store",
 ]
 
 
-def open_store(source: ClickHouseServer | CandlesFolder) -> CandleStore:
-    """Store of `configs.environment.candle_source`; opens nothing until it is used."""
+def open_store(
+    source: ClickHouseServer | CandlesFolder, *, answer_seconds: int | None = None
+) -> CandleStore:
+    """Store of `configs.environment.candle_source`; opens nothing until it is used.
+
+    `answer_seconds`: how long a server may take for one query, where the caller cannot wait long.
+    """
     from storage.candles.folder import FolderStore
-    from storage.candles.server import ServerStore
+    from storage.candles.server import ANSWER_SECONDS, ServerStore
 
     if isinstance(source, CandlesFolder):
         return FolderStore(source.path)
-    return ServerStore(source)
+    return ServerStore(source, answer_seconds=answer_seconds or ANSWER_SECONDS)

@@ -1,7 +1,8 @@
 """Reading and writing 1-minute candles, whatever holds them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from storage import statements
 from storage.candles.minutes import check_instrument
+from storage.candles.presence import Presence, joined
 from storage.candles.records import (
     MINUTE_MS,
     Bars,
@@ -43,29 +45,68 @@ class CandleStore(ABC):
         Buckets without a valid minute are absent. The same minutes give the same bytes in every
         run.
         """
-        try:
-            check_instrument(market_id, symbol)
-        except ValueError:
-            return _bars([])  # nothing can have been stored under such a name
+        return _bars(
+            [
+                self._select("roll_up", {**window, "timeframe_ms": timeframe_ms})
+                for window in self._windows(market_id, symbol, from_ms, to_ms)
+            ]
+        )
+
+    def presence(
+        self,
+        market_id: int,
+        symbol: str,
+        timeframe_ms: int,
+        *,
+        from_ms: int,
+        start_ms: int,
+        end_ms: int,
+    ) -> Presence:
+        """Which of the bars that `bars` gives for `[from_ms, end_ms)` lie in `[start_ms, end_ms)`.
+
+        `from_ms` is a multiple of the timeframe.
+        """
+        asked = {"start_ms": start_ms, "end_ms": end_ms, "timeframe_ms": timeframe_ms}
+        return joined(
+            [
+                self._select("presence", {**window, **asked}).to_pylist()[0]
+                for window in self._windows(market_id, symbol, from_ms, end_ms)
+            ],
+            timeframe_ms,
+        )
+
+    def extent(self, market_id: int, symbol: str) -> tuple[datetime, datetime] | None:
+        """First and last minute of an instrument, None when it has none."""
+        if not _possible(market_id, symbol):
+            return None
+        bounds = self._bounds(market_id, symbol, EARLIEST_MS, LATEST_MS)
+        return (utc(bounds["first_ms"]), utc(bounds["last_ms"])) if bounds["found"] else None
+
+    def names(self) -> list[tuple[int, str]]:
+        """Market and symbol of everything the store holds, in this order."""
+        return [(row["market_id"], row["symbol"]) for row in self._select("names", {}).to_pylist()]
+
+    def _windows(
+        self, market_id: int, symbol: str, from_ms: int, to_ms: int
+    ) -> Iterator[dict[str, Any]]:
+        """Cut a range into windows, each as the parameters that a statement takes."""
+        if not _possible(market_id, symbol):
+            return
         begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
-        key = {"market_id": market_id, "symbol": symbol}
         if end - begin > WINDOW_MS:
-            bounds = self._select("bounds", {**key, "from_ms": begin, "to_ms": end}).to_pylist()[0]
+            bounds = self._bounds(market_id, symbol, begin, end)
             if not bounds["found"]:
-                return _bars([])
+                return
             begin = max(begin, bounds["first_ms"])
             end = min(end, bounds["last_ms"] + 1)
-        tables = []
         while begin < end:
             stop = min(end, begin - begin % DAY_MS + WINDOW_MS)
-            tables.append(
-                self._select(
-                    "roll_up",
-                    {**key, "from_ms": begin, "to_ms": stop, "timeframe_ms": timeframe_ms},
-                )
-            )
+            yield _minutes(market_id, symbol, begin, stop)
             begin = stop
-        return _bars(tables)
+
+    def _bounds(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
+        asked = _minutes(market_id, symbol, from_ms, to_ms)
+        return dict(self._select("bounds", asked).to_pylist()[0])
 
     def instruments(self) -> list[Instrument]:
         """Everything the store holds, ordered by market and symbol."""
@@ -114,6 +155,19 @@ class CandleStore(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _minutes(market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
+    return {"market_id": market_id, "symbol": symbol, "from_ms": from_ms, "to_ms": to_ms}
+
+
+def _possible(market_id: int, symbol: str) -> bool:
+    """Whether anything can have been stored under such a name."""
+    try:
+        check_instrument(market_id, symbol)
+    except ValueError:
+        return False
+    return True
 
 
 def statement(name: str) -> str:

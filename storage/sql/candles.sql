@@ -3,10 +3,6 @@
 
 -- name: roll_up
 -- Minutes of [from_ms, to_ms) as bars of timeframe_ms, buckets aligned to the epoch.
--- The inner query picks the canonical row of each minute: ReplacingMergeTree has merged at some
--- time or never, so the newest ingested_at is chosen here, on a tie the larger tuple of values
--- (DESC puts NaN last). Only then invalid minutes are left out: a newer invalid row hides an older
--- valid one.
 -- Floating-point addition is not associative and sum() adds in whatever order threads deliver:
 -- arrayFold over the sorted array adds in time order, so every run gives the same bytes.
 SELECT
@@ -21,24 +17,55 @@ SELECT
         toFloat64(0)
     ) AS volume
 FROM (
-    SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
-    FROM {database:Identifier}.canonical_candles_1m
-    WHERE market_id = {market_id:UInt16}
-        AND symbol = {symbol:String}
-        AND ts_open >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-        AND ts_open < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
-    ORDER BY
-        ts_open, ingested_at DESC,
-        open DESC, high DESC, low DESC, close DESC, volume_base DESC
-    LIMIT 1 BY ts_open
+    @valid_minutes
 )
-WHERE isFinite(open) AND open > 0
-    AND isFinite(high) AND high > 0
-    AND isFinite(low) AND low > 0
-    AND isFinite(close) AND close > 0
-    AND isFinite(volume_base) AND volume_base >= 0
 GROUP BY bucket
 ORDER BY bucket;
+
+-- name: presence
+-- Which bars of timeframe_ms have a minute, of the minutes of [from_ms, to_ms). Always one row.
+-- earliest_ms and latest_ms are of all bars but those that end after end_ms, the rest is of those
+-- that lie in [start_ms, end_ms) whole: how many, first and last, the two with the widest gap
+-- between them (the first of several), the extremes of their prices.
+WITH bars AS (
+    SELECT
+        intDiv(minute, {timeframe_ms:Int64}) * {timeframe_ms:Int64} AS opens,
+        opens >= {start_ms:Int64} AND opens + {timeframe_ms:Int64} <= {end_ms:Int64} AS whole,
+        min(low) AS least,
+        max(high) AS most
+    FROM (
+        @valid_minutes
+    )
+    GROUP BY opens
+), found AS (
+    SELECT
+        arraySort(groupArrayIf(opens, whole)) AS wholes,
+        minIfOrNull(least, whole) AS lowest,
+        maxIfOrNull(most, whole) AS highest,
+        minOrNull(opens) AS earliest_ms,
+        maxOrNull(least(
+            opens,
+            intDiv({end_ms:Int64}, {timeframe_ms:Int64}) * {timeframe_ms:Int64}
+                - {timeframe_ms:Int64}
+        )) AS latest_ms
+    FROM bars
+)
+SELECT
+    toInt64(length(wholes)) AS bars,
+    if(bars > 0, wholes[1], NULL) AS first_ms,
+    if(bars > 0, wholes[-1], NULL) AS last_ms,
+    if(bars > 1, wholes[indexOf(steps, arrayMax(steps)) - 1], NULL) AS gap_after_ms,
+    if(bars > 1, wholes[indexOf(steps, arrayMax(steps))], NULL) AS gap_before_ms,
+    earliest_ms,
+    latest_ms,
+    lowest,
+    highest
+FROM (SELECT *, arrayDifference(wholes) AS steps FROM found);
+
+-- name: names
+SELECT DISTINCT market_id, symbol
+FROM {database:Identifier}.canonical_candles_1m
+ORDER BY market_id, symbol;
 
 -- name: bounds
 -- First and last minute of the range; always one row.

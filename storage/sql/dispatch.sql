@@ -55,13 +55,13 @@ FROM unsent
 WHERE job.job_id = unsent.job_id;
 
 -- name: sweep
--- The same verdict as the claim's, for jobs that no message may ever reach.
+-- The same rule as the claim's, for jobs that no message may ever reach.
 WITH judged AS (
     SELECT job_id, locked_by, heartbeat_at, stage, crash_count,
            @crashed AS crashed,
-           @verdict AS next_state
+           @next_state AS next_state
     FROM backtest_jobs
-    WHERE @expired AND @verdict <> 'running'
+    WHERE @expired AND @next_state <> 'running'
     ORDER BY job_id
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED

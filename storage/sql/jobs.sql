@@ -4,7 +4,7 @@
 SELECT pg_advisory_xact_lock(hashtext('backtest_jobs.submit'), hashtext(%(user_id)s::text));
 
 -- name: get_by_idempotency_key
-SELECT *
+SELECT @job_row
 FROM backtest_jobs
 WHERE user_id = %(user_id)s AND idempotency_key = %(idempotency_key)s;
 
@@ -18,37 +18,38 @@ WHERE user_id = %(user_id)s AND state IN ('queued', 'running');
 WITH inserted AS (
     INSERT INTO backtest_jobs (
         user_id, mode, priority, idempotency_key, request_json, request_hash,
-        engine_params_hash, backtest_runtime_config_hash, spec_hash, spec_payload_json
+        engine_params_hash, backtest_runtime_config_hash, spec_hash, spec_payload_json,
+        coverage_json
     )
     VALUES (
         %(user_id)s, %(mode)s, %(priority)s, %(idempotency_key)s, %(request_json)s,
         %(request_hash)s, %(engine_params_hash)s, %(backtest_runtime_config_hash)s,
-        %(spec_hash)s, %(spec_payload_json)s
+        %(spec_hash)s, %(spec_payload_json)s, %(coverage_json)s
     )
     RETURNING *
 ), logged AS (
-    INSERT INTO backtest_job_events (job_id, event, attempt, actor)
-    SELECT job_id, 'queued', attempt, 'api' FROM inserted
+    INSERT INTO backtest_job_events (job_id, event, attempt, actor, details)
+    SELECT job_id, 'queued', attempt, @by_user FROM inserted
 )
 SELECT inserted.*, pg_notify('backtest_jobs', job_id::text) AS notified
 FROM inserted;
 
 -- name: get_job
-SELECT *
+SELECT @job_row
 FROM backtest_jobs
 WHERE job_id = %(job_id)s;
 
 -- name: find_jobs
 -- An id is a number to Postgres, so the ids that begin alike are a range of the primary key. In its
 -- order, few rows are read whatever the number of jobs.
-SELECT *
+SELECT @job_row
 FROM backtest_jobs
 WHERE user_id = %(user_id)s AND job_id BETWEEN %(first)s AND %(last)s
 ORDER BY job_id
 LIMIT %(limit)s;
 
 -- name: list_jobs
-SELECT *
+SELECT @job_row
 FROM backtest_jobs
 WHERE user_id = %(user_id)s
   AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_job_id)s)
@@ -56,7 +57,7 @@ ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s;
 
 -- name: list_jobs_in_state
-SELECT *
+SELECT @job_row
 FROM backtest_jobs
 WHERE user_id = %(user_id)s
   AND state = %(state)s
@@ -84,9 +85,9 @@ WITH asked AS (
     WHERE job.job_id = asked.job_id
     RETURNING job.job_id, job.state, job.attempt
 )
-INSERT INTO backtest_job_events (job_id, event, attempt, actor)
+INSERT INTO backtest_job_events (job_id, event, attempt, actor, details)
 SELECT job_id, CASE state WHEN 'cancelled' THEN 'cancelled' ELSE 'cancel_requested' END,
-       attempt, %(actor)s
+       attempt, @by_user
 FROM changed;
 
 -- name: events_of_job

@@ -6,7 +6,7 @@
 WITH judged AS (
     SELECT job_id, locked_by, heartbeat_at, stage, crash_count,
            @crashed AS crashed,
-           @verdict AS next_state
+           @next_state AS next_state
     FROM backtest_jobs
     WHERE job_id = %(job_id)s AND @claimable
     FOR UPDATE SKIP LOCKED
@@ -65,7 +65,7 @@ WITH judged AS (
     FROM ended
 )
 SELECT result.*, previous.owner AS previous_owner, previous.crashed
-FROM (SELECT * FROM claimed UNION ALL SELECT * FROM ended) AS result, previous;
+FROM (SELECT @job_row FROM claimed UNION ALL SELECT @job_row FROM ended) AS result, previous;
 
 -- name: claimable
 SELECT 1
@@ -79,7 +79,7 @@ UPDATE backtest_jobs
 SET @renewed
 WHERE job_id = %(job_id)s AND locked_by = %(actor)s
   AND state = 'running' AND lease_expires_at > now()
-RETURNING *;
+RETURNING @job_row;
 
 -- name: renew
 UPDATE backtest_jobs

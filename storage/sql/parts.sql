@@ -1,5 +1,15 @@
 -- What several statements share. A statement inserts one of these where it says @name.
 
+-- name: job_row
+-- What a program reads of a job: all of it but the histograms of its outcomes, which are large.
+job_id, user_id, mode, priority, idempotency_key,
+state, created_at, updated_at, started_at, finished_at, cancel_requested_at,
+request_json, request_hash, engine_params_hash, backtest_runtime_config_hash, engine_version,
+spec_hash, spec_payload_json, stage, processed_units, total_units, progress_updated_at,
+locked_by, locked_at, lease_expires_at, heartbeat_at, attempt, crash_count,
+next_dispatch_at, dispatch_count, last_error, last_error_json, coverage_json,
+outcomes_json #- '{total_return_pct,bins}' #- '{primary,bins}' AS outcomes_json;
+
 -- name: guard
 -- The lease: the job, its owner, the fencing token, still running, not yet run out.
 job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
@@ -31,7 +41,7 @@ AND CASE jsonb_typeof(request_json -> 'version')
 -- A released job has no owner, and nobody crashes by asking again for what is already theirs.
 (state = 'running' AND locked_by IS NOT NULL AND locked_by <> %(actor)s);
 
--- name: verdict
+-- name: next_state
 -- What becomes of a job that has no owner any more: a requested cancel wins, and an owner that
 -- vanished once too often ends it.
 CASE
@@ -47,7 +57,7 @@ next_dispatch_at = NULL,
 updated_at = now();
 
 -- name: give_up
--- Ends the jobs of `judged` whose verdict is an end.
+-- Ends the jobs of `judged` whose next state is an end.
 UPDATE backtest_jobs AS job
 SET state = judged.next_state,
     crash_count = job.crash_count + judged.crashed::int,
@@ -78,3 +88,32 @@ SELECT job_id, state, attempt, %(actor)s,
            WHEN 'failed' THEN last_error_json - 'details' || (last_error_json -> 'details')
            ELSE '{}'
        END;
+
+-- name: by_user
+-- Actor and details of the event of what a user does.
+'user', jsonb_build_object('client', %(client)s::text);
+
+-- name: valid_minutes
+-- Candles, in ClickHouse's dialect: the minutes of an instrument in [from_ms, to_ms) that count.
+-- The inner query picks the canonical row of each minute: ReplacingMergeTree has merged at some
+-- time or never, so the newest ingested_at is chosen here, on a tie the larger tuple of values
+-- (DESC puts NaN last). Only then invalid minutes are left out: a newer invalid row hides an older
+-- valid one.
+SELECT *
+FROM (
+    SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
+    FROM {database:Identifier}.canonical_candles_1m
+    WHERE market_id = {market_id:UInt16}
+        AND symbol = {symbol:String}
+        AND ts_open >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+        AND ts_open < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+    ORDER BY
+        ts_open, ingested_at DESC,
+        open DESC, high DESC, low DESC, close DESC, volume_base DESC
+    LIMIT 1 BY ts_open
+)
+WHERE isFinite(open) AND open > 0
+    AND isFinite(high) AND high > 0
+    AND isFinite(low) AND low > 0
+    AND isFinite(close) AND close > 0
+    AND isFinite(volume_base) AND volume_base >= 0;

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,12 @@ import psycopg
 import pytest
 
 from cli.__main__ import main
+from configs.environment import CandlesFolder
+from engine import synthetic
 from storage import leases, results
+from storage.candles import Bars, open_store
 from storage.records import Claimed, Lease, Shortlist, Stage, TopVariant
-from tests.storage.making import claim
+from tests.storage.making import claim, save_shortlist
 
 OURS = (
     "ROEHUB_",
@@ -69,6 +73,7 @@ TRADES = [
     }
 ]
 START_MS = 1_704_067_200_000
+DAY_MS = 86_400_000
 EQUITY = [
     [START_MS + hour * 3_600_000, 10_000.0 + 26 * hour - 400 * (hour == 20)] for hour in range(48)
 ]
@@ -115,12 +120,26 @@ def backtest(bare: Path, capsys: pytest.CaptureFixture[str]) -> Backtest:
     return backtest
 
 
+@pytest.fixture(scope="session")
+def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the candles of the request and of five days before."""
+    folder = tmp_path_factory.mktemp("store") / "candles"
+    minutes = synthetic.minutes(seed=7, start_ms=START_MS - 5 * DAY_MS, count=7 * 1440)
+    with open_store(CandlesFolder(folder)) as store:
+        store.append(1, "TESTUSDT", [Bars.of(minutes)])
+    return folder
+
+
 @pytest.fixture
 def service(
-    backtest: Backtest, database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    backtest: Backtest,
+    database: str,
+    candles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Backtest:
-    """The same with a migrated database and an empty candle store named in the environment."""
-    (tmp_path / "candles").mkdir()
+    """The same with a migrated database and a candle store named in the environment."""
+    shutil.copytree(candles, tmp_path / "candles")
     monkeypatch.setenv("ROEHUB_ENV", "test")
     monkeypatch.setenv("STRATEGY_PG_DSN", database)
     monkeypatch.setenv("ROEHUB_CANDLES_DIR", str(tmp_path / "candles"))
@@ -168,9 +187,8 @@ def finish(connection: psycopg.Connection[Any], job_id: str) -> None:
     assert isinstance(lease, Claimed)
     grid = Grid.of(parse(lease.job.request_json))
     leases.start_stage(connection, lease.lease, Stage.STAGE_B, 16)
-    results.save_shortlist(
-        connection, lease.lease, Shortlist(range(8), 8, 2, 8, "engine-1", "0" * 64)
-    )
+    shortlist = Shortlist(range(8), [1] * 8, 8, 2, 8, "engine-1", "0" * 64)
+    save_shortlist(connection, lease.lease, shortlist)
     rows = [
         TopVariant(
             rank=rank,

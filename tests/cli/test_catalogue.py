@@ -35,6 +35,14 @@ def test_one_indicator_is_explained(backtest: Backtest) -> None:
         assert part in shown
 
 
+def test_an_output_is_shown_with_the_history_it_takes(backtest: Backtest) -> None:
+    shown = backtest("indicators", "ma.tema").out
+    assert "history at the default axes: 597 bars to a value, 2,670 until it settles" in shown
+    assert "history at the default axes: 139 bars" in backtest("indicators", "trend.ichimoku").out
+    (output,) = backtest("indicators", "volume.obv", "--json").json["outputs"]
+    assert output["lookback"] == {"defined_after": 20, "settled_after": 20}
+
+
 def test_an_unknown_indicator_is_refused_with_what_it_may_have_been(backtest: Backtest) -> None:
     refused = backtest("indicators", "momentum.rsj")
     assert refused.code == 2

@@ -127,7 +127,7 @@ def test_candles_are_imported_and_listed(service: Backtest, tmp_path: Path) -> N
     assert ended.code == 0, ended.err
     assert "4 minutes" in ended.out
     assert "1 gaps, 2 minutes missing" in ended.out
-    (listed,) = service("candles", "list", "--json").json
+    _, listed = service("candles", "list", "--json").json
     assert (listed["market_id"], listed["symbol"], listed["minutes"]) == (3, "ABC", 4)
     assert "ABC" in service("candles", "list").out
 

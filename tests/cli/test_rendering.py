@@ -39,11 +39,12 @@ def payload(fast: int, sl: float | None) -> dict[str, Any]:
 def variant(rank: int = 1, symbol: str = "TESTUSDT") -> tuple[dict[str, Any], dict[str, Any]]:
     request = json.loads(json.dumps(REQUEST))
     request["template"] |= {
-        "execution": {"init_cash_quote": 10_000},
+        "execution": {"init_cash_quote": 10_000, "fee_pct": 0.1, "slippage_pct": 0.0},
         "direction_mode": "long-short",
         "sizing_mode": "all_in",
     }
     request["template"]["instrument_id"]["symbol"] = symbol
+    request["ranking"] = {"primary_metric": "sharpe", "min_trades": 30}
     status = {"job_id": "j", "engine_version": "1", "request": request}
     row = {
         "rank": rank,

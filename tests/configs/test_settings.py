@@ -56,7 +56,7 @@ def test_the_shipped_files_load_from_any_directory(
     monkeypatch.chdir(tmp_path)
     settings = load(environ={"ROEHUB_ENV": env})
     assert settings.env == env
-    assert settings.backtest.warmup_bars_default == 200
+    assert settings.backtest.warmup_bars_default is None
     assert settings.backtest.jobs.lease_seconds == 60
     assert settings.backtest.jobs.retention_days is None
     assert settings.backtest.execution.fee_pct_default_by_market_id[2] == 0.1
@@ -122,9 +122,17 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "fee_pct_default_by_market_id": {1: 0.075, 2: 0.1, 3: 0.075, 4: 0.1},
     }
     assert backtest.guards.model_dump() == {
-        "max_variants_per_compute": 600000,
+        "max_variants_per_compute": 100_000_000,
+        "max_stage_b_variants": 20_000_000,
         "max_compute_bytes_total": 5368709120,
     }
+    assert backtest.ranking.model_dump() == {
+        "primary_metric_default": "total_return_pct",
+        "secondary_metric_default": None,
+        "min_trades_default": 30,
+        "distinct_default": True,
+    }
+    assert backtest.warmup_bars_default is None
 
 
 def test_the_settings_fill_what_the_engine_asks_for() -> None:
@@ -132,7 +140,8 @@ def test_the_settings_fill_what_the_engine_asks_for() -> None:
     values, origins = settings.request_defaults()
     assert sorted(values) == sorted(origins) == sorted(field.name for field in fields(Defaults))
     assert (values["top_k"], values["result_bytes_max"]) == (300, 33_554_432)
-    assert Limits(**settings.request_limits()).max_variants_per_compute == 600_000
+    limits = Limits(**settings.request_limits())
+    assert (limits.max_variants_per_compute, limits.max_stage_b_variants) == (10**8, 2 * 10**7)
 
 
 @pytest.mark.parametrize("key", REQUEST_DEFAULTS.values())
@@ -262,12 +271,32 @@ REFUSED = {
     ),
     "another version": ("version: 1", "version: 2", ["version", "2"]),
     "key twice": (
-        "  warmup_bars_default: 200",
-        "  warmup_bars_default: 200\n  warmup_bars_default: 100",
+        "  warmup_bars_default: null",
+        "  warmup_bars_default: null\n  warmup_bars_default: 100",
         ["line 5", "warmup_bars_default", "twice"],
     ),
-    "bad yaml": ("guards: {", "guards: [", ["line 8", "invalid YAML"]),
-    "tab": ("  guards:", "\tguards:", ["line 8", "invalid YAML"]),
+    "bad yaml": ("reporting: {", "reporting: [", ["line 34", "invalid YAML"]),
+    "tab": ("  guards:", "\tguards:", ["line 12", "invalid YAML"]),
+    "negative number of trades": (
+        "min_trades_default: 30",
+        "min_trades_default: -1",
+        ["backtest.ranking.min_trades_default", "greater than or equal to 0", "-1"],
+    ),
+    "a word for true": (
+        "distinct_default: true",
+        "distinct_default: 'on'",
+        ["backtest.ranking.distinct_default", "boolean", "'on'"],
+    ),
+    "no second stage": (
+        "max_stage_b_variants: 20000000",
+        "max_stage_b_variants: 0",
+        ["backtest.guards.max_stage_b_variants", "greater than 0"],
+    ),
+    "no warm-up": (
+        "warmup_bars_default: null",
+        "warmup_bars_default: 0",
+        ["backtest.warmup_bars_default", "greater than 0"],
+    ),
     "another document": ("version: 1", "version: 1\n---", ["invalid YAML"]),
     "python object": ("version: 1", "version: !!python/name:os.system", ["invalid YAML"]),
 }
@@ -342,7 +371,9 @@ def test_the_hash_is_the_same_in_every_environment_with_the_same_values() -> Non
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("warmup_bars_default: 200", "warmup_bars_default: 201"),
+        ("warmup_bars_default: null", "warmup_bars_default: 201"),
+        ("min_trades_default: 30", "min_trades_default: 0"),
+        ("distinct_default: true", "distinct_default: false"),
         ("top_k_default: 300", "top_k_default: 299"),
         ("preselect_default: 20000", "preselect_default: 20001"),
         ("secondary_metric_default: null", "secondary_metric_default: sqn"),
@@ -360,7 +391,8 @@ def test_what_can_change_a_result_changes_the_hash(tmp_path: Path, old: str, new
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("max_variants_per_compute: 600000", "max_variants_per_compute: 700000"),
+        ("max_variants_per_compute: 100000000", "max_variants_per_compute: 700000"),
+        ("max_stage_b_variants: 20000000", "max_stage_b_variants: 1000"),
         ("lease_seconds: 60", "lease_seconds: 90"),
         ("parallel_workers: 1 ", "parallel_workers: 2 "),
         ("retention_days: null", "retention_days: 7"),

@@ -27,7 +27,7 @@ class CaseSweep:
         count = len(case.closes)
         closes = np.array(case.closes)
         self.candles = Candles(
-            ts_open=START_MS - step + np.arange(count, dtype=np.int64) * step,
+            ts_open=START_MS + np.arange(count, dtype=np.int64) * step,
             open=closes,
             high=closes,
             low=closes,
@@ -36,6 +36,7 @@ class CaseSweep:
             timeframe_ms=step,
             first=0,
         )
+        self.open_times = [int(t) for t in self.candles.ts_open]
         self.close_times = [int(t) for t in self.candles.close_time()]
         self.request = parse(complete(self._document(timeframe, step), DEFAULTS, LIMITS))
         self.grid = Grid.of(self.request)

@@ -150,13 +150,18 @@ def supertrend(high: Series, low: Series, close: Series, w: int, mult: float) ->
     return out
 
 
+def typical_price(*prices: float) -> float:
+    """Return the mean of the prices of one bar; of equal ones exactly that price."""
+    return prices[0] if min(prices) == max(prices) else sum(prices) / len(prices)
+
+
 def mfi(high: Series, low: Series, close: Series, volume: Series, w: int) -> Series:
     """100 * money that came with rises / all money that moved, over the last w changes.
 
     As in TA-Lib, a change of the typical price within 100 roundings is none: the same three prices
     added in another order must not count as a move.
     """
-    typical = [(h + lo + c) / 3 for h, lo, c in zip(high, low, close, strict=True)]
+    typical = [typical_price(*prices) for prices in zip(high, low, close, strict=True)]
     out = [NAN] * len(close)
     for t in range(w, len(close)):
         up: Series = []

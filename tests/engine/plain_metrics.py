@@ -41,10 +41,10 @@ def drawdown(equity: Sequence[float], init_cash: float) -> float:
     return worst
 
 
-def daily_equity(equity: Sequence[float], close_times_ms: Sequence[int]) -> list[float]:
-    """Return the last equity of every UTC day; a bar belongs to the day it closes in."""
+def daily_equity(equity: Sequence[float], open_times_ms: Sequence[int]) -> list[float]:
+    """Return the last equity of every UTC day; a bar belongs to the day it opens in."""
     last_of_day: dict[int, float] = {}
-    for time_ms, value in zip(close_times_ms, equity, strict=True):
+    for time_ms, value in zip(open_times_ms, equity, strict=True):
         last_of_day[time_ms // DAY_MS] = value
     return list(last_of_day.values())
 
@@ -90,6 +90,22 @@ def hangs_on_rounding(error: float, denominator: float, value: float) -> bool:
     return not error / denominator < 1e-10 * max(1.0, abs(value)) if denominator else error > 0
 
 
+def over_deviation(mean: float, deviation: float) -> float:
+    """Return the annual ratio; a deviation that is a rounding of the mean counts as none."""
+    counted = 0.0 if deviation <= 1e-12 * abs(mean) else deviation
+    return ratio(mean * math.sqrt(365), counted)
+
+
+def unclear(mean: float, deviation: float, error: float) -> bool:
+    """Return whether an error of each return shows in mean / deviation when compared to 1e-9.
+
+    It does not where the deviation counts as zero with the error as well as without it.
+    """
+    if deviation + error <= 1e-12 * abs(mean) and error <= 1e-3 * abs(mean):
+        return False
+    return deviation <= TINY or not 20 * error / deviation < 1e-10
+
+
 def daily_metrics(
     days: Sequence[float], init_cash: float, worst: float, equity_roundings: int
 ) -> Measured:
@@ -100,22 +116,30 @@ def daily_metrics(
         return Measured(undefined, frozenset())
     before = [init_cash, *days[:-1]]
     returns = [now / then - 1 for now, then in zip(days, before, strict=True)]
-    annual = annual_growth(days, init_cash)
+    mean = math.fsum(returns) / len(returns)
     spread = deviation(returns)
     downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / len(returns))
-    denominators = {
-        "sharpe": spread * math.sqrt(365),
-        "sortino": downside * math.sqrt(365),
-        "calmar": worst,
+    annual = annual_growth(days, init_cash)
+    metrics = {
+        "sharpe": over_deviation(mean, spread),
+        "sortino": over_deviation(mean, downside),
+        "calmar": ratio(annual, worst),
     }
-    metrics = {name: ratio(annual, value) for name, value in denominators.items()}
-    # The power multiplies the roundings of the last equity.
-    error = (1 + annual) * 365 / len(days) * equity_roundings * ROUNDING
+    # Equity is a sum of amounts as large as any so far, each rounded a few times a day.
+    a_day = (8 + equity_roundings / len(days)) * ROUNDING
+    error = max(
+        (1 + r) * a_day * max(init_cash, *days) / min(now, then)
+        for r, now, then in zip(returns, days, before, strict=True)
+    )
     fragile = {
         name
-        for name, value in denominators.items()
-        if value <= TINY or hangs_on_rounding(error, value, metrics[name])
+        for name, value in (("sharpe", spread), ("sortino", downside))
+        if unclear(mean, value, error)
     }
+    # The power multiplies the roundings of the last equity.
+    error = (1 + annual) * 365 / len(days) * equity_roundings * ROUNDING
+    if worst <= TINY or hangs_on_rounding(error, worst, metrics["calmar"]):
+        fragile.add("calmar")
     return Measured(metrics, frozenset(fragile))
 
 
@@ -132,7 +156,7 @@ NEEDS_TRADES = (
 )
 
 
-def measure(run: Run, init_cash: float, close_times_ms: Sequence[int]) -> Measured:
+def measure(run: Run, init_cash: float, open_times_ms: Sequence[int]) -> Measured:
     """Return every ranking metric of a run."""
     known = {"total_return_pct": run.total_return_pct, "num_trades": float(len(run.trades))}
     if not run.trades:
@@ -140,7 +164,7 @@ def measure(run: Run, init_cash: float, close_times_ms: Sequence[int]) -> Measur
     worst = drawdown(run.equity, init_cash)
     of_trades = trade_metrics(run.trades)
     of_days = daily_metrics(
-        daily_equity(run.equity, close_times_ms), init_cash, worst, 8 * len(run.trades)
+        daily_equity(run.equity, open_times_ms), init_cash, worst, 8 * len(run.trades)
     )
     metrics = known | of_trades.metrics | of_days.metrics
     metrics["max_drawdown_pct"] = 100 * worst

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.engine.plain_indicators import Series, by_stretches
+from tests.engine.plain_indicators import Series, by_stretches, typical_price
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels, Run, simulate
 
 Payload = Mapping[str, Any]
@@ -65,8 +65,8 @@ def inputs_of(candles: CandleArrays, source: str | None) -> dict[str, Series]:
     bars = list(zip(o, h, lo, c, strict=True))
     derived = {
         "hl2": lambda: [(b[1] + b[2]) / 2 for b in bars],
-        "hlc3": lambda: [(b[1] + b[2] + b[3]) / 3 for b in bars],
-        "ohlc4": lambda: [(b[0] + b[1] + b[2] + b[3]) / 4 for b in bars],
+        "hlc3": lambda: [typical_price(*b[1:]) for b in bars],
+        "ohlc4": lambda: [typical_price(*b) for b in bars],
     }
     chosen = source or "close"
     series["source"] = series[chosen] if chosen in series else derived[chosen]()

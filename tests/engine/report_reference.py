@@ -7,6 +7,7 @@ of `plain_metrics`. NaN is undefined, +inf a positive numerator over zero.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,12 @@ NAN = math.nan
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a report is about: the trades, and one equity, close and close time per traded bar."""
+    """What a report is about: the trades, and one equity, close and time per traded bar."""
 
     trades: Sequence[Trade]
     equity: Sequence[float]
     closes: Sequence[float]
+    open_times_ms: Sequence[int]
     close_times_ms: Sequence[int]
     init_cash: float
 
@@ -32,6 +34,22 @@ class Facts:
 
     def times(self) -> pd.DatetimeIndex:
         return pd.to_datetime(list(self.close_times_ms), unit="ms", utc=True)
+
+    def days(self) -> pd.DatetimeIndex:
+        """Return the UTC day of each bar: the one it opens in."""
+        return pd.to_datetime(list(self.open_times_ms), unit="ms", utc=True).floor("D")
+
+    def traded_rows(self) -> dict[str, str]:
+        """Return what a table says of the traded time: first open, last close, time between."""
+        opens, closes = pd.to_datetime(list(self.open_times_ms), unit="ms"), self.times()
+        start, end = opens[0], closes[-1].tz_localize(None)
+        length = end - start
+        clock = length - pd.Timedelta(days=length.days)
+        return {
+            "Start": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+            "End": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+            "Duration": f"{length.days} days {str(clock).split()[-1]}",
+        }
 
     def trade_frame(self) -> pd.DataFrame:
         names = Trade.__slots__
@@ -75,19 +93,23 @@ def episodes(below: "pd.Series[bool]") -> list[pd.Timedelta]:
 
 def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
     equity = facts.equity_series()
-    daily = equity.groupby(facts.times().floor("D")).last()
-    before = daily.shift(fill_value=facts.init_cash)
-    returns = daily / before - 1
+    daily = equity.groupby(facts.days()).last()
+    growth = daily / daily.shift(fill_value=facts.init_cash)
+    returns = growth - 1
     if len(daily) < 2 or (daily <= 0).any():
         return dict.fromkeys(("sharpe", "sortino", "calmar"), NAN)
     with np.errstate(over="ignore"):
-        annual = float(np.expm1(365 * np.log(daily / before).mean()))
-    downside = math.sqrt((returns.clip(upper=0) ** 2).mean())
-    return {
-        "sharpe": ratio(annual, returns.std(ddof=1) * math.sqrt(365)),
-        "sortino": ratio(annual, downside * math.sqrt(365)),
-        "calmar": ratio(annual, max_drawdown),
+        annual = float(np.expm1(365 * np.log(growth).mean()))
+    mean = float(returns.mean())
+    deviations = {
+        "sharpe": float(returns.std(ddof=1)),
+        "sortino": math.sqrt((returns.clip(upper=0) ** 2).mean()),
     }
+    noise = 1e-12 * abs(mean)
+    return {
+        name: math.sqrt(365) * ratio(mean, 0.0 if value <= noise else value)
+        for name, value in deviations.items()
+    } | {"calmar": ratio(annual, max_drawdown)}
 
 
 def trade_figures(facts: Facts) -> dict[str, float]:
@@ -177,18 +199,25 @@ TABLE = {  # label -> (stored key, decimals), in the order of the table
 
 
 def unequal(
-    ours: Mapping[str, float | None], reference: Mapping[str, float], skip: frozenset[str]
-) -> dict[str, tuple[float | None, float]]:
-    """Return the figures that differ; a stored None stands for undefined and for infinite."""
+    ours: Mapping[str, Any], reference: Mapping[str, float], skip: frozenset[str]
+) -> dict[str, tuple[Any, float]]:
+    """Return the figures that differ.
 
-    def equal(mine: float | None, theirs: float) -> bool:
+    A stored None is undefined, or infinite where "infinite" lists its key.
+    """
+    infinite = ours.get("infinite", [])
+
+    def equal(key: str, mine: float | None) -> bool:
+        theirs = reference[key]
         if mine is None or not math.isfinite(theirs):
-            return mine is None and not math.isfinite(theirs)
+            return mine is None and (theirs == math.inf if key in infinite else math.isnan(theirs))
         return close_to(mine, theirs)
 
-    assert ours.keys() <= reference.keys()
+    figures = {key: value for key, value in ours.items() if key != "infinite"}
+    assert figures.keys() <= reference.keys()
+    assert set(infinite) <= figures.keys()
     return {
         key: (mine, reference[key])
-        for key, mine in ours.items()
-        if key not in skip and not equal(mine, reference[key])
+        for key, mine in figures.items()
+        if key not in skip and not equal(key, mine)
     }

@@ -3,9 +3,19 @@
 import copy
 from typing import Any
 
-from engine.request import Defaults, Limits
+import pytest
 
-LIMITS = Limits(max_variants_per_compute=600_000, max_compute_bytes_total=5 * 2**30)
+from engine.request import Defaults, Limits, RequestError, complete
+
+SMA = "template.indicator_grids[0]"
+RSI = "template.indicator_grids[1]"
+WINDOW = f"{SMA}.params.window"
+
+LIMITS = Limits(
+    max_variants_per_compute=600_000,
+    max_stage_b_variants=600_000,
+    max_compute_bytes_total=5 * 2**30,
+)
 
 
 def explicit(*values: Any) -> dict[str, Any]:
@@ -29,6 +39,8 @@ DEFAULTS = Defaults(
     safe_profit_percent=30.0,
     slippage_pct=0.01,
     fee_pct_by_market_id={1: 0.075, 2: 0.1},
+    min_trades=0,
+    distinct=True,
     indicator_grids={
         "ma.sma": {"params": {"window": ranged(5, 200, 1)}, "signals": {}},
         "ma.cross": {
@@ -99,3 +111,23 @@ def without(path: str) -> dict[str, Any]:
         place = place[name]
     del place[last]
     return whole
+
+
+def swapped(position: int, **block: Any) -> dict[str, Any]:
+    """The small request with another block at this position."""
+    return with_value(f"template.indicator_grids[{position}]", block)
+
+
+def refused(wrong: Any, limits: Limits = LIMITS, defaults: Defaults = DEFAULTS) -> RequestError:
+    """Everything that is wrong with a request that must not be accepted."""
+    with pytest.raises(RequestError) as caught:
+        complete(wrong, defaults, limits)
+    return caught.value
+
+
+def refusal_at(path: str, wrong: Any, limits: Limits = LIMITS) -> str:
+    """What is said of one path of a request that must not be accepted."""
+    error = refused(wrong, limits)
+    messages = [found.message for found in error.errors if found.path == path]
+    assert messages, f"no error at {path}: {error}"
+    return messages[0]

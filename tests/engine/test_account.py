@@ -168,7 +168,7 @@ def test_a_loss_as_small_as_a_rounding_is_no_loss() -> None:
     falling = [1, 0, 1, 0], [1.0, 1.0 - 5e-13, 1.0, 2.0]
     found = metrics_of(*falling)
     assert found["win_rate_pct"] == 50.0
-    assert found["profit_factor"] is None  # nothing was lost: infinite
+    assert found["profit_factor"] == np.inf  # nothing was lost
 
 
 @pytest.mark.parametrize(

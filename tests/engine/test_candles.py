@@ -25,9 +25,10 @@ def rows(buckets: list[int], step: int = STEP) -> Minutes:
     return Minutes(number * step, price + 0.1, price + 0.4, price - 0.1, price + 0.2, price + 0.3)
 
 
-def traded_closes(start: int, end: int, buckets: list[int]) -> list[int]:
-    candles = timeline(rows(buckets), start_ms=start, end_ms=end, timeframe_ms=STEP)
-    return candles.close_time()[candles.first :].tolist()
+def traded(start: int, end: int, buckets: list[int], step: int = STEP) -> list[int]:
+    """Numbers of the traded bars."""
+    candles = timeline(rows(buckets, step), start_ms=start, end_ms=end, timeframe_ms=step)
+    return (candles.ts_open[candles.first :] // step).tolist()
 
 
 buckets_strategy = st.lists(
@@ -54,8 +55,8 @@ def test_the_timeline_is_what_a_loop_over_bars_makes(
             close = expected[-1][4]
             bar = (close, close, close, close, 0.0)
         expected.append((bucket * STEP, *bar))
-    expected = [bar for bar in expected if bar[0] + STEP < end_ms]
-    has_data = any(start_ms <= (bucket + 1) * STEP < end_ms for bucket in buckets)
+    expected = [bar for bar in expected if bar[0] + STEP <= end_ms]
+    has_data = any(start_ms <= bar * STEP and (bar + 1) * STEP <= end_ms for bar in buckets)
 
     if not has_data:
         with pytest.raises(NoMarketData):
@@ -66,37 +67,48 @@ def test_the_timeline_is_what_a_loop_over_bars_makes(
     columns = (candles.open, candles.high, candles.low, candles.close, candles.volume)
     bars = zip(candles.ts_open.tolist(), *(column.tolist() for column in columns), strict=True)
     assert list(bars) == expected
-    traded = [bar for bar in expected if bar[0] + STEP >= start_ms]
-    assert candles.traded_bars == len(traded)
-    assert candles.first == len(expected) - len(traded)
+    after_warmup = [bar for bar in expected if bar[0] >= start_ms]
+    assert candles.traded_bars == len(after_warmup)
+    assert candles.first == len(expected) - len(after_warmup)
 
 
-def test_a_bar_that_closes_at_the_start_is_traded() -> None:
-    assert traded_closes(101 * STEP, 200 * STEP, [99, 100, 101]) == [101 * STEP, 102 * STEP]
+def test_the_first_week_of_january_trades_the_daily_candles_of_its_seven_days() -> None:
+    first = START // DAY
+
+    days = traded(START, START + 7 * DAY, list(range(first - 5, first + 20)), DAY)
+
+    assert days == list(range(first, first + 7))
 
 
-def test_a_bar_that_closes_a_millisecond_before_the_start_warms_up() -> None:
-    assert traded_closes(101 * STEP + 1, 200 * STEP, [99, 100, 101]) == [102 * STEP]
+def test_a_bar_that_opens_at_the_start_is_traded() -> None:
+    assert traded(100 * STEP, 200 * STEP, [99, 100, 101]) == [100, 101]
 
 
-def test_a_bar_that_closes_at_the_end_is_not_there() -> None:
-    assert traded_closes(0, 102 * STEP, [99, 100, 101]) == [100 * STEP, 101 * STEP]
+def test_a_bar_that_opens_a_millisecond_before_the_start_warms_up() -> None:
+    assert traded(100 * STEP + 1, 200 * STEP, [99, 100, 101]) == [101]
 
 
-def test_a_bar_that_closes_a_millisecond_before_the_end_is_traded() -> None:
-    assert traded_closes(0, 102 * STEP + 1, [100, 101]) == [101 * STEP, 102 * STEP]
+def test_a_bar_that_closes_at_the_end_is_traded() -> None:
+    assert traded(0, 102 * STEP, [99, 100, 101]) == [99, 100, 101]
+
+
+def test_a_bar_that_closes_a_millisecond_after_the_end_is_not_there() -> None:
+    assert traded(0, 102 * STEP - 1, [99, 100, 101]) == [99, 100]
+
+
+def test_a_range_shorter_than_a_bar_is_no_market_data() -> None:
+    with pytest.raises(NoMarketData, match="no 15m bar lies between"):
+        traded(100 * STEP + 1, 102 * STEP - 1, [99, 100, 101, 102])
 
 
 def test_no_bucket_at_all_is_no_market_data() -> None:
-    with pytest.raises(NoMarketData, match="no 15m bar closes between 2024-01-01T00:00:00Z and"):
+    with pytest.raises(NoMarketData, match="no 15m bar lies between 2024-01-01T00:00:00Z and"):
         timeline(rows([]), start_ms=START, end_ms=START + DAY, timeframe_ms=STEP)
 
 
-def test_a_bucket_that_closes_at_the_end_is_no_market_data_of_the_range() -> None:
+def test_a_bucket_that_reaches_into_the_range_is_no_market_data_of_it() -> None:
     with pytest.raises(NoMarketData):
-        timeline(
-            rows([(START + DAY) // STEP - 1]), start_ms=START, end_ms=START + DAY, timeframe_ms=STEP
-        )
+        traded(START + 1, START + DAY, [START // STEP])
 
 
 def test_warm_up_alone_is_no_market_data_and_says_what_there_is() -> None:
@@ -136,7 +148,7 @@ def test_the_load_range_holds_exactly_the_warm_up_before_the_first_traded_bar(
 
     assert from_ms % timeframe == 0
     assert candles.first == warmup
-    assert start <= candles.close_time()[warmup] < start + timeframe
+    assert start <= candles.ts_open[warmup] < start + timeframe
 
 
 def test_a_load_reads_the_instrument_and_the_range_of_the_request_once() -> None:

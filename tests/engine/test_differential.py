@@ -133,7 +133,8 @@ def engine_outcomes(
         },
         "risk_grid": {level: explicit(getattr(rules, level)) for level in ("sl", "tp", "tsl")},
     }
-    time_range = {"start": iso(int(closes_at[0])), "end": iso(int(closes_at[-1]) + 1)}
+    opens_at = candles.ts_open[candles.first :]
+    time_range = {"start": iso(int(opens_at[0])), "end": iso(int(closes_at[-1]))}
     document = {"time_range": time_range, "template": template, "preselect": 100, "top_k": 10}
     sweep = Sweep(parse(complete(document, DEFAULTS, LIMITS)), candles)
     *_, stage_a = sweep.stage_a()

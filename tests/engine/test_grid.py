@@ -258,14 +258,14 @@ def test_the_estimate_covers_the_planes_that_are_really_held(totals: list[int], 
 
 
 def test_as_many_variants_as_the_limit_are_accepted_and_one_more_is_not() -> None:
-    def refused(found: Estimate, variants: int, size: int, risk_total: int) -> list[str]:
-        limits = Limits(max_variants_per_compute=variants, max_compute_bytes_total=size)
-        return [error.path for error in found.refusals(limits, risk_total=risk_total)]
+    def refused(found: Estimate, stage_a: int, stage_b: int, size: int, risk: int) -> list[str]:
+        limits = Limits(stage_a, size, stage_b)
+        return [error.path for error in found.refusals(limits, risk_total=risk)]
 
     found, alone = estimate(request_of([RSI, CROSS], RISK)), estimate(request_of([RSI, CROSS]))
     most = found.stage_b_variants
-    assert refused(found, most, found.bytes, 6) == []
-    assert refused(found, most - 1, found.bytes, 6) == ["template.risk_grid"]
-    assert refused(found, most, found.bytes - 1, 6) == ["template.indicator_grids"]
-    assert refused(alone, 96, alone.bytes, 1) == []
-    assert refused(alone, 95, alone.bytes, 1) == ["template.indicator_grids"]
+    assert refused(found, 96, most, found.bytes, 6) == []
+    assert refused(found, 96, most - 1, found.bytes, 6) == ["template.risk_grid"]
+    assert refused(found, 96, most, found.bytes - 1, 6) == ["template.indicator_grids"]
+    assert refused(alone, 96, 96, alone.bytes, 1) == []
+    assert refused(alone, 95, 96, alone.bytes, 1) == ["template.indicator_grids"]

@@ -62,7 +62,7 @@ def test_any_change_of_a_plugin_gives_another_identity(
 def test_any_change_of_a_plugin_leads_to_another_folder_of_compiled_kernels(
     folder: Folder, change: Callable[[Folder], None]
 ) -> None:
-    cache = "from engine.compiled import cache_folder; print(cache_folder())"
+    cache = "from engine.kernel_cache import cache_folder; print(cache_folder())"
     folder.install("acme")
     before = folder.says(cache)
     change(folder)

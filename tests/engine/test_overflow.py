@@ -186,9 +186,9 @@ def test_a_score_of_either_stage_is_the_figure_of_the_report(metric: str, sizing
         base, _ = run.grid.split(index)
         trades = simulate(*run.planes_of(base), run.closes, run.rules)
         curve = equity_curve(trades, run.closes, run.rules)
-        figure = variant_metrics(trades, curve, run.close_times, run.rules)[metric]
+        figure = variant_metrics(trades, curve, run.open_times, run.rules)[metric]
         for found in (score, bases[base]):
-            assert (float(found) if np.isfinite(found) else None) == figure
+            assert (None if np.isnan(found) else float(found)) == figure
 
 
 def test_money_that_overflowed_ranks_behind_every_return() -> None:

@@ -52,7 +52,7 @@ class World:
         length = self.request.timeframe_ms
         prices = np.array(closes, dtype=np.float64)
         self.candles = Candles(
-            ts_open=START_MS + length * np.arange(-1, len(prices) - 1, dtype=np.int64),
+            ts_open=START_MS + length * np.arange(len(prices), dtype=np.int64),
             open=prices,
             high=prices,
             low=prices,
@@ -92,8 +92,8 @@ def test_the_table_of_one_losing_trade_is_known_to_the_digit() -> None:
         "|Metric|Value|\n"
         "|---|---|\n"
         "|Start|2024-01-01T00:00:00Z|\n"
-        "|End|2025-01-01T00:00:00Z|\n"
-        "|Duration|366 days 00:00:00|\n"
+        "|End|2024-01-01T06:00:00Z|\n"
+        "|Duration|0 days 06:00:00|\n"
         "|Init. Cash|1100|\n"
         "|Total Profit|-100|\n"
         "|Total Return [%]|-9.0909|\n"
@@ -123,7 +123,7 @@ def test_the_table_of_one_losing_trade_is_known_to_the_digit() -> None:
 def test_the_equity_of_one_losing_trade_is_known() -> None:
     assert ONE_LOSS.report().equity == [
         [START_MS + bar * HOUR, pytest.approx(value)]
-        for bar, value in enumerate([1100, 1100, 1210, 1000, 1000, 1000])
+        for bar, value in enumerate([1100, 1100, 1210, 1000, 1000, 1000], start=1)
     ]
 
 
@@ -157,13 +157,13 @@ def test_daily_ratios_follow_their_formulas() -> None:
         execution=FREE | {"init_cash_quote": 1000},
     )
     returns = [0.0, 0.1, -0.1, 0.1]
-    annual = math.prod(1 + r for r in returns) ** (365 / 4) - 1
     mean = sum(returns) / 4
     deviation = math.sqrt(sum((r - mean) ** 2 for r in returns) / 3)
     downside = math.sqrt(0.1**2 / 4)
     metrics = world.report().metrics
-    assert metrics["sharpe"] == pytest.approx(annual / (deviation * math.sqrt(365)), rel=1e-9)
-    assert metrics["sortino"] == pytest.approx(annual / (downside * math.sqrt(365)), rel=1e-9)
+    assert metrics["sharpe"] == pytest.approx(math.sqrt(365) * mean / deviation, rel=1e-9)
+    assert metrics["sortino"] == pytest.approx(math.sqrt(365) * mean / downside, rel=1e-9)
+    annual = math.prod(1 + r for r in returns) ** (365 / 4) - 1
     assert metrics["calmar"] == pytest.approx(annual / 0.1, rel=1e-9)
 
 
@@ -232,8 +232,8 @@ def test_a_trade_names_its_times_amounts_costs_and_reason() -> None:
     assert short == {
         "id": 1,
         "direction": "short",
-        "entry_time": "2024-01-01T00:00:00Z",
-        "exit_time": "2024-01-01T01:00:00Z",
+        "entry_time": "2024-01-01T01:00:00Z",
+        "exit_time": "2024-01-01T02:00:00Z",
         "entry_price": 100.0,
         "exit_price": 110.0,
         "quantity": pytest.approx(10),
@@ -249,7 +249,7 @@ def test_a_trade_names_its_times_amounts_costs_and_reason() -> None:
     assert (long["id"], long["direction"], long["entry_time"]) == (
         2,
         "long",
-        "2024-01-01T01:00:00Z",
+        "2024-01-01T02:00:00Z",
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from engine.metric_names import METRICS
 from engine.metrics import equity_curve, variant_metrics
 from engine.report import VariantReport, reports
+from engine.report.figures import as_stored
 from engine.sweep import Sweep
 from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import close_to, engine_trades, rules_of, trade_list
@@ -31,7 +32,14 @@ def report_of(case: Case, timeframe: str = "4h") -> VariantReport:
 
 def facts_of(run: Run, variant: CaseSweep) -> Facts:
     case = variant.case
-    return Facts(run.trades, run.equity, case.closes, variant.close_times, case.execution.init_cash)
+    return Facts(
+        run.trades,
+        run.equity,
+        case.closes,
+        variant.open_times,
+        variant.close_times,
+        case.execution.init_cash,
+    )
 
 
 # --- by hand ---------------------------------------------------------------------------------
@@ -39,7 +47,7 @@ def facts_of(run: Run, variant: CaseSweep) -> Facts:
 WIN_THEN_LOSS = Case(
     [1, 1, 0, 1, 1, 0], [100.0, 90.0, 120.0, 120.0, 60.0, 90.0], Execution(1000.0), RiskLevels()
 )
-# Bars of 12 hours that close at 0:00 and 12:00: days are pairs of bars.
+# Bars of 12 hours that open at 0:00 and 12:00: days are pairs of bars.
 # Long 1000 at 100 (10 units), 90 -> equity 900, out at 120 -> 1200, net +200.
 # Long 1200 at 120 (10 units), 60 -> 600, out at 90 -> 900, net -300.
 # Equity: 1000 900 1200 1200 600 900. Days: 900, 1200, 900.
@@ -68,13 +76,11 @@ BY_HAND = {
     "profit_factor": 200 / 300,
     # Q/equity: 1000/1000, 1000/900, 0 on the exit bar, 1200/1200, 1200/600, 0.
     "gross_exposure": (1 + 1000 / 900 + 0 + 1 + 2 + 0) / 6,
-    # Daily returns: -0.1, +1/3, -0.25; growth 0.9 over 3 days.
-    "sharpe": (0.9 ** (365 / 3) - 1)
-    / (
-        math.sqrt(((-0.1 + 1 / 180) ** 2 + (1 / 3 + 1 / 180) ** 2 + (-0.25 + 1 / 180) ** 2) / 2)
-        * math.sqrt(365)
-    ),
-    "sortino": (0.9 ** (365 / 3) - 1) / (math.sqrt((0.01 + 0.0625) / 3) * math.sqrt(365)),
+    # Daily returns: -0.1, +1/3, -0.25: mean -1/180; growth 0.9 over 3 days.
+    "sharpe": -math.sqrt(365)
+    / 180
+    / math.sqrt(((-0.1 + 1 / 180) ** 2 + (1 / 3 + 1 / 180) ** 2 + (-0.25 + 1 / 180) ** 2) / 2),
+    "sortino": -math.sqrt(365) / 180 / math.sqrt((0.01 + 0.0625) / 3),
     "calmar": (0.9 ** (365 / 3) - 1) / 0.5,
 }
 
@@ -106,11 +112,11 @@ def test_without_trades_only_the_figures_that_need_none_are_defined() -> None:
 def test_a_single_winning_day_has_no_ratios_and_no_drawdown_duration() -> None:
     metrics = report_of(Case([1, 1], [100.0, 125.0], Execution(1024.0), RiskLevels())).metrics
     undefined = {key for key, value in metrics.items() if value is None}
-    assert undefined == {
+    # No drawdown and no loss: these are infinite.
+    assert metrics["infinite"] == ["return_over_max_drawdown", "profit_factor"]
+    assert undefined - set(metrics["infinite"]) == {
         "max_drawdown_duration_ms",
         "avg_drawdown_duration_ms",
-        "return_over_max_drawdown",  # infinite: no drawdown
-        "profit_factor",  # infinite: no loss
         "sqn",
         "sharpe",
         "sortino",
@@ -147,7 +153,7 @@ def test_a_break_even_trade_neither_wins_nor_loses() -> None:
 def test_every_figure_equals_its_definition(case: Case) -> None:
     variant = CaseSweep(case)
     run = simulate(case.signals, case.closes, case.execution, case.risk)
-    fragile = measure(run, case.execution.init_cash, variant.close_times).fragile
+    fragile = measure(run, case.execution.init_cash, variant.open_times).fragile
     (report,) = reports(variant, [0], top_trades_n=1, result_bytes=2**40)
     assert report.metrics["num_trades"] == len(run.trades)
     skip = durations(run, case.execution.init_cash, fragile)
@@ -179,9 +185,16 @@ def test_every_ranking_metric_equals_its_definition_on_the_engines_own_trades(ca
     ours = variant_metrics(trades, equity, times, rules)
     assert list(ours) == list(METRICS)
     run = Run(trade_list(trades), equity.tolist(), 0.0)
-    facts = Facts(run.trades, run.equity, case.closes, times.tolist(), case.execution.init_cash)
-    fragile = measure(run, case.execution.init_cash, facts.close_times_ms).fragile
-    assert unequal(ours, figures(facts), fragile) == {}
+    facts = Facts(
+        run.trades,
+        run.equity,
+        case.closes,
+        times.tolist(),
+        (times + TIMEFRAMES["4h"]).tolist(),
+        case.execution.init_cash,
+    )
+    fragile = measure(run, case.execution.init_cash, facts.open_times_ms).fragile
+    assert unequal(as_stored(ours), figures(facts), fragile) == {}
 
 
 # --- table, trades, curve --------------------------------------------------------------------
@@ -199,7 +212,7 @@ def table_rows(report: VariantReport) -> dict[str, str]:
 def wrong_cell(text: str, value: float, decimals: int | None) -> bool:
     """Return whether a cell is not the rounded value in its fixed form."""
     if not math.isfinite(value):
-        return text != "N/A"
+        return text != ("∞" if value == math.inf else "N/A")
     if decimals is None:
         return abs(pd.Timedelta(text) / pd.Timedelta(milliseconds=1) - value) > 1000
     _, _, fraction = text.partition(".")
@@ -210,17 +223,37 @@ def wrong_cell(text: str, value: float, decimals: int | None) -> bool:
 @RANDOM
 @given(cases())
 def test_the_table_holds_every_figure_in_order_and_in_its_form(case: Case) -> None:
-    report = report_of(case)
+    variant = CaseSweep(case)
+    (report,) = reports(variant, [0], top_trades_n=0, result_bytes=0)
     rows = table_rows(report)
     assert list(rows) == ["Start", "End", "Duration", *TABLE]
+    traded = facts_of(simulate(case.signals, case.closes, case.execution), variant).traded_rows()
+    assert {label: rows[label] for label in traded} == traded
     stored = {**report.metrics, "init_cash": case.execution.init_cash}
+    infinite = stored.pop("infinite", [])
     values = {key: math.nan if value is None else value for key, value in stored.items()}
+    values |= dict.fromkeys(infinite, math.inf)
     wrong = {
         label: (rows[label], values[key])
         for label, (key, decimals) in TABLE.items()
         if wrong_cell(rows[label], values[key], decimals)
     }
     assert not wrong
+
+
+@RANDOM
+@given(cases())
+def test_what_is_infinite_prints_as_such_and_what_is_undefined_never_does(case: Case) -> None:
+    variant = CaseSweep(case)
+    run = simulate(case.signals, case.closes, case.execution, case.risk)
+    fragile = measure(run, case.execution.init_cash, variant.open_times).fragile
+    skip = durations(run, case.execution.init_cash, fragile)
+    (report,) = reports(variant, [0], top_trades_n=0, result_bytes=0)
+    rows, expected = table_rows(report), figures(facts_of(run, variant))
+    for label, (key, _) in TABLE.items():
+        if key in expected and key not in skip:
+            assert (rows[label] == "∞") == (expected[key] == math.inf), label
+            assert (rows[label] == "N/A") == math.isnan(expected[key]), label
 
 
 @RANDOM
@@ -292,3 +325,4 @@ def test_a_swept_variant_is_reported_with_the_number_it_was_ranked_by(sizing: st
             assert report.variant_index == index
             expected = score if math.isfinite(score) else None
             assert report.metrics[metric] == expected  # bit for bit
+            assert (metric in report.metrics.get("infinite", [])) == (score == math.inf)

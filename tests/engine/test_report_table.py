@@ -1,8 +1,10 @@
-"""How numbers and lengths of time are written in a report."""
+"""How figures, infinite ones and lengths of time are written in a report."""
 
 import pytest
 
+from engine.report import summaries
 from engine.report.table import decimal, duration
+from tests.engine.test_report import ONE_LOSS, World, rows
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,8 @@ from engine.report.table import decimal, duration
         (0, 0, "0"),
         (None, 2, "N/A"),
         (float("nan"), 2, "N/A"),
-        (float("inf"), 5, "N/A"),
+        (float("-inf"), 5, "N/A"),
+        (float("inf"), 5, "∞"),
     ],
 )
 def test_numbers_have_fixed_places_without_trailing_zeros(
@@ -47,3 +50,27 @@ def test_numbers_have_fixed_places_without_trailing_zeros(
 )
 def test_lengths_of_time_are_days_and_a_clock(milliseconds: float | None, text: str) -> None:
     assert duration(milliseconds) == text
+
+
+def test_a_ratio_without_a_denominator_prints_as_infinite() -> None:
+    winning = World([100, 110, 121, 121, 133.1, 146.41], ["LLL.LL"], timeframe="1d")
+    report = winning.report()
+    values = rows(report.table_md)
+    infinite = ["Profit Factor", "Sortino", "Calmar"]
+    assert [values[label] for label in infinite] == ["∞"] * 3
+    names = ["return_over_max_drawdown", "profit_factor", "sortino", "calmar"]
+    assert report.metrics["infinite"] == names
+    assert [report.metrics[name] for name in names] == [None] * 4
+    (summary,) = summaries(winning, [0])
+    assert summary.metrics["infinite"] == names
+
+
+def test_without_an_infinite_figure_none_is_listed() -> None:
+    assert "infinite" not in ONE_LOSS.report().metrics
+
+
+def test_the_table_names_the_time_that_was_traded_not_the_one_asked_for() -> None:
+    # The request asks for 2024; the candles are those of its first six hours.
+    values = rows(ONE_LOSS.report().table_md)
+    assert (values["Start"], values["End"]) == ("2024-01-01T00:00:00Z", "2024-01-01T06:00:00Z")
+    assert values["Duration"] == "0 days 06:00:00"

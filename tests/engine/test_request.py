@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -33,8 +34,10 @@ EXAMPLE = """
                  "fixed_quote": 100, "safe_profit_percent": 30},
    "risk_grid": {"sl": {"mode": "range", "start": 1, "stop_incl": 5, "step": 1},
                  "tp": {"mode": "explicit", "values": [null, 2, 4, 8]}, "tsl": null}},
- "warmup_bars": 200, "preselect": 20000, "top_k": 300, "top_trades_n": 3,
- "ranking": {"primary_metric": "total_return_pct", "secondary_metric": null, "min_trades": 0}}
+ "warmup_bars": null, "preselect": 20000, "top_k": 300, "top_trades_n": 3,
+ "ranking": {"primary_metric": "total_return_pct", "secondary_metric": null, "min_trades": 30,
+             "distinct": true},
+ "validation": null}
 """
 
 
@@ -51,10 +54,12 @@ def test_the_documented_example_is_accepted_and_means_what_it_says() -> None:
     assert request.risk.tsl == (None,)
     assert (request.start_ms, request.end_ms) == (1_704_067_200_000, 1_735_689_600_000)
     assert request.timeframe_ms == 900_000
+    assert (request.ranking.min_trades, request.ranking.distinct) == (30, True)
 
 
 def test_what_is_left_out_is_filled_in() -> None:
-    effective = complete(document(), DEFAULTS, LIMITS)
+    defaults = replace(DEFAULTS, min_trades=30, distinct=False)
+    effective = complete(document(), defaults, LIMITS)
     template = effective["template"]
     assert template["execution"] == {
         "init_cash_quote": 10_000.0,
@@ -69,8 +74,14 @@ def test_what_is_left_out_is_filled_in() -> None:
     assert [block["name"] for block in template["indicator_grids"]] == ["ma.sma", "momentum.rsi"]
     assert template["indicator_grids"][0]["source"] == explicit("close")
     assert template["indicator_grids"][0]["params"] == {"window": ranged(5, 200, 1)}
-    assert effective["ranking"]["min_trades"] == 0
+    assert effective["ranking"] == {
+        "primary_metric": "total_return_pct",
+        "secondary_metric": None,
+        "min_trades": 30,
+        "distinct": False,
+    }
     assert (effective["warmup_bars"], effective["preselect"]) == (200, 20_000)
+    assert effective["validation"] is None
 
 
 def test_completing_twice_changes_nothing() -> None:
@@ -96,6 +107,8 @@ def test_an_effective_request_takes_nothing_from_other_defaults() -> None:
         fee_pct_by_market_id={},
         indicator_grids={},
         result_bytes_max=50_000_000,
+        min_trades=77,
+        distinct=False,
     )
     assert complete(once, others, LIMITS) == once
     assert parse(once).document == once

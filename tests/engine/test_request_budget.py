@@ -1,11 +1,11 @@
-"""Bounds of what a job stores, and the version of a request."""
+"""Bounds of what a job stores."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from engine.request import VERSION, Defaults, RequestError, complete, parse, request_hash
+from engine.request import Defaults, RequestError, complete, parse, request_hash
 from tests.engine.requests import DEFAULTS, LIMITS, document, with_value
 
 MIB = 2**20
@@ -58,49 +58,6 @@ def test_a_stored_request_keeps_its_budget_when_the_configured_one_is_lowered() 
     assert parse(effective).result_bytes_max == 99 * MIB
 
 
-def test_a_request_stored_before_there_was_a_budget_has_that_of_the_first_version() -> None:
-    effective = complete(document(), changed(result_bytes_max=5 * MIB), LIMITS)
-    del effective["result_bytes_max"]
-    assert parse(effective).result_bytes_max == 33_554_432
-
-
-def test_no_more_variants_are_kept_than_their_reports_may_take() -> None:
-    most = changed(top_k_persisted=10_000)
-    assert complete(with_value("top_k", 2048), most, LIMITS)["top_k"] == 2048
-    (error,) = refused(with_value("top_k", 2049), top_k_persisted=10_000).errors
-    assert error.path == "top_k"
-    assert error.message == (
-        "must be at most 2048: a stored variant may take 64 KiB, and those of one job 128 MiB, "
-        "got 2049"
-    )
-
-
 def test_a_stored_request_that_keeps_more_is_still_read() -> None:
     effective = complete(document(), DEFAULTS, LIMITS) | {"top_k": 5000}
     assert parse(effective).top_k == 5000
-
-
-def test_a_version_that_is_named_changes_nothing() -> None:
-    assert VERSION == 1
-    named = complete(with_value("version", VERSION), DEFAULTS, LIMITS)
-    assert named == complete(document(), DEFAULTS, LIMITS)
-    assert parse(named | {"version": VERSION}) == parse(named)
-
-
-@pytest.mark.parametrize(
-    ("version", "part"),
-    [
-        (2, "is 2, and this program reads version 1 only: upgrade the program"),
-        (0, "at least 1"),
-        ("1", "without quotes"),
-        (True, "integer"),
-        (None, "integer"),
-    ],
-)
-def test_another_version_is_refused_and_nothing_else_is_said_of_it(version: Any, part: str) -> None:
-    strange = with_value("version", version) | {"template": "of another time"}
-    (error,) = refused(strange).errors
-    assert error.path == "version"
-    assert part in error.message
-    with pytest.raises(RequestError, match="version: "):
-        parse(complete(document(), DEFAULTS, LIMITS) | {"version": version})

@@ -27,6 +27,8 @@ GIVEN: dict[str, Any] = {
     "result_bytes_max": 33_554_432,
     "primary_metric": "total_return_pct",
     "secondary_metric": None,
+    "min_trades": 30,
+    "distinct": True,
     "init_cash_quote": 10_000,
     "fixed_quote": 100,
     "safe_profit_percent": 30.0,
@@ -77,6 +79,13 @@ def test_an_override_replaces_the_axes_it_names_and_no_other() -> None:
     changed = {name for name in grids if grids[name] != declared[name]}
     assert changed == {"ma.cross", "momentum.rsi"}
     assert read_defaults(GIVEN).indicator_grids == declared
+
+
+def test_an_override_may_be_written_as_short_as_in_a_request() -> None:
+    override = {"ma.sma": {"params": {"window": [7, 8]}}, "ma.ema": {"params": {"window": 9}}}
+    grids = read_defaults(GIVEN | {"indicator_grids": override}).indicator_grids
+    assert grids["ma.sma"]["params"]["window"] == explicit(7, 8)
+    assert grids["ma.ema"]["params"]["window"] == explicit(9)
 
 
 def test_a_request_is_filled_in_from_an_override() -> None:
@@ -153,11 +162,15 @@ WRONG_AXES = {
     ),
     "null": ("ma.sma: ", "ma.sma", ["must be an object"]),
     "axes as a list": ("ma.sma: {params: [5]}", "ma.sma.params", ["must be an object of axes"]),
-    "axis as a number": ("ma.sma: {params: {window: 5}}", "ma.sma.params.window", ["an axis"]),
+    "axis as a word": (
+        "ma.sma: {params: {window: all}}",
+        "ma.sma.params.window",
+        ["a value", "all"],
+    ),
     "axis as a date": (
         "ma.sma: {params: {window: 2024-01-01}}",
         "ma.sma.params.window",
-        ["an axis", "2024"],
+        ["must be an integer", "2024"],
     ),
     "key that is no text": ("ma.sma: {params: {5: 5}}", "ma.sma.params.5", ["unknown parameter"]),
 }
@@ -181,7 +194,9 @@ def test_a_wrong_axis_is_refused_with_the_file_the_path_and_what_is_known(
         ("primary_metric", "total_return", "did you mean total_return_pct"),
         ("primary_metric", None, "must be a string"),
         ("secondary_metric", "sharpe_ratio", "did you mean sharpe"),
-        ("top_k", 2049, "at most 2048"),
+        ("top_k", 301, "at most 300 (jobs.top_k_persisted_default)"),
+        ("min_trades", -1, "at least 0"),
+        ("distinct", 1, "true or false"),
         ("top_k_persisted", 2049, "at most 2048"),
         ("warmup_bars", 100_001, "at most 100000"),
         ("preselect", 0, "at least 1"),

@@ -100,3 +100,22 @@ def test_a_key_that_cannot_be_stored_is_refused(key: str, part: str) -> None:
     assert error.path == "idempotency_key"
     assert part in error.message
     assert error.message.isprintable()
+
+
+TEXTS = {
+    "not json": ("{", "line 1, column 2"),
+    "key twice": ('{"a": 1, "a": 2}', '"a" twice'),
+    "NaN": ('{"a": NaN}', "NaN"),
+    "infinity": ('{"a": -Infinity}', "-Infinity"),
+    "nested": ("[" * 100_000, "nested too deeply"),
+    "digits": ('{"a": ' + "1" * 5000 + "}", "more digits"),
+    "not utf-8": (b'{"a": "\xff"}', "UTF-8"),
+    "large": (" " * (2**20 + 1), "limit is 1048576"),
+}
+
+
+@pytest.mark.parametrize(("text", "part"), TEXTS.values(), ids=TEXTS.keys())
+def test_a_text_that_is_no_request_is_refused_with_the_reason(text: str | bytes, part: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_json(text)
+    assert part in str(caught.value)

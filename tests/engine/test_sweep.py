@@ -49,12 +49,12 @@ def figures(run: Sweep, base_index: int, levels: Levels = OFF) -> dict[str, floa
     """Return what the report says of one variant."""
     trades = simulate(*run.planes_of(base_index), run.closes, run.rules, *levels)
     equity = equity_curve(trades, run.closes, run.rules)
-    return variant_metrics(trades, equity, run.close_times, run.rules)
+    return variant_metrics(trades, equity, run.open_times, run.rules)
 
 
 def stored(score: float) -> float | None:
-    """Return a score as a report stores it: undefined and infinite are null."""
-    return float(score) if np.isfinite(score) else None
+    """Return a score as the metrics of a variant have it: undefined is None."""
+    return None if np.isnan(score) else float(score)
 
 
 @pytest.fixture(scope="module")

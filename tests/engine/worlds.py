@@ -173,7 +173,7 @@ class World:
                 "tsl": rng.choice((None, explicit(None, 5.0), explicit(1.5, 8.0))),
             },
         }
-        self.first_close_ms = START_MS
+        self.start_ms = START_MS
         self.end_ms = START_MS + traded * hours * HOUR_MS
 
     @staticmethod
@@ -197,7 +197,7 @@ class World:
     ) -> Request:
         top_k = min(top_k, preselect * len(self.risks))
         document = {
-            "time_range": {"start": iso(self.first_close_ms), "end": iso(self.end_ms)},
+            "time_range": {"start": iso(self.start_ms), "end": iso(self.end_ms)},
             "template": self.template,
             "warmup_bars": self.candles.first,
             "preselect": preselect,
@@ -233,8 +233,8 @@ class World:
     def reference(self, base: int, risk: RiskLevels) -> Reference:
         execution = execution_of(self.template)
         run = simulate(self.signals[base], traded_closes(self.candles), execution, risk)
-        closes_at = self.candles.close_time()[self.candles.first :].tolist()
-        return Reference(run, measure(run, execution.init_cash, closes_at))
+        opens_at = self.candles.ts_open[self.candles.first :].tolist()
+        return Reference(run, measure(run, execution.init_cash, opens_at))
 
     @cached_property
     def stage_a(self) -> dict[int, Reference]:

@@ -27,7 +27,7 @@ import configs
 from configs import settings
 from engine.request import Limits, complete, engine_params_hash, read_defaults, request_hash
 from storage import jobs, results
-from storage.records import EventName, Job, NewJob, Stage, TopVariant
+from storage.records import Client, EventName, Job, NewJob, Stage, TopVariant
 from storage.session import Session
 
 LEASE_SECONDS = 3.0
@@ -303,8 +303,10 @@ class Stack:
             backtest_runtime_config_hash=loaded.runtime_config_hash,
         )
         if session is None:
-            return jobs.create(self.connection, new_job, max_active=100).job_id
-        return session.run(lambda conn: jobs.create(conn, new_job, max_active=100)).job_id
+            return jobs.create(self.connection, new_job, max_active=100, client=Client.CLI).job_id
+        return session.run(
+            lambda conn: jobs.create(conn, new_job, max_active=100, client=Client.CLI)
+        ).job_id
 
     def job(self, job_id: UUID) -> Job:
         job = jobs.get(self.connection, job_id)
@@ -349,17 +351,28 @@ class Stack:
         return results.top(self.connection, job_id, 10_000)
 
     def stored_bytes(self, job_id: UUID) -> list[tuple[str, ...]]:
-        """The stored rows as Postgres prints them."""
+        """The stored rows as Postgres prints them, then what is stored of the whole search."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(
                 "SELECT * FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank", (job_id,)
             ).fetchall()
         names = [name for name in (rows[0] if rows else {}) if name not in ("job_id", "updated_at")]
         columns = ", ".join(f"{name}::text" for name in names)
-        return self.connection.execute(
+        found = self.connection.execute(
             f"SELECT {columns} FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank",
             (job_id,),
         ).fetchall()
+        return (
+            found
+            + self.connection.execute(
+                "SELECT coverage_json::text, outcomes_json::text, stage_a_indexes_json::text,"
+                " twins_json::text, stage_a_variants_total::text, risk_total::text,"
+                " preselect_used::text, candles_hash"
+                " FROM backtest_jobs LEFT JOIN backtest_job_stage_a_shortlist USING (job_id)"
+                " WHERE job_id = %s",
+                (job_id,),
+            ).fetchall()
+        )
 
     def events(self, job_id: UUID) -> list[EventName]:
         return [event.event for event in jobs.events(self.connection, job_id)]

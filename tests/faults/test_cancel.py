@@ -5,14 +5,14 @@ from uuid import UUID
 import pytest
 
 from storage import jobs
-from storage.records import EventName, Job, Stage, State
+from storage.records import Client, EventName, Job, Stage, State
 from tests.faults.conftest import small_sweep, sweep
 from tests.faults.harness import Stack, computing_child, gone, owner_pid
 
 
 def _cancel(stack: Stack, job_id: UUID, times: int = 2) -> Job:
     for _ in range(times):
-        job = jobs.cancel(stack.connection, job_id, actor="api")
+        job = jobs.cancel(stack.connection, job_id, client=Client.CLI)
     assert job is not None
     return job
 

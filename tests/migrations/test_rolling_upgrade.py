@@ -1,6 +1,7 @@
 """Programs of two releases on one database while it is upgraded.
 
-`first_release/` holds the statements of the first release as they were; they are never edited.
+`first_release/` and `second_release/` hold the statements of those releases as they were, complete
+with the parts they share; they are never edited.
 """
 
 import hashlib
@@ -9,8 +10,9 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,6 +26,8 @@ import migrations
 from storage import dispatch, jobs, leases, results, schema
 from storage.records import Claimed, Due, Stage, State
 from tests.storage.making import (
+    COVERAGE,
+    OUTCOMES,
     SHORTLIST,
     SUCCESSOR,
     claim,
@@ -32,6 +36,7 @@ from tests.storage.making import (
     expire,
     new_database,
     reclaimed,
+    save_shortlist,
     save_snapshot,
     submitted,
     succeed,
@@ -47,10 +52,13 @@ OLD_OWNER = "old-1-0000000a"
 class OldProgram:
     """Runs statements of the first release, by their names."""
 
+    FOLDER = "first_release"
+    CLAIM: Mapping[str, Any] = {"locked_by": OLD_OWNER}
+
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
         self._sql: dict[str, str] = {}
-        for file in sorted((HERE / "first_release").glob("*.sql")):
+        for file in sorted((HERE / self.FOLDER).glob("*.sql")):
             pieces = re.split(r"^-- name: (\w+)[ \t]*$", file.read_text("utf-8"), flags=re.M)
             self._sql |= dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
@@ -79,12 +87,19 @@ class OldProgram:
 
     def claims(self, job_id: UUID) -> dict[str, Any]:
         values = {"lease_seconds": 60, "max_crashes": 3, "engine_version": "old"}
-        assert self("claim", job_id=job_id, locked_by=OLD_OWNER, **values)
+        assert self("claim", job_id=job_id, **self.CLAIM, **values)
         row = self._conn.execute(
             "SELECT attempt FROM backtest_jobs WHERE job_id = %s", [job_id]
         ).fetchone()
         assert row is not None
         return {"job_id": job_id, "locked_by": OLD_OWNER, "attempt": row[0]}
+
+
+class ProgramBefore(OldProgram):
+    """Runs statements of the second release, which is the one before this."""
+
+    FOLDER = "second_release"
+    CLAIM: Mapping[str, Any] = {"actor": OLD_OWNER, "request_version": 1}
 
 
 def make_first_release(dsn: str) -> None:
@@ -123,7 +138,7 @@ def revisions(conn: psycopg.Connection, installed: str, oldest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "oldest"), [("0002", "0001"), ("0002", "0002"), ("0003", "0002")]
+    ("installed", "oldest"), [("0003", "0001"), ("0003", "0003"), ("0004", "0003")]
 )
 def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
     upgraded: psycopg.Connection, installed: str, oldest: str
@@ -135,8 +150,8 @@ def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
 @pytest.mark.parametrize(
     ("installed", "oldest", "advice"),
     [
-        ("0001", "0001", "is at revision 0001, .* needs revision 0002: run `backtest migrate`"),
-        ("0003", "0003", "from revision 0003 on, .* of revision 0002: install the newer release"),
+        ("0002", "0001", "is at revision 0002, .* needs revision 0003: run `backtest migrate`"),
+        ("0004", "0004", "from revision 0004 on, .* of revision 0003: install the newer release"),
     ],
 )
 def test_a_program_refuses_an_older_revision_and_a_newer_one_that_excludes_it(
@@ -236,7 +251,9 @@ def test_a_job_of_the_first_release_goes_on_after_the_upgrade(first_release: str
         lease = old.claims(job_id)
         old("insert_top", job_id=job_id, rows=rows_of_before())
         migrations.upgrade(first_release)
-        assert results.top(conn, job_id, 10) == variants(2, reports=True)
+        assert results.top(conn, job_id, 10) == [
+            replace(row, twins=1) for row in variants(2, reports=True)
+        ]
         assert old("succeed", **lease) == [("succeeded",)]
 
 
@@ -266,7 +283,7 @@ def test_a_job_with_a_key_that_is_not_accepted_any_more_goes_on(
 def rows_of_before() -> str:
     rows = json.loads(results.document(variants(2, reports=True), reports=True))
     for row in rows:
-        del row["trades_omitted"]
+        del row["trades_omitted"], row["twins"]
     return json.dumps(rows)
 
 
@@ -309,8 +326,9 @@ def test_old_programs_live_a_whole_life_of_a_job_on_the_next_schema(
     assert old("delete_finished", days=7, batch=10) == [(1,)]
 
 
-def test_every_statement_of_the_first_release_is_accepted_by_the_next_schema(
-    upgraded: psycopg.Connection,
+@pytest.mark.parametrize("program", [OldProgram, ProgramBefore])
+def test_every_statement_of_an_earlier_release_is_accepted_by_the_next_schema(
+    upgraded: psycopg.Connection, program: type[OldProgram]
 ) -> None:
     values = {
         "job_id": uuid4(),
@@ -351,11 +369,73 @@ def test_every_statement_of_the_first_release_is_accepted_by_the_next_schema(
         "spec_hash": None,
         "spec_payload_json": None,
         "before_created_at": "infinity",
+        "request_version": 1,
+        "waiting": [uuid4()],
     }
-    old = OldProgram(upgraded)
+    old = program(upgraded)
     assert len(old._sql) > 25
     for name in old._sql:
         old(name, **values)
+
+
+def test_a_program_of_the_release_before_lives_a_whole_life_of_a_job(
+    upgraded: psycopg.Connection,
+) -> None:
+    old = ProgramBefore(upgraded)
+    job_id = old.submits()
+    lease = old.claims(job_id) | {"lease_seconds": 60}
+    assert old("start_stage", **lease, stage="stage_a", total=1) == [(False,)]
+    assert old("save_shortlist", **lease, **OLD_SHORTLIST) == [(1,)]
+    assert old("save_shortlist", **lease, **OLD_SHORTLIST) == [(1,)]
+    assert old("renew", **lease) == [(False,)]
+    old("delete_top", job_id=job_id)
+    rows = json.loads(results.document(variants(2, reports=True), reports=True))
+    for row in rows:
+        del row["twins"]
+    assert old("insert_top", job_id=job_id, rows=json.dumps(rows)) == [(2,)]
+    end = {"state": "succeeded", "actor": OLD_OWNER, "code": None, "message": None}
+    assert old("end", **lease, **end, details=None) == [("succeeded",)]
+    assert [row.twins for row in results.top(upgraded, job_id, 9)] == [1, 1]
+    assert current(upgraded, job_id).outcomes_json is None
+
+
+OLD_SHORTLIST = {
+    "indexes": "[9, 8]",
+    "stage_a_variants_total": 9,
+    "risk_total": 1,
+    "preselect_used": 2,
+    "engine_version": "old",
+    "candles_hash": "c",
+}
+
+
+@pytest.mark.parametrize("program", [OldProgram, ProgramBefore])
+def test_a_program_that_knows_no_twins_leaves_none_of_another_search_behind(
+    upgraded: psycopg.Connection, program: type[OldProgram]
+) -> None:
+    old = program(upgraded)
+    job_id = old.submits()
+    lease = reclaimed(upgraded, job_id)
+    assert results.save_coverage(upgraded, lease, COVERAGE)
+    assert save_shortlist(upgraded, lease)
+    assert leases.release(upgraded, lease)
+    lease_of_before = old.claims(job_id) | {"lease_seconds": 60}
+    assert results.outcomes(upgraded, job_id) == OUTCOMES
+
+    assert old("save_shortlist", **lease_of_before, **OLD_SHORTLIST) == [(1,)]
+
+    stored = results.shortlist(upgraded, job_id)
+    assert stored is not None
+    assert (stored.shortlist.indexes, stored.shortlist.twins) == ([9, 8], None)
+    assert not stored.usable_with(engine_version="old", candles_hash="c")
+    assert results.outcomes(upgraded, job_id) is None
+
+    assert old("release", **lease_of_before)
+    lease = reclaimed(upgraded, job_id)
+    assert save_shortlist(upgraded, lease)
+    stored = results.shortlist(upgraded, job_id)
+    assert stored is not None
+    assert (stored.shortlist, results.outcomes(upgraded, job_id)) == (SHORTLIST, OUTCOMES)
 
 
 def test_jobs_move_between_programs_of_both_releases(upgraded: psycopg.Connection) -> None:
@@ -368,7 +448,7 @@ def test_jobs_move_between_programs_of_both_releases(upgraded: psycopg.Connectio
     lease = reclaimed(upgraded, job_id)
     assert old("heartbeat", **stale, lease_seconds=60) == []
     leases.start_stage(upgraded, lease, Stage.STAGE_A)
-    assert results.save_shortlist(upgraded, lease, SHORTLIST)
+    assert save_shortlist(upgraded, lease)
     assert save_snapshot(upgraded, lease, variants(2))
     assert len(old("top", job_id=job_id, limit=10)) == 2
     assert leases.release(upgraded, lease)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from storage.records import EventName, Mode, Stage, State
+from storage.records import Client, EventName, Mode, Stage, State
 from tests.storage.making import new_database
 
 LEGAL = {
@@ -133,6 +133,9 @@ JOB_CHECKS = [
     ("request_json", State.QUEUED, "request_json = '[]'"),
     ("request_json", State.QUEUED, "request_json = 'null'"),
     ("spec_payload_json", State.QUEUED, "mode = 'saved', spec_hash = 's', spec_payload_json = '1'"),
+    ("coverage_json", State.QUEUED, "coverage_json = '[]'"),
+    ("coverage_json", State.RUNNING, "coverage_json = 'null'"),
+    ("outcomes_json", State.RUNNING, "outcomes_json = '[]'"),
     ("last_error_json", State.FAILED, "last_error_json = '[]'"),
     ("last_error_json", State.FAILED, """last_error_json = '{"code": 1, "message": 1}'"""),
 ]
@@ -201,6 +204,11 @@ ROW_CHECKS = [
     ("backtest_job_stage_a_shortlist", "risk_total", "-1"),
     ("backtest_job_stage_a_shortlist", "preselect_used", "-1"),
     ("backtest_job_stage_a_shortlist", "attempt", "-1"),
+    ("backtest_job_stage_a_shortlist", "twins_json", "'{}'"),
+    ("backtest_job_stage_a_shortlist", "twins_json", "'null'"),
+    ("backtest_job_stage_a_shortlist", "twins_json", "'[]'"),
+    ("backtest_job_stage_a_shortlist", "twins_json", "'[1, 2]'"),
+    ("backtest_job_top_variants", "twins", "0"),
     ("backtest_job_top_variants", "rank", "0"),
     ("backtest_job_top_variants", "variant_index", "-1"),
     ("backtest_job_top_variants", "metrics_json", "'[]'"),
@@ -242,6 +250,7 @@ def test_every_check_has_its_test(conn: psycopg.Connection) -> None:
     }
     tested = {f"backtest_jobs_{constraint}" for constraint, _, _ in JOB_CHECKS}
     tested |= {f"{table}_{column}" for table, column, _ in ROW_CHECKS}
+    tested.add("backtest_job_events_client")
     # Inserted, not updated, and the one row of one table: they have tests of their own.
     assert named - tested == {"backtest_jobs_state", "backtest_jobs_schema_compat_only_row"}
 
@@ -253,6 +262,24 @@ def test_there_is_one_oldest_program(conn: psycopg.Connection) -> None:
                 "INSERT INTO backtest_jobs_schema_compat (only_row, oldest_program_revision)"
                 f" VALUES ({value}, '0001')"
             )
+
+
+@pytest.mark.parametrize("client", list(Client))
+def test_an_event_of_a_user_says_what_they_acted_through(
+    conn: psycopg.Connection, client: Client
+) -> None:
+    details = f"""'{{"client": "{client}"}}'"""
+    insert(
+        conn, "backtest_job_events", EVENT | {"actor": "'user'", "details": details}, a_job(conn)
+    )
+
+
+@pytest.mark.parametrize("details", ["{}", '{"client": null}', '{"client": "curl"}'])
+def test_an_event_of_a_user_of_no_client_is_refused(conn: psycopg.Connection, details: str) -> None:
+    event = EVENT | {"actor": "'user'", "details": f"'{details}'"}
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        insert(conn, "backtest_job_events", event, a_job(conn))
+    assert caught.value.diag.constraint_name == "backtest_job_events_client"
 
 
 @pytest.mark.parametrize("length", [1, 255])

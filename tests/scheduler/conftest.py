@@ -13,7 +13,7 @@ from scheduler.metrics import Metrics
 from scheduler.outages import Outages
 from scheduler.stopping import Stop
 from storage import jobs, schema
-from storage.records import NewJob
+from storage.records import Client, NewJob
 from storage.session import Session
 from tasks.wake_up import make_broker
 
@@ -72,7 +72,7 @@ def submit(connection: psycopg.Connection[Any]) -> Submit:
             backtest_runtime_config_hash="0" * 64,
             priority=priority,
         )
-        job = jobs.create(connection, new_job, max_active=10)
+        job = jobs.create(connection, new_job, max_active=10, client=Client.CLI)
         if columns:
             assignments = ", ".join(f"{name} = {value}" for name, value in columns.items())
             connection.execute(

@@ -3,6 +3,7 @@
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from storage.candles import Bars, Instrument
 from storage.candles.folder import FolderStore
@@ -27,6 +28,10 @@ class Reader:
         arguments = (folder, market_id, symbol, from_ms, to_ms, timeframe_ms)
         return self._pool.submit(_bars, *arguments).result(timeout=60)
 
+    def call(self, folder: Path, method: str, *arguments: object, **named: object) -> Any:
+        """Ask any method of a store of this folder."""
+        return self._pool.submit(_call, folder, method, *arguments, **named).result(timeout=60)
+
     def instruments(self, folder: Path) -> list[Instrument]:
         return self._pool.submit(_instruments, folder).result(timeout=60)
 
@@ -45,6 +50,10 @@ def _store(folder: Path) -> FolderStore:
 
 def _bars(folder: Path, *arguments: object) -> Bars:
     return _store(folder).bars(*arguments)  # type: ignore[arg-type]
+
+
+def _call(folder: Path, method: str, *arguments: object, **named: object) -> object:
+    return getattr(_store(folder), method)(*arguments, **named)
 
 
 def _instruments(folder: Path) -> list[Instrument]:

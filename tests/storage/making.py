@@ -10,10 +10,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from engine.request import VERSION
 from storage import jobs, leases, results
 from storage.records import (
     Claimed,
     Claimer,
+    Client,
     Failure,
     Job,
     Lease,
@@ -28,7 +30,25 @@ OWNER = "host-1-0000000a"
 SUCCESSOR = "host-2-0000000b"
 UNBOUNDED = 1_000_000
 FAILURE = Failure("no_market_data", "There are no candles in that range.", {"symbol": "BTCUSDT"})
-SHORTLIST = Shortlist([3, 1, 2], 100, 9, 3, "engine-1", "a" * 64)
+SHORTLIST = Shortlist([3, 1, 2], [7, 1, 2], 100, 9, 3, "engine-1", "a" * 64)
+COVERAGE = {
+    "asked": {"start": "2022-01-01T00:00:00Z", "end": "2023-01-01T00:00:00Z"},
+    "traded": {"start": "2022-01-01T00:00:00Z", "end": "2022-02-01T00:00:00Z"},
+    "bars_expected": 365,
+    "bars_present": 31,
+    "undefined": ["тренд"],
+    "unsettled": [],
+}
+OUTCOMES = {
+    "tried": 100,
+    "eligible": 10,
+    "profitable": 3,
+    "beat_benchmark": 1,
+    "ruined": 0,
+    "benchmark_return_pct": 12.5,
+    "total_return_pct": {"bins": [[1, 60], [2, 40]], "undefined": 0, "infinite": 0},
+    "primary": {"metric": "sharpe", "bins": [[5, 99]], "undefined": 1, "infinite": 0},
+}
 
 
 @contextmanager
@@ -58,7 +78,7 @@ def new_job(**changes: Any) -> NewJob:
 
 
 def submitted(conn: psycopg.Connection, **changes: Any) -> Job:
-    return jobs.create(conn, new_job(**changes), max_active=UNBOUNDED)
+    return jobs.create(conn, new_job(**changes), max_active=UNBOUNDED, client=Client.CLI)
 
 
 def claimer(locked_by: str = OWNER, **changes: Any) -> Claimer:
@@ -66,7 +86,7 @@ def claimer(locked_by: str = OWNER, **changes: Any) -> Claimer:
         "lease_seconds": 60,
         "max_crashes": 3,
         "engine_version": "engine-1",
-        "request_version": 1,
+        "request_version": VERSION,
     }
     return Claimer(locked_by=locked_by, **(values | changes))
 
@@ -85,6 +105,22 @@ def reclaimed(conn: psycopg.Connection, job_id: UUID, *, locked_by: str = SUCCES
     taken = claim(conn, job_id, locked_by=locked_by)
     assert isinstance(taken, Claimed)
     return taken.lease
+
+
+def without_bins(outcomes: dict[str, Any]) -> dict[str, Any]:
+    """Outcomes as a job shows them: the counts without the histograms."""
+    left = {
+        name: {key: value for key, value in outcomes[name].items() if key != "bins"}
+        for name in ("total_return_pct", "primary")
+    }
+    return outcomes | left
+
+
+def save_shortlist(
+    conn: psycopg.Connection, lease: Lease, shortlist: Shortlist = SHORTLIST
+) -> bool:
+    with conn.transaction():
+        return results.save_shortlist(conn, lease, shortlist, OUTCOMES)
 
 
 def save_snapshot(conn: psycopg.Connection, lease: Lease, rows: Sequence[TopVariant]) -> bool:
@@ -168,6 +204,7 @@ def variants(count: int, *, reports: bool = False, first_key: int = 0) -> list[T
             metrics_json={"total_return_pct": 100 / (3 * rank), "profit_factor": None},
             payload_json={"blocks": [{"fast": rank}]},
             report_table_md=f"| {rank} |" if reports else None,
+            twins=count + rank,
             trades_json=[{"id": 1}] if reports and rank == 1 else None,
             equity_json=[[0, 10000.0]] if reports and rank == 1 else None,
         )

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from storage import dispatch, jobs, leases, results
-from storage.records import Claimed, Stage, State
+from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
 from tests.storage.making import claimer, current, expire, session, submitted, variants
 
@@ -65,7 +65,7 @@ class Crowd:
                 mine.run(partial(leases.release, lease=lease))
             case 2:
                 other = fate.choice(self.ids)
-                mine.run(partial(jobs.cancel, job_id=other, actor="api"))
+                mine.run(partial(jobs.cancel, job_id=other, client=Client.CLI))
                 mine.run(partial(results.succeed, lease=lease, rows=final))
             case _:
                 mine.run(partial(results.succeed, lease=lease, rows=final))

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from storage import dispatch, jobs, leases
-from storage.records import Due, Gauges, Lease, Stage, State
+from storage.records import Client, Due, Gauges, Lease, Stage, State
 from tests.storage.making import (
     OWNER,
     SUCCESSOR,
@@ -231,7 +231,7 @@ def test_a_job_that_is_due_again_is_not_unmarked(connection: psycopg.Connection)
 def test_a_job_cancelled_since_is_not_unmarked(connection: psycopg.Connection) -> None:
     job_id = submitted(connection).job_id
     dues = mark(connection)
-    jobs.cancel(connection, job_id, actor="api")
+    jobs.cancel(connection, job_id, client=Client.CLI)
     assert dispatch.unmark(connection, dues) == 0
 
 
@@ -278,7 +278,7 @@ def test_the_sweep_never_fails_a_released_job(connection: psycopg.Connection) ->
 def test_the_sweep_leaves_live_leases_alone(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     set_crashes(connection, lease.job_id, 9)
-    jobs.cancel(connection, lease.job_id, actor="api")
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
     assert not dispatch.sweep(connection, max_crashes=3)
     assert current(connection, lease.job_id).state == "running"
 
@@ -286,7 +286,7 @@ def test_the_sweep_leaves_live_leases_alone(connection: psycopg.Connection) -> N
 @pytest.mark.parametrize("crashes", [0, 3])
 def test_a_requested_cancel_wins_the_sweep(connection: psycopg.Connection, crashes: int) -> None:
     lease = claimed(connection)
-    jobs.cancel(connection, lease.job_id, actor="api")
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
     set_crashes(connection, lease.job_id, crashes)
     expire(connection, lease.job_id)
     assert dispatch.sweep(connection, max_crashes=3) == Counter({State.CANCELLED: 1})
@@ -296,7 +296,7 @@ def test_a_requested_cancel_wins_the_sweep(connection: psycopg.Connection, crash
 
 def test_a_released_job_with_a_requested_cancel_is_swept(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    jobs.cancel(connection, lease.job_id, actor="api")
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
     leases.release(connection, lease)
     assert dispatch.sweep(connection, max_crashes=3) == Counter({State.CANCELLED: 1})
 

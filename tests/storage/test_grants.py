@@ -12,12 +12,14 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from storage import dispatch, jobs, leases, readiness, results, schema
-from storage.records import Claimed, Stage, State
+from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
 from tests.faults.harness import wait_for
 from tests.grants import ROLE, RUNBOOK, listed, runtime_role, single
 from tests.storage.making import (
+    COVERAGE,
     FAILURE,
+    OUTCOMES,
     SHORTLIST,
     SUCCESSOR,
     claimer,
@@ -46,8 +48,8 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     mine.run(schema.namespace)
     mine.run(dispatch.gauges)
     wanted = new_job(idempotency_key="once")
-    job = mine.run(partial(jobs.create, new_job=wanted, max_active=3))
-    again = mine.run(partial(jobs.create, new_job=wanted, max_active=3))
+    job = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI))
+    again = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI))
     assert again.job_id == job.job_id
     assert mine.run(partial(jobs.get, job_id=job.job_id))
     for state in (None, State.QUEUED):
@@ -61,8 +63,11 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     mine.run(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_A))
     mine.run(partial(leases.progress, lease=lease, stage=Stage.STAGE_A, processed=1, total=2))
     for _ in range(2):
-        assert mine.run(partial(results.save_shortlist, lease=lease, shortlist=SHORTLIST))
+        assert mine.run(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
+        save_shortlist = partial(results.save_shortlist, shortlist=SHORTLIST, outcomes=OUTCOMES)
+        assert mine.run(partial(save_shortlist, lease=lease))
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
+    assert mine.run(partial(results.outcomes, job_id=job.job_id))
     snapshot = results.document(variants(2), reports=False)
     for _ in range(2):
         assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
@@ -77,12 +82,17 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
     assert len(mine.run(partial(results.top, job_id=job.job_id, limit=9))) == 2
+    assert len(mine.run(partial(results.outline, job_id=job.job_id))) == 2
     assert mine.run(partial(jobs.events, job_id=job.job_id))
 
-    failing = claimed(mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3)))
+    failing = claimed(
+        mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
+    )
     mine.run(partial(leases.end, lease=failing, state=State.FAILED, failure=FAILURE))
-    swept = claimed(mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3)))
-    assert mine.run(partial(jobs.cancel, job_id=swept.job_id, actor="api"))
+    swept = claimed(
+        mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
+    )
+    assert mine.run(partial(jobs.cancel, job_id=swept.job_id, client=Client.CLI))
     expire(owner, swept.job_id)
     assert mine.run(partial(dispatch.sweep, max_crashes=3)) == {State.CANCELLED: 1}
 
@@ -119,14 +129,16 @@ def test_with_one_grant_less_something_fails(
 
 def test_the_runtime_role_listens_and_notifies(runtime_dsn: str, mine: Session) -> None:
     with listening(runtime_dsn) as wakes:
-        mine.run(partial(jobs.create, new_job=new_job(), max_active=3))
+        mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
         wakes.reach(2)
 
 
 def test_the_runtime_role_sees_its_own_sessions_wait(
     runtime_dsn: str, mine: Session, connection: psycopg.Connection
 ) -> None:
-    lease = claimed(mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3)))
+    lease = claimed(
+        mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
+    )
     with session(runtime_dsn) as other, ThreadPoolExecutor(1) as threads:
         with connection.transaction():
             connection.execute("SELECT FROM backtest_jobs FOR UPDATE")

@@ -10,8 +10,10 @@ import psycopg
 import pytest
 
 from storage import jobs, leases
-from storage.records import Job, State
+from storage.records import Client, Job, State
 from tests.storage.making import (
+    COVERAGE,
+    SUCCESSOR,
     UNBOUNDED,
     cancelled,
     claimed,
@@ -19,6 +21,7 @@ from tests.storage.making import (
     event_names,
     expire,
     new_job,
+    reclaimed,
     save_snapshot,
     session,
     set_crashes,
@@ -36,9 +39,14 @@ def count(conn: psycopg.Connection, table: str) -> int:
 
 def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connection) -> None:
     wanted = new_job(
-        mode="saved", priority=-5, idempotency_key="k", spec_hash="s", spec_payload_json={"a": 1.5}
+        mode="saved",
+        priority=-5,
+        idempotency_key="k",
+        spec_hash="s",
+        spec_payload_json={"a": 1.5},
+        coverage_json=COVERAGE,
     )
-    job = jobs.create(connection, wanted, max_active=3)
+    job = jobs.create(connection, wanted, max_active=3, client=Client.CLI)
     assert job == jobs.get(connection, job.job_id)
     for name in type(wanted).__slots__:
         assert getattr(job, name) == getattr(wanted, name)
@@ -46,12 +54,13 @@ def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connectio
     assert (job.locked_by, job.lease_expires_at, job.engine_version) == (None, None, None)
     assert (job.next_dispatch_at, job.dispatch_count) == (job.created_at, 0)
     (event,) = jobs.events(connection, job.job_id)
-    assert (event.event, event.actor, event.attempt, event.details) == ("queued", "api", 0, {})
+    assert (event.event, event.actor, event.attempt) == ("queued", "user", 0)
+    assert event.details == {"client": "cli"}
 
 
 def test_an_unknown_job_is_none(connection: psycopg.Connection) -> None:
     assert jobs.get(connection, uuid4()) is None
-    assert jobs.cancel(connection, uuid4(), actor="api") is None
+    assert jobs.cancel(connection, uuid4(), client=Client.CLI) is None
     assert jobs.events(connection, uuid4()) == []
 
 
@@ -60,8 +69,8 @@ def test_an_unknown_job_is_none(connection: psycopg.Connection) -> None:
 
 def test_the_same_key_returns_the_same_job(connection: psycopg.Connection) -> None:
     wanted = new_job(idempotency_key="once")
-    first = jobs.create(connection, wanted, max_active=3)
-    assert jobs.create(connection, wanted, max_active=3) == first
+    first = jobs.create(connection, wanted, max_active=3, client=Client.CLI)
+    assert jobs.create(connection, wanted, max_active=3, client=Client.CLI) == first
     assert count(connection, "backtest_jobs") == 1
     assert event_names(connection, first.job_id) == ["queued"]
 
@@ -70,8 +79,8 @@ def test_a_retry_returns_its_job_even_when_the_quota_is_full(
     connection: psycopg.Connection,
 ) -> None:
     wanted = new_job(idempotency_key="once")
-    first = jobs.create(connection, wanted, max_active=1)
-    assert jobs.create(connection, wanted, max_active=1) == first
+    first = jobs.create(connection, wanted, max_active=1, client=Client.CLI)
+    assert jobs.create(connection, wanted, max_active=1, client=Client.CLI) == first
 
 
 def test_another_request_under_the_same_key_is_a_conflict(connection: psycopg.Connection) -> None:
@@ -92,11 +101,11 @@ def test_the_quota_counts_active_jobs_of_the_user_only(connection: psycopg.Conne
     user_id = uuid4()
     submitted(connection)
     for job_id in [submitted(connection, user_id=user_id).job_id for _ in range(2)]:
-        jobs.cancel(connection, job_id, actor="api")
+        jobs.cancel(connection, job_id, client=Client.CLI)
     claimed(connection, user_id=user_id)
-    jobs.create(connection, new_job(user_id=user_id), max_active=2)
+    jobs.create(connection, new_job(user_id=user_id), max_active=2, client=Client.CLI)
     with pytest.raises(jobs.QuotaExceeded) as caught:
-        jobs.create(connection, new_job(user_id=user_id), max_active=2)
+        jobs.create(connection, new_job(user_id=user_id), max_active=2, client=Client.CLI)
     assert (caught.value.active, caught.value.limit) == (2, 2)
     assert len(jobs.list_jobs(connection, user_id)) == 4
 
@@ -109,7 +118,9 @@ def together(database: str, wanted: list[object], max_active: int) -> list[objec
         with session(database) as mine:
             barrier.wait(timeout=20)
             try:
-                return mine.run(partial(jobs.create, new_job=new, max_active=max_active))
+                return mine.run(
+                    partial(jobs.create, new_job=new, max_active=max_active, client=Client.CLI)
+                )
             except jobs.QuotaExceeded as error:
                 return error
 
@@ -135,7 +146,7 @@ def test_simultaneous_retries_make_one_job(database: str, connection: psycopg.Co
 
 def test_a_refused_job_leaves_nothing_behind(connection: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
-        jobs.create(connection, new_job(mode="saved"), max_active=3)
+        jobs.create(connection, new_job(mode="saved"), max_active=3, client=Client.CLI)
     assert count(connection, "backtest_jobs") == count(connection, "backtest_job_events") == 0
 
 
@@ -201,17 +212,42 @@ def test_a_list_can_be_limited_to_a_state(connection: psycopg.Connection) -> Non
 
 def test_cancelling_a_queued_job_ends_it(connection: psycopg.Connection) -> None:
     job_id = submitted(connection).job_id
-    job = jobs.cancel(connection, job_id, actor="alice")
+    job = jobs.cancel(connection, job_id, client=Client.CLI)
     assert job == current(connection, job_id)
     assert (job.state, job.next_dispatch_at) == ("cancelled", None)
     assert job.finished_at == job.cancel_requested_at == job.updated_at
     event = jobs.events(connection, job_id)[-1]
-    assert (event.event, event.actor) == ("cancelled", "alice")
+    assert (event.event, event.actor) == ("cancelled", "user")
+
+
+@pytest.mark.parametrize("client", list(Client))
+def test_what_a_user_does_is_theirs_and_says_through_what(
+    connection: psycopg.Connection, client: Client
+) -> None:
+    job = jobs.create(connection, new_job(), max_active=3, client=client)
+    queued = jobs.create(connection, new_job(), max_active=3, client=client)
+    lease = reclaimed(connection, job.job_id)
+    for cancelled_one in (job, queued):
+        jobs.cancel(connection, cancelled_one.job_id, client=client)
+    cancelled(connection, lease)
+    assert events_of(connection, job.job_id) == [
+        ("queued", "user", {"client": str(client)}),
+        ("claimed", SUCCESSOR, {}),
+        ("cancel_requested", "user", {"client": str(client)}),
+        ("cancelled", SUCCESSOR, {}),
+    ]
+    assert events_of(connection, queued.job_id)[1:] == [
+        ("cancelled", "user", {"client": str(client)})
+    ]
+
+
+def events_of(conn: psycopg.Connection, job_id: UUID) -> list[tuple[str, str, object]]:
+    return [(str(event.event), event.actor, event.details) for event in jobs.events(conn, job_id)]
 
 
 def test_cancelling_a_running_job_asks_its_owner(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    job = jobs.cancel(connection, lease.job_id, actor="api")
+    job = jobs.cancel(connection, lease.job_id, client=Client.CLI)
     assert job == current(connection, lease.job_id)
     assert (job.state, job.finished_at, job.locked_by) == ("running", None, lease.locked_by)
     assert job.cancel_requested_at is not None
@@ -224,11 +260,11 @@ def test_a_repeated_cancel_changes_nothing(connection: psycopg.Connection, end: 
     if end == "succeed":
         succeed(connection, lease, [])
     else:
-        jobs.cancel(connection, lease.job_id, actor="api")
+        jobs.cancel(connection, lease.job_id, client=Client.CLI)
     if end == "cancel":
         cancelled(connection, lease)
     before = current(connection, lease.job_id), event_names(connection, lease.job_id)
-    assert jobs.cancel(connection, lease.job_id, actor="api") == before[0]
+    assert jobs.cancel(connection, lease.job_id, client=Client.CLI) == before[0]
     assert event_names(connection, lease.job_id) == before[1]
 
 
@@ -241,7 +277,7 @@ def test_simultaneous_cancels_leave_one_event(
     def cancel(_: int) -> None:
         with psycopg.connect(database, autocommit=True) as conn:
             barrier.wait(timeout=20)
-            jobs.cancel(conn, lease.job_id, actor="api")
+            jobs.cancel(conn, lease.job_id, client=Client.CLI)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(cancel, range(4)))
@@ -336,7 +372,7 @@ def test_releasing_notifies_and_other_changes_do_not(
     with psycopg.connect(database, autocommit=True) as listening:
         listening.execute("LISTEN backtest_jobs")
         leases.renew(connection, lease)
-        jobs.cancel(connection, lease.job_id, actor="api")
+        jobs.cancel(connection, lease.job_id, client=Client.CLI)
         set_crashes(connection, lease.job_id, 1)
         leases.release(connection, lease)
         expire(connection, lease.job_id)
@@ -352,10 +388,10 @@ def test_a_retry_of_a_submission_does_not_notify(
     database: str, connection: psycopg.Connection
 ) -> None:
     wanted = new_job(idempotency_key="once")
-    jobs.create(connection, wanted, max_active=UNBOUNDED)
+    jobs.create(connection, wanted, max_active=UNBOUNDED, client=Client.CLI)
     with psycopg.connect(database, autocommit=True) as listening:
         listening.execute("LISTEN backtest_jobs")
-        jobs.create(connection, wanted, max_active=UNBOUNDED)
+        jobs.create(connection, wanted, max_active=UNBOUNDED, client=Client.CLI)
         connection.execute("NOTIFY backtest_jobs, 'end'")
         seen = []
         while "end" not in seen:

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from storage import jobs, leases, results
-from storage.records import Beat, Claimed, Lease, Stage, State
+from storage.records import Beat, Claimed, Client, Lease, Stage, State
 from tests.storage.making import (
+    COVERAGE,
     FAILURE,
     OWNER,
-    SHORTLIST,
     SUCCESSOR,
     cancelled,
     claim,
@@ -23,6 +23,7 @@ from tests.storage.making import (
     expire,
     fail,
     reclaimed,
+    save_shortlist,
     save_snapshot,
     set_crashes,
     succeed,
@@ -35,7 +36,8 @@ WRITES: dict[str, Callable[[psycopg.Connection, Lease], object]] = {
     "progress": lambda conn, lease: leases.progress(conn, lease, Stage.STAGE_A, 7, 10),
     "start_stage": lambda conn, lease: leases.start_stage(conn, lease, Stage.STAGE_B, 10),
     "resumed": lambda conn, lease: leases.resumed_from_shortlist(conn, lease, written_by_attempt=1),
-    "shortlist": lambda conn, lease: results.save_shortlist(conn, lease, SHORTLIST),
+    "coverage": lambda conn, lease: results.save_coverage(conn, lease, COVERAGE),
+    "shortlist": save_shortlist,
     "snapshot": lambda conn, lease: save_snapshot(conn, lease, variants(2)),
     "succeed": lambda conn, lease: succeed(conn, lease, variants(2, reports=True)),
     "fail": fail,
@@ -146,7 +148,7 @@ def test_a_write_that_waited_for_the_claim_of_a_successor_is_refused(
 # --- beats and stages
 
 
-RENEWALS = ["renew", "progress", "start_stage", "resumed", "shortlist", "snapshot"]
+RENEWALS = ["renew", "progress", "start_stage", "resumed", "coverage", "shortlist", "snapshot"]
 
 
 def remaining(conn: psycopg.Connection, lease: Lease) -> timedelta:
@@ -192,7 +194,7 @@ def test_progress_is_stored_without_an_event(connection: psycopg.Connection) -> 
 @pytest.mark.parametrize("write", ["renew", "progress", "start_stage"])
 def test_a_beat_brings_the_request_to_cancel(connection: psycopg.Connection, write: str) -> None:
     lease = claimed(connection)
-    jobs.cancel(connection, lease.job_id, actor="api")
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
     assert WRITES[write](connection, lease) == Beat(cancel_requested=True)
 
 
@@ -232,7 +234,7 @@ def test_a_requested_cancel_wins_every_terminal_write(
 ) -> None:
     lease = claimed(connection)
     save_snapshot(connection, lease, variants(1))
-    jobs.cancel(connection, lease.job_id, actor="api")
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
     assert WRITES[end](connection, lease) is State.CANCELLED
     job = current(connection, lease.job_id)
     assert (job.state, job.last_error, job.last_error_json) == ("cancelled", None, None)
@@ -248,7 +250,7 @@ def test_a_requested_cancel_wins_every_terminal_write(
 @pytest.mark.parametrize("crashes", [0, 3])
 def test_a_requested_cancel_wins_the_claim(connection: psycopg.Connection, crashes: int) -> None:
     lease = claimed(connection)
-    jobs.cancel(connection, lease.job_id, actor="api")
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
     set_crashes(connection, lease.job_id, crashes)
     expire(connection, lease.job_id)
     taken = claim(connection, lease.job_id, locked_by=SUCCESSOR, max_crashes=3)
@@ -263,7 +265,7 @@ def test_a_cancel_that_a_terminal_write_waited_for_wins(
 ) -> None:
     lease = claimed(connection)
     with psycopg.connect(database) as other, ThreadPoolExecutor(1) as threads:
-        jobs.cancel(other, lease.job_id, actor="api")
+        jobs.cancel(other, lease.job_id, client=Client.CLI)
         ended = threads.submit(succeed, connection, lease, variants(2, reports=True))
         with psycopg.connect(database, autocommit=True) as observer:
             wait_for_a_blocked_session(observer)
@@ -311,7 +313,7 @@ def test_a_job_that_succeeded_has_processed_everything(connection: psycopg.Conne
 def test_the_events_tell_a_full_life(connection: psycopg.Connection) -> None:
     first = claimed(connection)
     leases.start_stage(connection, first, Stage.STAGE_A)
-    results.save_shortlist(connection, first, SHORTLIST)
+    save_shortlist(connection, first)
     leases.start_stage(connection, first, Stage.STAGE_B)
     expire(connection, first.job_id)
     second = reclaimed(connection, first.job_id)
@@ -324,7 +326,7 @@ def test_the_events_tell_a_full_life(connection: psycopg.Connection) -> None:
 
     events = jobs.events(connection, first.job_id)
     assert [(str(event.event), event.attempt, event.actor) for event in events] == [
-        ("queued", 0, "api"),
+        ("queued", 0, "user"),
         ("claimed", 1, OWNER),
         ("stage_started", 1, OWNER),
         ("stage_started", 1, OWNER),

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from storage import leases, statements
+from storage import leases, results, statements
 from storage.records import Stage
-from tests.storage.making import OWNER, claimed, new_database
+from tests.storage.making import COVERAGE, OUTCOMES, OWNER, SHORTLIST, claimed, new_database
 
 FINISHED = 10_000
 WAITING = 10_000
@@ -118,10 +118,17 @@ def explain(conn: psycopg.Connection, file: str, name: str) -> dict[str, Any]:
     return plan
 
 
-def test_beats_and_progress_touch_no_index(connection: psycopg.Connection) -> None:
+def test_beats_and_progress_touch_no_index_and_copy_no_large_document(
+    connection: psycopg.Connection,
+) -> None:
     held = [claimed(connection) for _ in range(10)]
+    for lease in held:
+        assert results.save_coverage(connection, lease, COVERAGE)
+        assert results.save_shortlist(connection, lease, SHORTLIST, MANY_OUTCOMES)
     connection.execute("SELECT pg_stat_force_next_flush()")
     before = updates(connection)
+    documents = pieces_of_large_documents(connection)
+    assert documents > 0
     rounds = 100
     for number in range(rounds):
         for lease in held:
@@ -134,6 +141,27 @@ def test_beats_and_progress_touch_no_index(connection: psycopg.Connection) -> No
     assert total == rounds * len(held) * 2
     # A snapshot that something else takes meanwhile may keep a few old versions on their page.
     assert hot >= 0.95 * total
+    assert pieces_of_large_documents(connection) == documents
+
+
+MANY_OUTCOMES = OUTCOMES | {
+    "total_return_pct": {
+        "bins": [[131_072 + number, number * 7919 % 104_729] for number in range(5000)],
+        "undefined": 0,
+        "infinite": 0,
+    }
+}
+
+
+def pieces_of_large_documents(conn: psycopg.Connection) -> int:
+    """How many have ever been written for jobs."""
+    row = conn.execute(
+        "SELECT n_tup_ins + n_tup_upd FROM pg_stat_all_tables AS piece"
+        " JOIN pg_class AS job ON piece.relid = job.reltoastrelid"
+        " WHERE job.relname = 'backtest_jobs'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def updates(conn: psycopg.Connection) -> tuple[int, int]:

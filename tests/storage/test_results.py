@@ -10,27 +10,35 @@ import numpy as np
 import psycopg
 import pytest
 
-from storage import faults, leases, results
-from storage.records import Lease, Shortlist, State, TopVariant
+from storage import faults, jobs, leases, results
+from storage.records import Claimed, Client, Lease, Shortlist, State, TopVariant
 from tests.storage.making import (
+    COVERAGE,
+    OUTCOMES,
+    SUCCESSOR,
+    claim,
     claimed,
+    claimer,
     current,
     event_names,
     expire,
+    new_job,
     reclaimed,
+    save_shortlist,
     save_snapshot,
     session,
     succeed,
     variants,
     wait_for_a_blocked_session,
+    without_bins,
 )
 
-SHORTLIST = Shortlist([30, 10, 20], 100, 9, 3, "engine-1", "a" * 64)
+SHORTLIST = Shortlist([30, 10, 20], [4, 1, 9], 100, 9, 3, "engine-1", "a" * 64)
 
 
 def test_the_shortlist_keeps_the_rank_order(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    assert results.save_shortlist(connection, lease, SHORTLIST)
+    assert save_shortlist(connection, lease, SHORTLIST)
     stored = results.shortlist(connection, lease.job_id)
     assert stored is not None
     assert (stored.shortlist, stored.attempt) == (SHORTLIST, 1)
@@ -38,11 +46,83 @@ def test_the_shortlist_keeps_the_rank_order(connection: psycopg.Connection) -> N
 
 def test_indexes_may_be_numpy_integers(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    indexes = np.array([3, 2**40], dtype=np.int64)
-    assert results.save_shortlist(connection, lease, replace(SHORTLIST, indexes=indexes))
+    indexes = np.array([3, 2**40, 0], dtype=np.int64)
+    assert save_shortlist(connection, lease, replace(SHORTLIST, indexes=indexes))
     stored = results.shortlist(connection, lease.job_id)
     assert stored is not None
-    assert stored.shortlist.indexes == [3, 2**40]
+    assert stored.shortlist.indexes == [3, 2**40, 0]
+
+
+def test_twins_stand_beside_the_indexes_and_may_be_numpy_integers(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    twins = np.array([2**40, 1, 3], dtype=np.int64)
+    assert save_shortlist(connection, lease, replace(SHORTLIST, twins=twins))
+    stored = results.shortlist(connection, lease.job_id)
+    assert stored is not None
+    assert stored.shortlist.twins == [2**40, 1, 3]
+
+
+def test_the_shortlist_and_the_outcomes_of_its_search_are_stored_together(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    assert results.outcomes(connection, lease.job_id) is None
+    assert save_shortlist(connection, lease, SHORTLIST)
+    assert results.outcomes(connection, lease.job_id) == OUTCOMES
+    with pytest.raises(psycopg.errors.CheckViolation):
+        save_other_outcomes(connection, lease, replace(SHORTLIST, twins=[1]))
+    assert results.outcomes(connection, lease.job_id) == OUTCOMES
+    stored = results.shortlist(connection, lease.job_id)
+    assert stored is not None
+    assert stored.shortlist == SHORTLIST
+
+
+def test_a_second_stage_a_replaces_shortlist_twins_and_outcomes(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    save_shortlist(connection, lease, SHORTLIST)
+    # Other variants with the same twins, as after a change of the candles.
+    other = replace(SHORTLIST, indexes=[5, 6, 7], candles_hash="b" * 64)
+    assert save_other_outcomes(connection, lease, other)
+    stored = results.shortlist(connection, lease.job_id)
+    assert stored is not None
+    assert stored.shortlist == other
+    assert results.outcomes(connection, lease.job_id) == OUTCOMES | {"tried": 7}
+
+
+def save_other_outcomes(conn: psycopg.Connection, lease: Lease, shortlist: Shortlist) -> bool:
+    with conn.transaction():
+        return results.save_shortlist(conn, lease, shortlist, OUTCOMES | {"tried": 7})
+
+
+def test_a_job_shows_its_outcomes_without_the_histograms(connection: psycopg.Connection) -> None:
+    lease = claimed(connection, idempotency_key="k")
+    save_shortlist(connection, lease, SHORTLIST)
+    job = current(connection, lease.job_id)
+    assert job.outcomes_json == without_bins(OUTCOMES)
+    for state in (None, State.RUNNING):
+        assert jobs.list_jobs(connection, job.user_id, state=state) == [job]
+    retried = new_job(user_id=job.user_id, idempotency_key="k")
+    assert jobs.create(connection, retried, max_active=1, client=Client.API) == job
+    expire(connection, lease.job_id)
+    taken = claim(connection, lease.job_id, locked_by=SUCCESSOR)
+    assert isinstance(taken, Claimed)
+    assert taken.job.outcomes_json == without_bins(OUTCOMES)
+    again = leases.recognise(connection, lease.job_id, claimer(SUCCESSOR))
+    assert again is not None
+    assert again.job.outcomes_json == without_bins(OUTCOMES)
+
+
+def test_coverage_is_stored_by_the_owner_over_that_of_the_submission(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection, coverage_json={"bars_present": 1})
+    assert current(connection, lease.job_id).coverage_json == {"bars_present": 1}
+    assert results.save_coverage(connection, lease, COVERAGE)
+    assert current(connection, lease.job_id).coverage_json == COVERAGE
 
 
 def test_a_job_without_shortlist_has_none(connection: psycopg.Connection) -> None:
@@ -51,11 +131,11 @@ def test_a_job_without_shortlist_has_none(connection: psycopg.Connection) -> Non
 
 def test_a_later_attempt_replaces_the_whole_shortlist(connection: psycopg.Connection) -> None:
     first = claimed(connection)
-    results.save_shortlist(connection, first, SHORTLIST)
+    save_shortlist(connection, first, SHORTLIST)
     expire(connection, first.job_id)
     second = reclaimed(connection, first.job_id)
-    other = Shortlist([1], 7, 8, 1, "engine-2", "b" * 64)
-    results.save_shortlist(connection, second, other)
+    other = Shortlist([1], [6], 7, 8, 1, "engine-2", "b" * 64)
+    save_shortlist(connection, second, other)
     stored = results.shortlist(connection, first.job_id)
     assert stored is not None
     assert (stored.shortlist, stored.attempt) == (other, 2)
@@ -70,7 +150,7 @@ def test_a_shortlist_that_waited_behind_a_reclaim_is_not_saved(
         expire(other, stale.job_id)
         reclaimed(other, stale.job_id)
         # To the stale owner its lease is alive until the other transaction commits.
-        saved = threads.submit(results.save_shortlist, connection, stale, SHORTLIST)
+        saved = threads.submit(save_shortlist, connection, stale, SHORTLIST)
         with psycopg.connect(database, autocommit=True) as observer:
             wait_for_a_blocked_session(observer)
         other.commit()
@@ -98,18 +178,23 @@ def test_rows_that_waited_behind_a_reclaim_are_not_saved(
 
 
 @pytest.mark.parametrize(
-    ("engine_version", "candles_hash", "usable"),
+    ("engine_version", "candles_hash", "twins", "usable"),
     [
-        ("engine-1", "a" * 64, True),
-        ("engine-2", "a" * 64, False),
-        ("engine-1", "b" * 64, False),
+        ("engine-1", "a" * 64, [4, 1, 9], True),
+        ("engine-2", "a" * 64, [4, 1, 9], False),
+        ("engine-1", "b" * 64, [4, 1, 9], False),
+        ("engine-1", "a" * 64, None, False),
     ],
 )
-def test_a_shortlist_serves_the_same_engine_and_candles_only(
-    connection: psycopg.Connection, engine_version: str, candles_hash: str, usable: bool
+def test_a_shortlist_serves_the_same_engine_and_candles_only_and_with_its_twins(
+    connection: psycopg.Connection,
+    engine_version: str,
+    candles_hash: str,
+    twins: list[int] | None,
+    usable: bool,
 ) -> None:
     lease = claimed(connection)
-    results.save_shortlist(connection, lease, SHORTLIST)
+    save_shortlist(connection, lease, replace(SHORTLIST, twins=twins))
     stored = results.shortlist(connection, lease.job_id)
     assert stored is not None
     found = stored.usable_with(engine_version=engine_version, candles_hash=candles_hash)
@@ -171,6 +256,15 @@ def test_a_success_that_fails_half_way_leaves_everything_as_it_was(
     assert leases.own_end(connection, lease) is None
 
 
+def test_every_row_says_how_many_variants_have_its_outcome(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    rows = [replace(row, twins=2**40 * row.rank) for row in variants(2, reports=True)]
+    save_snapshot(connection, lease, rows)
+    assert [row.twins for row in results.top(connection, lease.job_id, 9)] == [2**40, 2**41]
+    succeed(connection, lease, rows)
+    assert results.top(connection, lease.job_id, 9) == rows
+
+
 def test_numbers_come_back_bit_for_bit(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     values = [0.1 + 0.2, 1e-300, -1.7976931348623157e308, 5e-324, math.pi, -0.0]
@@ -211,6 +305,19 @@ def test_an_empty_top_list_is_a_result(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     assert succeed(connection, lease, []) is State.SUCCEEDED
     assert results.top(connection, lease.job_id, 10) == []
+
+
+def test_an_outline_has_every_row_and_the_figures_of_the_best_one(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    succeed(connection, lease, variants(3, reports=True))
+    best, *others = results.outline(connection, lease.job_id)
+    assert best["metrics_json"] == variants(3)[0].metrics_json
+    assert [(row["rank"], row["twins"], row["metrics_json"]) for row in others] == [
+        (2, 5, {}),
+        (3, 6, {}),
+    ]
 
 
 def test_the_top_is_limited_by_rank(connection: psycopg.Connection) -> None:

@@ -2,9 +2,15 @@
 
 import psycopg
 
-from storage import results
 from storage.records import Shortlist
-from tests.storage.making import claimed, expire, submitted, succeed, variants
+from tests.storage.making import (
+    claimed,
+    expire,
+    save_shortlist,
+    submitted,
+    succeed,
+    variants,
+)
 
 RUNNING = """
 SELECT
@@ -63,8 +69,8 @@ def test_running_jobs_are_listed_with_the_oldest_lease_first(
 
 def test_the_shortlist_of_a_job_is_shown(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    shortlist = Shortlist([1, 2], 1000, 12, 2, "engine-1", "a" * 64)
-    results.save_shortlist(connection, lease, shortlist)
+    shortlist = Shortlist([1, 2], [1, 5], 1000, 12, 2, "engine-1", "a" * 64)
+    save_shortlist(connection, lease, shortlist)
     (row,) = connection.execute(SHORTLIST.replace(NO_JOB, str(lease.job_id))).fetchall()
     assert row[:4] == (lease.job_id, 1000, 12, 2)
 

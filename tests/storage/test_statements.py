@@ -26,7 +26,11 @@ UNGUARDED = {
     ("leases", "recognise"),
     ("leases", "own_end"),
     ("results", "shortlist"),
+    ("results", "outcomes"),
+    ("results", "outline"),
     ("results", "top"),
+    ("results", "forget_twins"),
+    ("results", "save_shortlist"),
     ("results", "delete_top"),
     ("results", "insert_top"),
 }
@@ -71,7 +75,7 @@ def test_every_write_of_an_owner_but_its_last_renews() -> None:
     }
     assert renewing == {
         *("recognise", "renew", "progress", "start_stage", "resumed_from_shortlist"),
-        "save_shortlist",
+        *("save_coverage", "save_outcomes"),
     }
 
 
@@ -87,7 +91,7 @@ def test_a_live_lease_is_stated_once_besides_the_claim_that_recognises_itself() 
         ("an expired lease", r"lease_expires_at <= now\(\)"),
         ("a renewal", r"greatest\("),
         ("a crash", r"locked_by IS NOT NULL"),
-        ("the verdict", r"crash_count \+ 1 >"),
+        ("the next state of a job without an owner", r"crash_count \+ 1 >"),
         ("the code of given up jobs", r"worker_crashed_repeatedly"),
         ("what a terminal write sets", r"finished_at = now\(\)"),
     ],
@@ -100,6 +104,13 @@ def test_an_owner_ends_its_job_in_one_statement_only() -> None:
     assert places(r"SET state = ") == {PARTS: 1, "leases": 2, "jobs": 1}
     for name in ("claim", "end"):
         assert "SET state = " in plain(statements.load("leases")[name])
+
+
+def test_a_job_is_read_without_the_histograms_of_its_outcomes() -> None:
+    """The one that reads them is asked for them; a new job has none."""
+    assert places(r"SELECT (\*|job\.\*)[^,]*? FROM backtest_jobs") == {}
+    assert places(r"SELECT @job_row FROM backtest_jobs")["jobs"] >= 4
+    assert places(r"outcomes_json") == {PARTS: 2, "results": 2}
 
 
 @pytest.mark.parametrize("file", FILES)

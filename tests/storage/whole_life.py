@@ -3,16 +3,16 @@
 from functools import partial
 
 from storage import dispatch, jobs, leases, results, schema
-from storage.records import Claimed, Stage, State
+from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
-from tests.storage.making import SHORTLIST, claimer, new_job, variants
+from tests.storage.making import COVERAGE, OUTCOMES, SHORTLIST, claimer, new_job, variants
 
 
 def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     """Everything that storage does with a job, until it has succeeded."""
     mine.run(schema.check)
     mine.run(schema.namespace)
-    job = mine.run(partial(jobs.create, new_job=new_job(), max_active=3))
+    job = mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
     mine.run(partial(dispatch.postpone_waiting, waiting=[], redispatch_seconds=5))
     mine.run(partial(dispatch.mark_due, limit=5, redispatch_seconds=5))
     taken = leases.claim(mine, job.job_id, claimer(lease_seconds=lease_seconds))
@@ -24,7 +24,10 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     assert mine.run(
         partial(leases.progress, lease=lease, stage=Stage.STAGE_B, processed=1, total=9)
     )
-    assert mine.run(partial(results.save_shortlist, lease=lease, shortlist=SHORTLIST))
+    assert mine.run(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
+    save_shortlist = partial(results.save_shortlist, shortlist=SHORTLIST, outcomes=OUTCOMES)
+    assert mine.run(partial(save_shortlist, lease=lease))
+    assert mine.run(partial(results.outcomes, job_id=job.job_id)) == OUTCOMES
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
     snapshot = results.document(variants(3), reports=False)
     assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))

@@ -21,6 +21,7 @@ from tests.storage.making import (
     expire,
     new_database,
     reclaimed,
+    save_shortlist,
     set_crashes,
     submitted,
     variants,
@@ -75,8 +76,8 @@ def jobs(connection: psycopg.Connection) -> list[UUID]:
     """A job in every situation that the runbook is about."""
     waiting = submitted(connection).job_id
     finished = claimed(connection)
-    shortlist = Shortlist([1, 2], 1000, 12, 2, "engine-1", "a" * 64)
-    results.save_shortlist(connection, finished, shortlist)
+    shortlist = Shortlist([1, 2], [1, 5], 1000, 12, 2, "engine-1", "a" * 64)
+    save_shortlist(connection, finished, shortlist)
     document = results.document(variants(3, reports=True), reports=True)
     results.succeed(connection, finished, document)
     failed = claimed(connection)

@@ -48,11 +48,11 @@ def test_a_sweep_from_another_terminal_succeeds_and_is_reported(stack: Terminal)
     assert "TESTUSDT" in page.read_text()
 
 
-def test_a_sweep_without_market_data_fails_with_its_code(stack: Terminal) -> None:
+def test_a_sweep_of_an_instrument_without_candles_is_refused(stack: Terminal) -> None:
     nowhere = request(stack.folder, template__instrument_id={"market_id": 1, "symbol": "NONE"})
     ended = stack.run("submit", nowhere, "--watch")
-    assert ended.returncode == 1
-    assert "no_market_data" in ended.stdout
+    assert ended.returncode == 2
+    assert "NONE: market 1 has TESTUSDT" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from storage import jobs, leases
-from storage.records import Lease
+from storage.records import Client, Lease
 from storage.session import Session
 from tasks.lease import Ownership
 from tests.faults.harness import wait_for
@@ -85,7 +85,7 @@ def test_a_cancel_is_heard_of(
     connection: psycopg.Connection[Any], database: str, lease: Lease
 ) -> None:
     with owned(lease, database) as ownership:
-        jobs.cancel(connection, lease.job_id, actor="api")
+        jobs.cancel(connection, lease.job_id, client=Client.CLI)
         assert ownership.cancel_requested.wait(10)
         assert not ownership.lost.is_set()
 

@@ -33,6 +33,7 @@ def test_a_child_tells_the_whole_story_in_order(
     child.send(Begin())
     best = expect(child, StageAFinished)
     assert (best.total, best.risk_total) == (1560, 6)
+    assert len(best.twins) == len(best.indexes)
     assert expect(child, StageBFinished).reports == 5
     assert len(json.loads(expect(child, Finished).document)) == 5
     with pytest.raises(ChildEnded):
@@ -44,14 +45,14 @@ def test_a_shortlist_spares_stage_a(fork_server: ForkServer, candles: CandlesFol
     first = fork_server.fork(assignment(candles, small_sweep()))
     expect(first, CandlesLoaded)
     first.send(Begin())
-    shortlist = expect(first, StageAFinished).indexes
+    stage_a = expect(first, StageAFinished)
     expect(first, StageBFinished)
     document = expect(first, Finished).document
     first.end()
 
     second = fork_server.fork(assignment(candles, small_sweep()))
     expect(second, CandlesLoaded)
-    second.send(Begin(shortlist))
+    second.send(Begin(stage_a.indexes, stage_a.twins))
     expect(second, StageBFinished)
     assert expect(second, Finished).document == document
     second.end()

@@ -32,6 +32,7 @@ STATEMENTS = {
         "new.state = 'running' AND new.processed_units <> old.processed_units"
         " AND new.attempt = old.attempt AND new.stage = old.stage",
     ),
+    "save_coverage": ("UPDATE ON backtest_jobs", "new.coverage_json IS NOT NULL"),
     "save_shortlist": ("INSERT ON backtest_job_stage_a_shortlist", "true"),
     "snapshot": ("INSERT ON backtest_job_top_variants", "new.report_table_md IS NULL"),
     "end": ("INSERT ON backtest_job_top_variants", "new.report_table_md IS NOT NULL"),

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine import identity
-from engine.request import Limits
+from engine.request import VERSION, Limits
 from storage import leases, results
 from storage.candles import Bars, open_store
 from storage.records import Claimed, Claimer, EventName, FailureCode, Shortlist, State
@@ -18,6 +19,7 @@ from tasks.worker import Worker
 from tests.engine.requests import explicit
 from tests.faults.conftest import START_MS, small_sweep
 from tests.faults.harness import Stack, free_port
+from tests.storage.making import OUTCOMES
 from tests.tasks.answering import counted, failure, run
 
 
@@ -127,7 +129,9 @@ def test_a_job_resumes_from_its_own_shortlist(stack: Stack, worker: Worker) -> N
     undisturbed = run(stack, worker)
     stored = results.shortlist(stack.connection, undisturbed.job_id)
     assert stored is not None
-    job_id = _interrupted_after_stage_a(stack, stored.shortlist)
+    outcomes = results.outcomes(stack.connection, undisturbed.job_id)
+    assert outcomes is not None
+    job_id = _interrupted_after_stage_a(stack, stored.shortlist, outcomes)
 
     runner.run(job_id, worker)
 
@@ -141,7 +145,7 @@ def test_a_shortlist_of_other_candles_is_not_used(stack: Stack, worker: Worker) 
     undisturbed = run(stack, worker)
     stored = results.shortlist(stack.connection, undisturbed.job_id)
     assert stored is not None
-    wrong = replace(stored.shortlist, indexes=[0], candles_hash="0" * 64)
+    wrong = replace(stored.shortlist, indexes=[0], twins=[1], candles_hash="0" * 64)
     job_id = _interrupted_after_stage_a(stack, wrong)
 
     runner.run(job_id, worker)
@@ -154,7 +158,7 @@ def test_a_shortlist_of_another_engine_is_not_used(stack: Stack, worker: Worker)
     undisturbed = run(stack, worker)
     stored = results.shortlist(stack.connection, undisturbed.job_id)
     assert stored is not None
-    other = replace(stored.shortlist, indexes=[0], engine_version="another engine")
+    other = replace(stored.shortlist, indexes=[0], twins=[1], engine_version="another engine")
     job_id = _interrupted_after_stage_a(stack, other)
 
     runner.run(job_id, worker)
@@ -176,18 +180,21 @@ def test_a_stopping_worker_claims_nothing_and_sends_the_wake_up_back(
     assert sent_back == [job.job_id]
 
 
-def _interrupted_after_stage_a(stack: Stack, shortlist: Shortlist) -> UUID:
-    """A job whose first owner stored `shortlist` and released it."""
+def _interrupted_after_stage_a(
+    stack: Stack, shortlist: Shortlist, outcomes: dict[str, Any] = OUTCOMES
+) -> UUID:
+    """A job whose first owner stored `shortlist` and `outcomes` and released it."""
     job_id = stack.submit(small_sweep())
     claimer = Claimer(
         "host-1-0000000a",
         lease_seconds=60,
         max_crashes=3,
         engine_version=identity(),
-        request_version=1,
+        request_version=VERSION,
     )
     claimed = leases.try_claim(stack.connection, job_id, claimer)
     assert isinstance(claimed, Claimed)
-    assert results.save_shortlist(stack.connection, claimed.lease, shortlist)
+    with stack.connection.transaction():
+        assert results.save_shortlist(stack.connection, claimed.lease, shortlist, outcomes)
     assert leases.release(stack.connection, claimed.lease)
     return job_id

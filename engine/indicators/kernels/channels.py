@@ -4,6 +4,7 @@ import numpy as np
 
 from engine.compiled import Floats, kernel
 from engine.indicators.kernels.extremes import highest, lowest
+from engine.indicators.kernels.prices import hlc3
 from engine.indicators.kernels.rows import ABREAST, window_bounds, windows_of
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.volatility import true_range
@@ -69,7 +70,7 @@ def ichimoku(inputs: tuple[Floats, ...], params: Floats, output: int, out: Float
 def keltner(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -> None:
     """Params: window, mult (not the middle). Neighbouring rows of one window share its series."""
     high, low, close = inputs
-    typical = _typical_price(high, low, close)
+    typical = hlc3(high, low, close)
     if output == MIDDLE:
         smooth(typical, 1, params[:, 0].astype(np.int64), False, out)
         return
@@ -88,13 +89,3 @@ def keltner(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats
                 reach = sign * params[p, 1]
                 for t in range(close.shape[0]):
                     out[p, t] = middles[k, t] + reach * averages[k, t]
-
-
-@kernel
-def _typical_price(high: Floats, low: Floats, close: Floats) -> Floats:
-    """Return (high + low + close) / 3; exactly the price where the three are equal."""
-    typical = np.empty(close.shape[0])
-    for t in range(close.shape[0]):
-        flat = high[t] == close[t] and low[t] == close[t]
-        typical[t] = close[t] if flat else (high[t] + low[t] + close[t]) / 3.0
-    return typical

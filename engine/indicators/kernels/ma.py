@@ -5,6 +5,7 @@ import numpy as np
 from engine.compiled import Floats, Ints, kernel
 from engine.indicators.kernels.rows import ABREAST
 from engine.indicators.kernels.smoothing import smooth, smooth_again
+from engine.indicators.kernels.weighted import rolling_weighted_average
 from engine.indicators.kernels.windows import equal_runs, rolling_mean, rolling_weighted_mean
 
 SMA, EMA, WMA = 0, 1, 2
@@ -112,15 +113,7 @@ def zlema(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats)
 @kernel
 def vwma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window. Undefined where a whole window has no volume."""
-    x, volume = inputs
-    runs = equal_runs(x)
-    traded = x * volume
-    for p in range(out.shape[0]):
-        window = int(params[p, 0])
-        rolling_ratio(traded, volume, window, out[p])
-        for t in range(x.shape[0]):
-            if runs[t] >= window and not np.isnan(out[p, t]):
-                out[p, t] = x[t]
+    rolling_weighted_average(inputs[0], inputs[1], params[:, 0].astype(np.int64), out)
 
 
 @kernel
@@ -135,38 +128,3 @@ def averages(kind: int, x: Floats, windows: Ints, out: Floats) -> None:
             rolling_mean(x, runs, windows[p], out[p])
         else:
             rolling_weighted_mean(x, runs, windows[p], out[p])
-
-
-@kernel
-def rolling_ratio(top: Floats, bottom: Floats, window: int, out: Floats) -> None:
-    """Write sum of top / sum of bottom over bars t - window + 1 .. t to out[t].
-
-    Both are summed as in `rolling_sum`, in one go.
-    """
-    bars = top.shape[0]
-    out[: min(window - 1, bars)] = np.nan
-    if window > bars:
-        return
-    ends = np.zeros((2, window + 1))  # ends[:, j]: sums of the previous block from its bar j on
-    next_ends = np.zeros((2, window + 1))
-    for block in range(0, bars, window):
-        stop = min(block + window, bars)
-        _divide_sums(top[block:stop], bottom[block:stop], ends, next_ends, out[block:stop])
-        if block == 0:
-            out[: window - 1] = np.nan
-        ends, next_ends = next_ends, ends
-
-
-@kernel
-def _divide_sums(top: Floats, bottom: Floats, ends: Floats, next_ends: Floats, out: Floats) -> None:
-    """Do one block: heads and tails in one loop, as each waits for its own additions."""
-    size = out.shape[0]
-    top_head = bottom_head = top_tail = bottom_tail = 0.0
-    for j in range(size):
-        top_head += top[j]
-        bottom_head += bottom[j]
-        out[j] = (top_head + ends[0, j + 1]) / (bottom_head + ends[1, j + 1])
-        top_tail += top[size - 1 - j]
-        bottom_tail += bottom[size - 1 - j]
-        next_ends[0, size - 1 - j] = top_tail
-        next_ends[1, size - 1 - j] = bottom_tail

@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.compiled import Floats, Ints, kernel
+from engine.indicators.kernels.prices import hlc3
 from engine.indicators.kernels.windows import equal_runs
 
 LAMBERT = 0.015  # puts most values between -100 and 100
@@ -26,8 +27,8 @@ def cci(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -
 
 @kernel
 def _typical(high: Floats, low: Floats, close: Floats) -> Floats:
-    """Return (high + low + close) / 3; the same sum added up from other prices is the same."""
-    typical = (high + low + close) / 3.0
+    """Return the typical price; the same sum added up from other prices is the same."""
+    typical = hlc3(high, low, close)
     for t in range(1, typical.shape[0]):
         if abs(typical[t] - typical[t - 1]) <= ROUNDING * typical[t]:
             typical[t] = typical[t - 1]

@@ -7,12 +7,14 @@ import numpy as np
 from engine.compiled import Floats, Ints, kernel
 from engine.indicators.kernels.extremes import highest, lowest
 from engine.indicators.kernels.momentum import relative_strength
+from engine.indicators.kernels.prices import hl2
 from engine.indicators.kernels.short_windows import moving_mean
 
 K = 0  # output of both stochastics
 SATURATED = 99.0  # of an RSI
 SCRATCH = 64  # RSI series held at a time, each float64[T]
-LARGEST = 0.999  # the Fisher transform is infinite at 1
+LARGE = 0.99  # the Fisher transform is infinite at 1: what is beyond this ...
+LARGEST = 0.999  # ... counts as this
 
 
 @kernel
@@ -70,7 +72,7 @@ def stoch_rsi(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floa
 @kernel
 def fisher(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
     """Params: window."""
-    middle = (inputs[0] + inputs[1]) / 2.0
+    middle = hl2(inputs[0], inputs[1])
     top = np.empty(middle.shape[0])
     for p in range(out.shape[0]):
         window = int(params[p, 0])
@@ -154,7 +156,7 @@ def _transform(middle: Floats, top: Floats, first: int, row: Floats) -> None:
     result = 0.0
     for t in range(first, row.shape[0]):
         value = 0.33 * row[t] + 0.67 * value
-        value = LARGEST if value > LARGEST else value
-        value = -LARGEST if value < -LARGEST else value
+        if abs(value) > LARGE:
+            value = LARGEST if value > 0.0 else -LARGEST
         result = 0.5 * math.log((1.0 + value) / (1.0 - value)) + 0.5 * result
         row[t] = result

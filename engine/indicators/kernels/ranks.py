@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.compiled import Floats, Ints, kernel
+from engine.indicators.kernels.windows import equal_runs
 
 TILE = 1024  # bars whose counts stay in the nearest cache while all lags are compared
 FAR = 4096  # further than this from the window before, a tree finds a count faster
@@ -10,7 +11,10 @@ FAR = 4096  # further than this from the window before, a tree finds a count fas
 
 @kernel
 def percent_rank(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
-    """Params: window. The windows of a call share their comparisons."""
+    """Params: window. The windows of a call share their comparisons.
+
+    Undefined where a price equals all those before it in the window: an outage is not a low.
+    """
     x = inputs[0]
     windows = params[:, 0].astype(np.int64)
     order = np.argsort(windows)
@@ -23,8 +27,13 @@ def percent_rank(inputs: tuple[Floats, ...], params: Floats, _output: int, out: 
     _count_by_lag(x, windows, order[:near], out)
     if near < order.shape[0]:
         _count_by_tree(x, windows, order[near:], out)
+    runs = equal_runs(x)
+    flat = np.flatnonzero(runs > windows.min())
     for p in range(out.shape[0]):
         out[p, : min(windows[p], x.shape[0])] = np.nan
+        for t in flat:
+            if runs[t] > windows[p]:
+                out[p, t] = np.nan
 
 
 @kernel

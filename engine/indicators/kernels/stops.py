@@ -5,6 +5,7 @@ import numpy as np
 from engine.compiled import Floats, kernel
 from engine.indicators.kernels.extremes import highest, lowest
 from engine.indicators.kernels.fused import fused_multiply_add
+from engine.indicators.kernels.prices import middle_price
 from engine.indicators.kernels.rows import ABREAST, window_bounds, windows_of
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.volatility import true_range
@@ -39,7 +40,7 @@ def _stop_line(
     lower = -np.inf
     up = True
     for t in range(first, bars):
-        middle = (high[t] + low[t]) / 2.0
+        middle = middle_price(high[t], low[t])
         before = close[t - 1]
         band = middle + mult * atr[t]
         if band < upper or before > upper:

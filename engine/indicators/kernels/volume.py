@@ -3,9 +3,12 @@
 import numpy as np
 
 from engine.compiled import Floats, kernel
+from engine.indicators.kernels.prices import hlc3, typical_price
 from engine.indicators.kernels.weighted import (
     rolling_weighted_average,
     rolling_weighted_deviation,
+    traded_prices,
+    traded_runs,
 )
 from engine.indicators.kernels.windows import equal_runs, rolling_mean, rolling_sum
 
@@ -59,23 +62,23 @@ def volume_sma(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Fl
 
 @kernel
 def vwap(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -> None:
-    """Params: window."""
-    typical = (inputs[0] + inputs[1] + inputs[2]) / 3.0
-    windows = params[:, 0].astype(np.int64)
-    rolling_weighted_average(typical, inputs[3], equal_runs(typical), windows, out)
+    """Params: window. Undefined where a whole window has no volume."""
+    typical = hlc3(inputs[0], inputs[1], inputs[2])
+    rolling_weighted_average(typical, inputs[3], params[:, 0].astype(np.int64), out)
 
 
 @kernel
 def vwap_deviation(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -> None:
     """Params: window, mult. Neighbouring rows of one window share its mean and deviation."""
-    typical = (inputs[0] + inputs[1] + inputs[2]) / 3.0
-    runs = equal_runs(typical)
+    volume = inputs[3]
+    typical = traded_prices(hlc3(inputs[0], inputs[1], inputs[2]), volume)
+    runs = traded_runs(typical, volume)
     mean = np.empty(typical.shape[0])
     deviation = np.empty(typical.shape[0])
     for p in range(out.shape[0]):
         if p == 0 or params[p, 0] != params[p - 1, 0]:
             window = int(params[p, 0])
-            rolling_weighted_deviation(typical, inputs[3], runs, window, mean, deviation)
+            rolling_weighted_deviation(typical, volume, runs, window, mean, deviation)
         mult = params[p, 1] if output == UPPER else -params[p, 1]
         for t in range(out.shape[1]):
             out[p, t] = mean[t] + mult * deviation[t]
@@ -87,9 +90,9 @@ def mfi(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -
     high, low, close, volume = inputs
     inflow = np.zeros(close.shape[0])
     outflow = np.zeros(close.shape[0])
-    before = (high[0] + low[0] + close[0]) / 3.0
+    before = typical_price(high[0], low[0], close[0])
     for t in range(1, close.shape[0]):
-        typical = (high[t] + low[t] + close[t]) / 3.0
+        typical = typical_price(high[t], low[t], close[t])
         least = ROUNDING * (typical + before)
         if typical - before > least:
             inflow[t] = typical * volume[t]

@@ -6,25 +6,97 @@ A bar of weight zero takes no part; a window without weight is 0/0: NaN.
 import numpy as np
 
 from engine.compiled import Floats, Ints, kernel
-from engine.indicators.kernels.windows import rolling_sum
 
 
 @kernel
-def rolling_weighted_average(
-    x: Floats, weights: Floats, runs: Ints, windows: Ints, out: Floats
-) -> None:
+def traded_prices(x: Floats, weights: Floats) -> Floats:
+    """Return x, float64[T], with the price of the last bar of weight on each bar without any.
+
+    The bars before the first one of weight get its price. Such bars take no part in any average,
+    but their own prices would cost digits if they are far away.
+    """
+    traded = x.copy()
+    first = 0
+    while first < x.shape[0] and not weights[first] > 0.0:
+        first += 1
+    if first == x.shape[0]:
+        return traded
+    traded[:first] = x[first]
+    for t in range(first + 1, x.shape[0]):
+        if not weights[t] > 0.0:
+            traded[t] = traded[t - 1]
+    return traded
+
+
+@kernel
+def traded_runs(x: Floats, weights: Floats) -> Ints:
+    """Return int64[T]: over how many bars up to bar t those of weight have one price.
+
+    The counterpart of `equal_runs`: a bar without weight ends no run, whatever its price.
+    """
+    runs = np.empty(x.shape[0], np.int64)
+    other = -1  # the latest bar of weight with another price
+    latest = -1  # the latest bar of weight
+    for t in range(x.shape[0]):
+        if weights[t] > 0.0:
+            if latest >= 0 and x[t] != x[latest]:
+                other = latest
+            latest = t
+        runs[t] = t - other
+    return runs
+
+
+@kernel
+def rolling_weighted_average(x: Floats, weights: Floats, windows: Ints, out: Floats) -> None:
     """Write sum(weight * x) / sum(weight) of each window to out[p, t].
 
-    weights: float64[T], not negative; runs: the `equal_runs` of x; windows: int64[P].
+    weights: float64[T], not negative; windows: int64[P]. Exactly the price where all bars of weight
+    have the same.
     """
-    products = x * weights
-    total = np.empty(x.shape[0])
+    traded = traded_prices(x, weights)
+    runs = traded_runs(x, weights)
+    products = traded * weights
     for p in range(windows.shape[0]):
-        rolling_sum(products, windows[p], out[p])
-        rolling_sum(weights, windows[p], total)
+        window = windows[p]
+        _rolling_ratio(products, weights, window, out[p])
         for t in range(x.shape[0]):
-            flat = runs[t] >= windows[p] and total[t] > 0.0
-            out[p, t] = x[t] if flat else out[p, t] / total[t]
+            if runs[t] >= window and not np.isnan(out[p, t]):
+                out[p, t] = traded[t]
+
+
+@kernel
+def _rolling_ratio(top: Floats, bottom: Floats, window: int, out: Floats) -> None:
+    """Write sum of top / sum of bottom over bars t - window + 1 .. t to out[t].
+
+    Both are summed as in `rolling_sum`, in one go.
+    """
+    bars = top.shape[0]
+    out[: min(window - 1, bars)] = np.nan
+    if window > bars:
+        return
+    ends = np.zeros((2, window + 1))  # ends[:, j]: sums of the previous block from its bar j on
+    next_ends = np.zeros((2, window + 1))
+    for block in range(0, bars, window):
+        stop = min(block + window, bars)
+        _divide_sums(top[block:stop], bottom[block:stop], ends, next_ends, out[block:stop])
+        if block == 0:
+            out[: window - 1] = np.nan
+        ends, next_ends = next_ends, ends
+
+
+@kernel
+def _divide_sums(top: Floats, bottom: Floats, ends: Floats, next_ends: Floats, out: Floats) -> None:
+    """Do one block: heads and tails in one loop, as each waits for its own additions."""
+    size = out.shape[0]
+    top_head = bottom_head = top_tail = bottom_tail = 0.0
+    for j in range(size):
+        top_head += top[j]
+        bottom_head += bottom[j]
+        out[j] = (top_head + ends[0, j + 1]) / (bottom_head + ends[1, j + 1])
+        top_tail += top[size - 1 - j]
+        bottom_tail += bottom[size - 1 - j]
+        next_ends[0, size - 1 - j] = top_tail
+        next_ends[1, size - 1 - j] = bottom_tail
 
 
 @kernel
@@ -34,7 +106,8 @@ def rolling_weighted_deviation(
     """Write the weighted mean of each window and the weighted root mean square distance to it.
 
     As `rolling_deviation`: Youngs and Cramer's recurrence with weights (West 1979) inside a block,
-    relative to one bar of the window, the two parts joined by Chan's formula.
+    relative to one bar of the window, the two parts joined by Chan's formula. `x` are the
+    `traded_prices`, `runs` the `traded_runs`.
     """
     bars = x.shape[0]
     mean[: min(window - 1, bars)] = np.nan

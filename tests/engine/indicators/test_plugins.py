@@ -103,7 +103,7 @@ def test_a_request_for_its_indicator_is_refused_with_the_reason(folder: Folder) 
 def test_a_request_for_an_id_of_another_name_hears_of_it_too(folder: Folder) -> None:
     folder.install("acme", source="raise RuntimeError('no licence')")
     said = refusal(folder, "momentum.rsj")
-    assert "unknown indicator 'momentum.rsj'; known: momentum.rsi" in said
+    assert "unknown indicator 'momentum.rsj'; did you mean momentum.rsi" in said
     assert "plugin acme (acme-indicators-1.0.0) could not be loaded: RuntimeError" in said
 
 

@@ -28,7 +28,19 @@ def test_a_rank_is_the_share_of_the_values_before_that_are_lower(
     for window, row in zip(sizes, ranks(x, sizes), strict=True):
         assert np.isnan(row[:window]).all()
         for t in range(window, x.size):
-            assert row[t] == 100.0 * (x[t - window : t] < x[t]).sum() / window
+            before = x[t - window : t]
+            share = 100.0 * (before < x[t]).sum() / window
+            assert np.array_equal(
+                row[t], np.nan if (before == x[t]).all() else share, equal_nan=True
+            )
+
+
+def test_an_outage_is_not_a_low() -> None:
+    x = np.array([3.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0])
+    row = ranks(x, [3])[0]
+    assert row[3:].tolist()[:2] == pytest.approx([100.0 / 3, 0.0 + 100.0 / 3])
+    assert np.isnan(row[5:7]).all()
+    assert row[7:].tolist() == [0.0, 0.0]
 
 
 def test_ranks_of_long_windows_are_counted_the_same_way() -> None:

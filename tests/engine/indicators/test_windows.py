@@ -12,6 +12,8 @@ from engine.indicators.kernels.volume import running_total
 from engine.indicators.kernels.weighted import (
     rolling_weighted_average,
     rolling_weighted_deviation,
+    traded_prices,
+    traded_runs,
 )
 from engine.indicators.kernels.windows import (
     equal_runs,
@@ -112,6 +114,15 @@ def test_smoothing_leaves_a_constant_series_exactly_constant(wilder: bool) -> No
         assert (row[window - 1 :] == 0.1).all()
 
 
+def weighted(x: np.ndarray, weights: np.ndarray, window: int) -> np.ndarray:
+    """Average, mean and deviation of each window, float64[3, T]."""
+    results = np.empty((3, x.size))
+    traded = traded_prices(x, weights)
+    rolling_weighted_average(x, weights, np.array([window]), results[:1])
+    rolling_weighted_deviation(traded, weights, traded_runs(x, weights), window, *results[1:])
+    return results
+
+
 @settings(max_examples=100, deadline=None)
 @given(x=series, window=st.integers(1, 70), data=st.data())
 def test_weighted_means_and_deviations_are_those_of_each_window(
@@ -119,10 +130,7 @@ def test_weighted_means_and_deviations_are_those_of_each_window(
 ) -> None:
     load = st.one_of(st.just(0.0), st.floats(1e-6, 1e6))
     weights = np.array(data.draw(st.lists(load, min_size=x.size, max_size=x.size)))
-    average, mean, deviation = np.empty((3, x.size))
-    runs = equal_runs(x)
-    rolling_weighted_average(x, weights, runs, np.array([window]), average[None])
-    rolling_weighted_deviation(x, weights, runs, window, mean, deviation)
+    average, mean, deviation = weighted(x, weights, window)
     for t, part in windows(x, window):
         load = weights[t - window + 1 : t + 1].astype(np.longdouble)
         if not load.any():
@@ -130,7 +138,7 @@ def test_weighted_means_and_deviations_are_those_of_each_window(
             continue
         exact = (load * part).sum() / load.sum()
         spread = float(np.sqrt((load * (part - exact) ** 2).sum() / load.sum()))
-        scale = float(np.ptp(part))
+        scale = float(np.ptp(traded_prices(x, weights)[t - window + 1 : t + 1]))
         assert average[t] == pytest.approx(float(exact), rel=1e-13)
         noise = 1e-14 * scale + 1e-17 * float(exact)
         assert mean[t] == pytest.approx(float(exact), rel=1e-13, abs=noise)
@@ -142,10 +150,39 @@ def test_weighted_means_and_deviations_are_those_of_each_window(
 def test_only_bars_with_volume_count() -> None:
     x = np.array([100.0, 7.1, 7.1, 900.0, 7.1, 3.0])
     weights = np.array([0.0, 2.0, 5.0, 0.0, 1.0, 0.0])
-    mean, deviation = np.empty((2, x.size))
-    rolling_weighted_deviation(x, weights, equal_runs(x), 4, mean, deviation)
-    assert mean[3:] == pytest.approx(7.1, rel=1e-15)
-    assert (deviation[3:] <= 1e-13).all()
+    average, mean, deviation = weighted(x, weights, 4)
+    assert (average[3:] == 7.1).all()
+    assert (mean[3:] == 7.1).all()
+    assert (deviation[3:] == 0.0).all()
+
+
+def test_a_price_that_is_not_traded_changes_no_bit() -> None:
+    rng = np.random.default_rng(13)
+    x = 42_000.0 + np.cumsum(rng.normal(0.0, 20.0, 400))
+    weights = np.where(rng.random(400) < 0.4, 0.0, rng.uniform(0.1, 9.0, 400))
+    elsewhere = np.where(weights > 0.0, x, rng.uniform(1e-6, 1e9, 400))
+    for window in (1, 2, 7, 50, 400):
+        assert np.array_equal(
+            weighted(x, weights, window), weighted(elsewhere, weights, window), equal_nan=True
+        )
+
+
+def test_bars_without_weight_hold_the_price_of_the_last_one_with_weight() -> None:
+    x = np.array([9.0, 8.0, 1.0, 7.0, 2.0, 6.0, 6.0])
+    weights = np.array([0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0])
+    assert traded_prices(x, weights).tolist() == [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
+    assert traded_prices(x, np.zeros(7)).tolist() == x.tolist()
+
+
+def test_a_window_is_flat_from_the_first_bar_of_the_price_on_whatever_is_not_traded() -> None:
+    """The last other price was traded on bar 1: from there on 4 bars are a window of 0.1 alone."""
+    x = np.array([0.7, 0.7, 55.0, 0.1, 0.1, 0.1, 66.0, 0.1])
+    weights = np.array([1.0, 2.0, 0.0, 0.3, 0.7, 0.9, 0.0, 0.2])
+    average, mean, deviation = weighted(x, weights, 4)
+    assert average[4] != 0.1
+    assert deviation[4] > 0.0
+    for t in (5, 6, 7):
+        assert (average[t], mean[t], deviation[t]) == (0.1, 0.1, 0.0)
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-8, 1e8 / 3.0])
@@ -154,10 +191,7 @@ def test_a_weighted_window_of_equal_inputs_is_exact(value: float) -> None:
     weights = np.random.default_rng(8).uniform(0.1, 9.0, x.size)
     weights[60:70] = 0.0
     for window in (1, 3, 5, 20):
-        average, mean, deviation = np.empty((3, x.size))
-        runs = equal_runs(x)
-        rolling_weighted_average(x, weights, runs, np.array([window]), average[None])
-        rolling_weighted_deviation(x, weights, runs, window, mean, deviation)
+        average, mean, deviation = weighted(x, weights, window)
         traded = np.convolve(weights, np.ones(window))[: x.size] > 0.0
         flat = traded & (np.arange(x.size) >= 31 + window - 1)
         assert (average[flat] == value).all()

@@ -9,7 +9,7 @@ import talib
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from tests.engine.indicators.oracles.series import Floats, from_first_value
+from tests.engine.indicators.oracles.series import Floats, from_first_value, typical_price
 
 
 def rsi(s: SimpleNamespace, window: int) -> Floats:
@@ -42,7 +42,7 @@ def histogram(line: Callable[..., Floats]) -> Callable[..., Floats]:
 
 def cci(s: SimpleNamespace, window: int) -> Floats:
     values = talib.CCI(s.high, s.low, s.close, window)
-    typical = (s.high + s.low + s.close) / 3.0
+    typical = typical_price(s.high, s.low, s.close)
     moved = np.abs(np.diff(typical)) > 1e-13 * typical[1:]
     for t in range(window - 1, values.size):
         if not moved[t - window + 1 : t].any():
@@ -105,7 +105,9 @@ def fisher(s: SimpleNamespace, window: int) -> Floats:
         x = 0.0
         if high[t] > low[t]:
             x = 2.0 * (middle[t] - low[t]) / (high[t] - low[t]) - 1.0
-        v = min(max(0.33 * x + 0.67 * v, -0.999), 0.999)
+        v = 0.33 * x + 0.67 * v
+        if abs(v) > 0.99:
+            v = math.copysign(0.999, v)
         f = 0.5 * math.log((1.0 + v) / (1.0 - v)) + 0.5 * f
         values[t] = f
     return values

@@ -17,6 +17,12 @@ def from_first_value(function: Callable[[Floats], Floats], x: Floats) -> Floats:
     return result
 
 
+def typical_price(high: Floats, low: Floats, close: Floats) -> Floats:
+    """The mean of the three; of equal ones exactly that price."""
+    flat = (high == low) & (close == low)
+    return np.where(flat, close, (high + low + close) / 3.0)
+
+
 def band(x: Floats, window: int, mult: float) -> tuple[Floats, Floats, Floats, Floats]:
     """Mean, lower, upper and deviation of each window: two passes in extended precision."""
     columns = np.full((4, x.size), np.nan)

@@ -49,6 +49,15 @@ def zscore(s: SimpleNamespace, window: int) -> Floats:
     return values
 
 
+def percent_rank(s: SimpleNamespace, window: int) -> Floats:
+    """Undefined where a price equals all those before it: an outage is not a low."""
+    values = talib.PERCENTRANK(s.source, window)
+    for t in range(window, values.size):
+        if (s.source[t - window : t] == s.source[t]).all():
+            values[t] = np.nan
+    return values
+
+
 def pivots(s: SimpleNamespace, left: int, right: int) -> Floats:
     """TA-Lib reports a pivot on the bar that confirms it."""
     tops, bottoms = talib.FRACTAL(s.high, s.low, left, right)
@@ -68,7 +77,7 @@ ORACLES: dict[str, Callable[..., Floats]] = {
     ),
     "structure.distance_to_ma-distance": distance_to_ma,
     "structure.zscore-zscore": zscore,
-    "structure.percent_rank-rank": lambda s, window: talib.PERCENTRANK(s.source, window),
+    "structure.percent_rank-rank": percent_rank,
     "structure.pivots-last_pivot": pivots,
 }
 

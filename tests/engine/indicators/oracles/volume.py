@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import talib
 
-from tests.engine.indicators.oracles.series import Floats
+from tests.engine.indicators.oracles.series import Floats, typical_price
 
 
 def traded(volume: Floats, window: int) -> Floats:
@@ -16,7 +16,7 @@ def traded(volume: Floats, window: int) -> Floats:
 
 def mfi(s: SimpleNamespace, window: int) -> Floats:
     values = talib.MFI(s.high, s.low, s.close, s.volume, window)
-    typical = (s.high + s.low + s.close) / 3.0
+    typical = typical_price(s.high, s.low, s.close)
     moves = np.abs(np.diff(typical)) > 1e-13 * typical[1:]
     moved = np.append(False, moves & (s.volume[1:] > 0.0))
     for t in range(window, values.size):
@@ -31,13 +31,13 @@ def cmf(s: SimpleNamespace, window: int) -> Floats:
 
 
 def vwap(s: SimpleNamespace, window: int) -> Floats:
-    values = talib.VWMA((s.high + s.low + s.close) / 3.0, s.volume, window)
+    values = talib.VWMA(typical_price(s.high, s.low, s.close), s.volume, window)
     return np.where(traded(s.volume, window), values, np.nan)
 
 
 def vwap_band(s: SimpleNamespace, window: int, mult: float) -> Floats:
     """Two passes over each window in extended precision."""
-    typical = ((s.high + s.low + s.close) / 3.0).astype(np.longdouble)
+    typical = typical_price(s.high, s.low, s.close).astype(np.longdouble)
     values = np.full(typical.size, np.nan)
     for t in range(window - 1, typical.size):
         x, v = typical[t - window + 1 : t + 1], s.volume[t - window + 1 : t + 1]

@@ -1,0 +1,125 @@
+"""Pieces of the report page as HTML: everything that comes from a job is escaped here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from cli.render import figure, metric, value_text
+
+CARDS = (
+    ("Total return", "total_return_pct", 2, " %"),
+    ("Buy and hold", "benchmark_return_pct", 2, " %"),
+    ("Max. drawdown", "max_drawdown_pct", 2, " %"),
+    ("Sharpe", "sharpe", 2, ""),
+    ("Profit factor", "profit_factor", 2, ""),
+    ("Win rate", "win_rate_pct", 1, " %"),
+    ("Trades", "num_trades", 0, ""),
+)
+PERCENT = "_pct"
+SIGNED = ("total_return_pct", "benchmark_return_pct")
+TRADE_COLUMNS = (
+    ("#", "id", None),
+    ("Direction", "direction", None),
+    ("Entry (UTC)", "entry_time", None),
+    ("Exit (UTC)", "exit_time", None),
+    ("Entry price", "entry_price", 2),
+    ("Exit price", "exit_price", 2),
+    ("Net", "net_pnl", 2),
+    ("Return %", "return_pct", 3),
+    ("Exit by", "exit_reason", None),
+)
+
+Json = Mapping[str, Any]
+
+
+def verdict(sentences: Sequence[str]) -> str:
+    """Return the sentences of the verdict as a section; nothing where there are none."""
+    if not sentences:
+        return ""
+    lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<section class="verdict" aria-label="Verdict"><ul>{lines}</ul></section>'
+
+
+def plots_text(row: Json) -> str:
+    """Say in words what the plots show."""
+    facts = ", ".join(
+        f"{label.lower()} {figure(value, digits)}{unit}"
+        for label, name, digits, unit in CARDS
+        if (value := metric(row, name)) is not None
+    )
+    return f"Plots of equity beside buy and hold, drawdown, and price with the trades: {facts}"
+
+
+def cards(status: Json, row: Json) -> Iterator[str]:
+    """Yield a card per key figure, first of all the metric that variants are ranked by."""
+    primary = status["request"]["ranking"]["primary_metric"]
+    chosen = list(CARDS)
+    if all(name != primary for _label, name, _digits, _unit in chosen):
+        unit = " %" if primary.endswith(PERCENT) else ""
+        chosen.insert(0, (metric_words(primary).capitalize(), primary, 2, unit))
+    infinite = row["metrics_json"].get("infinite", ())
+    for label, name, digits, unit in chosen:
+        if name in infinite:
+            yield f'<div class="card"><b>∞</b><span>{label}</span></div>'
+            continue
+        value = metric(row, name)
+        tone = "" if value is None or name not in SIGNED else ("gain" if value >= 0 else "loss")
+        sign = "+" if tone == "gain" else ""
+        text = figure(value, digits) + (unit if value is not None else "")
+        yield f'<div class="card {tone}"><b>{sign}{text}</b><span>{label}</span></div>'
+
+
+def parameters(payload: Json) -> Iterator[str]:
+    """Yield a line per block of a variant's parameters, and one for its risk levels."""
+    for block in payload["blocks"]:
+        values = {name: block[name] for name in ("source", "output") if block[name] is not None}
+        values |= block["params"] | block["signals"]
+        yield _chips(block["name"], values)
+    levels = {name: level for name, level in payload["risk"].items() if level is not None}
+    yield _chips("risk", {f"{name} %": level for name, level in levels.items()} or {"off": ""})
+
+
+def metric_rows(table_md: str) -> Iterator[str]:
+    """Yield the rows of a report table that is given as Markdown."""
+    lines = [line.strip().strip("|").split("|") for line in table_md.splitlines() if line.strip()]
+    for cells in lines[2:]:  # behind the heading and its rule
+        name, value = (escape(cell.strip()) for cell in cells)
+        yield f'<tr><th scope="row">{name}</th><td>{value}</td></tr>'
+
+
+def trades_note(shown: int, total: int) -> str:
+    """Say which trades are shown where they are not all."""
+    if shown == total:
+        return ""
+    return f"{shown:,} of {total:,} trades, those that won or lost most; --json has all of them"
+
+
+def trade_rows(trades: Sequence[Json]) -> Iterator[str]:
+    """Yield a table row per trade."""
+    for trade in trades:
+        tone = "gain" if (trade["net_pnl"] or 0) > 0 else "loss"
+        cells = []
+        for _name, key, digits in TRADE_COLUMNS:
+            value = trade[key]
+            text = figure(value, digits) if digits is not None else _words(key, str(value))
+            cells.append(f"<td>{escape(text)}</td>")
+        yield f'<tr class="{tone}">{"".join(cells)}</tr>'
+
+
+def metric_words(name: str) -> str:
+    """Return the name of a metric in words."""
+    return name.removesuffix(PERCENT).replace("_", " ")
+
+
+def _chips(name: str, values: Json) -> str:
+    chips = "".join(
+        f"<span>{escape(key.replace('_', ' '))} <b>{escape(value_text(value))}</b></span>"
+        for key, value in values.items()
+    )
+    return f'<div class="block"><i>{escape(name)}</i>{chips}</div>'
+
+
+def _words(key: str, text: str) -> str:
+    if key.endswith("_time"):
+        return text.replace("T", " ").removesuffix("Z").removesuffix(":00")
+    return text.replace("_", " ")

@@ -1,0 +1,151 @@
+"""Which part of what a request asks for there are candles for.
+
+Found twice by the same arithmetic: from what the candle store says when a request is submitted, and
+from the candles that are computed with. All times are ms since the epoch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from engine.candles import Candles, load_range, utc
+from engine.indicators.lookback import defined_after, settled_after
+from engine.request.estimate import bars_between
+from engine.request.model import BlockRequest, Request
+from engine.request.warmup import longest
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which bars have a minute; times are the opens of bars, None where there is no such bar.
+
+    `earliest_ms` and `latest_ms` are of all bars from the first of the warm-up to the last that
+    ends in the asked range. The rest is of those that lie in this range whole: their number, the
+    first and the last, how many are missing in a row at most and from where on (of several such
+    gaps the first), lowest low and highest high.
+    """
+
+    bars: int
+    first_ms: int | None
+    last_ms: int | None
+    gap_bars: int
+    gap_start_ms: int | None
+    earliest_ms: int | None
+    latest_ms: int | None
+    lowest: float | None
+    highest: float | None
+
+    @classmethod
+    def of(cls, candles: Candles) -> Self:
+        """Say it of loaded candles, which have at least one traded bar with a minute."""
+        real = np.ones(len(candles.ts_open), np.bool_)
+        real[candles.filled] = False
+        at = np.flatnonzero(real[candles.first :]) + candles.first
+        missing = np.diff(at) - 1
+        widest = int(np.argmax(missing)) if len(missing) else 0
+        gap = int(missing[widest]) if len(missing) else 0
+        opens = candles.ts_open
+        return cls(
+            bars=len(at),
+            first_ms=int(opens[at[0]]),
+            last_ms=int(opens[at[-1]]),
+            gap_bars=gap,
+            gap_start_ms=int(opens[at[widest] + 1]) if gap else None,
+            earliest_ms=int(opens[0]),
+            latest_ms=int(opens[-1]),
+            lowest=float(candles.low[at].min()),
+            highest=float(candles.high[at].max()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What was asked, what is there, and what is traded.
+
+    `bars_expected` and `bars_present` are of the asked range, `first_ms` and `last_ms` the opens of
+    its first and last present bar. `warmup_present` of the `warmup_bars` exist, from the first
+    candle on. `undefined` are the names of blocks of which some variant has no value on the first
+    traded bar, `unsettled` those whose values there still depend on where the candles begin.
+    """
+
+    asked_start: str
+    asked_end: str
+    traded_start_ms: int
+    traded_end_ms: int
+    bars_expected: int
+    bars_present: int
+    first_ms: int
+    last_ms: int
+    longest_gap_bars: int
+    longest_gap_start_ms: int | None
+    warmup_bars: int
+    warmup_present: int
+    undefined: tuple[str, ...]
+    unsettled: tuple[str, ...]
+
+    @classmethod
+    def of(cls, request: Request, found: Presence) -> Self | None:
+        """Compare a request with what there is; None: there is nothing to trade."""
+        if found.first_ms is None or found.last_ms is None:
+            return None
+        assert found.earliest_ms is not None
+        assert found.latest_ms is not None
+        asked, step = request.document["time_range"], request.timeframe_ms
+        first_open, _ = load_range(request.start_ms, request.end_ms, step, 0)
+        warmup_present = max(0, (first_open - found.earliest_ms) // step)
+        undefined, unsettled = _without_history(request.blocks, warmup_present)
+        return cls(
+            asked_start=asked["start"],
+            asked_end=asked["end"],
+            traded_start_ms=max(first_open, found.earliest_ms),
+            traded_end_ms=found.latest_ms + step,
+            bars_expected=bars_between(request.start_ms, request.end_ms, step),
+            bars_present=found.bars,
+            first_ms=found.first_ms,
+            last_ms=found.last_ms,
+            longest_gap_bars=found.gap_bars,
+            longest_gap_start_ms=found.gap_start_ms,
+            warmup_bars=request.warmup_bars,
+            warmup_present=warmup_present,
+            undefined=undefined,
+            unsettled=unsettled,
+        )
+
+    @classmethod
+    def of_candles(cls, request: Request, candles: Candles) -> Self:
+        """Compare a request with the candles that were loaded for it."""
+        coverage = cls.of(request, Presence.of(candles))
+        assert coverage is not None
+        return coverage
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        gap_start = self.longest_gap_start_ms
+        return {
+            "asked": {"start": self.asked_start, "end": self.asked_end},
+            "traded": {"start": utc(self.traded_start_ms), "end": utc(self.traded_end_ms)},
+            "bars_expected": self.bars_expected,
+            "bars_present": self.bars_present,
+            "first": utc(self.first_ms),
+            "last": utc(self.last_ms),
+            "longest_gap_bars": self.longest_gap_bars,
+            "longest_gap_start": None if gap_start is None else utc(gap_start),
+            "warmup_bars": self.warmup_bars,
+            "warmup_present": self.warmup_present,
+            "undefined": list(self.undefined),
+            "unsettled": list(self.unsettled),
+        }
+
+
+def _without_history(
+    blocks: Sequence[BlockRequest], bars: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of blocks that are undefined, and only unsettled, after so many bars."""
+    undefined = [block.name for block in blocks if longest(block, defined_after) > bars]
+    unsettled = [block.name for block in blocks if longest(block, settled_after) > bars]
+    return (
+        tuple(sorted(undefined)),
+        tuple(sorted(set(unsettled) - set(undefined))),
+    )

@@ -1,0 +1,106 @@
+"""Daily returns of a variant: equity at the end of each day, returns, their mean and deviation."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.compiled import borrowing
+from engine.kernels.account import Costs, Floats, Ledger, Market, entry_fill
+from engine.kernels.equity import position_equity
+from engine.kernels.runs import Scratch, is_long
+
+NO_DEVIATION = 1e-12  # of the mean: as much as roundings of equal returns make
+
+
+class Days(NamedTuple):
+    """The days of a variant, whose returns are in the marks of its ledger."""
+
+    number: int
+    growth: float  # last equity / initial cash; NaN once the equity of a day is not positive
+
+
+@borrowing
+def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
+    """Write the last equity of each day of at least one trade to the marks; return their number.
+
+    No loop has a branch: where trades meet days is anyone's guess, and a wrong guess takes longer
+    than the position of a trade that is over. Exits may be earlier than the runs' own ends.
+    """
+    closes, ends, marks, events = market.closes, market.day_ends, ledger.marks, scratch.events
+    days: int = ends.shape[0]
+    for d in range(days):
+        marks[d] = 0.0
+    for k in range(trades):  # trades begun by then: the day's last one stays
+        marks[market.day_of[events[2 * k]]] = k + 1
+    begun = 0
+    for d in range(days):
+        begun = max(begun, int(marks[d]))
+        k = max(begun, 1) - 1
+        first, last = events[2 * k], events[2 * k + 1]
+        long = is_long(scratch, first)
+        quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
+        close = closes[ends[d]]
+        open_ = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
+        flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash
+        marks[d] = open_ if begun > 0 and ends[d] < last else flat
+    return days
+
+
+@borrowing
+def day_returns(marks: Floats, days: int, init_cash: float) -> float:
+    """Turn the last equities of the days into returns; return the growth over all of them.
+
+    NaN where the equity of a day is not positive.
+    """
+    before = init_cash
+    alive = True
+    for d in range(days):
+        equity = marks[d]
+        alive &= equity > 0.0
+        marks[d] = equity / before - 1.0
+        before = equity
+    return before / init_cash if alive else np.nan
+
+
+@borrowing
+def sum_of(values: Floats, count: int) -> float:
+    """Return the sum of the first values, in four lanes: an addition waits for the one before."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        a += values[i]
+        b += values[i + 1]
+        c += values[i + 2]
+        d += values[i + 3]
+    for i in range(whole, count):
+        a += values[i]
+    return (a + b) + (c + d)
+
+
+@borrowing
+def squares_of(values: Floats, count: int, center: float, most: float) -> float:
+    """Return the sum of min(value - center, most)² over the first values, in four lanes."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        a += min(values[i] - center, most) ** 2
+        b += min(values[i + 1] - center, most) ** 2
+        c += min(values[i + 2] - center, most) ** 2
+        d += min(values[i + 3] - center, most) ** 2
+    for i in range(whole, count):
+        a += min(values[i] - center, most) ** 2
+    return (a + b) + (c + d)
+
+
+@borrowing
+def mean_and_deviation(returns: Floats, count: int, downside: bool) -> tuple[float, float]:
+    """Return the mean of the first returns and their deviation: of a sample, or below 0 only.
+
+    A deviation that is a rounding of the mean counts as zero.
+    """
+    mean = sum_of(returns, count) / count
+    if downside:
+        deviation = np.sqrt(squares_of(returns, count, 0.0, 0.0) / count)
+    else:
+        deviation = np.sqrt(squares_of(returns, count, mean, np.inf) / (count - 1))
+    return mean, 0.0 if deviation <= NO_DEVIATION * abs(mean) else deviation

@@ -1,0 +1,105 @@
+"""How fast this machine sweeps: measured once for each set of kernels, kept beside them.
+
+Reading it needs no compiler. A rate is a guess to within a factor of two or so: how often positions
+change decides as much as how many variants there are, and nobody knows that before the sweep.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Self
+
+from engine.grid import Block
+from engine.kernel_cache import cache_folder
+from engine.metric_names import METRICS
+from engine.request.estimate import bars_between
+from engine.request.model import Request
+
+FILE = "rate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Nanoseconds of one item: a fixed part, and one per word of 64 traded bars."""
+
+    fixed: float
+    word: float
+
+    def of(self, words: int) -> float:
+        """Return the nanoseconds of an item over so many words."""
+        return self.fixed + self.word * words
+
+    @classmethod
+    def through(cls, few: tuple[int, float], many: tuple[int, float]) -> Self:
+        """Fit two measurements (words, nanoseconds); neither part gets negative."""
+        word = max(0.0, (many[1] - few[1]) / (many[0] - few[0]))
+        return cls(max(0.0, few[1] - word * few[0]), word)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one thread needs, by the metric that variants are ranked by.
+
+    scored: a base variant of stage A; expanded: a base variant of stage B before its risk
+    combinations, combined: each of those. row: a variant of an indicator's own parameters, signal:
+    one of its rule's; both per word.
+    """
+
+    scored: Mapping[str, Cost]
+    expanded: Mapping[str, Cost]
+    combined: Mapping[str, Cost]
+    row: float
+    signal: float
+
+    @staticmethod
+    def slowest(costs: Mapping[str, Cost], metrics: Iterable[str], words: int) -> float:
+        """Return the nanoseconds of an item ranked by several metrics."""
+        return max(costs[metric].of(words) for metric in metrics)
+
+
+def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
+    """Guess how long a sweep computes; candles and reports come on top.
+
+    As if the whole time range had candles.
+    """
+    bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
+    words = -(-bars // 64)
+    blocks = [Block.of(block) for block in request.blocks]
+    stage_a = prod(block.total for block in blocks)
+    kept = min(request.preselect, stage_a)
+    ranking = request.ranking
+    metrics = {ranking.primary_metric, ranking.secondary_metric or ranking.primary_metric}
+    planes = words * sum(
+        rate.row * block.total / len(block.signal_table) + rate.signal * block.total
+        for block in blocks
+    )
+    scored = stage_a * rate.slowest(rate.scored, metrics, words)
+    combined = request.risk.total * rate.slowest(rate.combined, metrics, words)
+    expanded = kept * (rate.slowest(rate.expanded, metrics, words) + combined)
+    return (planes + scored + expanded) / threads / 1e9
+
+
+def known() -> Rate | None:
+    """Return the rate of this machine and these kernels; None before it was measured."""
+    try:
+        document = json.loads((cache_folder() / FILE).read_text())
+        kinds = ("scored", "expanded", "combined")
+        costs = {
+            kind: {metric: Cost(**document[kind][metric]) for metric in METRICS} for kind in kinds
+        }
+        return Rate(**costs, row=float(document["row"]), signal=float(document["signal"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def keep(rate: Rate) -> None:
+    """Keep a rate where `known` finds it, if that can be written: whole, or not at all."""
+    file = cache_folder() / FILE
+    unfinished = file.with_name(f"{FILE}.{os.getpid()}")
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(asdict(rate)))
+        unfinished.replace(file)

@@ -1,0 +1,320 @@
+"""The fields of a request, in the order in which people write them."""
+
+from engine.indicators.declaration import SOURCES
+from engine.metric_names import METRICS
+from engine.request.bounds import COSTS, COUNT, FROM_ZERO, MARKET_ID, MONEY, WARMUP_BARS, Bounds
+from engine.request.model import DIRECTION_MODES, RISK_AXES, SIZING_MODES
+from engine.request.table import Derived, Entry, Most, Pattern, Setting, Table
+from engine.timeframes import TIMEFRAMES
+
+BLOCK = "template.indicator_grids[]"
+EXPLICIT, RANGE = "explicit axis", "range axis"
+AXES = f"{BLOCK}.params", f"{BLOCK}.signals"
+"""Objects whose keys are names of parameters, which the catalogue of indicators knows."""
+
+_NAME = Pattern(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")
+_SYMBOL = Pattern(r"[!-~]{1,64}", "1 to 64 ASCII characters without spaces")
+_LEVELS = {"sl": "Stop loss", "tp": "Take profit", "tsl": "Trailing stop"}
+_LEVEL_EXAMPLES = {
+    "sl": {"mode": "range", "start": 1, "stop_incl": 5, "step": 1},
+    "tp": [None, 2, 4, 8],
+    "tsl": None,
+}
+
+_TOP = (
+    Entry(
+        "version",
+        "integer",
+        "Form of the document; stored requests carry it, and are read in their own form for ever.",
+        bounds=COUNT,
+        default=Derived("the newest"),
+    ),
+    Entry("time_range", "object", "The traded range in UTC: every bar that lies in it entirely."),
+    Entry("time_range.start", "time", "First moment that is traded.", "2024-01-01"),
+    Entry("time_range.end", "time", "First moment that is no longer traded.", "2025-01-01"),
+)
+
+_TEMPLATE = (
+    Entry("template", "object", "What is traded, and how."),
+    Entry("template.instrument_id", "object", "The instrument, as its candles were imported."),
+    Entry(
+        "template.instrument_id.market_id", "integer", "Number of the market.", 1, bounds=MARKET_ID
+    ),
+    Entry(
+        "template.instrument_id.symbol",
+        "text",
+        "Symbol in that market.",
+        "BTCUSDT",
+        pattern=_SYMBOL,
+    ),
+    Entry(
+        "template.timeframe",
+        "choice",
+        "Length of a bar.",
+        "15m",
+        choices=tuple(TIMEFRAMES),
+        noun="timeframe",
+    ),
+    Entry(
+        "template.indicator_grids",
+        "array",
+        "Indicators with the values to try: all combinations, traded where all signals agree.",
+        [
+            {
+                "indicator_id": "ma.sma",
+                "params": {"window": {"mode": "range", "start": 5, "stop_incl": 200, "step": 5}},
+            }
+        ],
+    ),
+    Entry(
+        f"{BLOCK}.name",
+        "text",
+        "Tells two blocks of the same indicator apart.",
+        pattern=_NAME,
+        default=Derived("the indicator_id"),
+    ),
+    Entry(
+        f"{BLOCK}.indicator_id",
+        "text",
+        "An indicator; `backtest indicators` lists them.",
+        "momentum.rsi",
+    ),
+    Entry(
+        f"{BLOCK}.output",
+        "text",
+        "Which of its outputs gives the signal.",
+        "rsi",
+        default=Derived("its first output"),
+    ),
+    Entry(
+        f"{BLOCK}.source",
+        "axis",
+        "Price series that it is computed on, where it reads one.",
+        "close",
+        choices=SOURCES,
+        noun="source",
+        default="close",
+    ),
+    Entry(
+        f"{BLOCK}.params",
+        "object",
+        "Axes of the parameters which that output uses.",
+        default=Derived("the default axes of the indicator"),
+    ),
+    Entry(
+        f"{BLOCK}.params.*",
+        "axis",
+        "Values of one parameter; `backtest indicators ID` shows bounds and defaults.",
+        {"window": [7, 14, 21]},
+        default=Derived("its default axis"),
+    ),
+    Entry(
+        f"{BLOCK}.signals",
+        "object",
+        "Axes of the parameters of the rule that reads the output.",
+        default=Derived("the default axes of the indicator"),
+    ),
+    Entry(
+        f"{BLOCK}.signals.*",
+        "axis",
+        "Values of one parameter of the rule.",
+        {
+            "long_threshold": {"mode": "range", "start": 20, "stop_incl": 40, "step": 5},
+            "short_threshold": [60, 70, 80],
+        },
+        default=Derived("its default axis"),
+    ),
+    Entry(
+        "template.direction_mode",
+        "choice",
+        "Which positions may be opened; a forbidden signal only closes.",
+        DIRECTION_MODES[0],
+        choices=DIRECTION_MODES,
+        noun="direction mode",
+        default=DIRECTION_MODES[0],
+    ),
+    Entry(
+        "template.sizing_mode",
+        "choice",
+        "How much of the cash a position takes.",
+        SIZING_MODES[0],
+        choices=SIZING_MODES,
+        noun="sizing mode",
+        default=SIZING_MODES[0],
+    ),
+)
+
+_EXECUTION = (
+    Entry("template.execution", "object", "Cash and costs.", default={}),
+    Entry(
+        "template.execution.init_cash_quote",
+        "number",
+        "Cash at the beginning, in the quote currency.",
+        10_000,
+        bounds=MONEY,
+        default=Setting("init_cash_quote"),
+    ),
+    Entry(
+        "template.execution.fee_pct",
+        "number",
+        "Fee of every fill, in percent of its amount.",
+        0.075,
+        bounds=COSTS,
+        default=Setting("fee_pct_by_market_id", by="market_id"),
+    ),
+    Entry(
+        "template.execution.slippage_pct",
+        "number",
+        "How much worse than the close every fill is, in percent.",
+        0.01,
+        bounds=COSTS,
+        default=Setting("slippage_pct"),
+    ),
+    Entry(
+        "template.execution.fixed_quote",
+        "number",
+        "Amount of a position when sizing_mode is fixed_quote.",
+        100,
+        bounds=MONEY,
+        default=Setting("fixed_quote"),
+    ),
+    Entry(
+        "template.execution.safe_profit_percent",
+        "number",
+        "Share of each profit that is put aside when sizing_mode locks profits.",
+        30,
+        bounds=Bounds(minimum=0, maximum=100),
+        default=Setting("safe_profit_percent"),
+    ),
+)
+
+_RISK = (
+    Entry("template.risk_grid", "object", "Exits to try, all combinations of them.", default={}),
+    *(
+        Entry(
+            f"template.risk_grid.{name}",
+            "axis",
+            f"{_LEVELS[name]} in percent; null is off.",
+            _LEVEL_EXAMPLES[name],
+            bounds=Bounds(above=0),
+            default=None,
+            null=True,
+        )
+        for name in RISK_AXES
+    ),
+)
+
+_SIZES = (
+    Entry(
+        "warmup_bars",
+        "integer",
+        "Bars before the range that indicators read; null is what the longest of the grid needs.",
+        None,
+        bounds=WARMUP_BARS,
+        default=Setting("warmup_bars"),
+        null=True,
+    ),
+    Entry(
+        "preselect",
+        "integer",
+        "Variants that go on from stage A, without exits, to stage B, with them.",
+        20_000,
+        bounds=COUNT,
+        default=Setting("preselect"),
+    ),
+    Entry(
+        "top_k",
+        "integer",
+        "Variants that are kept in the end.",
+        300,
+        bounds=COUNT,
+        default=Setting("top_k", "or all there can be"),
+        most=Most("top_k_persisted", "jobs.top_k_persisted_default"),
+    ),
+    Entry(
+        "top_trades_n",
+        "integer",
+        "The best of them, stored with their trades and equity curve.",
+        3,
+        bounds=FROM_ZERO,
+        default=Setting("top_trades_n", "or top_k if that is less"),
+    ),
+    Entry(
+        "result_bytes_max",
+        "integer",
+        "Bytes for trades and equity curves of all variants; what has no room is left out.",
+        bounds=COUNT,
+        default=Setting("result_bytes_max"),
+        most=Most("result_bytes_max", "jobs.result_bytes_max"),
+    ),
+)
+
+_RANKING = (
+    Entry("ranking", "object", "What makes a variant better than another.", default={}),
+    Entry(
+        "ranking.primary_metric",
+        "choice",
+        "Metric to rank by.",
+        "total_return_pct",
+        choices=METRICS,
+        noun="metric",
+        default=Setting("primary_metric"),
+    ),
+    Entry(
+        "ranking.secondary_metric",
+        "choice",
+        "Metric that decides where the first is equal.",
+        None,
+        choices=METRICS,
+        noun="metric",
+        default=Setting("secondary_metric"),
+        null=True,
+    ),
+    Entry(
+        "ranking.min_trades",
+        "integer",
+        "Variants with fewer trades rank behind all others.",
+        30,
+        bounds=FROM_ZERO,
+        default=Setting("min_trades"),
+    ),
+    Entry(
+        "ranking.distinct",
+        "boolean",
+        "Whether variants that trade alike take one place together.",
+        True,
+        default=Setting("distinct"),
+    ),
+    Entry("validation", "null", "Reserved: null.", None, default=None, null=True),
+)
+
+_AXES = (
+    Entry(
+        f"{EXPLICIT}.mode",
+        "choice",
+        "These values, in this order. Short: the array alone, or one value alone.",
+        "explicit",
+        choices=("explicit",),
+        noun="mode",
+    ),
+    Entry(f"{EXPLICIT}.values", "array", "The values, none of them twice.", [7, 14, 21]),
+    Entry(
+        f"{RANGE}.mode",
+        "choice",
+        "Values at equal distances, exact in decimals.",
+        "range",
+        choices=("range",),
+        noun="mode",
+    ),
+    Entry(f"{RANGE}.start", "number", "First value.", 5),
+    Entry(f"{RANGE}.stop_incl", "number", "No value beyond; itself one if it is met.", 200),
+    Entry(
+        f"{RANGE}.step",
+        "number",
+        "Distance between values.",
+        5,
+        bounds=Bounds(above=0),
+    ),
+)
+
+TABLE = Table((*_TOP, *_TEMPLATE, *_EXECUTION, *_RISK, *_SIZES, *_RANKING, *_AXES))

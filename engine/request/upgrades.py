@@ -1,0 +1,60 @@
+"""Reading documents of older versions: each step turns one version into the next.
+
+A step keeps what the document asked for, so what a new key means to it is what the program did
+before there was the key. A new key thus never makes a stored job unreadable.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from engine.request.entries import TABLE
+from engine.request.fields import Field, RequestError
+from engine.request.members import read_value
+from engine.request.model import VERSION
+from engine.request.words import shown
+
+Document = Mapping[str, Any]
+
+FIRST_RESULT_BYTES_MAX = 32 * 2**20
+"""The budget of requests that were stored before they named one."""
+
+
+def upgraded(document: Any, *, unnamed: int) -> Any:
+    """Return a document in the newest version; one that names no version is of version `unnamed`.
+
+    Raises RequestError when the version is not known. What is no object is left to the reader.
+    """
+    if not isinstance(document, Mapping):
+        return document
+    version = unnamed
+    if "version" in document:
+        field = Field(document["version"], "version", [])
+        read = read_value(field, TABLE.at("version"))
+        if read is not None and read > VERSION:
+            field.refuse(
+                f"is {shown(field.value)}, and this program reads versions up to {VERSION}: "
+                "upgrade the program, or leave the version out"
+            )
+        if field.errors:
+            raise RequestError(field.errors)
+        version = read
+    for step in STEPS[version - 1 :]:
+        document = step(document)
+    return {**document, "version": VERSION}
+
+
+def _lists_of_distinct_outcomes(document: Document) -> Document:
+    """From 1 to 2: lists held variants that trade alike, and no number of trades was asked for."""
+    ranking = document.get("ranking", {})
+    if isinstance(ranking, Mapping):
+        ranking = {"min_trades": 0, "distinct": False, **ranking}
+    return {
+        "result_bytes_max": FIRST_RESULT_BYTES_MAX,
+        "validation": None,
+        **document,
+        "ranking": ranking,
+    }
+
+
+STEPS: tuple[Callable[[Document], Document], ...] = (_lists_of_distinct_outcomes,)
+"""At position n - 1 the step from version n to n + 1."""

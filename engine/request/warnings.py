@@ -1,0 +1,139 @@
+"""What a submitter should know of a request that is accepted: codes and plain sentences.
+
+A warning is `{"code", "message"}`. Nothing here refuses anything.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from engine.candles import utc
+from engine.coverage import Coverage, Presence
+from engine.indicators.lookback import defined_after
+from engine.request.model import RISK_AXES, Request
+from engine.request.warmup import longest
+from engine.request.words import plain
+from engine.timeframes import TIMEFRAMES
+
+Warned = dict[str, str]
+
+LARGE_GAP_SHARE = 0.01  # of the asked bars, missing in a row
+MISSING_SHARE = 0.01  # of the asked bars, missing anywhere
+LISTED = 5
+DAY_MS = TIMEFRAMES["1d"]
+_SAFE = 1e-9  # levels this close to the extremes are taken to be reached
+
+
+def coverage_unknown(reason: str) -> Warned:
+    """Say that nobody could tell which candles there are."""
+    return _warning(
+        "coverage_unknown",
+        f"whether there are candles for this could not be checked: {reason}",
+    )
+
+
+def of_coverage(request: Request, coverage: Coverage) -> list[Warned]:
+    """Warn of asked bars that do not exist, and of values that do not exist on the first one."""
+    return [
+        *_partial(coverage, request.timeframe_ms),
+        *_gap(coverage, request.timeframe_ms),
+        *_undefined(request, coverage),
+    ]
+
+
+def of_levels(request: Request, found: Presence) -> list[Warned]:
+    """Warn of risk levels that no position of this range can reach."""
+    first_open = -(-request.start_ms // request.timeframe_ms) * request.timeframe_ms
+    if found.lowest is None or found.highest is None or found.first_ms != first_open:
+        return []  # the first bars repeat a close from before the range
+    listed = []
+    for name in RISK_AXES:
+        levels = [level for level in getattr(request.risk, name) if level is not None]
+        idle = [one for one in levels if not _reachable(request, found, name, one / 100)]
+        if idle:
+            listed.append(f"{name} {_some(map(plain, idle))}")
+    if not listed:
+        return []
+    return [
+        _warning(
+            "levels_cannot_trigger",
+            f"no position can reach these risk levels, in percent: {'; '.join(listed)}. Prices in "
+            f"the range go from {found.lowest:g} to {found.highest:g}",
+        )
+    ]
+
+
+def _partial(coverage: Coverage, step: int) -> list[Warned]:
+    asked, present = coverage.bars_expected, coverage.bars_present
+    lacks_an_end = coverage.last_ms - coverage.first_ms < (asked - 1) * step
+    if not lacks_an_end and asked - present < MISSING_SHARE * asked:
+        return []
+    days, of_days = round(present * step / DAY_MS), round(asked * step / DAY_MS)
+    if 0 < days < of_days:
+        first, last = utc(coverage.first_ms)[:10], utc(coverage.last_ms)[:10]
+        share = f"{days} of {of_days} days"
+    else:
+        first, last = utc(coverage.first_ms), utc(coverage.last_ms)
+        share = f"{present} of {asked} bars"
+    return [_warning("coverage_partial", f"candles cover {share}: {first} to {last}")]
+
+
+def _gap(coverage: Coverage, step: int) -> list[Warned]:
+    bars, start = coverage.longest_gap_bars, coverage.longest_gap_start_ms
+    large = bars > LARGE_GAP_SHARE * coverage.bars_expected or bars * step >= DAY_MS
+    if start is None or not large:
+        return []
+    return [
+        _warning(
+            "coverage_gap",
+            f"there are no candles from {utc(start)} to {utc(start + bars * step)}: {bars} bars "
+            "in a row repeat the last close",
+        )
+    ]
+
+
+def _undefined(request: Request, coverage: Coverage) -> list[Warned]:
+    if not coverage.undefined:
+        return []
+    blocks = [block for block in request.blocks if block.name in coverage.undefined]
+    needed = max(longest(block, defined_after) for block in blocks)
+    advice = (
+        "import earlier candles or start later"
+        if coverage.warmup_present < coverage.warmup_bars
+        else "raise warmup_bars, or leave it out"
+    )
+    return [
+        _warning(
+            "warmup_missing",
+            f"some variants of {_some(coverage.undefined)} have no value on the first traded bar: "
+            f"they need {needed} bars before it, and {coverage.warmup_present} are there; {advice}",
+        )
+    ]
+
+
+def _reachable(request: Request, found: Presence, axis: str, level: float) -> bool:
+    """Whether some position of the range may reach a level, given as a fraction."""
+    assert found.lowest is not None
+    assert found.highest is not None
+    slip = request.execution.slippage_pct / 100
+    for side, slipped in (("long", 1 + slip), ("short", 1 - slip)):
+        if request.direction_mode not in ("long-short", f"{side}-only"):
+            continue
+        # The trailing stop looks at raw closes, the others at the fill of the entry.
+        fill = 1.0 if axis == "tsl" else slipped
+        if (side == "long") != (axis == "tp"):  # reached by a fall
+            reached = found.lowest <= found.highest * fill * (1 - level) * (1 + _SAFE)
+        else:
+            reached = found.highest >= found.lowest * fill * (1 + level) * (1 - _SAFE)
+        if reached:
+            return True
+    return False
+
+
+def _some(names: Iterable[str]) -> str:
+    names = iter(names)
+    listed, rest = list(islice(names, LISTED)), len(list(names))
+    return ", ".join(listed) + (f" and {rest} more" if rest else "")
+
+
+def _warning(code: str, message: str) -> Warned:
+    return {"code": code, "message": message}

@@ -1,0 +1,36 @@
+"""Values and counts as they stand in a sentence: on one line, and short."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON, shortened to fit into a sentence."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "an array"
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(key: object) -> str:
+    """Return a key as it may stand in a path: on one line, and short."""
+    return repr(str(key)[:60])[1:-1]
+
+
+def plain(number: float) -> str:
+    """Return a bound without a trailing `.0`."""
+    whole = isinstance(number, int) or float(number).is_integer()
+    return str(int(number)) if whole else repr(number)
+
+
+def counted(count: int) -> str:
+    """Return a count in digits, or its order of magnitude when nobody would read them."""
+    return str(count) if count < 10**24 else f"about 10^{int(count.bit_length() * 0.30103)}"

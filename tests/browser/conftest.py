@@ -1,0 +1,156 @@
+"""A headless Chromium, and report pages for it to open."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from cli import html_report
+from tests.cli.conftest import REQUEST, TABLE
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+BARS = 35_040
+BAR = timedelta(minutes=15)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser that the machine has; tests that need it skip where there is none."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(NAMES)} is installed: `make browser` as root does it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def page_of(trades: int, *, symbol: str = "BTCUSDT") -> str:
+    """The page of a variant of a year of 15-minute bars with so many trades."""
+    walk = random.Random(7)
+    closes = [100.0]
+    for _ in range(BARS - 1):
+        closes.append(closes[-1] * (1 + walk.gauss(0, 0.004)))
+    times = [_ms(bar + 1) for bar in range(BARS)]
+    equity = [[times[bar], closes[bar] * 100] for bar in range(0, BARS, 36)]
+    return html_report.page(
+        _status(symbol), _row(_trades(walk, closes, trades), equity), times, closes
+    )
+
+
+def _trades(walk: random.Random, closes: list[float], count: int) -> list[dict[str, Any]]:
+    made = []
+    for number in range(count):
+        entry, exit_ = number * BARS // count, (number + 1) * BARS // count - 1
+        net = walk.gauss(0, 137.123456789)
+        made.append(
+            {
+                "id": number + 1,
+                "direction": ("long", "short")[number % 2],
+                "entry_time": _text(entry),
+                "exit_time": _text(exit_),
+                "entry_price": closes[entry],
+                "exit_price": closes[exit_],
+                "quantity": 1.23456789012345,
+                "entry_quote": 9949.512345678,
+                "exit_quote": 10320.751234567,
+                "entry_fee": 7.51234567,
+                "exit_fee": 7.71234567,
+                "gross_pnl": net + 15,
+                "net_pnl": net,
+                "return_pct": net / 100,
+                "exit_reason": ("signal_exit", "sl", "tp", "forced_close")[number % 4],
+            }
+        )
+    return made
+
+
+def _status(symbol: str) -> dict[str, Any]:
+    template = REQUEST["template"] | {
+        "instrument_id": {"market_id": 1, "symbol": symbol},
+        "direction_mode": "long-short",
+        "sizing_mode": "all_in",
+        "execution": {
+            "init_cash_quote": 10_000,
+            "fee_pct": 0.075,
+            "slippage_pct": 0.01,
+            "fixed_quote": 100,
+            "safe_profit_percent": 30,
+        },
+    }
+    return {
+        "job_id": "3f0c0d0e-0000-4000-8000-000000000000",
+        "state": "succeeded",
+        "engine_version": "1.0.0 0123456789abcdef",
+        "request": {
+            **REQUEST,
+            "template": template,
+            "ranking": {
+                "primary_metric": "sortino",
+                "secondary_metric": None,
+                "min_trades": 30,
+                "distinct": True,
+            },
+        },
+        "verdict": ["The best of 28 431 variants lost money.", "Data cover 31 of 365 days."],
+        "coverage": {
+            "traded": {"start": "2024-01-01T00:00:00Z", "end": "2024-12-31T00:00:00Z"},
+        },
+    }
+
+
+def _row(trades: list[dict[str, Any]], equity: list[list[float]]) -> dict[str, Any]:
+    return {
+        "rank": 1,
+        "variant_key": "a" * 64,
+        "twins": 17,
+        "total_return_pct": -12.5,
+        "metrics_json": {
+            "total_return_pct": -12.5,
+            "benchmark_return_pct": 3.2,
+            "max_drawdown_pct": 31.0,
+            "num_trades": len(trades),
+            "sortino": None,
+            "profit_factor": None,
+            "infinite": ["sortino"],
+        },
+        "payload_json": {
+            "blocks": [
+                {
+                    "name": "ma.cross",
+                    "indicator_id": "ma.cross",
+                    "output": "diff",
+                    "source": "close",
+                    "params": {"ma": "sma", "fast": 5, "slow": 20},
+                    "signals": {},
+                }
+            ],
+            "risk": {"sl": 2.0, "tp": None, "tsl": None},
+        },
+        "report_table_md": TABLE,
+        "trades_json": trades,
+        "equity_json": equity,
+        "trades_omitted": False,
+    }
+
+
+def _text(bar: int) -> str:
+    return f"{START + bar * BAR:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _ms(bar: int) -> int:
+    return int((START + bar * BAR).timestamp() * 1000)
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with more trades than it can list, as a file."""
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    file.write_text(page_of(3000), encoding="utf-8")
+    return file

@@ -1,0 +1,97 @@
+"""Hints: an id by its last part, a key by the place where it belongs."""
+
+from typing import Any
+
+import pytest
+
+from engine.indicators.registry import UnknownIndicator, get
+from engine.request.entries import AXES, TABLE
+from tests.engine.requests import RSI, SMA, document, refusal_at, swapped, with_value
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("rsi", "momentum.rsi"),
+        ("SMA", "ma.sma"),
+        ("Momentum.RSI", "momentum.rsi"),
+        ("ma.rsi", "momentum.rsi"),
+        ("super_trend", "trend.supertrend"),
+        ("stochrsi", "momentum.stoch_rsi"),
+        ("ma.smaa", "ma.sma"),
+        ("momentum.rsj", "momentum.rsi"),
+    ],
+)
+def test_an_unknown_id_is_found_by_its_last_part(written: str, meant: str) -> None:
+    message = refusal_at(f"{SMA}.indicator_id", swapped(0, indicator_id=written))
+    assert f"did you mean {meant}" in message
+    with pytest.raises(UnknownIndicator, match=f"did you mean {meant}"):
+        get(written)
+
+
+def test_an_id_that_is_like_none_gets_the_list() -> None:
+    message = refusal_at(f"{SMA}.indicator_id", swapped(0, indicator_id="qqqq"))
+    assert "known: " in message
+    assert "volatility.bbands" in message
+
+
+PLACED = {
+    "timeframe at the top": ("timeframe", "template"),
+    "sl in the template": ("template.sl", "template.risk_grid"),
+    "fee at the top": ("fee_pct", "template.execution"),
+    "fee in the template": ("template.fee_pct", "template.execution"),
+    "trades at the top": ("min_trades", "ranking"),
+    "window in the block": (f"{SMA}.window", "params"),
+    "threshold in the block": (f"{RSI}.long_threshold", "signals"),
+    "threshold among parameters": (f"{RSI}.params.long_threshold", "signals"),
+    "window among signals": (f"{RSI}.signals.window", "params"),
+    "symbol in the template": ("template.symbol", "template.instrument_id"),
+    "start at the top": ("start", "time_range"),
+    "risk in the ranking": ("ranking.risk_grid", "template"),
+    "top_k in the ranking": ("ranking.top_k", "the top of the request"),
+    "range without a parameter": (f"{SMA}.params.stop_incl", "range axis"),
+}
+
+
+@pytest.mark.parametrize(("path", "place"), PLACED.values(), ids=PLACED.keys())
+def test_a_key_in_the_wrong_place_hears_of_the_right_one(path: str, place: str) -> None:
+    message = refusal_at(path, with_value(path, 1))
+    assert "it belongs in " in message
+    assert place in message.partition("it belongs in ")[2]
+
+
+def leaves() -> list[tuple[str, str]]:
+    """Key and place of every field that has a name of its own."""
+    return [(entry.name, entry.parent) for entry in TABLE.entries if entry.name.isidentifier()]
+
+
+@pytest.mark.parametrize(("key", "place"), leaves(), ids=repr)
+def test_every_key_of_the_table_is_found_from_elsewhere(key: str, place: str) -> None:
+    wrong: dict[str, Any] = document()
+    where = "template.instrument_id" if place != "template.instrument_id" else "time_range"
+    if key in TABLE.keys(where):
+        where = "template.execution"
+    wrong = with_value(f"{where}.{key}", 1)
+    assert (place or "the top of the request") in refusal_at(f"{where}.{key}", wrong)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("warmup", "did you mean warmup_bars"),
+        ("Template", "did you mean template"),
+        ("template.timeframes", "did you mean timeframe"),
+        ("template.slippage", "did you mean template.execution.slippage_pct"),
+        ("ranking.metric", "did you mean"),
+        ("zzzzzz", "known: version, time_range, template"),
+    ],
+)
+def test_a_misspelt_key_hears_of_the_closest_first_where_it_stands(path: str, meant: str) -> None:
+    assert meant in refusal_at(path, with_value(path, 1))
+
+
+def test_the_names_of_parameters_are_those_of_the_catalogue() -> None:
+    params, signals = AXES
+    message = refusal_at("displacement", with_value("displacement", 1))
+    assert params in message
+    assert signals in refusal_at("min_body", with_value("min_body", 1))
