@@ -201,6 +201,27 @@ def test_a_bar_without_volume_at_another_price_spoils_no_average(
     assert not short[:, volume > 0.0].any()
 
 
+@pytest.mark.parametrize("id_", BY_VOLUME)
+@settings(max_examples=6, deadline=None)
+@example(value=ROUNDS, before=1.7)
+@given(value=prices, before=st.floats(0.1, 10.0))
+def test_an_average_is_exact_once_no_bar_with_volume_has_another_price(
+    id_: str, value: float, before: float
+) -> None:
+    """Bars 0..50 are traded at one price, 51..60 at none, 61.. at another."""
+    indicator, output = by_id[id_]
+    volume = np.random.default_rng(4).uniform(0.1, 9.0, BARS)
+    volume[51:61] = 0.0
+    candles = constant(value, volume)
+    columns = {name: getattr(candles, name).copy() for name in COLUMNS}
+    for column in columns.values():
+        column[:61] = value * before
+    rows = parameter_rows(indicator, output, 100)
+    values = compute(indicator, output, replace(candles, **columns), None, rows)
+    for row, actual in zip(rows, values, strict=True):
+        assert (actual[max(61, 50 + int(row[0])) :] == value).all()
+
+
 @pytest.mark.parametrize("id_", [*BY_VOLUME, "volume.cmf-value", "volume.ad_line-value"])
 def test_what_a_bar_without_volume_costs_changes_no_value(id_: str) -> None:
     indicator, output = by_id[id_]
@@ -247,7 +268,11 @@ def test_the_mean_of_equal_prices_is_that_price(value: float) -> None:
 
 
 def test_the_mean_of_other_prices_is_their_sum_divided() -> None:
-    candles = synthetic.bars(2, BARS, 900_000)
+    """Also where the close, or open and close, are an extreme of the bar."""
+    walk = synthetic.bars(2, BARS, 900_000)
+    bar = np.arange(BARS)
+    close = np.choose(bar % 3, [walk.close, walk.high, walk.low])
+    candles = replace(walk, close=close, open=np.where(bar % 6 < 3, walk.open, close))
     o, h, l, c = (getattr(candles, name) for name in COLUMNS)  # noqa: E741
     assert (price(candles, "hl2") == (h + l) / 2).all()
     assert (price(candles, "hlc3") == (h + l + c) / 3).all()
