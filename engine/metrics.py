@@ -19,12 +19,13 @@ Int64 = NDArray[np.int64]
 
 def equity_curve(trades: Trades, closes: Float64, rules: ExecutionRules) -> Float64:
     """Return float64[n]: cash, safe and position value at each traded close, after its actions."""
+    costs = costs_of(rules)
     curve: Float64 = curve_of(
         trades.entry_bar,
         trades.exit_bar,
         trades.direction > 0,
-        market_of(closes),
-        costs_of(rules),
+        market_of(closes, costs),
+        costs,
     )
     return curve[: len(closes)]
 

@@ -123,7 +123,7 @@ def engine_scores(
         np.zeros(1, np.int64),
         RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations),
         levels_of(*axes),
-        market_of(bars, np.arange(len(bars))),
+        market_of(bars, costs_of(rules), np.arange(len(bars))),
         costs_of(rules),
         order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
         found,
