@@ -23,14 +23,15 @@ def equity_curve(
 ) -> Float64:
     """Return float64[n]: cash, safe and position value at each traded close, after its actions.
 
-    `market` is `market_of(closes)`: whoever needs many curves makes it once.
+    `market` is `market_of(closes, costs)`: whoever needs many curves makes it once.
     """
+    costs = costs_of(rules)
     curve: Float64 = curve_of(
         trades.entry_bar,
         trades.exit_bar,
         trades.direction > 0,
-        market or market_of(closes),
-        costs_of(rules),
+        market or market_of(closes, costs),
+        costs,
     )
     return curve[: len(closes)]
 

@@ -74,7 +74,7 @@ class Sweep:
         self.closes = np.ascontiguousarray(candles.close[candles.first :])
         self.open_times = np.ascontiguousarray(candles.ts_open[candles.first :])
         self._costs = costs_of(self.rules)
-        self._market = market_of(self.closes, self.open_times)
+        self._market = market_of(self.closes, self._costs, self.open_times)
         self._allowed = allowed_planes(len(self.closes), self.rules)
         self._threads = WorkerThreads(threads)
         self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engine.kernels.account import Market
 from engine.kernels.inputs import allowed_planes, costs_of, levels_of, market_of
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules
-from engine.kernels.variant import trade_variant
+from engine.kernels.variant import Ends, trade_variant
 
 Bits = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
@@ -16,8 +16,8 @@ Int64 = NDArray[np.int64]
 Int8 = NDArray[np.int8]
 
 # Name of each value of `Trades.reason`.
-REASONS = ("signal_exit", "sl", "tsl", "tp", "forced_close")
-SIGNAL_EXIT, SL, TSL, TP, FORCED_CLOSE = range(5)
+REASONS = ("signal_exit", "sl", "tsl", "tp", "ruin", "forced_close")
+SIGNAL_EXIT, SL, TSL, TP, RUIN, FORCED_CLOSE = range(6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,17 +62,17 @@ def simulate(
 ) -> Trades:
     """Trade one variant: planes uint64[W], traded closes float64[n], risk levels in percent.
 
-    `market` is `market_of(closes)`: whoever trades many variants makes it once.
+    `market` is `market_of(closes, costs)`: whoever trades many variants makes it once.
     The last traded bar's own signal may be set: it opens nothing, and tells a forced close from a
     signal exit.
     """
     costs = costs_of(rules)
-    entries, exits, is_long, hits, ledger = trade_variant(
+    entries, exits, is_long, ends, ledger = trade_variant(
         long,
         short,
         allowed_planes(len(closes), rules),
         levels_of((sl,), (tp,), (tsl,)),
-        market or market_of(closes),
+        market or market_of(closes, costs),
         costs,
     )
     count = len(entries)
@@ -97,7 +97,7 @@ def simulate(
         exit_fee=exit_fee,
         gross=gross,
         net=net,
-        reason=_reasons(exit_, hits, _last_signal(long, short, len(closes), rules), is_long),
+        reason=_reasons(exit_, ends, _last_signal(long, short, len(closes), rules), is_long),
         available=ledger.available[:count].copy(),
         safe=ledger.safe[:count].copy(),
     )
@@ -115,12 +115,14 @@ def _last_signal(long: Bits, short: Bits, bars: int, rules: ExecutionRules) -> t
 
 
 def _reasons(
-    exits: Int64, hits: NDArray[np.int32], last_signal: tuple[int, int], is_long: NDArray[np.bool_]
+    exits: Int64, ends: Ends, last_signal: tuple[int, int], is_long: NDArray[np.bool_]
 ) -> Int8:
-    """Return why each trade ended; several risk levels at once: SL, then TSL, then TP."""
+    """Return why each trade ended, the first of: SL, TSL, TP, signal, ruin, forced close."""
     last, signal = last_signal
-    sl, tp, tsl = (hits[:, column] == exits for column in range(3))
+    sl, tp, tsl = (ends.hits[:, column] == exits for column in range(3))
     held_on = (exits == last) & (np.where(is_long, 1, -1) == signal)
     return np.select(
-        [sl, tsl, tp, held_on], [SL, TSL, TP, FORCED_CLOSE], default=SIGNAL_EXIT
+        [sl, tsl, tp, (ends.natural == exits) & ~held_on, ends.ruin == exits],
+        [SL, TSL, TP, SIGNAL_EXIT, RUIN],
+        default=FORCED_CLOSE,
     ).astype(np.int8)

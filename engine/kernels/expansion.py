@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from engine.compiled import kernel, part
 from engine.kernels.account import (
     Costs,
+    Flags,
     Floats,
     Int64,
     Market,
     compounds,
     growth,
+    may_be_ruined,
     new_ledger,
+    ruin_bar,
     settle,
 )
 from engine.kernels.bits import Words
@@ -37,6 +40,29 @@ class RiskTile(NamedTuple):
     tps: int  # length of the whole tp axis
     tsls: int
     total: int  # combinations of the whole grid
+
+
+class Balances(NamedTuple):
+    """The accounts of all risk combinations of a tile, side by side.
+
+    A ruined account is closed: all that is left of it is in `safe`, so that it trades no more.
+    """
+
+    cash: Floats  # float64[combinations]
+    safe: Floats  # float64[combinations]
+    traded: Floats  # float64[combinations], number of trades
+    ruined: Flags  # bool[combinations], whether a short was ruined
+
+
+@part
+def new_balances(combinations: int) -> Balances:
+    """Return room for so many accounts."""
+    return Balances(
+        np.empty(combinations),
+        np.empty(combinations),
+        np.empty(combinations),
+        np.empty(combinations, np.bool_),
+    )
 
 
 @part
@@ -82,6 +108,38 @@ def settle_pairs(
 
 
 @part
+def settle_short(
+    outer_hit: Numbers,
+    inner_hit: Numbers,
+    bar: np.uint32,
+    end: np.uint32,
+    market: Market,
+    costs: Costs,
+    balances: Balances,
+) -> None:
+    """Do the same for a short that may be ruined: every account has an exit of its own."""
+    cash, safe = balances.cash, balances.safe
+    for o in range(outer_hit.shape[0]):
+        for i in range(inner_hit.shape[0]):
+            at = o * inner_hit.shape[0] + i
+            if cash[at] <= costs.floor:
+                continue
+            last = min(np.uint32(min(outer_hit[o], inner_hit[i])), end)
+            ruined = False
+            if may_be_ruined(market, bar, last, False):
+                ruin = ruin_bar(market, costs, bar, last, cash[at], safe[at])
+                ruined = ruin <= last
+                last = min(ruin, last)
+            factor = growth(costs, False, market.inverse[bar], market.closes[last])
+            cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
+            balances.traded[at] += 1.0
+            if ruined:
+                balances.ruined[at] = True
+                safe[at] += cash[at]
+                cash[at] = 0.0
+
+
+@part
 def grow_all(
     scratch: Scratch,
     runs: int,
@@ -89,16 +147,13 @@ def grow_all(
     costs: Costs,
     levels: Levels,
     hit: Numbers,
-    cash: Floats,
-    safe: Floats,
-    traded: Floats,
+    balances: Balances,
 ) -> bool:
-    """Compute cash, safe and the number of trades of every risk combination after all runs.
+    """Compute the account of every risk combination after all runs.
 
     Runs are the outer loop: each combination still folds its trades in time order, the combinations
     side by side keep the processor busy, and `hit` int32[columns] is needed for one run only. The
-    longer of the sides sl and (tp, tsl) is the fast one in `cash`, `safe` and `traded`,
-    float64[combinations]; returns whether that is sl.
+    longer of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
     """
     closes, inverse = market.closes, market.inverse
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
@@ -109,9 +164,11 @@ def grow_all(
     stop_hit, stop = hit[:sls], factor[:sls]
     compounding = compounds(costs)
     sl_fast: bool = sls > tps * tsls
+    cash, safe, traded = balances.cash, balances.safe, balances.traded
     cash[:] = costs.init_cash
     safe[:] = 0.0
     traded[:] = 0.0
+    balances.ruined[:] = False
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, reciprocal = is_long(scratch, bar), inverse[bar]
@@ -124,7 +181,10 @@ def grow_all(
                 column = first_tp + i if earlier else first_tsl + j
                 target_hit[i * tsls + j] = hit[column]
                 target[i * tsls + j] = factor[column]
-        if not compounding and sl_fast:
+        if may_be_ruined(market, bar, end, long):
+            outer_hit, inner_hit = (target_hit, stop_hit) if sl_fast else (stop_hit, target_hit)
+            settle_short(outer_hit, inner_hit, bar, end, market, costs, balances)
+        elif not compounding and sl_fast:
             settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
         elif not compounding:
             settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
@@ -161,8 +221,7 @@ def expand_risk(
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
     hits = np.empty((64 * words if recorded else 1, sls + tps + tsls), np.int32)
-    balances = 0 if recorded else sls * targets
-    cash, safe, traded = np.empty(balances), np.empty(balances), np.empty(balances)
+    balances = new_balances(0 if recorded else sls * targets)
     natural = scratch.events[:0]
     sl_fast = False
     n = 0
@@ -173,7 +232,7 @@ def expand_risk(
             scan_runs(scratch, runs, market, costs, levels, hits)
             natural = natural_exits(scratch, runs)
         else:
-            sl_fast = grow_all(scratch, runs, market, costs, levels, hits[0], cash, safe, traded)
+            sl_fast = grow_all(scratch, runs, market, costs, levels, hits[0], balances)
         for s in range(sls):
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
@@ -182,8 +241,10 @@ def expand_risk(
                     score = measure(scratch, runs, market, costs, order, ledger)
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
-                    balance = cash[at] + safe[at]
-                    score = balance_score(order, balance <= 0.0, int(traded[at]), balance, costs)
+                    balance = balances.cash[at] + balances.safe[at]
+                    ruined = balances.ruined[at] or balance <= 0.0
+                    trades = int(balances.traded[at])
+                    score = balance_score(order, ruined, trades, balance, costs)
                 risk = ((tile.sl + s) * tile.tps + tile.tp + tp) * tile.tsls + tile.tsl + tsl
                 index = bases[v] * tile.total + risk
                 n = offer(found, n, order, index, score)

@@ -6,15 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import inlined, part
-from engine.kernels.account import Costs, Floats, Int64, Market, entry_fill
+from engine.kernels.account import (
+    BLOCK,
+    BLOCK_SHIFT,
+    Costs,
+    Floats,
+    Int64,
+    Market,
+    entry_fill,
+)
 from engine.kernels.bits import Numbers32
 from engine.kernels.runs import Scratch, is_long
 
 Hits = NDArray[np.int32]
 
 NO_HIT = 2**31 - 1  # later than any bar
-BLOCK_SHIFT = 4
-BLOCK = 1 << BLOCK_SHIFT  # bars that are skipped together when their extremes reach no level
+# Levels stand this much nearer to the price than their percent says, so that a close that equals
+# one in decimals hits it, whatever the products round to.
+MARGIN = 1e-12
 
 
 class Levels(NamedTuple):
@@ -41,7 +50,8 @@ def scan_run(
 
     Shorts are longs on negated prices, which is exact. Levels ascend, so a level is hit no earlier
     than the one before it and only the next one of each kind is watched; blocks of bars whose
-    extremes reach none of the three are skipped.
+    extremes reach none of the three are skipped. Products are taken from left to right as the
+    execution rules write them: which close hits a level is decided by its last bit.
     """
     hits[:] = NO_HIT
     closes, block_low, block_high = market.closes, market.block_low, market.block_high
@@ -53,8 +63,9 @@ def scan_run(
     sl_column, tp_column, tsl_column = levels.sl_column, levels.tp_column, levels.tsl_column
     sls, tps, tsls = sl_levels.shape[0], tp_levels.shape[0], tsl_levels.shape[0]
     left = sls + tps + tsls
-    stop_level = fill * (1.0 - sign * sl_levels[0]) if sls else -np.inf
-    goal_level = fill * (1.0 + sign * tp_levels[0]) if tps else np.inf
+    up, down = 1.0 + sign * MARGIN, 1.0 - sign * MARGIN  # towards the price: a stop, a goal
+    stop_level = fill * (1.0 - sign * sl_levels[0]) * up if sls else -np.inf
+    goal_level = fill * (1.0 + sign * tp_levels[0]) * down if tps else np.inf
     trail = 1.0 - sign * tsl_levels[0] if tsls else -sign * np.inf
     bar = entry + 1
     while bar <= exit_ and left > 0:
@@ -64,7 +75,7 @@ def scan_run(
         high = block_high[block] if long else -block_low[block]
         # The peak of a part of a block is not known without looking at its bars.
         known = behind - bar == BLOCK or tsl == tsls
-        if known and low > stop_level and high < goal_level and low > max(peak, high) * trail:
+        if known and low > stop_level and high < goal_level and low > max(peak, high) * trail * up:
             peak = max(peak, high)
             bar = behind
             continue
@@ -75,8 +86,8 @@ def scan_run(
                 hits[sl_column[sl]] = i
                 sl += 1
                 left -= 1
-                stop_level = fill * (1.0 - sign * sl_levels[sl]) if sl < sls else -np.inf
-            while close <= peak * trail:
+                stop_level = fill * (1.0 - sign * sl_levels[sl]) * up if sl < sls else -np.inf
+            while close <= peak * trail * up:
                 hits[tsl_column[tsl]] = i
                 tsl += 1
                 left -= 1
@@ -85,7 +96,7 @@ def scan_run(
                 hits[tp_column[tp]] = i
                 tp += 1
                 left -= 1
-                goal_level = fill * (1.0 + sign * tp_levels[tp]) if tp < tps else np.inf
+                goal_level = fill * (1.0 + sign * tp_levels[tp]) * down if tp < tps else np.inf
         bar = behind
 
 

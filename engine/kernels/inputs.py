@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.account import Costs, Market
-from engine.kernels.hits import BLOCK, Levels
+from engine.kernels.account import BLOCK, Costs, Market
+from engine.kernels.doublings import NEVER, first_doublings
+from engine.kernels.hits import Levels
 from engine.kernels.measures import NO_METRIC, Found, Order
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_entries, locks_profit
 from engine.metric_names import ASCENDING, METRICS
@@ -50,8 +51,8 @@ def costs_of(rules: ExecutionRules) -> Costs:
     )
 
 
-def market_of(closes: Float64, open_times_ms: Int64 | None = None) -> Market:
-    """Return the traded closes float64[n] with their reciprocals, block extremes and days.
+def market_of(closes: Float64, costs: Costs, open_times_ms: Int64 | None = None) -> Market:
+    """Return the traded closes float64[n] with what is derived from them, and days.
 
     Without times there are no days, and no daily metric.
     """
@@ -60,14 +61,23 @@ def market_of(closes: Float64, open_times_ms: Int64 | None = None) -> Market:
     with np.errstate(over="ignore"):  # of the smallest numbers there are
         inverse = 1.0 / closes
     ends = np.zeros(0, np.int64) if open_times_ms is None else day_ends(open_times_ms)
+    doubled = first_doublings(closes, costs.sell)
     return Market(
         closes=closes,
         inverse=inverse,
         block_low=np.minimum.reduceat(closes, starts),
         block_high=np.maximum.reduceat(closes, starts),
+        doubled=doubled,
+        doubles_in=_fewest_bars(doubled),
         day_ends=ends,
         day_of=np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=-1)),
     )
+
+
+def _fewest_bars(doubled: NDArray[np.uint32]) -> np.uint32:
+    """Return how soon a price doubles at the soonest, `NEVER` if none does."""
+    bars = np.flatnonzero(doubled != NEVER)
+    return np.uint32((doubled[bars] - bars).min() if len(bars) else NEVER)
 
 
 def day_ends(open_times_ms: Int64) -> Int64:

@@ -33,7 +33,8 @@ def preload_kernels() -> None:
     trades = simulate(long[0], short[0], closes, rules, sl=1.0)
     variant_metrics(trades, equity_curve(trades, closes, rules), times, rules)
 
-    market, costs, allowed = market_of(closes, times), costs_of(rules), allowed_planes(3, rules)
+    costs, allowed = costs_of(rules), allowed_planes(3, rules)
+    market = market_of(closes, costs, times)
     order = order_of("total_return_pct", None, 0, 0, np.inf)
     tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
     prefix = np.zeros((0, 3), np.int64)

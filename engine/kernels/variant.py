@@ -1,5 +1,7 @@
 """One variant written out: its trades and its equity curve."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.compiled import kernel
@@ -10,22 +12,33 @@ from engine.kernels.account import (
     Int64,
     Ledger,
     Market,
+    may_be_ruined,
     new_ledger,
     record_trades,
+    ruin_bar,
 )
 from engine.kernels.bits import U1, Numbers32, Words
+from engine.kernels.doublings import NEVER
 from engine.kernels.equity import fill_equity
 from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
 from engine.kernels.runs import find_trades, is_long, multiply, new_scratch
 
 
+class Ends(NamedTuple):
+    """The bars on which each trade would have ended for one reason alone."""
+
+    hits: Hits  # int32[trades, 3]: sl, tp, tsl
+    natural: Numbers32  # uint32[trades], the signal changes, or the last bar
+    ruin: Numbers32  # uint32[trades], NEVER where the trade was over before
+
+
 @kernel
 def trade_variant(
     long: Words, short: Words, allowed: Words, levels: Levels, market: Market, costs: Costs
-) -> tuple[Numbers32, Numbers32, Flags, Hits, Ledger]:
-    """Return entry bars, exit bars, directions, hits and ledger of one variant.
+) -> tuple[Numbers32, Numbers32, Flags, Ends, Ledger]:
+    """Return entry bars, exit bars, directions, what could end each trade, and the ledger.
 
-    There is one level, or none, of each kind; `hits` int32[trades, 3] are the bars of sl, tp, tsl.
+    There is one level, or none, of each kind.
     """
     words = allowed.shape[1]
     scratch = new_scratch(words)
@@ -33,14 +46,21 @@ def trade_variant(
     runs = find_trades(scratch)
     hits = np.empty((runs, 3), np.int32)
     scan_runs(scratch, runs, market, costs, levels, hits)
-    apply_risk(scratch, natural_exits(scratch, runs), hits, 0, 1, 2)
+    natural = natural_exits(scratch, runs)
+    apply_risk(scratch, natural, hits, 0, 1, 2)
     ledger = new_ledger(runs)
     trades, _, _ = record_trades(scratch, runs, market, costs, ledger)
     is_up = np.empty(trades, np.bool_)
     for k in range(trades):
         is_up[k] = is_long(scratch, scratch.events[2 * k])
+    ruin = np.full(trades, NEVER, np.uint32)
     events = scratch.events[: 2 * trades]
-    return events[::2].copy(), events[1::2].copy(), is_up, hits[:trades], ledger
+    if trades > 0 and may_be_ruined(market, events[-2], events[-1], is_up[-1]):
+        cash = ledger.available[trades - 2] if trades > 1 else costs.init_cash
+        safe = ledger.safe[trades - 2] if trades > 1 else 0.0
+        ruin[-1] = ruin_bar(market, costs, events[-2], events[-1], cash, safe)
+    ends = Ends(hits[:trades], natural[:trades], ruin)
+    return events[::2].copy(), events[1::2].copy(), is_up, ends, ledger
 
 
 @kernel

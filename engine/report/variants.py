@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.grid import Grid, indicator_key
 from engine.kernels import ExecutionRules, Trades, execution_rules, simulate
 from engine.kernels.account import Market
-from engine.kernels.inputs import market_of
+from engine.kernels.inputs import costs_of, market_of
 from engine.metrics import equity_curve, variant_metrics
 from engine.report.details import equity_points, stored_bytes, trade_list, utc_texts
 from engine.report.figures import Figures, as_stored, figures
@@ -89,12 +89,13 @@ class _Bars:
         candles = sweep.candles
         traded = slice(candles.first, None)
         closes = candles.close[traded]
+        rules = execution_rules(sweep.request)
         return cls(
             closes=closes,
             open_times=candles.ts_open[traded],
             close_times=candles.close_time()[traded],
-            rules=execution_rules(sweep.request),
-            market=market_of(closes),
+            rules=rules,
+            market=market_of(closes, costs_of(rules)),
         )
 
     def table(self, metrics: dict[str, Any]) -> str:

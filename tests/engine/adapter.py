@@ -1,12 +1,23 @@
 """From the simulator's terms to the engine's and back."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine import kernels
 from engine.kernels import DIRECTIONS, REASONS, SIZINGS, ExecutionRules, Trades
+from engine.kernels.expansion import RiskTile, expand_risk
+from engine.kernels.inputs import (
+    allowed_planes,
+    costs_of,
+    levels_of,
+    market_of,
+    order_of,
+    room_for,
+)
+from engine.kernels.measures import WORST_TIER, Found
 from engine.metrics import equity_curve
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels, Run, Trade
 
@@ -87,6 +98,40 @@ def engine_trades(
     )
 
 
+Axis = Sequence[float | None]
+
+
+def engine_scores(
+    signals: Sequence[int],
+    closes: Sequence[float],
+    execution: Execution,
+    axes: tuple[Axis, Axis, Axis],
+    secondary: str | None = None,
+) -> Found:
+    """Return the scores of one variant in stage B under every combination of sl, tp and tsl.
+
+    With a `secondary` metric of trades each of them is recorded, else only balances are kept.
+    """
+    rules, bars = rules_of(execution), np.array(closes, dtype=np.float64)
+    combinations = prod(map(len, axes))
+    found = room_for(combinations)
+    kept = expand_risk(
+        plane(signals, LONG)[None],
+        plane(signals, SHORT)[None],
+        allowed_planes(len(bars), rules),
+        np.zeros((1, 1), np.int64),
+        np.zeros(1, np.int64),
+        RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations),
+        levels_of(*axes),
+        market_of(bars, costs_of(rules), np.arange(len(bars))),
+        costs_of(rules),
+        order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
+        found,
+    )
+    assert found.variant[:kept].tolist() == list(range(combinations))
+    return Found(*(column[:kept] for column in found))
+
+
 def engine_run(
     signals: Sequence[int], closes: Sequence[float], execution: Execution, risk: RiskLevels
 ) -> Run:
@@ -94,7 +139,13 @@ def engine_run(
     trades = engine_trades(signals, closes, execution, risk)
     curve = equity_curve(trades, np.array(closes, dtype=np.float64), rules_of(execution))
     equity = [float(value) for value in curve]
-    return Run(trade_list(trades), equity, (equity[-1] / execution.init_cash - 1) * 100)
+    scored = engine_scores(signals, closes, execution, ((risk.sl,), (risk.tp,), (risk.tsl,)))
+    return Run(
+        trades=trade_list(trades),
+        equity=equity,
+        total_return_pct=(equity[-1] / execution.init_cash - 1) * 100,
+        ruined=bool(scored.ruined[0]),
+    )
 
 
 def close_to(ours: float, reference: float, made_of: float = 0.0) -> bool:
@@ -126,4 +177,6 @@ def difference(ours: Run, reference: Run) -> str | None:
             return f"equity of bar {bar}: {mine_at!r} instead of {theirs_at!r}"
     if not close_to(ours.total_return_pct, reference.total_return_pct):
         return f"return {ours.total_return_pct!r} instead of {reference.total_return_pct!r}"
+    if ours.ruined != reference.ruined:
+        return f"ruined: {ours.ruined} instead of {reference.ruined}"
     return None

@@ -153,6 +153,44 @@ def long_cases() -> st.SearchStrategy[Case]:
     )
 
 
+def with_leaps(closes: Sequence[float], rng: random.Random) -> list[float]:
+    """Multiply the price by 3 to 200 within a few bars, here and there; at times it falls back."""
+    leaping, climbed, factor = 0, 1.0, 1.0
+    factors = []
+    for _ in closes:
+        if leaping:
+            factor *= climbed
+            leaping -= 1
+        elif factor > 1 and rng.random() < 0.1:
+            factor = 1.0
+        elif factor == 1 and rng.random() < 0.03:
+            leaping = rng.randint(1, 4)
+            climbed = math.exp(rng.uniform(math.log(3), math.log(200)) / leaping)
+        factors.append(factor)
+    return [close * times for close, times in zip(closes, factors, strict=True)]
+
+
+def leaping_case(seed: int, sizing: str) -> Case:
+    """A case whose price leaps, with costs or without, where shorts are allowed."""
+    rng = random.Random(seed)
+    count = rng.choice((5, 20, 63, 64, 65, 150))
+    walk = [100.0]
+    while len(walk) < count:
+        walk.append(walk[-1] * math.exp(rng.gauss(0, 0.02)))
+    fee, slippage = rng.choice(((0.0, 0.0), (0.075, 0.01), (1.0, 5.0), (20.0, 0.0)))
+    execution = Execution(
+        init_cash=1_000.0,
+        fee_pct=fee,
+        slippage_pct=slippage,
+        fixed_quote=rng.choice((5.0, 100.0, 700.0, 1e9)),
+        safe_profit_percent=rng.choice((30.0, 100.0)),
+        direction_mode=rng.choice(("long-short", "short-only")),
+        sizing_mode=sizing,
+    )
+    closes = with_leaps(walk, rng)
+    return Case(_random_signals(rng, count, closes), closes, execution, RiskLevels())
+
+
 def cases() -> st.SearchStrategy[Case]:
     """Return short and long cases mixed."""
     return st.one_of(short_cases(), long_cases())

@@ -8,15 +8,20 @@ order and the rules below are applied to it in order. The numbers in the code ar
  2. The signal of a bar is +1 (wants to be long), -1 (wants to be short) or 0 (wants to be flat).
     In long-only mode -1 counts as 0, in short-only mode +1 counts as 0: the forbidden direction
     still closes a position but never opens one.
- 3. On every bar, in this order: risk exit, signal exit, entry, forced close on the last bar.
+ 3. On every bar, in this order: risk exit, signal exit, ruin, entry, forced close on the last bar.
  4. Risk exit: an open position that was entered on an *earlier* bar is compared, on raw closes,
     with its stop loss, then its trailing stop, then its take profit; the first that is hit closes
     it. Levels are measured from the entry fill (stop loss, take profit) or from the best raw close
     since and including the entry bar (trailing stop): the highest for a long, the lowest for a
-    short. With p = percent / 100 and x the fill or the best close:
-        long:   stop loss   close <= x * (1 - p)      short:  close >= x * (1 + p)
-                trailing    close <= x * (1 - p)              close >= x * (1 + p)
-                take profit close >= x * (1 + p)              close <= x * (1 - p)
+    short. Levels stand 1e-12 nearer to the price than their percent says, so that a close that
+    equals one in decimals hits it whatever the products round to. With p = percent / 100, x the
+    fill or the best close, and products taken from left to right:
+        long:   stop loss   close <= x * (1 - p) * (1 + 1e-12)
+                trailing    close <= x * (1 - p) * (1 + 1e-12)
+                take profit close >= x * (1 + p) * (1 - 1e-12)
+        short:  stop loss   close >= x * (1 + p) * (1 - 1e-12)
+                trailing    close >= x * (1 + p) * (1 - 1e-12)
+                take profit close <= x * (1 - p) * (1 + 1e-12)
  5. Signal exit: a position closes when the signal no longer equals its direction.
  6. Entry: only when flat, only on an edge (the signal differs from the previous traded bar's; the
     bar before the first counts as 0), only when the signal is not 0, never on the last bar, and
@@ -41,8 +46,13 @@ order and the rules below are applied to it in order. The numbers in the code ar
 12. Equity of a bar, after all its actions: available + safe + value of the open position, which is
     quantity * close for a long and Q + (Q - quantity * close) for a short.
 13. Total return [%] = (final equity / initial cash - 1) * 100.
+14. Ruin: a short is ruined when the close reaches (available + safe + 2 * Q) / Q * entry fill, with
+    the money there is while it is open: all there is would be lost. It closes there. A variant is
+    ruined when a position closes at such a close, whatever closed it, or when available + safe are
+    at most 0 after a trade. It enters nothing more.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,7 +94,7 @@ class Trade:
     exit_fee: float
     gross: float
     net: float
-    reason: str  # signal_exit, sl, tsl, tp or forced_close
+    reason: str  # signal_exit, sl, tsl, tp, ruin or forced_close
     available: float  # after the trade, and after the safe took its share
     safe: float
 
@@ -94,6 +104,7 @@ class Run:
     trades: list[Trade]
     equity: list[float]  # one value per traded bar
     total_return_pct: float
+    ruined: bool
 
 
 @dataclass(slots=True)
@@ -105,6 +116,7 @@ class Position:
     entry_fill: float
     entry_fee: float
     best_close: float
+    ruin_close: float  # the lowest close that ruins; infinite for a long
 
     def value_at(self, close: float) -> float:
         if self.direction == LONG:
@@ -113,7 +125,7 @@ class Position:
 
 
 class Account:
-    """Money, the open position and the trades so far; knows rules 6 to 10."""
+    """Money, the open position and the trades so far; knows rules 6 to 10 and 14."""
 
     def __init__(self, execution: Execution) -> None:
         self.rules = execution
@@ -123,6 +135,7 @@ class Account:
         self.safe = 0.0
         self.position: Position | None = None
         self.trades: list[Trade] = []
+        self.ruined = False
 
     def buy_fill(self, close: float) -> float:
         return close * (1 + self.slippage)  # 7
@@ -131,7 +144,7 @@ class Account:
         return close * (1 - self.slippage)  # 7
 
     def open(self, direction: int, bar: int, close: float) -> None:
-        if self.available <= 1e-9 * self.rules.init_cash:  # 6
+        if self.ruined or self.available <= 1e-9 * self.rules.init_cash:  # 14, 6
             return
         most = self.available / (1 + self.fee)  # 8
         quote = most
@@ -142,7 +155,11 @@ class Account:
             self.available = 0.0
         else:
             self.available = self.available - quote - entry_fee
-        entry_fill = self.buy_fill(close) if direction == LONG else self.sell_fill(close)
+        if direction == LONG:
+            entry_fill, ruin_close = self.buy_fill(close), math.inf
+        else:
+            entry_fill = self.sell_fill(close)
+            ruin_close = (self.available + self.safe + 2 * quote) / quote * entry_fill  # 14
         self.position = Position(
             direction=direction,
             entry_bar=bar,
@@ -151,6 +168,7 @@ class Account:
             entry_fill=entry_fill,
             entry_fee=entry_fee,
             best_close=close,
+            ruin_close=ruin_close,
         )
 
     def close(self, bar: int, close: float, reason: str) -> None:
@@ -168,6 +186,8 @@ class Account:
             locked = net * (self.rules.safe_profit_percent / 100)
             self.available = self.available - locked
             self.safe = self.safe + locked
+        if close >= position.ruin_close or self.available + self.safe <= 0:  # 14
+            self.ruined = True
         self.position = None
         self.trades.append(
             Trade(
@@ -197,18 +217,18 @@ def risk_hit(position: Position, close: float, risk: RiskLevels) -> str | None:
     """Which level the close hits, if any (rule 4); `best_close` already includes this close."""
     fill, best = position.entry_fill, position.best_close
     if position.direction == LONG:
-        if risk.sl is not None and close <= fill * (1 - risk.sl / 100):
+        if risk.sl is not None and close <= fill * (1 - risk.sl / 100) * (1 + 1e-12):
             return "sl"
-        if risk.tsl is not None and close <= best * (1 - risk.tsl / 100):
+        if risk.tsl is not None and close <= best * (1 - risk.tsl / 100) * (1 + 1e-12):
             return "tsl"
-        if risk.tp is not None and close >= fill * (1 + risk.tp / 100):
+        if risk.tp is not None and close >= fill * (1 + risk.tp / 100) * (1 - 1e-12):
             return "tp"
     else:
-        if risk.sl is not None and close >= fill * (1 + risk.sl / 100):
+        if risk.sl is not None and close >= fill * (1 + risk.sl / 100) * (1 - 1e-12):
             return "sl"
-        if risk.tsl is not None and close >= best * (1 + risk.tsl / 100):
+        if risk.tsl is not None and close >= best * (1 + risk.tsl / 100) * (1 - 1e-12):
             return "tsl"
-        if risk.tp is not None and close <= fill * (1 - risk.tp / 100):
+        if risk.tp is not None and close <= fill * (1 - risk.tp / 100) * (1 + 1e-12):
             return "tp"
     return None
 
@@ -248,6 +268,9 @@ def simulate(
         if account.position is not None and signal != account.position.direction:
             account.close(bar, close, "signal_exit")  # 5
 
+        if account.position is not None and close >= account.position.ruin_close:
+            account.close(bar, close, "ruin")  # 14; entries come below
+
         edge = signal != previous
         if account.position is None and edge and signal != NEUTRAL and bar != last:
             account.open(signal, bar, close)  # 6
@@ -262,4 +285,5 @@ def simulate(
         trades=account.trades,
         equity=equity,
         total_return_pct=(final / execution.init_cash - 1) * 100,
+        ruined=account.ruined,
     )

@@ -16,7 +16,7 @@ from engine.kernels.inputs import (
     order_of,
     room_for,
 )
-from engine.kernels.measures import ratio
+from engine.kernels.measures import WORST_TIER, ratio
 from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
 from engine.sweep import Sweep
@@ -41,9 +41,9 @@ def stage_a(
         allowed_planes(len(closes), rules),
         Tile(0, 1, 1, 0, 1, 0, 0, 1),
         np.zeros((0, 3), np.int64),
-        market_of(np.array(closes), np.arange(len(closes))),
+        market_of(np.array(closes), costs_of(rules), np.arange(len(closes))),
         costs_of(rules),
-        order_of("total_return_pct", secondary, 0, 3, np.inf),
+        order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
         found,
     )
     return int(found.trades[0]), float(found.primary[0])
@@ -69,9 +69,9 @@ def stage_b_with(stops: int, targets: int) -> Stage:
             np.zeros(1, np.int64),
             RiskTile(0, 0, 0, targets, 1, combinations),
             levels_of((None,) * stops, (None,) * targets, (None,)),
-            market_of(np.array(closes), np.arange(len(closes))),
+            market_of(np.array(closes), costs_of(rules), np.arange(len(closes))),
             costs_of(rules),
-            order_of("total_return_pct", secondary, 0, 3, np.inf),
+            order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
             found,
         )
         outcomes = set(

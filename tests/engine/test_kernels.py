@@ -93,6 +93,7 @@ def first_hits(closes: NDArray[np.float64], entry: int, end: int, direction: int
                 p = percent / 100
                 down, up = (1 - p, 1 + p) if direction > 0 else (1 + p, 1 - p)
                 level = (best if kind == 2 else fill) * (up if kind == 1 else down)
+                level *= 1 - 1e-12 if (kind == 1) == (direction > 0) else 1 + 1e-12
                 falling = (kind != 1) == (direction > 0)
                 if close <= level if falling else close >= level:
                     first = bar
@@ -116,7 +117,7 @@ def test_risk_hits_are_found_whatever_blocks_are_skipped(
     closes = 100 * np.exp(np.cumsum(random.normal(0, volatility, 400)))
     hits = np.empty(sum(map(len, AXES)), np.int32)
     scan_run(
-        market_of(closes),
+        market_of(closes, costs_of(RULES)),
         costs_of(RULES),
         levels_of(*AXES),
         entry,
@@ -133,7 +134,8 @@ def test_a_price_before_the_entry_is_no_peak_of_a_trailing_stop() -> None:
     closes[30] = 98.5  # 1.5 % below the peak since the entry, 2.5 % below what was before
     hits = np.empty(3, np.int32)
     levels = levels_of((None,), (None,), (2.0,))
-    scan_run(market_of(closes), costs_of(RULES), levels, 4, 39, True, hits)
+    costs = costs_of(RULES)
+    scan_run(market_of(closes, costs), costs, levels, 4, 39, True, hits)
     assert hits.tolist() == [NO_HIT] * 3
 
 

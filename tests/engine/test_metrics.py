@@ -168,8 +168,8 @@ def test_the_day_of_a_bar_is_the_one_it_opens_in() -> None:
     rules, closes = rules_of(FREE), np.array([100.0, 110.0, 121.0, 133.1])
     trades = simulate(plane([1] * 4, LONG), plane([1] * 4, SHORT), closes, rules)
     opens = np.arange(1, 5, dtype=np.int64) * 12 * HOUR
-    assert market_of(closes, opens).day_ends.tolist() == [0, 2, 3]
-    assert market_of(closes, opens).day_of.tolist() == [0, 1, 1, 2]
+    assert market_of(closes, costs_of(rules), opens).day_ends.tolist() == [0, 2, 3]
+    assert market_of(closes, costs_of(rules), opens).day_of.tolist() == [0, 1, 1, 2]
     found = variant_metrics(trades, equity_curve(trades, closes, rules), opens, rules)
     returns = np.array([0.0, 0.21, 0.1])
     expected = math.sqrt(365) * returns.mean() / returns.std(ddof=1)
@@ -197,7 +197,7 @@ def test_a_daily_ratio_is_ranked_by_the_bits_that_are_reported(
         np.zeros(1, np.int64),
         RiskTile(0, 0, 0, 1, 1, 1),
         levels_of((risk.sl,), (risk.tp,), (risk.tsl,)),
-        market_of(closes, opens),
+        market_of(closes, costs_of(rules), opens),
         costs_of(rules),
         order_of(metrics[0], metrics[1], 0, WORST_TIER, np.inf),
         found,

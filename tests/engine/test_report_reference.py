@@ -184,7 +184,7 @@ def test_every_ranking_metric_equals_its_definition_on_the_engines_own_trades(ca
     times = START_MS + np.arange(len(closes), dtype=np.int64) * TIMEFRAMES["4h"]
     ours = variant_metrics(trades, equity, times, rules)
     assert list(ours) == list(METRICS)
-    run = Run(trade_list(trades), equity.tolist(), 0.0)
+    run = Run(trade_list(trades), equity.tolist(), 0.0, ruined=False)
     facts = Facts(
         run.trades,
         run.equity,

@@ -1,5 +1,7 @@
 """The reference simulator itself, on cases worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.engine.simulator import Execution, RiskLevels, Run, simulate
@@ -159,3 +161,97 @@ def test_no_entry_when_only_the_safe_has_money() -> None:
     run = simulate([1, -1, 1, 1], [100.0, 200.0, 400.0, 500.0], lock)
     assert exits(run) == [(1, 0, 1, "signal_exit"), (-1, 1, 2, "signal_exit")]
     assert run.equity == [1000, 2000, 1000, 1000]
+
+
+@pytest.mark.parametrize(
+    ("direction", "risk", "hit", "missed"),
+    [
+        # In float64 100 * (1 + 10 / 100) is above 110, 100 * (1 - 0.55) below 45: the close misses
+        # a level without a margin, although the two are the same decimal.
+        (1, RiskLevels(tp=10.0), 110.0, 109.9999999),
+        (1, RiskLevels(sl=55.0), 45.0, 45.0000001),
+        (1, RiskLevels(tsl=55.0), 45.0, 45.0000001),
+        (-1, RiskLevels(tp=55.0), 45.0, 45.0000001),
+        (-1, RiskLevels(sl=10.0), 110.0, 109.9999999),
+        (-1, RiskLevels(tsl=10.0), 110.0, 109.9999999),
+    ],
+)
+def test_a_close_that_equals_a_level_in_decimals_hits_it_and_the_next_tick_does_not(
+    direction: int, risk: RiskLevels, hit: float, missed: float
+) -> None:
+    (name,) = (level for level in ("sl", "tp", "tsl") if getattr(risk, level))
+    for close, reason in ((hit, name), (missed, "forced_close")):
+        run = simulate([direction] * 3, [100.0, close, close], Execution(), risk)
+        assert run.trades[0].reason == reason
+
+
+def test_an_all_in_short_is_ruined_where_its_price_has_doubled() -> None:
+    # Q = 10000 at 100, nothing else: (0 + 0 + 2 * 10000) / 10000 * 100 = 200. Bar 2 at 250 is the
+    # first close from there on: value 25000, gross -15000, A = -5000. Nothing is entered any more.
+    run = simulate([0, -1, -1, -1, 1, 1, -1, -1], [100, 100, 250, 150, 90, 90, 94, 94], Execution())
+    assert exits(run) == [(-1, 1, 2, "ruin")]
+    assert run.ruined
+    assert run.equity == [10_000, 10_000, *[-5_000] * 6]
+    assert run.total_return_pct == -150
+    almost = simulate([-1, -1, 1, 0], [100.0, 199.9999999, 100.0, 110.0], Execution())
+    assert exits(almost) == [(-1, 0, 2, "signal_exit"), (1, 2, 3, "signal_exit")]
+    assert not almost.ruined
+
+
+def test_slippage_lowers_the_close_that_ruins() -> None:
+    # Fill 100 * 0.9 = 90: ruined from 180 on.
+    for close, reason in ((180.0, "ruin"), (179.9999999, "forced_close")):
+        run = simulate([-1] * 3, [100.0, close, 100.0], Execution(slippage_pct=10.0))
+        assert run.trades[0].reason == reason
+
+
+def test_a_short_of_a_fixed_quote_is_ruined_where_it_has_lost_all_cash() -> None:
+    # 100 of 10000 without costs: (9900 + 200) / 100 = 101 times the entry.
+    fixed = Execution(fixed_quote=100.0, sizing_mode="fixed_quote")
+    run = simulate([-1] * 4, [1.0, 100.9999999, 101.0, 101.0], fixed)
+    assert exits(run) == [(-1, 0, 2, "ruin")]
+    assert (run.ruined, run.equity[-1]) == (True, 0)
+    # A fee of 1 % leaves 9899: (9899 + 200) / 100 = 100.99.
+    run = simulate([-1] * 4, [1.0, 100.98, 100.991, 1.0], replace(fixed, fee_pct=1.0))
+    assert exits(run) == [(-1, 0, 2, "ruin")]
+
+
+def test_the_safe_counts_for_a_short_until_it_is_lost_too() -> None:
+    # Long 100 -> 200 wins 1000: 500 to the safe, A = 1500. Short 1500 at 200 with 500 aside:
+    # (0 + 500 + 3000) / 1500 * 200 = 466.67. At 460 it is worth -450 and all there is is 50.
+    lock = Execution(1000.0, safe_profit_percent=50.0, sizing_mode="strategy_compound_profit_lock")
+    run = simulate([1, -1, -1, -1], [100.0, 200.0, 460.0, 300.0], lock)
+    assert exits(run) == [(1, 0, 1, "signal_exit"), (-1, 1, 3, "forced_close")]
+    assert not run.ruined
+    run = simulate([1, -1, -1, -1], [100.0, 200.0, 467.0, 300.0], lock)
+    assert exits(run)[1:] == [(-1, 1, 2, "ruin")]
+    assert run.ruined
+
+
+def test_an_exit_that_comes_before_ruin_keeps_its_reason_and_ruins_as_well() -> None:
+    stopped = simulate([-1, -1, -1], [100.0, 250.0, 90.0], Execution(), RiskLevels(sl=5.0))
+    assert exits(stopped) == [(-1, 0, 1, "sl")]
+    flipped = simulate([-1, 1, 1], [100.0, 250.0, 90.0], Execution())
+    assert exits(flipped) == [(-1, 0, 1, "signal_exit")]
+    on_the_last_bar = simulate([-1, -1], [100.0, 250.0], Execution())
+    assert exits(on_the_last_bar) == [(-1, 0, 1, "ruin")]
+    assert stopped.ruined
+    assert flipped.ruined
+    assert on_the_last_bar.ruined
+
+
+def test_costs_can_take_the_last_cash_before_the_price_has_doubled() -> None:
+    # Fee 10 %: Q = 1000 / 1.1 = 909.09 at 100; at 195 the value is 1772.73, its fee 177.27 and
+    # A = 909.09 + 909.09 - 1772.73 - 177.27 = -131.82. A loss of 60 % is no ruin.
+    costly = Execution(1000.0, fee_pct=10.0)
+    run = simulate([-1, -1, 0, 1, 1], [100.0, 120.0, 195.0, 90.0, 90.0], costly)
+    assert exits(run) == [(-1, 0, 2, "signal_exit")]
+    assert run.ruined
+    assert not simulate([-1, 0, 0], [100.0, 160.0, 90.0], Execution()).ruined
+
+
+def test_a_safe_outlives_the_cash_and_nothing_is_ruined() -> None:
+    lock = Execution(1000.0, safe_profit_percent=100.0, sizing_mode="strategy_compound_profit_lock")
+    run = simulate([1, -1, 0, 1, 1], [100.0, 200.0, 400.0, 400.0, 500.0], lock)
+    assert run.equity[-1] == 1000
+    assert not run.ruined

@@ -6,7 +6,7 @@ threshold hangs on rounding; everything else varies with the seed.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.candles import Candles
 from engine.request import Defaults, Limits, Request, complete, parse
+from tests.engine.cases import with_leaps
 from tests.engine.enumeration import base_variants, risk_variants
 from tests.engine.plain_metrics import Measured, measure
 from tests.engine.rederive import Signals, execution_of, traded_closes
@@ -48,10 +49,13 @@ def steps(start: Any, stop_incl: Any, step: Any) -> dict[str, Any]:
     return {"mode": "range", "start": start, "stop_incl": stop_incl, "step": step}
 
 
-def random_candles(seed: int, *, traded: int, warmup: int, timeframe_ms: int) -> Candles:
+def random_candles(
+    seed: int, *, traded: int, warmup: int, timeframe_ms: int, leaps: bool = False
+) -> Candles:
     """Return a volatile walk with short flat, volumeless stretches.
 
-    They are short because an exponential average converges to a price that stays.
+    They are short because an exponential average converges to a price that stays. With `leaps` the
+    price multiplies by 3 to 200 within a few bars, here and there, and falls back.
     """
     rng = random.Random(seed)
     count = warmup + traded
@@ -69,6 +73,10 @@ def random_candles(seed: int, *, traded: int, warmup: int, timeframe_ms: int) ->
         columns["l"].append(min(opened, close) * (1 - moved * rng.random() * 0.01))
         columns["c"].append(close)
         columns["v"].append(moved * rng.uniform(1, 100))
+    if leaps:
+        factors = with_leaps([1.0] * count, rng)
+        for name in "ohlc":
+            columns[name] = [p * f for p, f in zip(columns[name], factors, strict=True)]
     return Candles(
         ts_open=START_MS - timeframe_ms + np.arange(count, dtype=np.int64) * timeframe_ms,
         open=np.array(columns["o"]),
@@ -143,6 +151,7 @@ class World:
         sizing: str = "all_in",
         direction: str = "long-short",
         blocks: list[dict[str, Any]] | None = None,
+        leaps: bool = False,
     ) -> None:
         rng = random.Random(f"{seed} {sizing} {direction}")
         timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
@@ -152,6 +161,7 @@ class World:
             traded=traded,
             warmup=rng.choice((0, 10, 50)),
             timeframe_ms=hours * HOUR_MS,
+            leaps=leaps,
         )
         costs = rng.choice(((0.075, 0.01), (0.3, 0.0), (0.0, 0.2), (1.0, 0.5)))
         self.template = {
@@ -244,6 +254,11 @@ class World:
     @cached_property
     def _stage_b(self) -> dict[int, Reference]:
         return {}
+
+    def references(self) -> Iterator[Reference]:
+        """Return every variant of either stage that was simulated."""
+        yield from self.stage_a.values()
+        yield from self._stage_b.values()
 
     def stage_b(self, shortlist: Sequence[int]) -> dict[int, Reference]:
         """Return stage-B index -> reference for every risk combination of the shortlist."""

@@ -1,0 +1,38 @@
+"""The bar on which a price has doubled: no short that was entered before is ruined earlier."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiled import kernel
+from engine.kernels.bits import Numbers32
+
+NEVER = 2**32 - 1  # later than any bar
+
+
+@kernel
+def first_doublings(closes: NDArray[np.float64], sell: float) -> Numbers32:
+    """Return uint32[n]: the first later bar at twice a short's fill or more, or `NEVER`.
+
+    `sell` is the fill price per close. Goes through closes float64[n] from the end and keeps the
+    bars higher than every bar before them that was not passed yet: the highest one first, the
+    nearest one last.
+    """
+    bars = closes.shape[0]
+    found = np.empty(bars, np.uint32)
+    higher = np.empty(bars, np.uint32)
+    count = 0
+    for bar in range(bars - 1, -1, -1):
+        doubled = 2.0 * (closes[bar] * sell)
+        low, high = 0, count  # higher[:low] reach it, higher[high:] do not
+        while low < high:
+            middle = (low + high) // 2
+            if closes[higher[middle]] >= doubled:
+                low = middle + 1
+            else:
+                high = middle
+        found[bar] = higher[low - 1] if low else np.uint32(NEVER)
+        while count and closes[higher[count - 1]] <= closes[bar]:
+            count -= 1
+        higher[count] = bar
+        count += 1
+    return found
