@@ -267,6 +267,12 @@ PLACES = st.sampled_from(
         "top_k",
         "ranking",
         "ranking.secondary_metric",
+        "ranking.min_trades",
+        "ranking.distinct",
+        "validation",
+        "version",
+        "warmup_bars",
+        "result_bytes_max",
     ]
 )
 
