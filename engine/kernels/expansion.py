@@ -24,6 +24,7 @@ from engine.kernels.bits import Words
 from engine.kernels.hits import Levels, apply_risk, natural_exits, scan_run, scan_runs
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
 from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
+from engine.kernels.signature import sign_combinations, trade_signature
 
 Numbers = NDArray[np.int32]
 
@@ -164,6 +165,7 @@ def expand_risk(
     balances = 0 if recorded else sls * targets
     cash, safe, traded = np.empty(balances), np.empty(balances), np.empty(balances)
     natural = scratch.events[:0]
+    columns = np.empty((balances, 3), np.int32)  # of the combinations that pass the cut
     sl_fast = False
     n = 0
     for v in range(rows.shape[0]):
@@ -174,6 +176,7 @@ def expand_risk(
             natural = natural_exits(scratch, runs)
         else:
             sl_fast = grow_all(scratch, runs, market, costs, levels, hits[0], cash, safe, traded)
+        first = n
         for s in range(sls):
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
@@ -186,5 +189,19 @@ def expand_risk(
                     score = balance_score(order, balance <= 0.0, int(traded[at]), balance, costs)
                 risk = ((tile.sl + s) * tile.tps + tile.tp + tp) * tile.tsls + tile.tsl + tsl
                 index = bases[v] * tile.total + risk
-                n = offer(found, n, order, index, score)
+                after = offer(found, n, order, index, score)
+                if after > n and recorded:
+                    found.signature[n, 0], found.signature[n, 1] = trade_signature(
+                        scratch, score.trades, market
+                    )
+                elif after > n:
+                    columns[n - first, 0] = s
+                    columns[n - first, 1] = sls + tp
+                    columns[n - first, 2] = sls + tps + tsl
+                n = after
+        if n > first and not recorded:
+            sign_combinations(
+                scratch, market, costs, levels, hits[0], columns,
+                found.trades[first:n], found.signature[first:n],
+            )  # fmt: skip
     return n
