@@ -19,7 +19,7 @@ app = typer.Typer(
     "First steps:  [bold]backtest demo[/]  shows everything once;  [bold]backtest up[/]  runs the "
     "stack, and  [bold]backtest submit request.json --watch[/]  in another terminal uses it.\n\n"
     "Exit codes: 0 succeeded, 1 the job failed or was cancelled, 2 wrong usage, request or "
-    "configuration, 3 a service cannot be reached.",
+    "configuration, 3 a service cannot be reached, 130 Ctrl-C.",
     rich_markup_mode="rich",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -1,17 +1,22 @@
 """Commands around the candle store."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from cli import help_text, render
 from cli.errors import CommandError
 from cli.running_stack import environment
 from cli.user import AsJson
 from configs.environment import candle_source
+
+if TYPE_CHECKING:
+    from storage.candles import Instrument
 
 app = typer.Typer(help="Import and list 1-minute candles.", no_args_is_help=True)
 
@@ -99,22 +104,30 @@ def list_(as_json: AsJson = False) -> None:
     if not instruments:
         render.terminal().print("no candles; `backtest candles import FILE` brings some")
         return
+    console = render.terminal()
+    table = _table(instruments, "%Y-%m-%d %H:%M")
+    if render.room(table) > console.width:
+        table = _table(instruments, "%Y-%m-%d")
+    console.print(render.unbroken(table, console.width), crop=False)
+
+
+def _table(instruments: Sequence["Instrument"], times: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("market", "symbol", "first minute (UTC)", "last minute (UTC)"):
+    for header in ("market", "symbol", "first (UTC)", "last (UTC)"):
         table.add_column(header, no_wrap=True)
-    table.add_column("minutes", justify="right")
-    table.add_column("missing", justify="right")
+    for header in ("minutes", "missing"):
+        table.add_column(header, no_wrap=True, justify="right")
     for instrument in instruments:
         span = int((instrument.last - instrument.first).total_seconds()) // 60 + 1
         table.add_row(
             str(instrument.market_id),
-            instrument.symbol,
-            f"{instrument.first:%Y-%m-%d %H:%M}",
-            f"{instrument.last:%Y-%m-%d %H:%M}",
+            Text(instrument.symbol),
+            f"{instrument.first:{times}}",
+            f"{instrument.last:{times}}",
             f"{instrument.minutes:,}",
             f"{100 * (1 - instrument.minutes / span):.2f} %",
         )
-    render.terminal().print(table)
+    return table
 
 
 for command in (import_, list_):

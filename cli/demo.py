@@ -13,7 +13,7 @@ from uuid import UUID
 
 from rich.console import Console
 
-from cli import html_report, job_view, lean, render, running_stack, stack, top_table, watching
+from cli import html_report, lean, printing, render, running_stack, stack, watching
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
 from cli.service import Service
 from cli.user import LOCAL_USER
@@ -125,24 +125,20 @@ def run(out: Path, *, quick: bool, say: Callable[[str], None]) -> int:
 def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping[str, Path] | None:
     """Submit, follow and report the sweep; returns what was written, None when it failed."""
     document = request(tour)
-    job_id = UUID(service.submit(document)["job_id"])
+    submitted = service.submit(document)
+    job_id = UUID(submitted["job_id"])
     console.print(f"\nsubmitted job {job_id}")
+    printing.size(submitted)
     console.print("a worker's very first start compiles the kernels, about a minute")
     status = watching.attend(service.status, job_id, console)
     if status["state"] != "succeeded":
-        for part in job_view.job_page(status, service.events(job_id), console.width):
-            console.print(part, crop=False)
+        printing.job(status, service.events(job_id))
         return None
     rows = service.top(job_id, limit=TOP)
+    console.print(f"\n[bold]The best {len(rows)} variants[/]\n")
+    printing.top(status, rows)
     console.print()
-    for part in render.verdict(status):
-        console.print(part)
-    console.print(f"\n[bold]The best {len(rows)} variants[/]")
-    for part in top_table.top_table(rows, status["request"], console.width, ended=True):
-        console.print(part, crop=False)
-    console.print()
-    for part in render.report(rows[0], "The best variant"):
-        console.print(part)
+    printing.report(rows[0], "The best variant")
     console.print(
         "\nThese candles are invented, and a best variant is picked with hindsight: "
         "it promises nothing for other data.",

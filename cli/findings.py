@@ -1,14 +1,16 @@
-"""What an examination found: one line, and what to do about it."""
+"""What an examination found, and what to do about it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from rich.table import Table
 from rich.text import Text
 
 Grade = Literal["ok", "note", "wrong", "unreachable"]
 
 MARKS = {
-    "ok": ("ok  ", "green"),
+    "ok": ("ok", "green"),
     "note": ("note", "yellow"),
     "wrong": ("FAIL", "bold red"),
     "unreachable": ("FAIL", "bold red"),
@@ -24,14 +26,6 @@ class Finding:
     found: str
     advice: str = ""
 
-    def line(self) -> Text:
-        """Return it as a line for the terminal."""
-        mark, style = MARKS[self.grade]
-        text = Text.assemble((mark, style), f"  {self.subject:<13} {self.found}")
-        if self.advice:
-            text.append(f"\n{'':>20}-> {self.advice}", style="dim")
-        return text
-
     def plain(self) -> dict[str, str]:
         """Return it in JSON types."""
         return {
@@ -40,3 +34,18 @@ class Finding:
             "found": self.found,
             "advice": self.advice,
         }
+
+
+def table(findings: Iterable[Finding]) -> Table:
+    """Lay findings out one below the other, each with its advice under it."""
+    found = Table.grid(padding=(0, 2))
+    found.add_column(no_wrap=True)
+    found.add_column(no_wrap=True)
+    found.add_column(overflow="fold")
+    for finding in findings:
+        mark, style = MARKS[finding.grade]
+        text = Text(finding.found)
+        if finding.advice:
+            text.append(f"\n-> {finding.advice}", style="dim")
+        found.add_row(Text(mark, style), finding.subject, text)
+    return found

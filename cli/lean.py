@@ -19,6 +19,11 @@ INCLUDED = {
 }
 
 
+def listed(status: Json) -> dict[str, Any]:
+    """Return one of many jobs: the verdict takes the rows of a job, which a list does not read."""
+    return {name: value for name, value in job(status).items() if name != "verdict"}
+
+
 def job(status: Json) -> dict[str, Any]:
     """Return how a job is and what it is about; `show --json` has all of it."""
     request = status["request"]

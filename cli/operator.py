@@ -211,14 +211,13 @@ def doctor(as_json: AsJson = False) -> None:
       backtest doctor
     """
     from cli import doctor as examination
+    from cli.findings import table
 
     findings = examination.examine()
     if as_json:
         render.as_json([finding.plain() for finding in findings])
     else:
-        console = render.terminal()
-        for finding in findings:
-            console.print(finding.line())
+        render.terminal().print(table(findings))
     raise typer.Exit(examination.verdict(findings))
 
 

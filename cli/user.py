@@ -7,13 +7,12 @@ from uuid import UUID
 
 import typer
 
-from cli import help_text, job_ids, job_view, lean, render, top_table, watching
+from cli import help_text, job_ids, job_view, lean, printing, render, watching
 from cli.errors import INTERRUPTED, JOB_NOT_SUCCEEDED, SUCCEEDED, CommandError
 from cli.output import OutputLost
 from cli.request_text import WithFields
 from cli.running_stack import environment
 from cli.service import Service
-from cli.submission import sentence
 from storage.records import State
 
 LOCAL_USER = UUID("00000000-0000-4000-8000-000000000001")
@@ -72,7 +71,7 @@ def submit(
     the first variant that does not fit and all after it are stored without them.
 
     Ctrl-C stops watching, not the job. --json prints the job as `backtest jobs --json` does, with
-    --watch as it has ended.
+    `warnings` and `estimate`; with --watch as it has ended, with its `verdict`.
 
     For example:
 
@@ -83,12 +82,13 @@ def submit(
     """
     document = _read(file)
     if dry_run:
-        _print_estimate(Service(environment(), user).estimate(document), as_json=as_json)
+        found = Service(environment(), user).estimate(document)
+        render.as_json(found) if as_json else printing.estimate(found)
         return
     with _service(user) as service:
         status = service.submit(document, idempotency_key=idempotency_key)
         if not as_json:
-            _print_size(status)
+            printing.size(status)
         if watch:
             if not as_json:
                 render.terminal().print(f"job {status['job_id']}")
@@ -113,8 +113,8 @@ def jobs(
 
     --json prints an array. Each job has job_id, state, stage, processed_units, total_units,
     attempt, created_at, started_at, finished_at, cancel_requested_at, engine_version; market_id,
-    symbol, timeframe, start, end, primary_metric of its request; and verdict. A failed one has
-    last_error and last_error_json as well.
+    symbol, timeframe, start, end, primary_metric of its request. A failed one has last_error and
+    last_error_json as well.
 
     For example:
 
@@ -127,7 +127,7 @@ def jobs(
         items = service.latest(state=state, limit=limit)
     console = render.terminal()
     if as_json:
-        render.as_json([lean.job(item) for item in items])
+        render.as_json([lean.listed(item) for item in items])
     elif items:
         console.print(job_view.jobs_table(items, console.width), crop=False)
     else:
@@ -135,7 +135,7 @@ def jobs(
 
 
 def show(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
-    """Show one job: what was asked, with the sizes of its axes, and what became of it.
+    """Show one job: what was asked, the sizes of its axes, and what became of it.
 
     --json prints everything that is known: the request with all its values, hashes, events.
 
@@ -150,7 +150,7 @@ def show(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
     if as_json:
         render.as_json(status | {"events": events})
     else:
-        _print_job(status, events)
+        printing.job(status, events)
 
 
 def top(
@@ -163,11 +163,12 @@ def top(
     user: User = LOCAL_USER,
     as_json: AsJson = False,
 ) -> None:
-    """Show the best variants so far: ▼ marks the metric they are ranked by, ▽ the one after it.
+    """Show the best variants, so far while the job runs.
 
-    The wider the terminal, the more metrics. Parameters that all variants share stand above the
-    table. `twins` counts the variants of the search that share a row's outcome, ∞ is a ratio
-    without a denominator, - an undefined figure. While the job runs these are intermediate results.
+    ▼ marks the metric they are ranked by (▲ where the smallest is best), ▽ the one after it. The
+    wider the terminal, the more metrics. Parameters that all variants share stand above the table.
+    `twins` counts the variants of the search that share a row's outcome, ∞ is a ratio without a
+    denominator, - an undefined figure.
 
     --json prints an array. Each variant has rank, variant_key, indicator_variant_key,
     variant_index, total_return_pct, metrics_json, payload_json (all its parameters),
@@ -187,7 +188,7 @@ def top(
     if as_json:
         render.as_json([lean.variant(row, parts) for row in rows])
     else:
-        _print_top(status, rows)
+        printing.top(status, rows)
 
 
 def watch(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
@@ -195,7 +196,7 @@ def watch(job: JobId, user: User = LOCAL_USER, as_json: AsJson = False) -> None:
 
     Ctrl-C stops watching, not the job. The exit code is 0 when the job succeeded, 1 when it
     failed or was cancelled, 130 when it was not watched to its end. --json prints the job as
-    `backtest jobs --json` does, when it has ended.
+    `backtest jobs --json` does, when it has ended, with its `verdict`.
 
     For example:
 
@@ -257,18 +258,14 @@ def report(
             from cli import html_report
 
             html_report.write(html, service, status, row)
-    console = render.terminal()
     if as_json:
         render.as_json(row)
-    elif html is not None:
-        console.print(*render.verdict(status), sep="\n")
-        console.print(f"wrote {html}", soft_wrap=True, markup=False)
+        return
+    printing.verdict(status)
+    if html is not None:
+        render.terminal().print(f"wrote {html}", soft_wrap=True, markup=False)
     else:
-        for part in (
-            *render.verdict(status),
-            *render.report(row, f"Variant {rank} of job {job_id}"),
-        ):
-            console.print(part)
+        printing.report(row, f"Variant {rank} of job {job_id}")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -297,43 +294,13 @@ def _watch(service: Service, job_id: UUID, *, as_json: bool) -> None:
             render.as_json(lean.job(status))
         elif succeeded:
             console.print()
-            _print_top(status, service.top(job_id, limit=WATCHED_TOP))
+            printing.top(status, service.top(job_id, limit=WATCHED_TOP))
         else:
-            _print_job(status, service.events(job_id))
+            printing.job(status, service.events(job_id))
     except OutputLost as lost:
         if not lost.reader_gone:  # how the job ended matters more
             raise
     raise typer.Exit(SUCCEEDED if succeeded else JOB_NOT_SUCCEEDED)
-
-
-def _print_estimate(found: watching.Json, *, as_json: bool) -> None:
-    if as_json:
-        render.as_json(found)
-        return
-    _print_size(found)
-    size = found["estimate"]["bytes"] / 2**20
-    render.terminal().print(f"up to {size:.0f} MiB; nothing was stored", style="dim")
-
-
-def _print_size(submitted: watching.Json) -> None:
-    """Print how much there is to compute, and what a submitter should know."""
-    console = render.terminal()
-    console.print(sentence(submitted["estimate"]))
-    for warning in submitted["warnings"]:
-        message = f"warning: {warning['message']}"
-        console.print(message, style="yellow", markup=False, soft_wrap=True)
-
-
-def _print_job(status: lean.Json, events: list[watching.Json]) -> None:
-    console = render.terminal()
-    for part in job_view.job_page(status, events, console.width):
-        console.print(part, crop=False)
-
-
-def _print_top(status: lean.Json, rows: list[watching.Json]) -> None:
-    console = render.terminal()
-    for part in top_table.top_page(status, rows, console.width):
-        console.print(part, crop=False)
 
 
 def _parts(include: str | None) -> tuple[str, ...]:

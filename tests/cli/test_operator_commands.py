@@ -13,6 +13,7 @@ import pytest
 import redis
 from psycopg.conninfo import make_conninfo
 
+from cli import render
 from storage import schema
 from tests.cli.conftest import Backtest, Ended
 from tests.pooler import pooler
@@ -129,6 +130,20 @@ def test_candles_are_imported_and_listed(service: Backtest, tmp_path: Path) -> N
     _, listed = service("candles", "list", "--json").json
     assert (listed["market_id"], listed["symbol"], listed["minutes"]) == (3, "ABC", 4)
     assert "ABC" in service("candles", "list").out
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_a_list_of_candles_fits_the_terminal(
+    service: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    file = tmp_path / "candles.csv"
+    file.write_text(CSV)
+    service("candles", "import", file, "--market-id", 3, "--symbol", "ABCUSDT")
+    monkeypatch.setattr(render, "PIPE_WIDTH", width)
+    listed = service("candles", "list").out
+    assert "…" not in listed
+    assert all(len(line) <= width for line in listed.splitlines())
+    assert listed.splitlines()[1].split()[-3:] == ["4", "33.33", "%"]
 
 
 def test_importing_again_changes_nothing(service: Backtest, tmp_path: Path) -> None:

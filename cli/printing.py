@@ -1,0 +1,50 @@
+"""What user commands and the demo print to the terminal about a request, a job, its variants."""
+
+from collections.abc import Sequence
+
+from cli import job_view, render, top_table
+from cli.lean import Json
+from cli.submission import sentence
+
+
+def size(submitted: Json) -> None:
+    """Print how much there is to compute, and what a submitter should know."""
+    console = render.terminal()
+    console.print(sentence(submitted["estimate"]))
+    for warning in submitted["warnings"]:
+        message = f"warning: {warning['message']}"
+        console.print(message, style="yellow", markup=False, soft_wrap=True)
+
+
+def estimate(found: Json) -> None:
+    """Print what a request would take that was not submitted."""
+    size(found)
+    mebibytes = found["estimate"]["bytes"] / 2**20
+    render.terminal().print(f"up to {mebibytes:.0f} MiB; nothing was stored", style="dim")
+
+
+def job(status: Json, events: Sequence[Json]) -> None:
+    """Print a job with its history."""
+    console = render.terminal()
+    for part in job_view.job_page(status, events, console.width):
+        console.print(part, crop=False)
+
+
+def top(status: Json, rows: Sequence[Json]) -> None:
+    """Print the verdict about a job and its variants, or why there are none."""
+    console = render.terminal()
+    for part in top_table.top_page(status, rows, console.width):
+        console.print(part, crop=False)
+
+
+def report(row: Json, title: str) -> None:
+    """Print the report of one variant."""
+    console = render.terminal()
+    for part in render.report(row, title):
+        console.print(part)
+
+
+def verdict(status: Json) -> None:
+    """Print what to make of a job."""
+    for sentence_about in render.verdict(status):
+        render.terminal().print(sentence_about)
