@@ -41,7 +41,7 @@ def _product(_typing: Any, _a: Any, _b: Any) -> Any:
         halves = [builder.trunc(half, narrow) for half in (whole, high)]
         return context.make_tuple(builder, signature.return_type, halves)
 
-    halves = types.Tuple((types.uint64, types.uint64))
+    halves = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
     return halves(types.uint64, types.uint64), codegen
 
 
