@@ -12,8 +12,10 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    tally_of,
 )
 from engine.kernels.tiles import Tile, score_tile
+from engine.outcomes import Outcomes
 from engine.work import TILE_BYTES
 
 Float64 = NDArray[np.float64]
@@ -37,7 +39,10 @@ class Engine:
         self._allowed = allowed_planes(len(work.closes), RULES)
         self._costs = costs_of(RULES)
         self._market = market_of(work.closes, self._costs)
-        self._order = order_of("total_return_pct", None, 0, 3, np.inf)
+        self._order = order_of(  # every signal is scored, twin or not
+            "total_return_pct", None, 0, 3, np.inf, distinct=False
+        )
+        self._tally = tally_of(Outcomes("total_return_pct", None))
         self._levels = levels_of(SL_PCT, TP_PCT, (None,))
         self._tile = RiskTile(0, 0, 0, len(TP_PCT), 1, len(SL_PCT) * len(TP_PCT))
 
@@ -57,7 +62,7 @@ class Engine:
             tile = Tile(start, count, 1, 0, PREFIXES, start, 0, self.scored)
             score_tile(
                 self._long, self._short, self._allowed, tile, others,
-                self._market, self._costs, self._order, found,
+                self._market, self._costs, self._order, found, self._tally,
             )  # fmt: skip
             returns[start : start + count] = found.primary[:count] / 100
         return returns

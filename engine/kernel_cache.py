@@ -18,7 +18,11 @@ from engine.fingerprints import of_plugins
 ENGINE = Path(__file__).parent
 KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
 OPTIONS = ENGINE / "compiled.py"  # what kernels are compiled with
-NAMED_BY_POSITION = (ENGINE / "metric_names.py", ENGINE / "request" / "model.py")
+NAMED_BY_POSITION = (
+    ENGINE / "metric_names.py",
+    ENGINE / "outcomes.py",
+    ENGINE / "request" / "model.py",
+)
 """Lists of names whose positions are compiled into kernels."""
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.outcomes import PLACES
+
 PLANES_BYTES = 256 * 2**20
 """What planes take at most, unless blocks that must be held whole take more."""
 
@@ -31,13 +33,16 @@ TEST_SIGNALS = 2**12
 """Signal variants whose comparisons are told apart at a time."""
 
 # Bytes of one item, at most. Measured where libraries allocate: tests/engine/test_memory.py.
-_FIND_BYTES = 6 * 8  # index, ruin, number of trades, three metrics
+_FIND_BYTES = 9 * 8  # index, ruin, number of trades, three metrics, signature, weight
+_ROW_BYTES = 112  # a row of a tile while like ones are found: its identity, twice, and its place
 _RANKED_BYTES = 320  # a place in a top list, the room to fill before it is cut, and its sorting
-_GROUPED_BYTES = 64  # a shortlisted variant: its index, its order, its group
+_GROUPED_BYTES = 96  # a shortlisted variant: its index, its order, its group, its twins
+_TALLY_BYTES = 2 * 8 * PLACES  # histograms of total return and of the primary metric
 _DIGIT_BYTES = 3 * 8  # ... and per block its number, copies of it, its chunk
 _TABLE_BYTES = 160  # a block variant in the tables of parameters, signals and comparisons
 _TEST_BYTES = 400  # a signal variant while comparisons are told apart
-_BALANCE_BYTES = 6 * 8  # cash, safe, trades of a risk combination, and the levels of its target
+# Cash, safe, trades of a risk combination, the levels of its target, and where it is hit.
+_BALANCE_BYTES = 8 * 8
 _LEDGER_BYTES = 6 * 8 + 4  # a trade, and where its run ends by itself
 _HIT_BYTES = 4
 _SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant
@@ -98,11 +103,15 @@ class Work:
         signals = 3 * chunk + CHUNK_BYTES + _SERIES_BYTES * self.bars + TEST_SIGNALS * _TEST_BYTES
         bars = 64 * self.words
         prefixes = row_bytes(self.words) * (len(self.totals) + 1)
-        scoring = _SCRATCH_BYTES * self.words + prefixes + PIECE_VARIANTS * _BALANCE_BYTES
+        scoring = (
+            _SCRATCH_BYTES * self.words + prefixes + PIECE_VARIANTS * (_BALANCE_BYTES + _ROW_BYTES)
+        )
         if self.recorded:
             hits = levels_at_once(self.words) * _HIT_BYTES * bars
             scoring += _LEDGER_BYTES * bars + hits
-        return max(signals, scoring) + (1 + PIECES_AHEAD) * PIECE_VARIANTS * _FIND_BYTES
+        return max(signals, scoring) + (
+            (1 + PIECES_AHEAD) * PIECE_VARIANTS * _FIND_BYTES + _TALLY_BYTES
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,13 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    tally_of,
 )
 from engine.kernels.measures import Found, Order
 from engine.kernels.preload import preload_kernels
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
+from engine.outcomes import Outcomes
 from engine.planes import PlaneStore
 from engine.ranking import TopList
 from engine.request import Request
@@ -73,6 +75,7 @@ class Sweep:
         self.rules = execution_rules(request)
         self.closes = np.ascontiguousarray(candles.close[candles.first :])
         self.open_times = np.ascontiguousarray(candles.ts_open[candles.first :])
+        self.outcomes: Outcomes | None = None  # of the last stage A that was run to its end
         self._costs = costs_of(self.rules)
         self._market = market_of(self.closes, self._costs, self.open_times)
         self._allowed = allowed_planes(len(self.closes), self.rules)
@@ -89,9 +92,10 @@ class Sweep:
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:
         """Score base variants (all, or a range of base indexes) without risk levels.
 
-        The last batch holds the best `preselect` base indexes.
+        The last batch holds the best `preselect` base indexes; with it, `outcomes` counts them all.
         """
         base = _part(base, self.grid.base_total)
+        idle = [self._no_outcomes() for _ in range(self._threads.count)]
         top = self._top_list(min(self.request.preselect, self.grid.base_total))
         processed = 0
         for numbers in self._division.chunks(base):
@@ -99,7 +103,11 @@ class Sweep:
                 yield Batch("stage_a", processed, len(base), top)
 
             def score(box: Box, numbers: Numbers = numbers) -> tuple[Found, int, int]:
-                return self._score(box, numbers, base, top)
+                outcomes = idle.pop()  # no more pieces are worked on than there are threads
+                try:
+                    return self._score(box, numbers, base, top, outcomes)
+                finally:
+                    idle.append(outcomes)
 
             results = self._threads.stream(score, self._division.boxes(numbers))
             for count, (_, (found, kept, scored)) in enumerate(results, start=1):
@@ -108,6 +116,9 @@ class Sweep:
                 if count % (PIECES_PER_BATCH * self._threads.count) == 0:
                     yield Batch("stage_a", processed, len(base), top)
             yield Batch("stage_a", processed, len(base), top)  # next come planes
+        self.outcomes = idle[0]
+        for others in idle[1:]:
+            self.outcomes.merge(others)
         yield Batch("stage_a", processed, len(base), top)
 
     def stage_b(
@@ -115,17 +126,21 @@ class Sweep:
         shortlist: Int64,
         positions: range | None = None,
         *,
-        twins: Int64 | None = None,  # noqa: ARG002
+        twins: Int64 | None = None,
     ) -> Iterator[Batch]:
         """Score every risk combination of the shortlisted base variants.
 
         `twins` int64[k] says how many base variants each of the shortlist stands for; without it,
-        each for itself.
+        each for itself. A combination counts as many twins as its base.
         `positions` restricts the work to a range of positions in the shortlist. The last batch
         holds the best `top_k` stage-B indexes (`base_index * risk_total + risk_index`).
         """
+        if twins is not None and len(twins) != len(shortlist):
+            raise ValueError(f"{len(twins)} counts of twins for a shortlist of {len(shortlist)}")
         part = _part(positions, len(shortlist))
         bases = np.asarray(shortlist, np.int64)[part.start : part.stop]
+        stands_for = None if twins is None else twins[part.start : part.stop]
+        weights = _Weights(bases, stands_for, self.grid.risk_total)
         total = len(bases) * self.grid.risk_total
         top = self._top_list(min(self.request.top_k, len(shortlist) * self.grid.risk_total))
         processed = 0
@@ -138,6 +153,7 @@ class Sweep:
 
             results = self._threads.stream(expand, self._division.bundles(group))
             for count, (bundle, (found, kept)) in enumerate(results, start=1):
+                found.weight[:kept] = weights.of(found.variant[:kept])
                 _offer(top, found, kept)
                 processed += len(bundle.bases) * bundle.risk.combinations
                 if count % (PIECES_PER_BATCH * self._threads.count) == 0:
@@ -161,7 +177,7 @@ class Sweep:
             yield from self._store.hold(block, part, self._threads)
 
     def _score(
-        self, box: Box, numbers: Numbers, base: range, top: TopList
+        self, box: Box, numbers: Numbers, base: range, top: TopList, outcomes: Outcomes
     ) -> tuple[Found, int, int]:
         """Run a box of stage A: the finds, how many there are, how many variants were scored."""
         strides = self._division.strides
@@ -192,6 +208,7 @@ class Sweep:
             self._costs,
             self._order(top),
             found,
+            tally_of(outcomes),
         )
         return found, kept, scored
 
@@ -226,13 +243,39 @@ class Sweep:
         return found, kept
 
     def _order(self, top: TopList) -> Order:
-        return order_of(top.primary, top.secondary, top.min_trades, *top.cut())
+        return order_of(
+            top.primary, top.secondary, top.min_trades, *top.cut(), distinct=top.distinct
+        )
 
     def _top_list(self, capacity: int) -> TopList:
         ranking = self.request.ranking
         return TopList(
-            capacity, ranking.primary_metric, ranking.secondary_metric, ranking.min_trades
+            capacity,
+            ranking.primary_metric,
+            ranking.secondary_metric,
+            ranking.min_trades,
+            distinct=ranking.distinct,
         )
+
+    def _no_outcomes(self) -> Outcomes:
+        benchmark = float(100.0 * (self.closes[-1] / self.closes[0] - 1.0))  # as in the report
+        return Outcomes(
+            self.request.ranking.primary_metric, benchmark if np.isfinite(benchmark) else None
+        )
+
+
+class _Weights:
+    """How many base variants each stage-B index stands for: the twins of its base."""
+
+    def __init__(self, bases: Int64, twins: Int64 | None, risk_total: int) -> None:
+        order = np.argsort(bases)
+        self._risk_total = risk_total
+        self._bases = bases[order]
+        self._twins = np.ones_like(bases) if twins is None else np.asarray(twins, np.int64)[order]
+
+    def of(self, indexes: Int64) -> Int64:
+        """Return int64[n], for stage-B indexes int64[n]."""
+        return self._twins[np.searchsorted(self._bases, indexes // self._risk_total)]
 
 
 def _offer(top: TopList, found: Found, kept: int) -> None:
@@ -243,6 +286,8 @@ def _offer(top: TopList, found: Found, kept: int) -> None:
         primary=found.primary[:kept],
         secondary=found.secondary[:kept],
         total_return=found.total_return[:kept],
+        signature=found.signature[:kept],
+        weights=found.weight[:kept],
     )
 
 

@@ -84,17 +84,12 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
     if shortlist is None:
         best = _run_stage(parent, Stage.STAGE_A, sweep.stage_a())
         shortlist, twins = best.top.indexes(), best.top.twins()
-        parent.send(
-            StageAFinished(shortlist, twins, _outcomes(sweep), best.total, request.risk.total)
-        )
+        assert sweep.outcomes is not None
+        outcomes = sweep.outcomes.document()
+        parent.send(StageAFinished(shortlist, twins, outcomes, best.total, request.risk.total))
     best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist, twins=twins), sweep)
     parent.send(StageBFinished(reports=len(best.top)))
     parent.send(Finished(_final_rows(parent, sweep, best.top)))
-
-
-def _outcomes(sweep: "Sweep") -> dict[str, Any]:  # noqa: ARG001
-    """Return the statistics of the stage A that has just ended, as the job stores them."""
-    return {}
 
 
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from engine.compiled import kernel, part
 from engine.kernels.account import (
     Costs,
-    Flags,
     Floats,
     Int64,
     Market,
@@ -23,10 +22,12 @@ from engine.kernels.account import (
     ruin_bar,
     settle,
 )
-from engine.kernels.bits import Words
+from engine.kernels.bits import Numbers32, Words
+from engine.kernels.doublings import NEVER
 from engine.kernels.hits import Levels, apply_risk, natural_exits, scan_run, scan_runs
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
 from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
+from engine.kernels.signature import sign_combinations, trade_signature
 
 Numbers = NDArray[np.int32]
 
@@ -51,7 +52,7 @@ class Balances(NamedTuple):
     cash: Floats  # float64[combinations]
     safe: Floats  # float64[combinations]
     traded: Floats  # float64[combinations], number of trades
-    ruined: Flags  # bool[combinations], whether a short was ruined
+    ruin: Numbers32  # uint32[combinations], bar on which a short was ruined, or NEVER
 
 
 @part
@@ -61,7 +62,7 @@ def new_balances(combinations: int) -> Balances:
         np.empty(combinations),
         np.empty(combinations),
         np.empty(combinations),
-        np.empty(combinations, np.bool_),
+        np.empty(combinations, np.uint32),
     )
 
 
@@ -134,7 +135,7 @@ def settle_short(
             cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
             balances.traded[at] += 1.0
             if ruined:
-                balances.ruined[at] = True
+                balances.ruin[at] = last
                 safe[at] += cash[at]
                 cash[at] = 0.0
 
@@ -168,7 +169,7 @@ def grow_all(
     cash[:] = costs.init_cash
     safe[:] = 0.0
     traded[:] = 0.0
-    balances.ruined[:] = False
+    balances.ruin[:] = NEVER
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, reciprocal = is_long(scratch, bar), inverse[bar]
@@ -221,8 +222,11 @@ def expand_risk(
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
     hits = np.empty((64 * words if recorded else 1, sls + tps + tsls), np.int32)
-    balances = new_balances(0 if recorded else sls * targets)
+    combinations = 0 if recorded else sls * targets
+    balances = new_balances(combinations)
     natural = scratch.events[:0]
+    columns = np.empty((combinations, 3), np.int32)  # of those that pass the cut
+    ruin = np.empty(combinations, np.uint32)
     sl_fast = False
     n = 0
     for v in range(rows.shape[0]):
@@ -233,6 +237,7 @@ def expand_risk(
             natural = natural_exits(scratch, runs)
         else:
             sl_fast = grow_all(scratch, runs, market, costs, levels, hits[0], balances)
+        first = n
         for s in range(sls):
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
@@ -242,10 +247,25 @@ def expand_risk(
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
                     balance = balances.cash[at] + balances.safe[at]
-                    ruined = balances.ruined[at] or balance <= 0.0
+                    ruined = balances.ruin[at] != NEVER or balance <= 0.0
                     trades = int(balances.traded[at])
                     score = balance_score(order, ruined, trades, balance, costs)
                 risk = ((tile.sl + s) * tile.tps + tile.tp + tp) * tile.tsls + tile.tsl + tsl
                 index = bases[v] * tile.total + risk
-                n = offer(found, n, order, index, score)
+                after = offer(found, n, order, index, score)
+                if after > n and recorded:
+                    found.signature[n, 0], found.signature[n, 1] = trade_signature(
+                        scratch, score.trades, market
+                    )
+                elif after > n:
+                    columns[n - first, 0] = s
+                    columns[n - first, 1] = sls + tp
+                    columns[n - first, 2] = sls + tps + tsl
+                    ruin[n - first] = balances.ruin[at]
+                n = after
+        if n > first and not recorded:
+            sign_combinations(
+                scratch, market, costs, levels, hits[0], columns, ruin,
+                found.trades[first:n], found.signature[first:n],
+            )  # fmt: skip
     return n

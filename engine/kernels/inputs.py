@@ -10,7 +10,9 @@ from engine.kernels.doublings import NEVER, first_doublings
 from engine.kernels.hits import Levels
 from engine.kernels.measures import NO_METRIC, Found, Order
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_entries, locks_profit
+from engine.kernels.tally import Tally
 from engine.metric_names import ASCENDING, METRICS
+from engine.outcomes import Outcomes
 
 Bits = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
@@ -124,7 +126,13 @@ def _ascending(axis: Sequence[float | None], first_column: int) -> tuple[Float64
 
 
 def order_of(
-    primary: str, secondary: str | None, min_trades: int, cut_tier: int, cut_key: float
+    primary: str,
+    secondary: str | None,
+    min_trades: int,
+    cut_tier: int,
+    cut_key: float,
+    *,
+    distinct: bool = True,
 ) -> Order:
     """Return a ranking with the first keys of the worst variant that is still of interest."""
     return Order(
@@ -134,6 +142,7 @@ def order_of(
         sign=1.0 if primary in ASCENDING else -1.0,
         cut_tier=cut_tier,
         cut_key=cut_key,
+        distinct=distinct,
     )
 
 
@@ -147,4 +156,17 @@ def room_for(variants: int) -> Found:
         primary=np.empty(size),
         secondary=np.empty(size),
         total_return=np.empty(size),
+        signature=np.empty((size, 2), np.uint64),
+        weight=np.empty(size, np.int64),
+    )
+
+
+def tally_of(outcomes: Outcomes) -> Tally:
+    """Return the arrays of `outcomes`, which kernels count into."""
+    benchmark = outcomes.benchmark_return_pct
+    return Tally(
+        benchmark=np.nan if benchmark is None else benchmark,
+        counts=outcomes.counts,
+        returns=outcomes.returns,
+        primaries=outcomes.primaries,
     )

@@ -15,6 +15,7 @@ from engine.kernels.account import (
     Market,
     record_trades,
 )
+from engine.kernels.bits import Words
 from engine.kernels.days import Days, day_marks, day_returns, mean_and_deviation
 from engine.kernels.equity import drawdown_fraction, extend_drawdown, max_drawdown
 from engine.kernels.runs import Scratch
@@ -50,6 +51,7 @@ class Order(NamedTuple):
     sign: float  # key = sign * primary metric, smaller is better
     cut_tier: int  # RUINED + TOO_FEW_TRADES + UNDEFINED, those of them that hold
     cut_key: float
+    distinct: bool  # whether one variant may stand for its twins
 
 
 class Score(NamedTuple):
@@ -71,6 +73,8 @@ class Found(NamedTuple):
     primary: Floats  # float64, NaN = undefined
     secondary: Floats  # float64
     total_return: Floats  # float64, percent
+    signature: Words  # uint64[n, 2], of those that pass the cut
+    weight: Int64  # int64, how many variants this one stands for
 
 
 @inlined
@@ -239,7 +243,10 @@ def all_metrics(
 
 @inlined
 def offer(found: Found, n: int, order: Order, index: int, score: Score) -> int:
-    """Append a variant unless it is certainly worse than the cut; return the new count."""
+    """Append a variant unless it is certainly worse than the cut; return the new count.
+
+    Whoever calls it signs and weighs what was appended.
+    """
     undefined = np.isnan(score.primary)
     tier = (
         (RUINED if score.ruined else 0)

@@ -11,10 +11,12 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    tally_of,
 )
 from engine.kernels.rules import ExecutionRules
 from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
+from engine.outcomes import Outcomes
 
 
 def preload_kernels() -> None:
@@ -38,7 +40,8 @@ def preload_kernels() -> None:
     order = order_of("total_return_pct", None, 0, 0, np.inf)
     tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
     prefix = np.zeros((0, 3), np.int64)
-    score_tile(long, short, allowed, tile, prefix, market, costs, order, room_for(1))
+    tally = tally_of(Outcomes("total_return_pct", None))
+    score_tile(long, short, allowed, tile, prefix, market, costs, order, room_for(1), tally)
     row, base = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
     levels, corner = levels_of((None,), (None,), (None,)), RiskTile(0, 0, 0, 1, 1, 1)
     expand_risk(long, short, allowed, row, base, corner, levels, market, costs, order, room_for(1))

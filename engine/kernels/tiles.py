@@ -4,11 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.compiled import kernel
+from engine.compiled import kernel, part
 from engine.kernels.account import Costs, Int64, Market, final_balance, new_ledger
 from engine.kernels.bits import Words
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
-from engine.kernels.runs import find_runs, find_trades, multiply, new_scratch
+from engine.kernels.runs import Scratch, find_runs, find_trades, multiply, new_scratch
+from engine.kernels.signature import plane_signature
+from engine.kernels.tally import Tally, count
+from engine.kernels.twins import take_in
+
+WORTH_COMPARING = 8  # prefixes for which rows are scored: finding like ones costs a tenth of that
 
 
 class Tile(NamedTuple):
@@ -28,6 +33,31 @@ class Tile(NamedTuple):
     base_stop: int
 
 
+@part
+def distinct_rows(
+    longs: Words, shorts: Words, allowed: Words, tile: Tile, order: Order, scratch: Scratch
+) -> tuple[Int64, Int64]:
+    """Return int64[D], int64[D]: rows of the tile that differ where it counts, how often each is.
+
+    The lowest row stands for those like it: with any prefix they are twins, so one is scored.
+    """
+    if not order.distinct or tile.prefix_stop - tile.prefix_start < WORTH_COMPARING:
+        return np.arange(tile.rows), np.ones(tile.rows, np.int64)
+    rows = np.empty((tile.rows, 4), np.uint64)
+    long, short = scratch.long[1:], scratch.short[1:]
+    for m in range(tile.rows):
+        row = tile.row + m
+        multiply(allowed[0], allowed[1], longs[row], shorts[row], long, short)
+        rows[m, 0], rows[m, 1] = plane_signature(long, short)
+        rows[m, 2], rows[m, 3] = m, 1
+    slots = 2
+    while slots < 2 * tile.rows:
+        slots *= 2
+    folded = np.empty((tile.rows, 4), np.uint64)
+    _, used = take_in(folded, 0, rows, 0, np.zeros(slots, np.int32))
+    return folded[:used, 2].astype(np.int64), folded[:used, 3].astype(np.int64)
+
+
 @kernel
 def score_tile(
     longs: Words,
@@ -39,12 +69,14 @@ def score_tile(
     costs: Costs,
     order: Order,
     found: Found,
+    tally: Tally,
 ) -> tuple[int, int]:
     """Score a tile of base variants without risk levels; return how many were found and scored.
 
     `longs`, `shorts` are the plane rows uint64[R, W]; `allowed` uint64[2, W] the planes of the
     empty prefix; `others` int64[B, 3] gives row, count and stride of each block that is not
-    streamed. `found` has room for one more than the tile.
+    streamed. `found` has room for one more than the tile; `tally` counts every
+    variant.
     """
     words = allowed.shape[1]
     depth = others.shape[0]
@@ -58,6 +90,7 @@ def score_tile(
     long, short = scratch.long[1:], scratch.short[1:]
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
+    distinct, weights = distinct_rows(longs, shorts, allowed, tile, order, scratch)
     n = 0
     scored = 0
     for prefix in range(tile.prefix_start, tile.prefix_stop):
@@ -79,7 +112,9 @@ def score_tile(
             )  # fmt: skip
         start = max(0, -((offset - tile.base_start) // tile.stride))
         stop = min(tile.rows, -((offset - tile.base_stop) // tile.stride))
-        for m in range(start, stop):
+        whole = start == 0 and stop == tile.rows
+        for i in range(0 if whole else start, distinct.shape[0] if whole else stop):
+            m, weight = (distinct[i], weights[i]) if whole else (i, 1)
             row = tile.row + m
             multiply(stack_long[depth], stack_short[depth], longs[row], shorts[row], long, short)
             if recorded:
@@ -89,6 +124,11 @@ def score_tile(
                 runs, step = find_runs(scratch)
                 trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
                 score = balance_score(order, ruined, trades, balance, costs)
-            n = offer(found, n, order, offset + m * tile.stride, score)
-            scored += 1
+            count(tally, order, score, weight)
+            after = offer(found, n, order, offset + m * tile.stride, score)
+            if after > n:
+                found.signature[n, 0], found.signature[n, 1] = plane_signature(long, short)
+                found.weight[n] = weight
+            n = after
+            scored += weight
     return n, scored

@@ -15,6 +15,7 @@ import pytest
 from storage import jobs, leases
 from storage.records import Client, Failure, State
 from tests.cli.conftest import REQUEST, Backtest, finish, submitted, taken, written
+from tests.storage.making import OUTCOMES, without_bins
 
 JOB_KEYS = {
     *("job_id", "state", "stage", "processed_units", "total_units", "attempt", "created_at"),
@@ -90,6 +91,21 @@ def test_a_list_for_machines_is_lean_and_its_keys_are_stable(
 def test_show_for_machines_is_complete(service: Backtest, tmp_path: Path) -> None:
     shown = service("show", submitted(service, tmp_path), "--json").json
     assert {"request", "request_hash", "user_id", "events"} <= set(shown)
+
+
+def test_a_job_says_what_it_covers_what_it_found_and_what_to_make_of_it(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    shown = service("show", job_id, "--json").json
+    assert shown["coverage"]["asked"]["end"] == "2024-01-03T00:00:00Z"
+    assert shown["outcomes"] == without_bins(OUTCOMES)
+    assert (shown["verdict"][0], shown["verdict"][-1]) == (
+        "The best variant made 2 trades, fewer than the 30 trades that ranking asks for.",
+        "Not validated out of sample.",
+    )
+    assert [row["twins"] for row in service("top", job_id, "--json").json] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(

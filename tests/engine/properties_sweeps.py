@@ -5,7 +5,7 @@ sweep has at most a few hundred base variants on at most 320 bars, which takes m
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -39,7 +39,7 @@ SHORTEST = 25  # so many first values of a default axis are drawn from: windows 
 MOST_VARIANTS = 240
 
 Blocks = list[dict[str, Any]]
-Ranked = tuple[bytes, bytes, bytes]
+Ranked = tuple[bytes, bytes, bytes, bytes]
 
 
 def law(examples: int) -> settings:
@@ -60,6 +60,7 @@ class Small:
     sizing: str = "all_in"
     preselect: int = 100_000
     top_k: int = 100_000
+    distinct: bool = False
 
     def request(self) -> Request:
         hours = self.candles.timeframe_ms // HOUR_MS
@@ -82,7 +83,8 @@ class Small:
             "ranking": self.ranking,
         }
         # Not submitted with its top_k: more variants are kept here than a job would store.
-        return parse(complete(document, DEFAULTS, LIMITS) | {"top_k": self.top_k})
+        wanted = parse(complete(document, DEFAULTS, LIMITS) | {"top_k": self.top_k})
+        return replace(wanted, ranking=replace(wanted.ranking, distinct=self.distinct))
 
     def sweep(self, *, threads: int = 1, memory_bytes: int = 2**28) -> Sweep:
         return Sweep(self.request(), self.candles, threads=threads, memory_bytes=memory_bytes)
@@ -104,7 +106,12 @@ def both_stages(run: Sweep) -> tuple[TopList, TopList]:
 def ranked(top: TopList) -> Ranked:
     """Return a list as bytes: equal means the same variants, order and scores, to the last bit."""
     primary, secondary = top.scores()
-    return top.indexes().tobytes(), primary.tobytes(), secondary.tobytes()
+    return (
+        top.indexes().tobytes(),
+        top.twins().tobytes(),
+        primary.tobytes(),
+        secondary.tobytes(),
+    )
 
 
 # --- blocks ----------------------------------------------------------------------------------

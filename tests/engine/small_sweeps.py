@@ -70,6 +70,7 @@ def request(*blocks: dict[str, Any], **changes: Any) -> Request:
             for axis, values in changes.pop("risk", NO_RISK).items()
         },
     }
+    distinct = changes.pop("distinct", True)
     ranking = {
         "primary_metric": changes.pop("primary", "total_return_pct"),
         "secondary_metric": changes.pop("secondary", None),
@@ -82,7 +83,8 @@ def request(*blocks: dict[str, Any], **changes: Any) -> Request:
         "ranking": ranking,
         **changes,
     }
-    return parse(complete(document, DEFAULTS, LIMITS), LIMITS)
+    wanted = parse(complete(document, DEFAULTS, LIMITS), LIMITS)
+    return replace(wanted, ranking=replace(wanted.ranking, distinct=distinct))
 
 
 @cache
@@ -98,3 +100,11 @@ def ruinous_candles() -> Candles:
     jumps = np.where(random.random(len(calm.close)) < 0.01, 2.3, 0.992)
     close = 1000.0 * np.cumprod(jumps * np.exp(random.normal(0, 0.01, len(jumps))))
     return replace(calm, open=close, high=close * 1.01, low=close * 0.99, close=close)
+
+
+@cache
+def coarse_candles(traded: int = 300) -> Candles:
+    """Return candles of few different prices: many variants make the same money otherwise."""
+    fine = candles(traded)
+    close = fine.close[0] * (1.0 + 0.01 * np.round(100.0 * (fine.close / fine.close[0] - 1.0)))
+    return replace(fine, open=close, high=close, low=close, close=close)

@@ -15,10 +15,12 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    tally_of,
 )
 from engine.kernels.measures import WORST_TIER, ratio
 from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
+from engine.outcomes import Outcomes
 from engine.sweep import Sweep
 from tests.engine.adapter import engine_trades, plane, rules_of
 from tests.engine.simulator import LONG, SHORT, Execution, RiskLevels, simulate
@@ -45,6 +47,7 @@ def stage_a(
         costs_of(rules),
         order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
         found,
+        tally_of(Outcomes("total_return_pct", None)),
     )
     return int(found.trades[0]), float(found.primary[0])
 
@@ -204,6 +207,7 @@ def test_stage_a_scores_a_ruined_account_as_it_is_reported(
         risk=RISK,
         direction_mode="short-only",
         execution={"fixed_quote": 6_000.0},
+        distinct=False,
     )
     run = Sweep(wanted, ruinous_candles())
     top = last(run.stage_a()).top

@@ -169,6 +169,7 @@ def swept(metric: str, sizing: str) -> tuple[Sweep, TopList, TopList]:
         sizing_mode=sizing,
         risk=off,
         execution={"fee_pct": 0.0, "slippage_pct": 0.0},
+        distinct=False,
     )
     run = Sweep(wanted, exploding_candles())
     *_, first = run.stage_a()

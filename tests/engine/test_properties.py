@@ -309,7 +309,7 @@ def test_any_ranges_of_stage_a_merge_to_one_list_in_any_grouping(
     small: Small, cuts: list[float], kept: float, order: Any
 ) -> None:
     total = small.sweep().grid.base_total
-    run = replace(small, preselect=ceil(kept * total), top_k=1).sweep()
+    run = replace(small, preselect=ceil(kept * total), top_k=1, distinct=True).sweep()
     ranges = parts_of(total, cuts)
     merged = merged_in_any_order([last(run.stage_a(part)) for part in ranges], order)
     assert ranked(merged) == ranked(last(run.stage_a()))
@@ -321,7 +321,8 @@ def test_any_ranges_of_the_shortlist_merge_to_one_list_in_any_grouping(
     small: Small, cuts: list[float], kept: float, order: Any
 ) -> None:
     grid = small.sweep().grid
-    run = replace(small, top_k=ceil(kept * grid.base_total * grid.risk_total)).sweep()
+    places = ceil(kept * grid.base_total * grid.risk_total)
+    run = replace(small, top_k=places, distinct=True).sweep()
     shortlist = last(run.stage_a()).indexes()
     ranges = parts_of(len(shortlist), cuts)
     merged = merged_in_any_order([last(run.stage_b(shortlist, part)) for part in ranges], order)
@@ -333,11 +334,10 @@ def test_any_ranges_of_the_shortlist_merge_to_one_list_in_any_grouping(
 def test_no_thread_and_no_memory_budget_changes_a_ranking(
     small: Small, threads: int, memory_bytes: int, rows: int
 ) -> None:
-    whole = [ranked(top) for top in both_stages(replace(small, preselect=20, top_k=20).sweep())]
+    limited = replace(small, preselect=20, top_k=20, distinct=True)
+    whole = [ranked(top) for top in both_stages(limited.sweep())]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "MIN_ROWS", rows)  # the least that is held, whatever the budget
         patch.setattr(work, "PIECE_VARIANTS", 2 * rows)
-        run = replace(small, preselect=20, top_k=20).sweep(
-            threads=threads, memory_bytes=memory_bytes
-        )
+        run = limited.sweep(threads=threads, memory_bytes=memory_bytes)
         assert [ranked(top) for top in both_stages(run)] == whole

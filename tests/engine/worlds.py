@@ -7,7 +7,7 @@ threshold hangs on rounding; everything else varies with the seed.
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -219,7 +219,9 @@ class World:
                 "min_trades": min_trades,
             },
         }
-        return parse(complete(document, DEFAULTS, LIMITS))
+        wanted = parse(complete(document, DEFAULTS, LIMITS))
+        # Every variant is compared with the reference, twin or not.
+        return replace(wanted, ranking=replace(wanted.ranking, distinct=False))
 
     @cached_property
     def bases(self) -> list[list[dict[str, Any]]]:

@@ -38,6 +38,13 @@ def test_a_job_is_claimed_computed_and_published(stack: Stack, worker: Worker) -
     assert all(row.report_table_md for row in rows)
     assert [row.trades_json is not None for row in rows] == [True, True, True, False, False]
     assert counted(worker) == {"claimed": 1, "succeeded": 1}
+    assert job.outcomes_json is not None
+    assert (job.outcomes_json["tried"], job.outcomes_json["primary"]["metric"]) == (
+        1560,
+        "return_over_max_drawdown",
+    )
+    assert job.coverage_json is not None
+    assert job.coverage_json["bars_present"] < job.coverage_json["bars_expected"]
 
 
 def test_a_job_that_is_not_to_be_had_is_dropped_and_counted(stack: Stack, worker: Worker) -> None:
@@ -152,6 +159,31 @@ def test_a_job_resumes_from_its_own_shortlist(stack: Stack, worker: Worker) -> N
     assert (job.state, job.attempt) == (State.SUCCEEDED, 2)
     assert EventName.RESUMED_FROM_SHORTLIST in stack.events(job_id)
     assert stack.stored_bytes(job_id) == stack.stored_bytes(undisturbed.job_id)
+
+
+def test_who_resumes_counts_the_twins_of_the_shortlist(stack: Stack, worker: Worker) -> None:
+    undisturbed = run(stack, worker)
+    stored = results.shortlist(stack.connection, undisturbed.job_id)
+    assert stored is not None
+    assert stored.shortlist.twins is not None
+    tripled = replace(stored.shortlist, twins=[3 * count for count in stored.shortlist.twins])
+    job_id = _interrupted_after_stage_a(stack, tripled)
+
+    runner.run(job_id, worker)
+
+    assert [row.twins for row in stack.rows(job_id)] == [
+        3 * row.twins for row in stack.rows(undisturbed.job_id)
+    ]
+
+
+def test_levels_that_are_never_hit_are_twins_in_the_rows(stack: Stack, worker: Worker) -> None:
+    document = small_sweep()
+    document["template"]["risk_grid"] = {"sl": explicit(97), "tp": explicit(5000, 6000, 7000)}
+    job = run(stack, worker, document)
+    assert job.state is State.SUCCEEDED
+    rows = stack.rows(job.job_id)
+    assert rows
+    assert all(row.twins % 3 == 0 for row in rows)
 
 
 def test_a_shortlist_of_other_candles_is_not_used(stack: Stack, worker: Worker) -> None:

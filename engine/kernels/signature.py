@@ -1,0 +1,181 @@
+"""Identity of a variant: 128 bits of its position planes (stage A) or of its trades (stage B).
+
+Everything is taken in by one step: the two halves of the state, each with a word, are multiplied to
+128 bits, as in wyhash (Wang Yi, 2019), so each word reaches both halves.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from engine.compiled import borrowing, inlined, part
+from engine.kernels.account import Costs, Int64, Market
+from engine.kernels.bits import U0, U1, U63, Numbers32, Words
+from engine.kernels.hits import Hits, Levels, scan_run
+from engine.kernels.runs import U2, Scratch, is_long
+
+Signatures = NDArray[np.uint64]  # uint64[n, 2]
+
+U3, U4, U32, U33 = np.uint64(3), np.uint64(4), np.uint64(32), np.uint64(33)
+# Where states begin: hexadecimal digits of pi.
+S0, S1 = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
+S2, S3 = np.uint64(0xA4093822299F31D0), np.uint64(0x082EFA98EC4E6C89)
+S4, S5 = np.uint64(0x452821E638D01377), np.uint64(0xBE5466CF34E90C6C)
+S6, S7 = np.uint64(0xC0AC29B7C97C50DD), np.uint64(0x3F84D5B5B5470917)
+M1, M2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # of murmur3's finaliser
+NOT_A_NUMBER = np.uint64(0x7FF8000000000000)
+
+
+def _product(_typing: Any, _a: Any, _b: Any) -> Any:
+    """Return the low and the high half of the product of two uint64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wide, narrow = ir.IntType(128), ir.IntType(64)
+        factors = [builder.zext(arg, wide) for arg in args]
+        whole = builder.mul(*factors)
+        high = builder.lshr(whole, ir.Constant(wide, 64))
+        halves = [builder.trunc(half, narrow) for half in (whole, high)]
+        return context.make_tuple(builder, signature.return_type, halves)
+
+    halves = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
+    return halves(types.uint64, types.uint64), codegen
+
+
+def _bits(_typing: Any, _value: Any) -> Any:
+    """Return the bits of a float64."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
+
+
+product: Any = intrinsic(_product)
+float_bits: Any = intrinsic(_bits)
+
+
+@inlined
+def canonical_bits(value: float) -> Any:
+    """Return the bits of a number, the same for 0 and -0 and for every NaN."""
+    return NOT_A_NUMBER if value != value else float_bits(value + 0.0)
+
+
+@inlined
+def absorb(s: Any, t: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Return the state (s, t) after the words x and y.
+
+    The high half of a product is smaller than either factor: it must not stay on one side, or long
+    stretches of zeros would wear that side down to zero.
+    """
+    a = s ^ x
+    b = t ^ y
+    low, high = product(a, b)
+    return low ^ b, high ^ a
+
+
+@inlined
+def finalise(h: Any) -> Any:
+    """Return a word of which every bit depends on every bit of `h`: murmur3's finaliser."""
+    h = (h ^ (h >> U33)) * M1
+    h = (h ^ (h >> U33)) * M2
+    return h ^ (h >> U33)
+
+
+@inlined
+def seal(s: Any, t: Any, count: Any) -> tuple[Any, Any]:
+    """Return the signature of a state that has taken in `count` items."""
+    s, t = absorb(s, t, np.uint64(count), S7)
+    s, t = absorb(s, t, S6, S5)
+    return finalise(s), finalise(t)
+
+
+@borrowing
+def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
+    """Return the identity of position planes uint64[W].
+
+    Steps of one state wait for each other: words are dealt to four, whose multiplications overlap.
+    """
+    words = np.uint64(long.shape[0])
+    s, t = S0, S1
+    s1, t1 = S2, S3
+    s2, t2 = S4, S5
+    s3, t3 = S6, S7
+    w = U0
+    while w + U4 <= words:
+        s, t = absorb(s, t, long[w], short[w])
+        s1, t1 = absorb(s1, t1, long[w + U1], short[w + U1])
+        s2, t2 = absorb(s2, t2, long[w + U2], short[w + U2])
+        s3, t3 = absorb(s3, t3, long[w + U3], short[w + U3])
+        w += U4
+    while w < words:
+        s, t = absorb(s, t, long[w], short[w])
+        w += U1
+    s, t = absorb(s, t, s1, t1)
+    s, t = absorb(s, t, s2, t2)
+    s, t = absorb(s, t, s3, t3)
+    return seal(s, t, words)
+
+
+@inlined
+def absorb_trade(
+    s: Any, t: Any, scratch: Scratch, entry: Any, exit_: Any, market: Market
+) -> tuple[Any, Any]:
+    """Return the state after a trade: its bars, which are below 2^31, direction and exit price."""
+    side = U1 << U63 if is_long(scratch, entry) else U0
+    bars = np.uint64(entry) | (np.uint64(exit_) << U32) | side
+    return absorb(s, t, bars, canonical_bits(market.closes[exit_]))
+
+
+@borrowing
+def trade_signature(scratch: Scratch, trades: int, market: Market) -> tuple[Any, Any]:
+    """Return the identity of trades listed in steps of 2."""
+    s, t = S0, S1
+    for k in range(trades):
+        entry, exit_ = scratch.events[2 * k], scratch.events[2 * k + 1]
+        s, t = absorb_trade(s, t, scratch, entry, exit_, market)
+    return seal(s, t, trades)
+
+
+@part
+def sign_combinations(
+    scratch: Scratch,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+    hit: Hits,
+    columns: Hits,
+    ruin: Numbers32,
+    trades: Int64,
+    signatures: Signatures,
+) -> None:
+    """Write the identities of some risk combinations of one variant: uint64[C, 2].
+
+    Where hits are kept for one run at a time, the runs are scanned once more. `hit` int32[columns]
+    is room for those of one run; `columns` int32[C, 3] are the columns of sl, tp and tsl of each
+    combination, `ruin` uint32[C] the bar on which its last trade was ruined or NEVER, `trades`
+    int64[C] how many of the runs it trades: the first ones.
+    """
+    signatures[:, 0] = S0
+    signatures[:, 1] = S1
+    most = 0
+    for c in range(trades.shape[0]):
+        most = max(most, trades[c])
+    for k in range(most):
+        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
+        long = is_long(scratch, bar)
+        scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hit)
+        for c in range(trades.shape[0]):
+            if k < trades[c]:
+                first = np.uint32(min(hit[columns[c, 0]], hit[columns[c, 1]], hit[columns[c, 2]]))
+                if k == trades[c] - 1:
+                    first = min(first, ruin[c])
+                signatures[c, 0], signatures[c, 1] = absorb_trade(
+                    signatures[c, 0], signatures[c, 1], scratch, bar,
+                    min(end, first), market,
+                )  # fmt: skip
+    for c in range(trades.shape[0]):
+        signatures[c, 0], signatures[c, 1] = seal(signatures[c, 0], signatures[c, 1], trades[c])

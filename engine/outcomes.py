@@ -1,0 +1,104 @@
+"""Statistics of a whole search: how many variants stage A tried, and what became of them.
+
+Counts and histograms are integers that merge by addition, so they do not depend on how the work was
+divided. Needs no compiled kernel: whoever reads a stored document reads it with this module.
+"""
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+
+BIN_BITS = 18
+"""Sign, exponent and 6 bits of the fraction of a float: a bin is 1/64 of its value wide at most."""
+
+KEY_SHIFT = 64 - BIN_BITS
+BINS = 1 << BIN_BITS
+UNDEFINED, INFINITE = BINS, BINS + 1  # places behind the bins
+PLACES = BINS + 2
+
+# Positions in `Outcomes.counts`.
+TRIED, ELIGIBLE, PROFITABLE, BEAT_BENCHMARK, RUINED = range(5)
+COUNTS = 5
+
+_SIGN = 1 << 63
+_ALL_BITS = (1 << 64) - 1
+
+
+class Outcomes:
+    """What became of the base variants of a search, or of a part of it.
+
+    `counts` int64[COUNTS]; `returns` and `primaries` int64[PLACES] are the numbers of variants by
+    bin of their total return [%] and of the primary metric, then the undefined and the infinite.
+    """
+
+    def __init__(self, primary: str, benchmark_return_pct: float | None) -> None:
+        self.primary = primary
+        self.benchmark_return_pct = benchmark_return_pct
+        self.counts = np.zeros(COUNTS, np.int64)
+        self.returns = np.zeros(PLACES, np.int64)
+        self.primaries = np.zeros(PLACES, np.int64)
+
+    def merge(self, other: "Outcomes") -> None:
+        """Add another part of the same search. Raises `ValueError` when it is of another one."""
+        mine, theirs = ((part.primary, part.benchmark_return_pct) for part in (self, other))
+        if mine != theirs:
+            raise ValueError(f"outcomes of different searches: {mine} and {theirs}")
+        self.counts += other.counts
+        self.returns += other.returns
+        self.primaries += other.primaries
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it as plain data for JSON."""
+        tried, eligible, profitable, beat_benchmark, ruined = self.counts.tolist()
+        return {
+            "tried": tried,
+            "eligible": eligible,
+            "profitable": profitable,
+            "beat_benchmark": beat_benchmark,
+            "ruined": ruined,
+            "benchmark_return_pct": self.benchmark_return_pct,
+            "total_return_pct": _distribution(self.returns),
+            "primary": {"metric": self.primary, **_distribution(self.primaries)},
+        }
+
+
+def _distribution(places: Int64) -> dict[str, Any]:
+    bins = np.flatnonzero(places[:BINS])
+    return {
+        "bins": [list(pair) for pair in zip(bins.tolist(), places[bins].tolist(), strict=True)],
+        "undefined": int(places[UNDEFINED]),
+        "infinite": int(places[INFINITE]),
+    }
+
+
+def edge(bin: int) -> float:  # noqa: A002 – as it is called in the document
+    """Return the lower edge of a bin: the smallest number that is counted there."""
+    key = bin << KEY_SHIFT
+    bits = key ^ _SIGN if key & _SIGN else key ^ _ALL_BITS
+    value: float = struct.unpack("<d", struct.pack("<Q", bits))[0]
+    return value
+
+
+def quantile(distribution: dict[str, Any], share: float) -> float | None:
+    """Return the value that this share of the variants does not exceed, as the edge of its bin.
+
+    `distribution` is one of a document; share 0.5 is the lower median. Infinite values are the
+    largest; undefined ones do not count, and of nothing else there is no quantile: None.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"share is {share}; it must lie between 0 and 1")
+    total = sum(count for _, count in distribution["bins"]) + distribution["infinite"]
+    if total == 0:
+        return None
+    # Less a little, so that 0.1 of 30, which is not quite 3 in floating point, is the third.
+    wanted = max(1, math.ceil(share * total * (1.0 - 1e-12)))
+    for bin_, count in distribution["bins"]:
+        wanted -= count
+        if wanted <= 0:
+            return edge(bin_)
+    return math.inf

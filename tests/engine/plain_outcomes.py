@@ -1,0 +1,58 @@
+"""What variants of a sweep do, by the slow simulator, and which of them do the same."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+
+from engine.sweep import Sweep
+from tests.engine.adapter import signals_from
+from tests.engine.simulator import NEUTRAL, Execution, RiskLevels, Run, allowed, simulate
+
+OFF = RiskLevels()
+
+
+def signals_of(run: Sweep, base: int) -> list[int]:
+    """Return the signal of each traded bar of a base variant."""
+    return signals_from(*run.planes_of(base), len(run.closes))
+
+
+def execution_of(run: Sweep) -> Execution:
+    """Return the request's money rules in the simulator's terms."""
+    rules = run.rules
+    return Execution(
+        init_cash=rules.init_cash,
+        fee_pct=100 * rules.fee,
+        slippage_pct=100 * rules.slippage,
+        fixed_quote=rules.fixed_quote,
+        safe_profit_percent=100 * rules.safe_fraction,
+        direction_mode=run.request.direction_mode,
+        sizing_mode=run.request.sizing_mode,
+    )
+
+
+def simulated(run: Sweep, base: int, risk: RiskLevels = OFF) -> Run:
+    """Return the trades of one variant, bar by bar."""
+    closes = run.closes.tolist()
+    return simulate(signals_of(run, base), closes, execution_of(run), risk)
+
+
+def positions_of(run: Sweep, base: int) -> tuple[int, ...]:
+    """Return what a variant without levels holds after each bar: the identity of stage A."""
+    mode = run.request.direction_mode
+    wanted = [allowed(signal, mode) for signal in signals_of(run, base)]
+    return (*wanted[:-1], NEUTRAL)
+
+
+def trades_of(run: Sweep, base: int, risk: RiskLevels) -> tuple[tuple[int, int, int, float], ...]:
+    """Return entry, exit, direction and exit price of each trade: the identity of stage B."""
+    return tuple(
+        (trade.entry_bar, trade.exit_bar, trade.direction, float(run.closes[trade.exit_bar]))
+        for trade in simulated(run, base, risk).trades
+    )
+
+
+def groups(variants: Iterable[tuple[int, int, Hashable]]) -> dict[int, int]:
+    """Return lowest index and twins of each outcome of variants (index, weight, identity)."""
+    members: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
+    for index, weight, identity in variants:
+        members[identity].append((index, weight))
+    return {min(group)[0]: sum(weight for _, weight in group) for group in members.values()}
