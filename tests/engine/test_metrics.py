@@ -152,6 +152,13 @@ def test_a_loss_of_a_rounding_is_no_downside() -> None:
     assert held([0.01, 0.02, -1e-15, 0.01])["sortino"] == math.inf
 
 
+def test_two_days_have_ratios_and_one_has_none() -> None:
+    two, one = held([0.01, -0.02]), held([-0.01])
+    assert two["sharpe"] == pytest.approx(-math.sqrt(365) * 0.005 / (0.03 / math.sqrt(2)))
+    assert two["sortino"] == pytest.approx(-math.sqrt(365) * 0.005 / (0.02 / math.sqrt(2)))
+    assert (one["sharpe"], one["sortino"], one["calmar"]) == (None, None, None)
+
+
 def test_a_few_good_days_are_not_raised_to_a_year() -> None:
     # Compounded for 365 days they would grow by 3e16.
     found = held([0.4] * 4 + [-0.05] * 6)
