@@ -33,7 +33,7 @@ def first_doublings(closes: NDArray[np.float64], sell: float) -> tuple[Numbers32
                 high = middle
         found[bar] = higher[low - 1] if low else np.uint32(NEVER)
         if low:
-            fewest = min(fewest, np.int64(found[bar]) - bar)
+            fewest = min(fewest, int(np.int64(found[bar])) - bar)
         while count and closes[higher[count - 1]] <= closes[bar]:
             count -= 1
         higher[count] = bar
