@@ -41,13 +41,13 @@ _TALLY_BYTES = 2 * 8 * PLACES  # histograms of total return and of the primary m
 _DIGIT_BYTES = 3 * 8  # ... and per block its number, copies of it, its chunk
 _TABLE_BYTES = 160  # a block variant in the tables of parameters, signals and comparisons
 _TEST_BYTES = 400  # a signal variant while comparisons are told apart
-# Cash, safe, trades of a risk combination, the levels of its target, and where it is hit.
+# Cash, safe, trades and ruin of a risk combination, the levels of its target, where it is hit.
 _BALANCE_BYTES = 8 * 8
 _LEDGER_BYTES = 6 * 8 + 4  # a trade, and where its run ends by itself
 _HIT_BYTES = 4
 _SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
-_MARKET_BYTES = 4 * 8  # closes, reciprocals, times, block extremes
+_MARKET_BYTES = 5 * 8  # closes, reciprocals, times, block extremes, doublings and finding them
 _SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
 _REPORT_BYTES = 210  # a bar while a variant is reported that trades on every bar
 _START_BYTES = 8 * 2**20  # what Python and libraries load when they are first used

@@ -10,17 +10,18 @@ NEVER = 2**32 - 1  # later than any bar
 
 
 @kernel
-def first_doublings(closes: NDArray[np.float64], sell: float) -> Numbers32:
-    """Return uint32[n]: the first later bar at twice a short's fill or more, or `NEVER`.
+def first_doublings(closes: NDArray[np.float64], sell: float) -> tuple[Numbers32, np.uint32]:
+    """Return the first later bar at twice a short's fill or more, or `NEVER`: uint32[n].
 
-    `sell` is the fill price per close. Goes through closes float64[n] from the end and keeps the
-    bars higher than every bar before them that was not passed yet: the highest one first, the
-    nearest one last.
+    Also return how many bars that takes at the fewest. `sell` is the fill price per close. Goes
+    through closes float64[n] from the end and keeps the bars higher than every bar before them that
+    was not passed yet: the highest one first, the nearest one last.
     """
     bars = closes.shape[0]
     found = np.empty(bars, np.uint32)
     higher = np.empty(bars, np.uint32)
     count = 0
+    fewest = NEVER
     for bar in range(bars - 1, -1, -1):
         doubled = 2.0 * (closes[bar] * sell)
         low, high = 0, count  # higher[:low] reach it, higher[high:] do not
@@ -31,8 +32,10 @@ def first_doublings(closes: NDArray[np.float64], sell: float) -> Numbers32:
             else:
                 high = middle
         found[bar] = higher[low - 1] if low else np.uint32(NEVER)
+        if low:
+            fewest = min(fewest, int(np.int64(found[bar])) - bar)
         while count and closes[higher[count - 1]] <= closes[bar]:
             count -= 1
         higher[count] = bar
         count += 1
-    return found
+    return found, np.uint32(fewest)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.account import BLOCK, Costs, Market
-from engine.kernels.doublings import NEVER, first_doublings
+from engine.kernels.doublings import first_doublings
 from engine.kernels.hits import Levels
 from engine.kernels.measures import NO_METRIC, Found, Order
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_entries, locks_profit
@@ -63,23 +63,17 @@ def market_of(closes: Float64, costs: Costs, open_times_ms: Int64 | None = None)
     with np.errstate(over="ignore"):  # of the smallest numbers there are
         inverse = 1.0 / closes
     ends = np.zeros(0, np.int64) if open_times_ms is None else day_ends(open_times_ms)
-    doubled = first_doublings(closes, costs.sell)
+    doubled, doubles_in = first_doublings(closes, costs.sell)
     return Market(
         closes=closes,
         inverse=inverse,
         block_low=np.minimum.reduceat(closes, starts),
         block_high=np.maximum.reduceat(closes, starts),
         doubled=doubled,
-        doubles_in=_fewest_bars(doubled),
+        doubles_in=np.uint32(doubles_in),  # numba hands out a Python number
         day_ends=ends,
         day_of=np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=-1)),
     )
-
-
-def _fewest_bars(doubled: NDArray[np.uint32]) -> np.uint32:
-    """Return how soon a price doubles at the soonest, `NEVER` if none does."""
-    bars = np.flatnonzero(doubled != NEVER)
-    return np.uint32((doubled[bars] - bars).min() if len(bars) else NEVER)
 
 
 def day_ends(open_times_ms: Int64) -> Int64:

@@ -245,13 +245,8 @@ def test_the_first_doubling_is_the_first_later_close_at_twice_the_fill(
     for bar, close in enumerate(closes):
         later = range(bar + 1, len(closes))
         expected.append(next((j for j in later if closes[j] >= 2 * (close * sell)), NEVER))
-    assert first_doublings(np.array(closes), sell).tolist() == expected
-
-
-@law(100)
-@given(prices)
-def test_the_fewest_bars_of_a_doubling_are_those_of_its_soonest(closes: list[float]) -> None:
-    costs = costs_of(rules_of(Execution()))
-    market = market_of(np.array(closes), costs)
-    waits = [then - bar for bar, then in enumerate(market.doubled.tolist()) if then != NEVER]
-    assert market.doubles_in == min(waits, default=NEVER)
+    found, fewest = first_doublings(np.array(closes), sell)
+    assert found.tolist() == expected
+    assert fewest == min(
+        (then - bar for bar, then in enumerate(expected) if then != NEVER), default=NEVER
+    )
