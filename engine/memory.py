@@ -35,7 +35,7 @@ TEST_SIGNALS = 2**12
 # Bytes of one item, at most. Measured where libraries allocate: tests/engine/test_memory.py.
 _FIND_BYTES = 9 * 8  # index, ruin, number of trades, three metrics, signature, weight
 _ROW_BYTES = 112  # a row of a tile while like ones are found: its identity, twice, and its place
-_RANKED_BYTES = 320  # a place in a top list, the room to fill before it is cut, and its sorting
+_RANKED_BYTES = 400  # a place in a top list, the room to fill before it is cut, and its sorting
 _GROUPED_BYTES = 96  # a shortlisted variant: its index, its order, its group, its twins
 _TALLY_BYTES = 2 * 8 * PLACES  # histograms of total return and of the primary metric
 _DIGIT_BYTES = 3 * 8  # ... and per block its number, copies of it, its chunk

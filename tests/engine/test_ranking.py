@@ -17,6 +17,7 @@ from tests.engine.plain_ranking import Figures, Ranking, best, offered, outcome
 NAN, INF = float("nan"), float("inf")
 METRIC = st.sampled_from((NAN, INF, -1.5, 0.0, -0.0, 0.25, 3.0))
 # Few of each: outcomes that differ in the signature alone, and in a figure under one signature.
+# Two of the signatures differ in bits alone that a small hash table does not look at.
 FIGURES = st.builds(
     Figures,
     ruined=st.integers(0, 9).map(lambda n: n == 0),
@@ -24,7 +25,7 @@ FIGURES = st.builds(
     primary=METRIC,
     secondary=METRIC,
     total_return=st.sampled_from((NAN, -100.0, -0.0, 0.0, 2.5)),
-    signature=st.tuples(st.integers(0, 2), st.sampled_from((0, 5, 2**64 - 1))),
+    signature=st.tuples(st.integers(0, 2), st.sampled_from((0, 5, 5 + 2**40))),
     weight=st.integers(1, 9),
 )
 VARIANTS = st.lists(FIGURES, max_size=60)
