@@ -78,7 +78,8 @@ def _what_exists(market_id: int, symbol: str, names: Sequence[tuple[int, str]]) 
         said = f"{symbol}: market {market_id} has {_listed(_by_likeness(symbol, here))}"
     else:
         markets = dict.fromkeys(market for market, _ in names)
-        said = f"{symbol}: market {market_id} has no candles, only {_markets(markets)}"
+        said = f"{symbol}: market {market_id} has no candles"
+        said += "" if elsewhere else f", only {_markets(markets)}"
     return f"{said}; it is in {_markets(elsewhere)}" if elsewhere else said
 
 

@@ -62,7 +62,9 @@ def test_a_market_without_candles_is_refused_and_the_others_are_named(
 ) -> None:
     # A market of which the configuration knows the fee.
     said = refused(service, tmp_path, **{MARKET: 2})
-    assert "TESTUSDT: market 2 has no candles, only market 1; it is in market 1" in said
+    assert "TESTUSDT: market 2 has no candles; it is in market 1" in said
+    said = refused(service, tmp_path, **{MARKET: 2, SYMBOL: "OTHER"})
+    assert "OTHER: market 2 has no candles, only market 1" in said
 
 
 def test_of_many_instruments_a_few_are_named_and_the_rest_counted(

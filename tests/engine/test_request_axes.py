@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from engine.grid import Grid
 from engine.indicators.declaration import Relation
 from engine.request import complete, parse
-from engine.request.axes import axis_count, axis_numbers, axis_values, joint_groups, joint_rows
+from engine.request.axes import (
+    axis_count,
+    axis_numbers,
+    axis_value,
+    axis_values,
+    joint_groups,
+    joint_rows,
+)
 from tests.engine.enumeration import block_variants
 from tests.engine.requests import DEFAULTS, LIMITS, explicit, ranged, with_value
 
@@ -91,6 +98,20 @@ def test_a_joint_axis_lists_the_valid_pairs_in_order(
     valid = [[f, s] for f in fast for s in slow if f < s or (f == s and not strict)]
     assert rows.tolist() == valid
     assert rows.dtype == np.float64
+
+
+def test_a_joint_axis_of_many_portions_lists_every_valid_pair_once_and_in_order() -> None:
+    """1500 x 1500 raw pairs are tried in three portions."""
+    numbers = axis_numbers(ranged(1, 1500, 1))
+    rows = joint_rows(("low", "high"), [numbers, numbers], [Relation("low", "high", strict=True)])
+    low, high = np.triu_indices(1500, k=1)
+    assert np.array_equal(rows, np.stack([numbers[low], numbers[high]], axis=1))
+
+
+def test_one_value_of_an_axis_is_that_of_the_list() -> None:
+    for axis in (ranged(0.1, 7.3, 0.1), ranged(5, 10, 2), explicit(21, 7, 14)):
+        values = axis_values(axis)
+        assert tuple(axis_value(axis, number) for number in range(len(values))) == values
 
 
 def test_a_joint_axis_with_equality_is_walked_in_the_documented_order() -> None:

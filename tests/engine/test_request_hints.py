@@ -14,6 +14,7 @@ from tests.engine.requests import RSI, SMA, document, refusal_at, swapped, with_
     [
         ("rsi", "momentum.rsi"),
         ("SMA", "ma.sma"),
+        ("TR", "volatility.tr"),
         ("Momentum.RSI", "momentum.rsi"),
         ("ma.rsi", "momentum.rsi"),
         ("super_trend", "trend.supertrend"),
@@ -80,6 +81,7 @@ def test_every_key_of_the_table_is_found_from_elsewhere(key: str, place: str) ->
     [
         ("warmup", "did you mean warmup_bars"),
         ("Template", "did you mean template"),
+        ("TOP_K", "did you mean top_k"),
         ("template.timeframes", "did you mean timeframe"),
         ("template.slippage", "did you mean template.execution.slippage_pct"),
         ("ranking.metric", "did you mean"),

@@ -1,5 +1,6 @@
 """The request accepts what people write: equal meanings have equal hashes."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -36,6 +37,17 @@ def test_a_date_is_midnight_utc() -> None:
         "start": "2024-03-01T00:00:00Z",
         "end": "2024-03-31T00:00:00Z",
     }
+
+
+def test_a_date_is_midnight_utc_wherever_the_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = hash_of(with_value("time_range.start", "2024-03-01"))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert hash_of(with_value("time_range.start", "2024-03-01")) == here
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("text", ["2024-02-30", "2024-3-1", "2024-W01-1", "20240301", "2024-03"])

@@ -182,7 +182,7 @@ def test_an_order_that_means_little_is_said_to(parts: dict[str, Any], sentence: 
     ids=["enough eligible", "infinite is the best", "a small search"],
 )
 def test_an_order_that_holds_is_not_doubted(parts: dict[str, Any]) -> None:
-    assert "the best" in said(**parts)[0].lower()
+    assert " made 12 %" in said(**parts)[0]
 
 
 def test_blocks_without_history_are_named() -> None:

@@ -62,6 +62,19 @@ def test_a_stored_request_that_is_not_valid_fails(stack: Stack, worker: Worker) 
     assert counted(worker) == {"claimed": 1, "invalid_request": 1}
 
 
+def test_a_job_that_the_release_before_has_stored_runs(stack: Stack, worker: Worker) -> None:
+    job_id = stack.submit(small_sweep())
+    stack.connection.execute(
+        "UPDATE backtest_jobs SET request_json ="
+        " request_json - 'version' - 'validation' #- '{ranking,distinct}' WHERE job_id = %s",
+        (job_id,),
+    )
+    runner.run(job_id, worker)
+    assert stack.job(job_id).state is State.SUCCEEDED
+    assert "version" not in stack.job(job_id).request_json
+    assert len(stack.rows(job_id)) == 5
+
+
 def test_a_request_beyond_this_workers_guard_fails(stack: Stack, worker: Worker) -> None:
     limits = Limits(max_variants_per_compute=10, max_compute_bytes_total=2**40)
     assert failure(run(stack, replace(worker, limits=limits))) == FailureCode.GUARD_EXCEEDED

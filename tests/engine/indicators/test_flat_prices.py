@@ -1,7 +1,5 @@
 """Prices that stand still say nothing: no rule of any indicator trades the rounding of a mean."""
 
-import ast
-import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,11 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import engine
 from engine import synthetic
 from engine.candles import Candles
 from engine.grid import Block
-from engine.indicators.compute import compute, price
+from engine.indicators.compute import compute
 from engine.indicators.lookback import defined_after, settled_after
 from engine.indicators.registry import RULES, SOURCES
 from engine.request.axes import axis_values
@@ -201,6 +198,27 @@ def test_a_bar_without_volume_at_another_price_spoils_no_average(
     assert not short[:, volume > 0.0].any()
 
 
+@pytest.mark.parametrize("id_", BY_VOLUME)
+@settings(max_examples=6, deadline=None)
+@example(value=ROUNDS, before=1.7)
+@given(value=prices, before=st.floats(0.1, 10.0))
+def test_an_average_is_exact_once_no_bar_with_volume_has_another_price(
+    id_: str, value: float, before: float
+) -> None:
+    """Bars 0..50 are traded at one price, 51..60 at none, 61.. at another."""
+    indicator, output = by_id[id_]
+    volume = np.random.default_rng(4).uniform(0.1, 9.0, BARS)
+    volume[51:61] = 0.0
+    candles = constant(value, volume)
+    columns = {name: getattr(candles, name).copy() for name in COLUMNS}
+    for column in columns.values():
+        column[:61] = value * before
+    rows = parameter_rows(indicator, output, 100)
+    values = compute(indicator, output, replace(candles, **columns), None, rows)
+    for row, actual in zip(rows, values, strict=True):
+        assert (actual[max(61, 50 + int(row[0])) :] == value).all()
+
+
 @pytest.mark.parametrize("id_", [*BY_VOLUME, "volume.cmf-value", "volume.ad_line-value"])
 def test_what_a_bar_without_volume_costs_changes_no_value(id_: str) -> None:
     indicator, output = by_id[id_]
@@ -231,42 +249,3 @@ def test_without_the_bars_without_volume_an_average_is_the_same(id_: str) -> Non
         defined = ends[ends >= window]
         at = np.cumsum(~idle)[defined] - 1
         assert whole[defined] == pytest.approx(wanted[at], rel=1e-12)
-
-
-# --- one price for a bar -----------------------------------------------------------------------
-
-
-@settings(max_examples=200, deadline=None)
-@example(value=ROUNDS)
-@example(value=1.7976931348623157e308)
-@given(value=st.floats(5e-324, 1.7976931348623157e308))
-def test_the_mean_of_equal_prices_is_that_price(value: float) -> None:
-    candles = constant(value, np.ones(3), bars=3)
-    for source in SOURCES:
-        assert (price(candles, source) == value).all(), source
-
-
-def test_the_mean_of_other_prices_is_their_sum_divided() -> None:
-    candles = synthetic.bars(2, BARS, 900_000)
-    o, h, l, c = (getattr(candles, name) for name in COLUMNS)  # noqa: E741
-    assert (price(candles, "hl2") == (h + l) / 2).all()
-    assert (price(candles, "hlc3") == (h + l + c) / 3).all()
-    assert (price(candles, "ohlc4") == (o + h + l + c) / 4).all()
-
-
-def test_only_one_module_knows_the_formula_of_a_mean_price() -> None:
-    """Sums of a bar's prices divided by two, three or four stand in `kernels/prices.py` alone."""
-    sums = re.compile(r"(high|low|close|inputs)[^\n]*\+[^\n]*(high|low|close|inputs)[^\n]*/ [234]")
-    folder = Path(engine.__file__).parent
-    found = [path.name for path in folder.rglob("*.py") if sums.search(_code(path))]
-    assert found == ["prices.py"]
-
-
-def _code(path: Path) -> str:
-    """A module without its comments and texts."""
-    return ast.unparse(_WithoutTexts().visit(ast.parse(path.read_text())))
-
-
-class _WithoutTexts(ast.NodeTransformer):
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        return ast.Constant("") if isinstance(node.value, str) else node

@@ -37,7 +37,8 @@ def test_a_rank_is_the_share_of_the_values_before_that_are_lower(
 
 def test_an_outage_is_not_a_low() -> None:
     x = np.array([3.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0])
-    row = ranks(x, [3])[0]
+    row, longer = ranks(x, [3, 5])
+    assert longer[5:7].tolist() == [20.0, 20.0]
     assert row[3:].tolist()[:2] == pytest.approx([100.0 / 3, 0.0 + 100.0 / 3])
     assert np.isnan(row[5:7]).all()
     assert row[7:].tolist() == [0.0, 0.0]

@@ -13,6 +13,7 @@ from engine.indicators.compute import Prepared
 from engine.indicators.declaration import Indicator, Output, Param
 from engine.indicators.lookback import Lookback, defined_after, settled_after
 from engine.indicators.registry import RULES
+from engine.request.axes import axis_count, axis_value, axis_values
 from engine.request.blocks import ReadBlock, built_block
 from engine.request.model import BlockRequest
 from engine.request.warmup import longest, needed
@@ -175,6 +176,14 @@ def test_with_the_warm_up_every_variant_of_the_default_grid_is_defined_at_once(i
         undefined |= np.isnan(values[:, : least + 1]).any(axis=0)
     assert not undefined[least]
     assert least == periods or undefined[least - int(periods) - 1]
+
+
+@pytest.mark.parametrize(
+    "axis", [ranged(0.1, 0.9, 0.1), ranged(-3, 3, 0.07), ranged(2, 41, 3), explicit(7.5, 1.0)]
+)
+def test_a_single_value_of_an_axis_is_the_one_that_the_list_of_them_has(axis: Any) -> None:
+    listed = axis_values(axis)
+    assert tuple(axis_value(axis, number) for number in range(axis_count(axis))) == listed
 
 
 def test_an_invalid_grid_needs_nothing() -> None:
