@@ -22,7 +22,7 @@ from cli.user import LOCAL_USER
 # looking at, chosen with hindsight.
 SEED = 5
 MARKET_ID, SYMBOL = 1, "DEMOUSDT"
-WARMUP_DAYS = 4
+WARMUP_DAYS = 24  # what the slowest of its averages needs to settle
 DAY_MINUTES = 1440
 TOP = 10
 

@@ -165,7 +165,10 @@ def _data(item: Json) -> Iterator[tuple[str, str]]:
         yield "candles", _coverage(coverage)
         for label in ("undefined", "unsettled"):
             if coverage[label]:
-                yield label, f"{', '.join(coverage[label])} at the first traded bar"
+                yield (
+                    label,
+                    f"some variants of {', '.join(coverage[label])} at the first traded bar",
+                )
     if outcomes:
         yield "outcomes", _outcomes(outcomes)
     for name in ("created_at", "started_at", "finished_at"):

@@ -13,7 +13,8 @@ def size(submitted: Json) -> None:
     console.print(sentence(submitted["estimate"]))
     for warning in submitted["warnings"]:
         message = f"warning: {warning['message']}"
-        console.print(message, style="yellow", markup=False, soft_wrap=True)
+        in_a_pipe = not console.is_terminal  # there a warning is one line
+        console.print(message, style="yellow", markup=False, soft_wrap=in_a_pipe)
 
 
 def estimate(found: Json) -> None:

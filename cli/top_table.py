@@ -26,6 +26,7 @@ GAP = 2
 PHRASES = 26
 TWINS = len("100,000")
 UNBROKEN = "\N{NO-BREAK SPACE}"
+TOLD_BY_THE_VERDICT = ("succeeded", "cancelled")  # of failed ones it does not say why
 PRIMARY, SECONDARY = "▼▲", "▽△"
 
 
@@ -122,11 +123,13 @@ def ranking_metrics(ranking: Json) -> list[Metric]:
 
 def top_page(status: Json, rows: Sequence[Json], width: int) -> Iterator[RenderableType]:
     """Yield verdict and variants of a job, or why there are none."""
-    yield from verdict(status)
+    sentences = verdict(status)
+    yield from sentences
+    told = bool(sentences) and status["state"] in TOLD_BY_THE_VERDICT
     if not rows:
-        yield Text(no_variants(status))
+        yield from () if told else (Text(no_variants(status)),)
         return
-    if text := unfinished(status):
+    if not told and (text := unfinished(status)):
         yield Text(text)
     yield from top_table(rows, status["request"], width, ended=status["state"] == "succeeded")
 

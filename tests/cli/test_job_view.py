@@ -159,7 +159,7 @@ def test_what_the_data_cover_and_what_the_search_found_are_named() -> None:
         "2,976 of 35,040 bars, 2024-01-01 to 2024-01-31 23:45:00 UTC; longest gap 12 bars from "
         "2024-01-07 08:00:00; warm-up 150 of 200 bars"
     )
-    assert shown["undefined"] == "ma.tema at the first traded bar"
+    assert shown["undefined"] == "some variants of ma.tema at the first traded bar"
     assert shown["outcomes"] == (
         "601,328 tried, 400,000 eligible, 12 profitable, 7 ruined, "
         "3 better than buy and hold (-17.25 %)"
@@ -266,3 +266,12 @@ def test_the_verdict_stands_first(width: int) -> None:
 )
 def test_no_variants_yet_is_said_only_while_it_is_true(item: Json, said: str) -> None:
     assert text_of(top_table.top_page(item, [], 160), 160) == f"{said}\n"
+
+
+def test_what_the_verdict_says_is_not_said_again() -> None:
+    said = ["The job was cancelled before it had found anything to keep."]
+    text = text_of(top_table.top_page(job("cancelled", verdict=said), [], 160), 160)
+    assert text.splitlines() == said
+    failed = ["The job failed before it had found anything to keep."]
+    text = text_of(top_table.top_page(job("failed", verdict=failed, **FAILED), [], 160), 160)
+    assert "No bar [red] there." in text

@@ -143,7 +143,7 @@ def test_a_list_of_candles_fits_the_terminal(
     listed = service("candles", "list").out
     assert "…" not in listed
     assert all(len(line) <= width for line in listed.splitlines())
-    assert listed.splitlines()[1].split()[-3:] == ["4", "33.33", "%"]
+    assert listed.splitlines()[-1].split()[-3:] == ["4", "33.33", "%"]
 
 
 def test_importing_again_changes_nothing(service: Backtest, tmp_path: Path) -> None:
