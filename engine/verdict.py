@@ -11,6 +11,8 @@ from typing import Any
 MOST_SENTENCES = 4
 _MOST_NAMES = 3
 _LARGEST_PERCENT = 1e6
+_FEW_MISSING = 0.01
+"""Outages of an exchange; no reason to doubt what a year of bars says."""
 _MINUS = "\N{MINUS SIGN}"
 
 Json = Mapping[str, Any]
@@ -36,7 +38,8 @@ def verdict(
     alarms = [sentence for sentence in (job.order(), job.data(), job.history()) if sentence]
     said = [sentence for sentence in (end, money, late) if sentence]
     room = MOST_SENTENCES - len(said)
-    alarms, rest = alarms[:room], [job.field()][: max(0, room - len(alarms))]
+    rest = [sentence for sentence in (job.field(), job.gaps()) if sentence]
+    alarms, rest = alarms[:room], rest[: max(0, room - len(alarms))]
     first, then = ([money], alarms) if job.lost_money() else (alarms, [money])
     return [sentence for sentence in (end, *first, *then, *rest, late) if sentence]
 
@@ -134,17 +137,32 @@ class _Job:
         return self.metrics[metric] is None and not named
 
     def data(self) -> str | None:
-        """Say which part of the range there were candles for."""
-        expected = _count(self.coverage.get("bars_expected"))
-        present = _count(self.coverage.get("bars_present"))
-        if not expected or present is None or present >= expected:
+        """Say which part of the range there were candles for, where that is far from all of it."""
+        expected, missing = self._bars()
+        if missing <= _FEW_MISSING * expected:
             return None
+        present = expected - missing
         days = _days(_object(self.coverage.get("asked")))
         if days is not None and round(days) >= 2:
             covered = math.floor(days * present / expected + 1e-9)
             if 0 < covered < round(days):
                 return f"Data cover {_whole(covered)} of {_whole(round(days))} days."
         return f"Data cover {_whole(present)} of {_counted(expected, 'bar')}."
+
+    def gaps(self) -> str | None:
+        """Say how few bars are missing, where they are few."""
+        expected, missing = self._bars()
+        if not 0 < missing <= _FEW_MISSING * expected:
+            return None
+        return f"{_whole(missing)} of {_counted(expected, 'bar')} had no candle."
+
+    def _bars(self) -> tuple[int, int]:
+        """Return how many bars were asked for, and how many of them are missing."""
+        expected = _count(self.coverage.get("bars_expected"))
+        present = _count(self.coverage.get("bars_present"))
+        if expected is None or present is None:
+            return 0, 0
+        return expected, max(0, expected - present)
 
     def history(self) -> str | None:
         """Say that some variants have no value yet where trading begins."""

@@ -107,7 +107,7 @@ def test_a_ruined_winner_is_called_so(made: float) -> None:
     [
         (31 * 24, "Data cover 31 of 365 days."),
         (31 * 24 - 1, "Data cover 30 of 365 days."),
-        (365 * 24 - 1, "Data cover 364 of 365 days."),
+        (361 * 24, "Data cover 361 of 365 days."),
         (1, "Data cover 1 of 8 760 bars."),
         (365 * 24, None),
     ],
@@ -125,6 +125,12 @@ def test_a_range_of_hours_is_told_in_bars() -> None:
     asked = {"start": "2022-01-01T00:00:00Z", "end": "2022-01-01T06:00:00Z"}
     found = said(coverage=coverage(asked=asked, bars_expected=6, bars_present=5))
     assert found[0] == "Data cover 5 of 6 bars."
+
+
+def test_outages_of_an_exchange_are_told_behind_what_the_search_found() -> None:
+    found = said(coverage=coverage(bars_present=365 * 24 - 17))
+    assert found.index("17 of 8 760 bars had no candle.") > 0
+    assert not any(line.startswith("Data cover") for line in found)
 
 
 def test_a_job_that_waits_says_already_what_the_candles_do_not_cover() -> None:
