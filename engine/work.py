@@ -120,7 +120,7 @@ class Division:
         piece = min(PIECE_SCANS, max(LEAST_PIECE_SCANS, scans // PIECES))
         variants = max(1, min(PIECE_VARIANTS, piece // (self.words * self.cost)))
         cached = max(8, TILE_BYTES // (2 * 8 * self.words))
-        rows = min(variants, max(cached, variants // prefixes))
+        rows = max(1, min(variants, len(streamed), max(cached, variants // prefixes)))
         deep = max(1, variants // rows)
         for row in range(streamed.start, streamed.stop, rows):
             for prefix in range(0, prefixes, deep):

@@ -1,5 +1,6 @@
 """Twins of a real sweep: equal outcomes are found, by identity alone, and counted exactly."""
 
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -81,14 +82,17 @@ def test_stage_a_finds_the_variants_that_hold_the_same(
     assert sum(twins for _, twins in found) == run.grid.base_total
 
 
-def test_like_rows_of_the_streamed_block_are_scored_once_and_counted() -> None:
-    run = Sweep(request(*LIKE_ROWS, distinct=False), candles(300))
-    prefixes = run.grid.base_total // run.grid.blocks[run._store.layout.streamed].total
-    assert prefixes >= WORTH_COMPARING
+@pytest.mark.parametrize("trend", [0.5, 1.0, 3.0], ids=["falling", "level", "rising"])
+def test_like_rows_of_the_streamed_block_are_scored_once_and_counted(trend: float) -> None:
+    level = candles(300)
+    market = replace(level, close=level.close * np.linspace(1.0, trend, len(level.close)))
+    run = Sweep(request(*LIKE_ROWS, distinct=False), market)
+    (box,) = run._division.boxes([range(block.total) for block in run.grid.blocks])
+    assert len(box.prefixes) >= WORTH_COMPARING
     assert len(expected_a(run)) < run.grid.base_total / 2
     last(run.stage_a())
     apart = run.outcomes
-    together = Sweep(request(*LIKE_ROWS), candles(300))
+    together = Sweep(request(*LIKE_ROWS), market)
     batch = last(together.stage_a())
     assert batch.processed == batch.total == run.grid.base_total
     assert apart is not None
