@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.render import value_text
-from engine.request.axes import axis_count
 
 Json = Mapping[str, Any]
 
@@ -29,6 +28,8 @@ class Axis:
     @property
     def size(self) -> int:
         """How many values it takes."""
+        from engine.request.axes import axis_count
+
         return axis_count(self.document)
 
     @property

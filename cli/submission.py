@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli import coverage, render
+from cli import render
 from configs import settings
 from configs.settings import Settings
 
@@ -24,6 +24,7 @@ class Submission:
     @classmethod
     def of(cls, document: Any, environ: Mapping[str, str]) -> "Submission":
         """Check a request in full; raises what makes a submission fail, but for the quota."""
+        from cli import coverage
         from engine.request import Limits, complete, parse, read_defaults
 
         loaded = settings.load(environ=environ)

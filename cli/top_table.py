@@ -18,7 +18,6 @@ from cli import axes
 from cli.axes import Axis
 from cli.job_view import no_variants, unfinished
 from cli.render import figure, metric, room, unbroken, verdict
-from engine.metric_names import ASCENDING
 
 Json = Mapping[str, Any]
 
@@ -108,6 +107,8 @@ class Layout:
 
 def ranking_metrics(ranking: Json) -> list[Metric]:
     """Return the columns of the primary metric, and of the secondary one when there is one."""
+    from engine.metric_names import ASCENDING
+
     known = {each.name: each for each in METRICS}
     found: list[Metric] = []
     for name, marks in (

@@ -26,7 +26,7 @@ def first_doublings(closes: NDArray[np.float64], sell: float) -> tuple[Numbers32
         doubled = 2.0 * (closes[bar] * sell)
         low, high = 0, count  # higher[:low] reach it, higher[high:] do not
         while low < high:
-            middle = (low + high) // 2
+            middle = (low + high) >> 1
             if closes[higher[middle]] >= doubled:
                 low = middle + 1
             else:

@@ -4,11 +4,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.compiled import kernel, part
+from engine.compiled import borrowing, kernel, part
 from engine.kernels.account import Costs, Int64, Market, final_balance, new_ledger
-from engine.kernels.bits import Words
+from engine.kernels.bits import U0, U1, Words
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
-from engine.kernels.runs import Scratch, find_runs, find_trades, multiply, new_scratch
+from engine.kernels.runs import (
+    BIT_MASK,
+    U2,
+    WORD_SHIFT,
+    Scratch,
+    find_runs,
+    find_trades,
+    multiply,
+    new_scratch,
+)
 from engine.kernels.signature import plane_signature
 from engine.kernels.tally import Tally, count
 from engine.kernels.twins import take_in
@@ -56,6 +65,21 @@ def distinct_rows(
     folded = np.empty((tile.rows, 4), np.uint64)
     _, used = take_in(folded, 0, rows, 0, np.zeros(slots, np.int32))
     return folded[:used, 2].astype(np.int64), folded[:used, 3].astype(np.int64)
+
+
+@borrowing
+def leave_out_untraded(scratch: Scratch, trades: int, step: np.uint64) -> None:
+    """Clear the planes from the exit of the last trade on: what an account that is gone would hold.
+
+    Variants that differ only there trade alike.
+    """
+    at_exit = step * np.uint64(trades - 1) + U1
+    bar = scratch.events[at_exit]
+    word = np.int64(bar >> WORD_SHIFT) + 1
+    kept = (U1 << np.uint64(bar & BIT_MASK)) - U1
+    for plane in (scratch.long, scratch.short):
+        plane[word] &= kept
+        plane[word + 1 :] = U0
 
 
 @kernel
@@ -118,7 +142,7 @@ def score_tile(
             row = tile.row + m
             multiply(stack_long[depth], stack_short[depth], longs[row], shorts[row], long, short)
             if recorded:
-                runs = find_trades(scratch)
+                runs, step = find_trades(scratch), U2
                 score = measure(scratch, runs, market, costs, order, ledger)
             else:
                 runs, step = find_runs(scratch)
@@ -127,6 +151,8 @@ def score_tile(
             count(tally, order, score, weight)
             after = offer(found, n, order, offset + m * tile.stride, score)
             if after > n:
+                if score.ruined or score.trades < runs:
+                    leave_out_untraded(scratch, score.trades, step)
                 found.signature[n, 0], found.signature[n, 1] = plane_signature(long, short)
                 found.weight[n] = weight
             n = after

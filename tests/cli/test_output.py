@@ -87,6 +87,8 @@ def test_ctrl_c_stops_watching_and_says_how_to_come_back(
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        # Whoever started the tests in the background had Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     while "queued" not in process.stdout.readline():

@@ -38,7 +38,11 @@ class CaseSweep:
         )
         self.open_times = [int(t) for t in self.candles.ts_open]
         self.close_times = [int(t) for t in self.candles.close_time()]
-        self.request = parse(complete(self._document(timeframe, step), DEFAULTS, LIMITS))
+        effective = complete(self._document(timeframe, step), DEFAULTS, LIMITS)
+        # A stop within the slippage is refused at submission, and computed where it was stored.
+        risk = asdict(case.risk).items()
+        effective["template"]["risk_grid"] = {name: explicit(level) for name, level in risk}
+        self.request = parse(effective)
         self.grid = Grid.of(self.request)
 
     def _document(self, timeframe: str, step: int) -> dict[str, Any]:
@@ -53,7 +57,6 @@ class CaseSweep:
                 "direction_mode": money.pop("direction_mode"),
                 "sizing_mode": money.pop("sizing_mode"),
                 "execution": {"init_cash_quote": money.pop("init_cash"), **money},
-                "risk_grid": {name: explicit(p) for name, p in asdict(self.case.risk).items()},
             },
             "top_k": 1,
             "preselect": 1,

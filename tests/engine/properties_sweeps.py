@@ -200,7 +200,7 @@ def executions() -> st.SearchStrategy[dict[str, float]]:
         {
             "init_cash_quote": st.sampled_from((1_000.0, 25_000.0)),
             "fee_pct": st.sampled_from((0.0, 0.075, 1.0)),
-            "slippage_pct": st.sampled_from((0.0, 0.01, 0.5)),
+            "slippage_pct": st.sampled_from((0.0, 0.01, 0.4)),
             "fixed_quote": st.sampled_from((100.0, 700.0, 1e9)),
             "safe_profit_percent": st.sampled_from((0.0, 30.0, 100.0)),
         }

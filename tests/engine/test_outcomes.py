@@ -60,7 +60,7 @@ def test_every_base_variant_is_counted(market: Any, metric: str) -> None:
     assert found["benchmark_return_pct"] == buy_and_hold
     assert_holds(found["total_return_pct"], returns)
     assert found["primary"]["metric"] == metric
-    cash, times = run.rules.init_cash, run.close_times.tolist()
+    cash, times = run.rules.init_cash, run.open_times.tolist()
     assert_holds(found["primary"], [measure(each, cash, times).metrics[metric] for each in runs])
 
 

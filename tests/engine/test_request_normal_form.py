@@ -275,7 +275,7 @@ def test_no_more_warm_up_is_read_than_a_request_may_ask_for() -> None:
 def test_the_resolved_warm_up_counts_in_the_bytes() -> None:
     wanted = with_value(WINDOW, 50_000)
     wanted["time_range"] = {"start": "2024-01-01", "end": "2024-01-02"}
-    tight = replace(LIMITS, max_compute_bytes_total=25 * 2**20)
+    tight = replace(LIMITS, max_compute_bytes_total=29 * 2**20)
     assert complete(wanted | {"warmup_bars": 0}, resolving(None), tight)
     assert refused(wanted, tight, resolving(None)).code == "guard_exceeded"
 

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from engine.kernels import SIZINGS
 from engine.kernels.doublings import NEVER, first_doublings
-from engine.kernels.inputs import allowed_planes, costs_of, market_of, order_of, room_for
+from engine.kernels.inputs import (
+    allowed_planes,
+    costs_of,
+    market_of,
+    order_of,
+    room_for,
+    tally_of,
+)
 from engine.kernels.measures import WORST_TIER, Found
 from engine.kernels.tiles import Tile, score_tile
+from engine.outcomes import Outcomes
 from engine.report import VariantReport, reports
 from tests.engine.adapter import close_to, difference, engine_run, engine_scores, plane, rules_of
 from tests.engine.case_sweep import CaseSweep
@@ -43,6 +51,7 @@ def stage_a(case: Case, secondary: str | None) -> Found:
         costs_of(rules),
         order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
         found,
+        tally_of(Outcomes("total_return_pct", None)),
     )
     return Found(*(column[:kept] for column in found))
 

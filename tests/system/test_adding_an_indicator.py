@@ -25,7 +25,7 @@ from engine.indicators.registry import catalogue
 from engine.request import Limits, complete, parse, read_defaults, read_json
 from engine.sweep import Sweep
 
-document = read_json(Path("request.json").read_text())
+document = read_json(Path("request.json").read_text()) | {"ranking": {"min_trades": 0}}
 candles = synthetic.bars(2, 2_000, 900_000, warmup_bars=200)
 
 
