@@ -21,6 +21,8 @@ BINS = 1 << BIN_BITS
 UNDEFINED, INFINITE = BINS, BINS + 1  # places behind the bins
 PLACES = BINS + 2
 
+TOTAL_RETURN = "total_return_pct"
+
 # Positions in `Outcomes.counts`.
 TRIED, ELIGIBLE, PROFITABLE, BEAT_BENCHMARK, RUINED = range(5)
 COUNTS = 5
@@ -34,6 +36,7 @@ class Outcomes:
 
     `counts` int64[COUNTS]; `returns` and `primaries` int64[PLACES] are the numbers of variants by
     bin of their total return [%] and of the primary metric, then the undefined and the infinite.
+    Where the total return is the primary metric, it is counted once.
     """
 
     def __init__(self, primary: str, benchmark_return_pct: float | None) -> None:
@@ -55,6 +58,7 @@ class Outcomes:
     def document(self) -> dict[str, Any]:
         """Return all of it as plain data for JSON."""
         tried, eligible, profitable, beat_benchmark, ruined = self.counts.tolist()
+        primaries = self.returns if self.primary == TOTAL_RETURN else self.primaries
         return {
             "tried": tried,
             "eligible": eligible,
@@ -63,7 +67,7 @@ class Outcomes:
             "ruined": ruined,
             "benchmark_return_pct": self.benchmark_return_pct,
             "total_return_pct": _distribution(self.returns),
-            "primary": {"metric": self.primary, **_distribution(self.primaries)},
+            "primary": {"metric": self.primary, **_distribution(primaries)},
         }
 
 

@@ -20,7 +20,8 @@ from engine.kernels.runs import U2, Scratch, is_long
 
 Signatures = NDArray[np.uint64]  # uint64[n, 2]
 
-U3, U4, U32, U33 = np.uint64(3), np.uint64(4), np.uint64(32), np.uint64(33)
+U3, U4 = np.uint64(3), np.uint64(4)
+U32, U33 = np.uint64(32), np.uint64(33)
 # Where states begin: hexadecimal digits of pi.
 S0, S1 = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
 S2, S3 = np.uint64(0xA4093822299F31D0), np.uint64(0x082EFA98EC4E6C89)
@@ -94,10 +95,13 @@ def seal(s: Any, t: Any, count: Any) -> tuple[Any, Any]:
 
 
 @borrowing
-def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
-    """Return the identity of position planes uint64[W].
+def product_signature(
+    long: Words, short: Words, factor_long: Words, factor_short: Words
+) -> tuple[Any, Any]:
+    """Return the identity of the AND of two pairs of planes uint64[W].
 
     Steps of one state wait for each other: words are dealt to four, whose multiplications overlap.
+    The product need not be written for that.
     """
     words = np.uint64(long.shape[0])
     s, t = S0, S1
@@ -106,18 +110,27 @@ def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
     s3, t3 = S6, S7
     w = U0
     while w + U4 <= words:
-        s, t = absorb(s, t, long[w], short[w])
-        s1, t1 = absorb(s1, t1, long[w + U1], short[w + U1])
-        s2, t2 = absorb(s2, t2, long[w + U2], short[w + U2])
-        s3, t3 = absorb(s3, t3, long[w + U3], short[w + U3])
+        s, t = absorb(s, t, long[w] & factor_long[w], short[w] & factor_short[w])
+        v = w + U1
+        s1, t1 = absorb(s1, t1, long[v] & factor_long[v], short[v] & factor_short[v])
+        v = w + U2
+        s2, t2 = absorb(s2, t2, long[v] & factor_long[v], short[v] & factor_short[v])
+        v = w + U3
+        s3, t3 = absorb(s3, t3, long[v] & factor_long[v], short[v] & factor_short[v])
         w += U4
     while w < words:
-        s, t = absorb(s, t, long[w], short[w])
+        s, t = absorb(s, t, long[w] & factor_long[w], short[w] & factor_short[w])
         w += U1
     s, t = absorb(s, t, s1, t1)
     s, t = absorb(s, t, s2, t2)
     s, t = absorb(s, t, s3, t3)
     return seal(s, t, words)
+
+
+@inlined
+def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
+    """Return the identity of position planes uint64[W]."""
+    return product_signature(long, short, long, short)
 
 
 @inlined

@@ -7,7 +7,7 @@ import numpy as np
 from engine.compiled import inlined
 from engine.kernels.account import Int64
 from engine.kernels.bits import U0, U63
-from engine.kernels.measures import Order, Score
+from engine.kernels.measures import TOTAL_RETURN, Order, Score
 from engine.kernels.signature import float_bits
 from engine.outcomes import (
     BEAT_BENCHMARK,
@@ -57,4 +57,5 @@ def count(tally: Tally, order: Order, score: Score, weight: int) -> None:
     counts[BEAT_BENCHMARK] += weight if score.total_return > tally.benchmark else 0
     counts[RUINED] += weight if score.ruined else 0
     tally.returns[place(score.total_return)] += weight
-    tally.primaries[place(score.primary)] += weight
+    if order.primary != TOTAL_RETURN:  # of which there is one distribution
+        tally.primaries[place(score.primary)] += weight

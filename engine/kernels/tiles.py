@@ -1,13 +1,31 @@
 """Stage A: a tile of base variants, every one scored without risk levels."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.compiled import borrowing, kernel, part
-from engine.kernels.account import Costs, Int64, Market, final_balance, new_ledger
-from engine.kernels.bits import U0, U1, Words
-from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
+from engine.compiled import borrowing, inlined, kernel, part
+from engine.kernels.account import (
+    Costs,
+    Flags,
+    Floats,
+    Int64,
+    Ledger,
+    Market,
+    final_balance,
+    new_ledger,
+)
+from engine.kernels.bits import U0, U1, Numbers32, Words
+from engine.kernels.doublings import NEVER
+from engine.kernels.measures import (
+    Found,
+    Order,
+    Score,
+    balance_score,
+    measure,
+    needs_ledger,
+    offer,
+)
 from engine.kernels.runs import (
     BIT_MASK,
     U2,
@@ -18,7 +36,7 @@ from engine.kernels.runs import (
     multiply,
     new_scratch,
 )
-from engine.kernels.signature import plane_signature
+from engine.kernels.signature import plane_signature, product_signature
 from engine.kernels.tally import Tally, count
 from engine.kernels.twins import take_in
 
@@ -40,6 +58,17 @@ class Tile(NamedTuple):
     offset: int
     base_start: int  # variants outside [base_start, base_stop) are left out
     base_stop: int
+
+
+class Scores(NamedTuple):
+    """The scores of the variants of one prefix, and until which bar they trade, NEVER = the end."""
+
+    ruined: Flags
+    trades: Int64
+    primary: Floats
+    secondary: Floats
+    total_return: Floats
+    until: Numbers32
 
 
 @part
@@ -67,19 +96,111 @@ def distinct_rows(
     return folded[:used, 2].astype(np.int64), folded[:used, 3].astype(np.int64)
 
 
-@borrowing
-def leave_out_untraded(scratch: Scratch, trades: int, step: np.uint64) -> None:
-    """Clear the planes from the exit of the last trade on: what an account that is gone would hold.
+@part
+def new_scores(rows: int) -> Scores:
+    """Return room for the scores of so many variants."""
+    return Scores(
+        np.empty(rows, np.bool_),
+        np.empty(rows, np.int64),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows),
+        np.empty(rows, np.uint32),
+    )
 
-    Variants that differ only there trade alike.
+
+@inlined
+def note(
+    scores: Scores, i: int, score: Score, scratch: Scratch, runs: int, step: np.uint64
+) -> None:
+    """Write a score, and until when the account trades: to the end unless it is gone."""
+    scores.ruined[i] = score.ruined
+    scores.trades[i] = score.trades
+    scores.primary[i] = score.primary
+    scores.secondary[i] = score.secondary
+    scores.total_return[i] = score.total_return
+    gone = score.trades < runs or score.ruined
+    exit_of_last = step * np.uint64(score.trades - 1) + U1
+    scores.until[i] = scratch.events[exit_of_last] if gone else np.uint32(NEVER)
+
+
+@part
+def score_by_balance(
+    prefix_long: Words,
+    prefix_short: Words,
+    longs: Words,
+    shorts: Words,
+    first: int,
+    rows: Int64,
+    scratch: Scratch,
+    market: Market,
+    costs: Costs,
+    order: Order,
+    scores: Scores,
+) -> None:
+    """Score the variants of a prefix that are ranked by nothing but their final balance.
+
+    The loop of most sweeps: what is done with a score comes afterwards, in a loop of its own.
     """
-    at_exit = step * np.uint64(trades - 1) + U1
-    bar = scratch.events[at_exit]
-    word = np.int64(bar >> WORD_SHIFT) + 1
-    kept = (U1 << np.uint64(bar & BIT_MASK)) - U1
-    for plane in (scratch.long, scratch.short):
+    long, short = scratch.long[1:], scratch.short[1:]
+    for i in range(rows.shape[0]):
+        row = first + rows[i]
+        multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
+        runs, step = find_runs(scratch)
+        trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
+        score = balance_score(order, ruined, trades, balance, costs)
+        note(scores, i, score, scratch, runs, step)
+
+
+@part
+def score_by_trades(
+    prefix_long: Words,
+    prefix_short: Words,
+    longs: Words,
+    shorts: Words,
+    first: int,
+    rows: Int64,
+    scratch: Scratch,
+    market: Market,
+    costs: Costs,
+    order: Order,
+    ledger: Ledger,
+    scores: Scores,
+) -> None:
+    """Score the variants of a prefix that are ranked by more: every trade is recorded."""
+    long, short = scratch.long[1:], scratch.short[1:]
+    for i in range(rows.shape[0]):
+        row = first + rows[i]
+        multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
+        runs = find_trades(scratch)
+        score = measure(scratch, runs, market, costs, order, ledger)
+        note(scores, i, score, scratch, runs, U2)
+
+
+@borrowing
+def position_signature(
+    long: Words,
+    short: Words,
+    factor_long: Words,
+    factor_short: Words,
+    until: np.uint32,
+    scratch: Scratch,
+) -> tuple[Any, Any]:
+    """Return the identity of the positions of a variant that trades until bar `until`.
+
+    Variants that differ only in what they would hold once the account is gone trade alike: from
+    there on the planes are cleared.
+    """
+    if until == NEVER:
+        return product_signature(long, short, factor_long, factor_short)
+    held_long, held_short = scratch.long[1:], scratch.short[1:]
+    multiply(long, short, factor_long, factor_short, held_long, held_short)
+    word = np.int64(until >> WORD_SHIFT)
+    kept = (U1 << np.uint64(until & BIT_MASK)) - U1
+    for plane in (held_long, held_short):
         plane[word] &= kept
         plane[word + 1 :] = U0
+    return plane_signature(held_long, held_short)
 
 
 @kernel
@@ -111,10 +232,10 @@ def score_tile(
     stack_short[0] = allowed[1]
     digits = np.full(depth, -1, np.int64)
     scratch = new_scratch(words)
-    long, short = scratch.long[1:], scratch.short[1:]
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
     distinct, weights = distinct_rows(longs, shorts, allowed, tile, order, scratch)
+    every, scores = np.arange(tile.rows), new_scores(tile.rows)
     n = 0
     scored = 0
     for prefix in range(tile.prefix_start, tile.prefix_stop):
@@ -137,23 +258,30 @@ def score_tile(
         start = max(0, -((offset - tile.base_start) // tile.stride))
         stop = min(tile.rows, -((offset - tile.base_stop) // tile.stride))
         whole = start == 0 and stop == tile.rows
-        for i in range(0 if whole else start, distinct.shape[0] if whole else stop):
-            m, weight = (distinct[i], weights[i]) if whole else (i, 1)
-            row = tile.row + m
-            multiply(stack_long[depth], stack_short[depth], longs[row], shorts[row], long, short)
-            if recorded:
-                runs, step = find_trades(scratch), U2
-                score = measure(scratch, runs, market, costs, order, ledger)
-            else:
-                runs, step = find_runs(scratch)
-                trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
-                score = balance_score(order, ruined, trades, balance, costs)
+        rows = distinct if whole else every[start:stop]
+        if recorded:
+            score_by_trades(
+                stack_long[depth], stack_short[depth], longs, shorts, tile.row, rows,
+                scratch, market, costs, order, ledger, scores,
+            )  # fmt: skip
+        else:
+            score_by_balance(
+                stack_long[depth], stack_short[depth], longs, shorts, tile.row, rows,
+                scratch, market, costs, order, scores,
+            )  # fmt: skip
+        for i in range(rows.shape[0]):
+            m, weight = rows[i], weights[i] if whole else 1
+            score = Score(
+                scores.ruined[i], scores.trades[i], scores.primary[i], scores.secondary[i],
+                scores.total_return[i],
+            )  # fmt: skip
             count(tally, order, score, weight)
             after = offer(found, n, order, offset + m * tile.stride, score)
             if after > n:
-                if score.ruined or score.trades < runs:
-                    leave_out_untraded(scratch, score.trades, step)
-                found.signature[n, 0], found.signature[n, 1] = plane_signature(long, short)
+                found.signature[n, 0], found.signature[n, 1] = position_signature(
+                    stack_long[depth], stack_short[depth], longs[tile.row + m],
+                    shorts[tile.row + m], scores.until[i], scratch,
+                )  # fmt: skip
                 found.weight[n] = weight
             n = after
             scored += weight
