@@ -4,38 +4,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.compiled import borrowing, inlined, kernel, part
+from engine.compiled import borrowing, kernel, part
 from engine.kernels.account import (
     Costs,
-    Flags,
-    Floats,
     Int64,
-    Ledger,
     Market,
-    final_balance,
     new_ledger,
 )
-from engine.kernels.bits import U0, U1, Numbers32, Words
+from engine.kernels.bits import U0, U1, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.measures import (
     Found,
     Order,
     Score,
-    balance_score,
-    measure,
     needs_ledger,
     offer,
 )
 from engine.kernels.runs import (
     BIT_MASK,
-    U2,
     WORD_SHIFT,
     Scratch,
-    find_runs,
-    find_trades,
     multiply,
     new_scratch,
 )
+from engine.kernels.scoring import new_scores, score_by_balance, score_by_trades
 from engine.kernels.signature import plane_signature, product_signature
 from engine.kernels.tally import Tally, count
 from engine.kernels.twins import take_in
@@ -58,17 +50,6 @@ class Tile(NamedTuple):
     offset: int
     base_start: int  # variants outside [base_start, base_stop) are left out
     base_stop: int
-
-
-class Scores(NamedTuple):
-    """The scores of the variants of one prefix, and until which bar they trade, NEVER = the end."""
-
-    ruined: Flags
-    trades: Int64
-    primary: Floats
-    secondary: Floats
-    total_return: Floats
-    until: Numbers32
 
 
 @part
@@ -94,87 +75,6 @@ def distinct_rows(
     folded = np.empty((tile.rows, 4), np.uint64)
     _, used = take_in(folded, 0, rows, 0, np.zeros(slots, np.int32))
     return folded[:used, 2].astype(np.int64), folded[:used, 3].astype(np.int64)
-
-
-@part
-def new_scores(rows: int) -> Scores:
-    """Return room for the scores of so many variants."""
-    return Scores(
-        np.empty(rows, np.bool_),
-        np.empty(rows, np.int64),
-        np.empty(rows),
-        np.empty(rows),
-        np.empty(rows),
-        np.empty(rows, np.uint32),
-    )
-
-
-@inlined
-def note(
-    scores: Scores, i: int, score: Score, scratch: Scratch, runs: int, step: np.uint64
-) -> None:
-    """Write a score, and until when the account trades: to the end unless it is gone."""
-    scores.ruined[i] = score.ruined
-    scores.trades[i] = score.trades
-    scores.primary[i] = score.primary
-    scores.secondary[i] = score.secondary
-    scores.total_return[i] = score.total_return
-    gone = score.trades < runs or score.ruined
-    exit_of_last = step * np.uint64(score.trades - 1) + U1
-    scores.until[i] = scratch.events[exit_of_last] if gone else np.uint32(NEVER)
-
-
-@part
-def score_by_balance(
-    prefix_long: Words,
-    prefix_short: Words,
-    longs: Words,
-    shorts: Words,
-    first: int,
-    rows: Int64,
-    scratch: Scratch,
-    market: Market,
-    costs: Costs,
-    order: Order,
-    scores: Scores,
-) -> None:
-    """Score the variants of a prefix that are ranked by nothing but their final balance.
-
-    The loop of most sweeps: what is done with a score comes afterwards, in a loop of its own.
-    """
-    long, short = scratch.long[1:], scratch.short[1:]
-    for i in range(rows.shape[0]):
-        row = first + rows[i]
-        multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
-        runs, step = find_runs(scratch)
-        trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
-        score = balance_score(order, ruined, trades, balance, costs)
-        note(scores, i, score, scratch, runs, step)
-
-
-@part
-def score_by_trades(
-    prefix_long: Words,
-    prefix_short: Words,
-    longs: Words,
-    shorts: Words,
-    first: int,
-    rows: Int64,
-    scratch: Scratch,
-    market: Market,
-    costs: Costs,
-    order: Order,
-    ledger: Ledger,
-    scores: Scores,
-) -> None:
-    """Score the variants of a prefix that are ranked by more: every trade is recorded."""
-    long, short = scratch.long[1:], scratch.short[1:]
-    for i in range(rows.shape[0]):
-        row = first + rows[i]
-        multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
-        runs = find_trades(scratch)
-        score = measure(scratch, runs, market, costs, order, ledger)
-        note(scores, i, score, scratch, runs, U2)
 
 
 @borrowing
