@@ -238,8 +238,8 @@ def _counted(number: int, noun: str) -> str:
 def _share(part: int, whole: int) -> str:
     """Return a share as a percentage that says neither 0 nor 100 where it is only near."""
     if 0 < part < whole:
-        if part / whole > 0.999:
-            return "more than 99.9 %"
+        if part / whole > 0.99:
+            return "more than 99 %"
         return _percent(100.0 * part / whole)
     return "0 %" if part == 0 else "100 %"
 
