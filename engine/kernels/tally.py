@@ -7,7 +7,8 @@ import numpy as np
 from engine.compiled import inlined
 from engine.kernels.account import Int64
 from engine.kernels.bits import U0, U63
-from engine.kernels.measures import TOTAL_RETURN, Order, Score
+from engine.kernels.measures import TOTAL_RETURN, Order
+from engine.kernels.scoring import Scores
 from engine.kernels.signature import float_bits
 from engine.outcomes import (
     BEAT_BENCHMARK,
@@ -48,14 +49,29 @@ def place(value: float) -> Any:
 
 
 @inlined
-def count(tally: Tally, order: Order, score: Score, weight: int) -> None:
-    """Count so many variants with the same score."""
-    counts = tally.counts
-    counts[TRIED] += weight
-    counts[ELIGIBLE] += weight if score.trades >= order.min_trades else 0
-    counts[PROFITABLE] += weight if score.total_return > 0.0 else 0
-    counts[BEAT_BENCHMARK] += weight if score.total_return > tally.benchmark else 0
-    counts[RUINED] += weight if score.ruined else 0
-    tally.returns[place(score.total_return)] += weight
-    if order.primary != TOTAL_RETURN:  # of which there is one distribution
-        tally.primaries[place(score.primary)] += weight
+def count(
+    tally: Tally, order: Order, scores: Scores, rows: int, weights: Int64, folded: bool
+) -> int:
+    """Count the first `rows` scores of a prefix, each `weights` times if `folded`; return how many that is.
+
+    Sums are kept aside until the end: an array would be written for every variant.
+    """
+    tried = eligible = profitable = beat = ruined = 0
+    single = order.primary == TOTAL_RETURN  # of which there is one distribution
+    for i in range(rows):
+        weight = weights[i] if folded else 1
+        value = scores.total_return[i]
+        tried += weight
+        eligible += weight if scores.trades[i] >= order.min_trades else 0
+        profitable += weight if value > 0.0 else 0
+        beat += weight if value > tally.benchmark else 0
+        ruined += weight if scores.ruined[i] else 0
+        tally.returns[place(value)] += weight
+        if not single:
+            tally.primaries[place(scores.primary[i])] += weight
+    tally.counts[TRIED] += tried
+    tally.counts[ELIGIBLE] += eligible
+    tally.counts[PROFITABLE] += profitable
+    tally.counts[BEAT_BENCHMARK] += beat
+    tally.counts[RUINED] += ruined
+    return tried

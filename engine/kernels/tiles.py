@@ -169,13 +169,13 @@ def score_tile(
                 stack_long[depth], stack_short[depth], longs, shorts, tile.row, rows,
                 scratch, market, costs, order, scores,
             )  # fmt: skip
+        scored += count(tally, order, scores, rows.shape[0], weights, whole)
         for i in range(rows.shape[0]):
             m, weight = rows[i], weights[i] if whole else 1
             score = Score(
                 scores.ruined[i], scores.trades[i], scores.primary[i], scores.secondary[i],
                 scores.total_return[i],
             )  # fmt: skip
-            count(tally, order, score, weight)
             after = offer(found, n, order, offset + m * tile.stride, score)
             if after > n:
                 found.signature[n, 0], found.signature[n, 1] = position_signature(
@@ -184,5 +184,4 @@ def score_tile(
                 )  # fmt: skip
                 found.weight[n] = weight
             n = after
-            scored += weight
     return n, scored
