@@ -52,7 +52,7 @@ def place(value: float) -> Any:
 def count(
     tally: Tally, order: Order, scores: Scores, rows: int, weights: Int64, folded: bool
 ) -> int:
-    """Count the first `rows` scores of a prefix, each `weights` times if `folded`; return how many that is.
+    """Count the first `rows` scores of a prefix, each `weights` times if `folded`; return the sum.
 
     Sums are kept aside until the end: an array would be written for every variant.
     """
