@@ -14,6 +14,7 @@ from engine.kernels.inputs import (
     room_for,
     tally_of,
 )
+from engine.kernels.measures import WORST_TIER
 from engine.kernels.tiles import Tile, score_tile
 from engine.outcomes import Outcomes
 from engine.work import TILE_BYTES
@@ -40,7 +41,7 @@ class Engine:
         self._costs = costs_of(RULES)
         self._market = market_of(work.closes, self._costs)
         self._order = order_of(  # every signal is scored, twin or not
-            "total_return_pct", None, 0, 3, np.inf, distinct=False
+            "total_return_pct", None, 0, WORST_TIER, np.inf, distinct=False
         )
         self._tally = tally_of(Outcomes("total_return_pct", None))
         self._levels = levels_of(SL_PCT, TP_PCT, (None,))
