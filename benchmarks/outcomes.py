@@ -1,9 +1,9 @@
 """`python -m benchmarks.outcomes`: what twins, statistics and distinct lists cost stage A.
 
 Stage A of the reference sweep on one thread, in turns: with distinct outcomes, and with every
-variant standing for itself (signed and counted as well). `--against DIR` adds another checkout, so
-that a change is measured against what was there before. Seconds are those of the processor, which a
-busy machine disturbs less than those of the clock.
+variant standing for itself (signed and counted as well). `--against DIR…` adds other checkouts, the
+first of which all are compared with: so a change is measured against what was there before. Seconds
+are those of the processor, which a busy machine disturbs less than those of the clock.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> int:
     """Print the table; with `--serve` only run stage A for each line that is read."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outcomes", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
-    parser.add_argument("--against", type=Path, help="another checkout, compared with this one")
+    parser.add_argument("--against", type=Path, nargs="+", default=[], help="other checkouts")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
@@ -66,8 +66,8 @@ def main() -> int:
         return 0
     size = ["--quick"] if options.quick else []
     contestants = [Contestant(DISTINCT, HERE, *size), Contestant(APART, HERE, "--apart", *size)]
-    if options.against is not None:
-        contestants.insert(0, Contestant(options.against.name, options.against.resolve(), *size))
+    others = [Contestant(path.name, path.resolve(), *size) for path in options.against]
+    contestants = [*others, *contestants]
     with ExitStack() as stack:
         for each in contestants:
             stack.callback(each.close)
