@@ -11,7 +11,7 @@ export function el(tag, properties = {}, ...children) {
     if (name === "class") made.className = value;
     else if (name === "dataset") Object.assign(made.dataset, value);
     else if (name === "on") for (const [event, run] of Object.entries(value)) made.addEventListener(event, run);
-    else if (name in made && !name.startsWith("aria")) made[name] = value;
+    else if (name in made && name !== "list") made[name] = value;
     else made.setAttribute(name, value === true ? "" : value);
   }
   made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
