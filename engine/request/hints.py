@@ -14,22 +14,22 @@ def misplaced(key: object, parent: str, known: Sequence[str]) -> str:
     """Return what to do about a key that the object at `parent` of the table does not have."""
     places = [place for place in _places(str(key)) if place != parent]
     if places:
-        return f"; it belongs in {' or '.join(place or TOP for place in places)}"
+        return f"it belongs in {' or '.join(place or TOP for place in places)}"
     if alike(key, known):
         return suggestion(key, known)
     elsewhere = alike(key, [entry.name for entry in TABLE.entries])
     if elsewhere:
         paths = [f"{place}.{name}".lstrip(".") for name in elsewhere for place in _places(name)]
-        return f"; did you mean {' or '.join(dict.fromkeys(paths))}?"
+        return f"did you mean {' or '.join(dict.fromkeys(paths))}?"
     return suggestion(key, known)
 
 
 def suggestion(text: object, known: Sequence[str]) -> str:
-    """Return "; did you mean …" when something known is close, else what is known."""
+    """Return "did you mean …" when something known is close, else what is known."""
     close = alike(text, known)
     if close:
-        return f"; did you mean {' or '.join(close)}?"
-    return f"; known: {', '.join(known)}"
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}"
 
 
 def alike(text: object, known: Iterable[str]) -> list[str]:
