@@ -5,6 +5,8 @@ from difflib import get_close_matches
 
 from engine.indicators import registry
 from engine.request.entries import AXES, TABLE
+from engine.request.label import LABEL
+from engine.request.saved import SAVED
 from engine.request.table import ANY
 
 TOP = "the top of the request"
@@ -41,6 +43,7 @@ def alike(text: object, known: Iterable[str]) -> list[str]:
 def _places(key: str) -> list[str]:
     """Return the paths of all objects that have this key."""
     places = [entry.parent for entry in TABLE.entries if entry.name == key != ANY]
+    places += [""] if key in (*LABEL, *SAVED) else []
     params, signals = AXES
     for indicator in registry.catalogue():
         if any(param.name == key for param in indicator.params):
