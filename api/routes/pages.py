@@ -1,0 +1,139 @@
+"""The pages. They are the same for everybody: what is a user's comes through the calls."""
+
+from http import HTTPStatus
+from pathlib import PurePosixPath
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Match
+from starlette.types import Scope
+
+from api.context import of
+from api.pages.files import files, media_type, plotly_file, plotly_name
+from api.pages.reference import chapters
+from api.pages.rendering import rendered
+from engine.request.reference import reference
+
+router = APIRouter(include_in_schema=False)
+
+FOR_EVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+
+OF_PROGRAMS = ("/backtests", "/openapi.json", "/metrics", "/healthz", "/readyz", "/session")
+"""Nobody opens these in a browser, or whoever does wants to see the JSON."""
+
+HEADINGS = {
+    HTTPStatus.UNAUTHORIZED: "Sign in first",
+    HTTPStatus.FORBIDDEN: "This is not yours",
+    HTTPStatus.NOT_FOUND: "There is nothing here",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Away for a moment",
+}
+
+
+@router.get("/")
+def jobs(request: Request) -> Response:
+    """Show the list of jobs."""
+    return _page(request, "list.html", "jobs")
+
+
+@router.get("/new")
+def new(request: Request) -> Response:
+    """Show the form of a request."""
+    fields = {field["path"]: field for field in reference(of(request).defaults)}
+    return _page(request, "new.html", "new", fields=fields)
+
+
+@router.get("/jobs/{job_id}")
+def job(request: Request, job_id: str) -> Response:
+    """Show one job."""
+    return _page(request, "job.html", "jobs", job_id=job_id)
+
+
+@router.get("/compare")
+def compare(request: Request) -> Response:
+    """Show several jobs or variants side by side."""
+    return _page(request, "compare.html", "jobs")
+
+
+class ForBrowsers(APIRoute):
+    """A page at an address that is a call, too: whoever does not ask for HTML gets the call."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match only what accepts HTML."""
+        if scope["type"] == "http" and not accepts_html(Headers(scope=scope)):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def strategies(request: Request) -> Response:
+    """Show saved strategies."""
+    shown = _page(request, "strategies.html", "strategies")
+    shown.headers["Vary"] = "Accept"
+    return shown
+
+
+router.add_api_route("/strategies", strategies, methods=["GET"], route_class_override=ForBrowsers)
+
+
+@router.get("/signin")
+def sign_in(request: Request) -> Response:
+    """Ask for a token."""
+    return _page(request, "signin.html", "signin")
+
+
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """Show every call, and every field of a request."""
+    fields = reference(of(request).defaults)
+    return _page(
+        request, "reference.html", "reference", chapters=chapters(request.app), fields=fields
+    )
+
+
+@router.get("/static/{path:path}")
+def static(path: str) -> Response:
+    """Serve a file that pages load."""
+    name, version = PurePosixPath(path).name, PurePosixPath(path).parent.name
+    if path == plotly_name():
+        return FileResponse(
+            plotly_file(), media_type=media_type(path), headers={"Cache-Control": FOR_EVER}
+        )
+    content = files().contents.get(name)
+    if content is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    # A page of the release before may still ask for its own version.
+    kept = FOR_EVER if version == files().version else ASK_AGAIN
+    return Response(content, media_type=media_type(name), headers={"Cache-Control": kept})
+
+
+def error_page(request: Request, status: int, code: str, message: str) -> Response | None:
+    """Return an error as a page, None where the caller is a program."""
+    if not wants_page(request):
+        return None
+    heading = HEADINGS.get(HTTPStatus(status), HTTPStatus(status).phrase)
+    text = rendered(
+        "error.html", page="error", status=status, code=code, heading=heading, message=message
+    )
+    return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person in a browser asks: by what is accepted, and at an address for people."""
+    return accepts_html(request.headers) and not request.scope["path"].startswith(OF_PROGRAMS)
+
+
+def accepts_html(headers: Headers) -> bool:
+    """Whether HTML is asked for by name: `*/*` is what programs send."""
+    return "text/html" in headers.get("accept", "")
+
+
+def _page(request: Request, template: str, page: str, **given: Any) -> Response:
+    enabled = of(request).settings.backtest.jobs.enabled
+    text = rendered(template if enabled or page in ("signin", "reference") else "disabled.html",
+                    page=page, **given)
+    return HTMLResponse(text, headers={"Cache-Control": ASK_AGAIN})
