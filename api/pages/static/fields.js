@@ -1,6 +1,6 @@
 // Fields that stand for one place of the request each: data-path says which.
 
-import { axisCount, axisText, parseAxis } from "./axes.js";
+import { axisCount, axisText, parseAxis } from "./axis_text.js";
 import { el, find } from "./dom.js";
 import { setAt, valueAt } from "./document.js";
 import { number } from "./format.js";

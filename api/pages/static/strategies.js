@@ -1,7 +1,7 @@
 // Saved strategies: run, rename, delete.
 
 import { request } from "./api.js";
-import { axisText } from "./axes.js";
+import { axisText } from "./axis_text.js";
 import { confirmed } from "./cancel.js";
 import { el, find, toast } from "./dom.js";
 import { ago } from "./format.js";
