@@ -13,7 +13,7 @@ from api.candles import Candles
 from api.context import Context
 from api.metrics import Metrics
 from api.middleware import Around
-from api.routes import disabled, health, jobs, session
+from api.routes import disabled, health, jobs, pages, session
 from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
@@ -25,7 +25,7 @@ APPLICATION_NAME = "backtest-api"
 ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
 
-ALWAYS = (health.router, session.router, openapi.router)
+ALWAYS = (pages.router, health.router, session.router, openapi.router)
 
 OF_JOBS = (jobs.router,)
 """Not there where jobs are switched off."""

@@ -13,9 +13,11 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
+from api import openapi
 from api.context import of
 from api.pages.files import files, media_type, plotly_file, plotly_name
 from api.pages.reference import chapters
+from api.pages.refusals import accepts_html
 from api.pages.rendering import rendered
 from engine.request.reference import reference
 
@@ -24,15 +26,8 @@ router = APIRouter(include_in_schema=False)
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 
-OF_PROGRAMS = ("/backtests", "/openapi.json", "/metrics", "/healthz", "/readyz", "/session")
-"""Nobody opens these in a browser, or whoever does wants to see the JSON."""
-
-HEADINGS = {
-    HTTPStatus.UNAUTHORIZED: "Sign in first",
-    HTTPStatus.FORBIDDEN: "This is not yours",
-    HTTPStatus.NOT_FOUND: "There is nothing here",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Away for a moment",
-}
+WITHOUT_JOBS = ("signin", "reference")
+"""Pages that have a use where jobs are switched off."""
 
 
 @router.get("/")
@@ -90,8 +85,9 @@ def sign_in(request: Request) -> Response:
 def docs(request: Request) -> Response:
     """Show every call, and every field of a request."""
     fields = reference(of(request).defaults)
+    calls, origin = chapters(openapi.document(request.app)), str(request.base_url).rstrip("/")
     return _page(
-        request, "reference.html", "reference", chapters=chapters(request.app), fields=fields
+        request, "reference.html", "reference", chapters=calls, fields=fields, origin=origin
     )
 
 
@@ -111,29 +107,9 @@ def static(path: str) -> Response:
     return Response(content, media_type=media_type(name), headers={"Cache-Control": kept})
 
 
-def error_page(request: Request, status: int, code: str, message: str) -> Response | None:
-    """Return an error as a page, None where the caller is a program."""
-    if not wants_page(request):
-        return None
-    heading = HEADINGS.get(HTTPStatus(status), HTTPStatus(status).phrase)
-    text = rendered(
-        "error.html", page="error", status=status, code=code, heading=heading, message=message
-    )
-    return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
-
-
-def wants_page(request: Request) -> bool:
-    """Whether a person in a browser asks: by what is accepted, and at an address for people."""
-    return accepts_html(request.headers) and not request.scope["path"].startswith(OF_PROGRAMS)
-
-
-def accepts_html(headers: Headers) -> bool:
-    """Whether HTML is asked for by name: `*/*` is what programs send."""
-    return "text/html" in headers.get("accept", "")
-
-
 def _page(request: Request, template: str, page: str, **given: Any) -> Response:
-    enabled = of(request).settings.backtest.jobs.enabled
-    text = rendered(template if enabled or page in ("signin", "reference") else "disabled.html",
-                    page=page, **given)
-    return HTMLResponse(text, headers={"Cache-Control": ASK_AGAIN})
+    if page not in WITHOUT_JOBS and not of(request).settings.backtest.jobs.enabled:
+        template, given = "disabled.html", {}
+    return HTMLResponse(
+        rendered(template, page=page, **given), headers={"Cache-Control": ASK_AGAIN}
+    )
