@@ -2,18 +2,20 @@
 
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
 from api import openapi
+from api.auth import Identity, local_developer, visitor
 from api.context import of
 from api.pages.files import files, media_type, plotly_file, plotly_name
 from api.pages.reference import chapters
@@ -30,29 +32,32 @@ WITHOUT_JOBS = ("signin", "reference")
 """Pages that have a use where jobs are switched off."""
 
 
+Visitor = Annotated[Identity | None, Depends(visitor)]
+
+
 @router.get("/")
-def jobs(request: Request) -> Response:
+def jobs(request: Request, who: Visitor) -> Response:
     """Show the list of jobs."""
-    return _page(request, "list.html", "jobs")
+    return _own(request, who, "list.html", "jobs")
 
 
 @router.get("/new")
-def new(request: Request) -> Response:
+def new(request: Request, who: Visitor) -> Response:
     """Show the form of a request."""
     fields = {field["path"]: field for field in reference(of(request).defaults)}
-    return _page(request, "new.html", "new", fields=fields)
+    return _own(request, who, "new.html", "new", fields=fields)
 
 
 @router.get("/jobs/{job_id}")
-def job(request: Request, job_id: str) -> Response:
+def job(request: Request, who: Visitor, job_id: str) -> Response:
     """Show one job."""
-    return _page(request, "job.html", "jobs", job_id=job_id)
+    return _own(request, who, "job.html", "jobs", job_id=job_id)
 
 
 @router.get("/compare")
-def compare(request: Request) -> Response:
+def compare(request: Request, who: Visitor) -> Response:
     """Show several jobs or variants side by side."""
-    return _page(request, "compare.html", "jobs")
+    return _own(request, who, "compare.html", "jobs")
 
 
 class ForBrowsers(APIRoute):
@@ -65,9 +70,9 @@ class ForBrowsers(APIRoute):
         return super().matches(scope)
 
 
-def strategies(request: Request) -> Response:
+def strategies(request: Request, who: Visitor) -> Response:
     """Show saved strategies."""
-    shown = _page(request, "strategies.html", "strategies")
+    shown = _own(request, who, "strategies.html", "strategies")
     shown.headers["Vary"] = "Accept"
     return shown
 
@@ -78,7 +83,7 @@ router.add_api_route("/strategies", strategies, methods=["GET"], route_class_ove
 @router.get("/signin")
 def sign_in(request: Request) -> Response:
     """Ask for a token."""
-    return _page(request, "signin.html", "signin")
+    return _page(request, "signin.html", "signin", local=local_developer(request))
 
 
 @router.get("/docs")
@@ -105,6 +110,16 @@ def static(path: str) -> Response:
     # A page of the release before may still ask for its own version.
     kept = FOR_EVER if version == files().version else ASK_AGAIN
     return Response(content, media_type=media_type(name), headers={"Cache-Control": kept})
+
+
+def _own(
+    request: Request, who: Identity | None, template: str, page: str, **given: Any
+) -> Response:
+    """Return a page that is of use with a session only; without one, the way to it."""
+    if who is None:
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/signin?next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER)
+    return _page(request, template, page, **given)
 
 
 def _page(request: Request, template: str, page: str, **given: Any) -> Response:
