@@ -57,7 +57,7 @@ def understood(error: Exception) -> CommandError | None:
         count = len(error.errors)
         return CommandError(
             f"the request is refused: {count} problem{'s' if count > 1 else ''}",
-            details=[f"{field.path}: {field.message}" for field in error.errors],
+            details=[f"{field.path}: {field.text}" for field in error.errors],
         )
     if faults.passing(error):
         return CommandError(one_line(error), code=UNREACHABLE)
