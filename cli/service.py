@@ -61,7 +61,7 @@ class Service:
         limit = checked.settings.backtest.jobs.max_active_jobs_per_user
         job = self._run(
             lambda conn: jobs.create(conn, new_job, max_active=limit, client=Client.CLI)
-        )
+        ).job
         return _status(job) | {"warnings": checked.warnings, "estimate": checked.estimate}
 
     def estimate(self, document: Any) -> Json:
