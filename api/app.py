@@ -11,9 +11,10 @@ from api import errors, openapi, stopping, tokens
 from api.auth import SignIns
 from api.candles import Candles
 from api.context import Context
+from api.live import Hub
 from api.metrics import Metrics
 from api.middleware import Around
-from api.routes import disabled, health, jobs, session
+from api.routes import disabled, health, jobs, session, streams
 from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
@@ -27,7 +28,7 @@ ANSWER_SECONDS = 15.0
 
 ALWAYS = (health.router, session.router, openapi.router)
 
-OF_JOBS = (jobs.router,)
+OF_JOBS = (streams.router, jobs.router)
 """Not there where jobs are switched off."""
 
 
@@ -80,6 +81,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
         defaults=read_defaults(*loaded.request_defaults()),
         limits=Limits(**loaded.request_limits()),
         sign_ins=SignIns(loaded.backtest.api.sign_ins_per_minute),
+        hub=Hub(
+            environment.postgres_dsn(environ),
+            streams_per_user=loaded.backtest.api.streams_per_user,
+        ),
     )
 
 
@@ -87,8 +92,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     with stopping.heard(context.stop):
+        await context.hub.start()
         try:
             yield
         finally:
+            await context.hub.stop()
             context.candles.close()
             context.pool.close()

@@ -1,6 +1,5 @@
 """Jobs: submitted, listed, looked at, renamed, cancelled."""
 
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
