@@ -14,7 +14,7 @@ from uuid import UUID
 from cli.errors import CommandError
 from cli.submission import Submission
 from configs.environment import candle_source, postgres_dsn
-from storage import jobs, readiness, results, schema
+from storage import jobs, lists, readiness, results, schema
 from storage.connection import Connection, Unreachable
 from storage.records import Client, Job, NewJob, State
 from storage.session import Session
@@ -92,9 +92,12 @@ class Service:
         """Return the latest jobs, newest first."""
         wanted = None if state is None else State(state)
         found = self._run(
-            lambda conn: jobs.list_jobs(conn, self._user_id, state=wanted, limit=limit)
+            lambda conn: [
+                jobs.get(conn, line.job_id)
+                for line in lists.page(conn, self._user_id, state=wanted, limit=limit).items
+            ]
         )
-        return [_status(job) for job in found]
+        return [_status(job) for job in found if job is not None]
 
     def top(self, job_id: UUID, *, limit: int) -> list[Json]:
         """Return the best variants so far, by rank."""
