@@ -12,6 +12,7 @@ from api.auth import SignIns
 from api.candles import Candles
 from api.charts import Loaded
 from api.context import Context
+from api.live import Hub
 from api.metrics import Metrics
 from api.middleware import Around
 from api.routes import (
@@ -24,6 +25,7 @@ from api.routes import (
     results,
     session,
     strategies,
+    streams,
 )
 from configs import environment, logs, settings
 from configs.settings import Settings
@@ -45,7 +47,7 @@ ALWAYS = (
     strategies.router,
 )
 
-OF_JOBS = (jobs.router, results.router, bars.router)
+OF_JOBS = (streams.router, jobs.router, results.router, bars.router)
 """Not there where jobs are switched off."""
 
 
@@ -99,6 +101,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
         defaults=read_defaults(*loaded.request_defaults()),
         limits=Limits(**loaded.request_limits()),
         sign_ins=SignIns(loaded.backtest.api.sign_ins_per_minute),
+        hub=Hub(
+            environment.postgres_dsn(environ),
+            streams_per_user=loaded.backtest.api.streams_per_user,
+        ),
     )
 
 
@@ -106,8 +112,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     with stopping.heard(context.stop):
+        await context.hub.start()
         try:
             yield
         finally:
+            await context.hub.stop()
             context.candles.close()
             context.pool.close()
