@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli import candles, catalogue, kernels, operator, output, request, user
+from cli import candles, catalogue, kernels, operator, output, request, results, user
 from cli.errors import INTERRUPTED, SUCCEEDED, UNEXPECTED, CommandError, understood
 
 DEBUG = "BACKTEST_DEBUG"
@@ -48,6 +48,7 @@ def options(
 
 
 user.add_to(app)
+results.add_to(app)
 catalogue.add_to(app)
 request.add_to(app)
 operator.add_to(app)
