@@ -77,7 +77,7 @@ def understood(error: Exception) -> CommandError | None:
 
     if isinstance(error, RequestError):
         return refused_request(
-            [{"path": f.path, "message": f.message, "hint": None} for f in error.errors]
+            [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.errors]
         )
     if faults.passing(error):
         return CommandError(one_line(error), code=UNREACHABLE)

@@ -17,7 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from configs.documents import SettingsError, read_yaml, refusals
 
-__all__ = ["BacktestSettings", "Settings", "SettingsError", "environment_name", "load"]
+__all__ = [
+    "ApiSettings",
+    "BacktestSettings",
+    "Settings",
+    "SettingsError",
+    "environment_name",
+    "load",
+]
 
 ENVIRONMENTS = ("dev", "test", "prod")
 
@@ -87,6 +94,20 @@ class ReportingSettings(_Section):
     top_trades_n_default: Count = 3
 
 
+class ApiSettings(_Section):
+    """The HTTP API: what a call may take, and what a process holds."""
+
+    body_bytes_max: Annotated[int, Field(gt=0, le=2**30)] = 2**20
+    json_depth_max: Annotated[int, Field(gt=0, le=500)] = 64
+    body_seconds: Seconds = 10.0
+    request_seconds: Seconds = 60.0
+    streams_per_user: Count = 20
+    coverage_cache_seconds: Seconds = 60.0
+    pool_size: Annotated[int, Field(gt=0, le=1000)] = 8
+    sign_ins_per_minute: Annotated[int, Field(gt=0, le=10_000)] = 10
+    token_days: Annotated[int, Field(gt=0, le=3650)] = 30
+
+
 class ExecutionSettings(_Section):
     """Costs and cash a request leaves out; percentages are human (0.075 = 0.075 %)."""
 
@@ -106,6 +127,7 @@ class BacktestSettings(_Section):
     ranking: RankingSettings = RankingSettings()
     guards: GuardSettings = GuardSettings()
     jobs: JobSettings = JobSettings()
+    api: ApiSettings = ApiSettings()
     reporting: ReportingSettings = ReportingSettings()
     execution: ExecutionSettings = ExecutionSettings()
 

@@ -17,7 +17,7 @@ from engine.indicators.registry import RULES, Indicator, Output, Param
 from engine.request.axes import joint_groups, joint_rows
 from engine.request.estimate import Estimate, bars_between
 from engine.request.hashes import canonical_json, sha256_hex
-from engine.request.model import BlockRequest, Level, Request, Risk
+from engine.request.model import RISK_AXES, BlockRequest, Level, Request, Risk
 
 Float64 = NDArray[np.float64]
 
@@ -128,6 +128,9 @@ class Grid:
 
     def split(self, variant_index: int) -> tuple[int, int]:
         """Return the base index and the risk index of a variant."""
+        total = self.base_total * self.risk_total
+        if not 0 <= variant_index < total:
+            raise IndexError(f"there are variants 0..{total - 1}, not {variant_index}")
         base_index, risk_index = divmod(int(variant_index), self.risk_total)
         return base_index, risk_index
 
@@ -142,12 +145,18 @@ class Grid:
     def variant(self, variant_index: int) -> dict[str, Any]:
         """Return every effective value of one variant, enough to run it again on any range."""
         base_index, risk_index = self.split(variant_index)
-        sl, tp, tsl = self.risk_at(risk_index)
+        return self._valued(base_index, self.risk_at(risk_index))
+
+    def base_variant(self, base_index: int) -> dict[str, Any]:
+        """Return every effective value of a base variant, which has no risk levels."""
+        return self._valued(base_index, (None, None, None))
+
+    def _valued(self, base_index: int, levels: tuple[Level, Level, Level]) -> dict[str, Any]:
         numbers = zip(self.blocks, self.block_variants(base_index), strict=True)
         return {
             **self.fixed,
             "blocks": [block.parameters(number) for block, number in numbers],
-            "risk": {"sl": sl, "tp": tp, "tsl": tsl},
+            "risk": dict(zip(RISK_AXES, levels, strict=True)),
         }
 
     def variant_key(self, variant_index: int) -> str:

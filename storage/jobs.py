@@ -1,10 +1,11 @@
-"""Jobs as users see them: create, get, find, list, cancel, events, delete old.
+"""Jobs as users see them: create, get, find, describe, cancel, events, delete old.
 
 Each function belongs into one transaction; `storage.session.Session.run` makes it.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -12,6 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from storage import statements
+from storage.names import folded
 from storage.records import Client, Event, EventName, Job, NewJob, State
 
 _SQL = statements.load("jobs")
@@ -43,9 +45,16 @@ class IdempotencyConflict(Exception):
         self.job = job
 
 
+class Submitted(NamedTuple):
+    """The job of a submission; `created` is False for one that was there under its key."""
+
+    job: Job
+    created: bool
+
+
 def create(
     conn: psycopg.Connection[Any], new_job: NewJob, *, max_active: int, client: Client
-) -> Job:
+) -> Submitted:
     """Submit a job, or return the one that was submitted before under the same key.
 
     `client` is what the user submits it through, for the event. A retry under an idempotency key
@@ -55,9 +64,13 @@ def create(
     """
     values = {
         "user_id": new_job.user_id,
+        "name": new_job.name,
+        "name_folded": None if new_job.name is None else folded(new_job.name),
+        "note": new_job.note,
         "mode": new_job.mode,
         "priority": new_job.priority,
         "idempotency_key": new_job.idempotency_key,
+        "submission_hash": new_job.submission_hash,
         "request_json": Jsonb(new_job.request_json),
         "request_hash": new_job.request_hash,
         "engine_params_hash": new_job.engine_params_hash,
@@ -76,16 +89,24 @@ def create(
             row = cursor.execute(_SQL["get_by_idempotency_key"], values).fetchone()
             if row is not None:
                 job = Job.of(row)
-                if job.request_hash != new_job.request_hash:
-                    raise IdempotencyConflict(job)
-                return job
+                if not (new_job.replace_ended and job.state in (State.FAILED, State.CANCELLED)):
+                    if not _same_submission(job, new_job):
+                        raise IdempotencyConflict(job)
+                    return Submitted(job, created=False)
+                cursor.execute(_SQL["give_key_up"], {"job_id": job.job_id})
         counted = cursor.execute(_SQL["count_active"], values).fetchone()
         assert counted is not None
         if counted["active"] >= max_active:
             raise QuotaExceeded(counted["active"], max_active)
         row = cursor.execute(_SQL["insert_job"], values).fetchone()
         assert row is not None
-        return Job.of(row)
+        return Submitted(Job.of(row), created=True)
+
+
+def by_idempotency_key(conn: psycopg.Connection[Any], user_id: UUID, key: str) -> Job | None:
+    """Read the job that a user submitted under this key."""
+    values = {"user_id": user_id, "idempotency_key": key}
+    return _one(conn, _SQL["get_by_idempotency_key"], values)
 
 
 def get(conn: psycopg.Connection[Any], job_id: UUID) -> Job | None:
@@ -104,8 +125,7 @@ def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: in
         "last": UUID(hex=prefix.ljust(_ID_DIGITS, "f")),
         "limit": limit,
     }
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return [Job.of(row) for row in cursor.execute(_SQL["find_jobs"], values)]
+    return _all(conn, _SQL["find_jobs"], values)
 
 
 def list_jobs(
@@ -128,9 +148,7 @@ def list_jobs(
         "before_created_at": created_at,
         "before_job_id": job_id,
     }
-    statement = _SQL["list_jobs" if state is None else "list_jobs_in_state"]
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return [Job.of(row) for row in cursor.execute(statement, values)]
+    return _all(conn, _SQL["list_jobs" if state is None else "list_jobs_in_state"], values)
 
 
 def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, client: Client) -> Job | None:
@@ -139,14 +157,51 @@ def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, client: Client) -> Jo
     Idempotent: a terminal job, and one that was asked before, stay as they are. None when there
     is no such job. `client` is what the user cancels it through, for the event.
     """
-    conn.execute(_SQL["cancel_job"], {"job_id": job_id, "client": client})
+    values = {"job_ids": [job_id], "user_id": None, "client": client}
+    conn.execute(_SQL["cancel_jobs"], values)
     return get(conn, job_id)
 
 
-def events(conn: psycopg.Connection[Any], job_id: UUID) -> list[Event]:
-    """Read the lifecycle of a job, oldest first."""
+def cancel_many(
+    conn: psycopg.Connection[Any], user_id: UUID, job_ids: Collection[UUID], *, client: Client
+) -> list[Job]:
+    """Cancel those of these jobs that are the user's, as `cancel`; return them by id."""
+    values = {"user_id": user_id, "job_ids": list(job_ids)}
+    conn.execute(_SQL["cancel_jobs"], values | {"client": client})
+    return _all(conn, _SQL["jobs_of_user"], values)
+
+
+def describe(
+    conn: psycopg.Connection[Any],
+    user_id: UUID,
+    job_id: UUID,
+    *,
+    changes: Mapping[str, str | None],
+) -> Job | None:
+    """Set `name`, `note` or both of a user's job, in any state; None when they have no such job.
+
+    What `changes` leaves out stays as it is, None clears. Raises KeyError for another name.
+    """
+    for key in changes:
+        if key not in ("name", "note"):
+            raise KeyError(key)
+    name = changes.get("name")
+    values = {
+        "user_id": user_id,
+        "job_id": job_id,
+        "renames": "name" in changes,
+        "name": name,
+        "name_folded": None if name is None else folded(name),
+        "notes": "note" in changes,
+        "note": changes.get("note"),
+    }
+    return _one(conn, _SQL["describe"], values)
+
+
+def events(conn: psycopg.Connection[Any], job_id: UUID, *, after: int = 0) -> list[Event]:
+    """Read the lifecycle of a job, oldest first, from the event that follows `after` on."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_SQL["events_of_job"], {"job_id": job_id})
+        rows = cursor.execute(_SQL["events_of_job"], {"job_id": job_id, "after": after})
         return [Event(**(row | {"event": EventName(row["event"])})) for row in rows]
 
 
@@ -157,6 +212,18 @@ def delete_finished(conn: psycopg.Connection[Any], *, older_than_days: float, ba
     """
     values = {"days": older_than_days, "batch": batch}
     return conn.execute(_SQL["delete_finished"], values).rowcount
+
+
+def _same_submission(job: Job, new_job: NewJob) -> bool:
+    # Jobs of programs that know no submission hash are told apart as those programs did.
+    if job.submission_hash is None or new_job.submission_hash is None:
+        return job.request_hash == new_job.request_hash
+    return job.submission_hash == new_job.submission_hash
+
+
+def _all(conn: psycopg.Connection[Any], statement: str, values: dict[str, Any]) -> list[Job]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return [Job.of(row) for row in cursor.execute(statement, values)]
 
 
 def _one(conn: psycopg.Connection[Any], statement: str, values: dict[str, Any]) -> Job | None:

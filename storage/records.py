@@ -80,6 +80,9 @@ class NewJob:
 
     `request_json` is the effective request: every value that can change a result. `coverage_json`
     says what of its range the candles covered when it was submitted, None when that was not asked.
+    `submission_hash`, 64 hexadecimal digits, tells what was sent under an idempotency key from
+    anything else; without one `request_hash` does. With `replace_ended` a job under the key that
+    failed or was cancelled gives the key up.
     """
 
     user_id: UUID
@@ -89,7 +92,11 @@ class NewJob:
     engine_params_hash: str
     backtest_runtime_config_hash: str
     priority: int = 0
+    name: str | None = None
+    note: str | None = None
     idempotency_key: str | None = None
+    submission_hash: str | None = None
+    replace_ended: bool = False
     spec_hash: str | None = None
     spec_payload_json: Mapping[str, Any] | None = None
     coverage_json: Mapping[str, Any] | None = None
@@ -105,9 +112,12 @@ class Job:
 
     job_id: UUID
     user_id: UUID
+    name: str | None
+    note: str | None
     mode: Mode
     priority: int
     idempotency_key: str | None
+    submission_hash: str | None
     state: State
     created_at: datetime
     updated_at: datetime

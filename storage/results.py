@@ -106,10 +106,32 @@ def succeed(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> State | N
     return leases.end(conn, lease, State.SUCCEEDED)
 
 
-def top(conn: psycopg.Connection[Any], job_id: UUID, limit: int) -> list[TopVariant]:
-    """Read the best `limit` variants by rank."""
+def top(
+    conn: psycopg.Connection[Any],
+    job_id: UUID,
+    limit: int,
+    *,
+    report: bool = True,
+    trades: bool = True,
+    equity: bool = True,
+) -> list[TopVariant]:
+    """Read the best `limit` variants by rank; what is not asked for is None, and is not read."""
+    values = {
+        "job_id": job_id,
+        "limit": limit,
+        "report": report,
+        "trades": trades,
+        "equity": equity,
+    }
     with conn.cursor(row_factory=class_row(TopVariant)) as cursor:
-        return cursor.execute(_SQL["top"], {"job_id": job_id, "limit": limit}).fetchall()
+        return cursor.execute(_SQL["top"], values).fetchall()
+
+
+def variant(conn: psycopg.Connection[Any], job_id: UUID, variant_key: str) -> TopVariant | None:
+    """Read one stored variant with its report, trades and equity."""
+    values = {"job_id": job_id, "variant_key": variant_key}
+    with conn.cursor(row_factory=class_row(TopVariant)) as cursor:
+        return cursor.execute(_SQL["variant"], values).fetchone()
 
 
 def outline(conn: psycopg.Connection[Any], job_id: UUID) -> list[dict[str, Any]]:

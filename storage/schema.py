@@ -10,7 +10,7 @@ from storage import statements
 
 _SQL = statements.load("schema")
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest schema revision that this program was written for."""
 
 FIRST_REVISION = "0001"
@@ -18,6 +18,9 @@ FIRST_REVISION = "0001"
 
 CHANNEL = "backtest_jobs"
 """Notified by whoever submits or releases a job."""
+
+EVENTS_CHANNEL = "backtest_job_events"
+"""Notified by the database with the job's id for every event that is appended."""
 
 
 class DatabaseReplaced(Exception):

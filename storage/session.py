@@ -46,6 +46,11 @@ class Session:
         self._conn: Connection | None = None
         self._greeted = False  # on_connect has seen this connection
 
+    @property
+    def connected(self) -> bool:
+        """Whether the next `run` uses a connection that there is already, sound or not."""
+        return self._conn is not None and not self._conn.closed
+
     def run(
         self,
         work: Callable[[Connection], Result],

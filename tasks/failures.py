@@ -47,7 +47,7 @@ def of_death(code: int | None) -> Failed:
 
 def refused(error: RequestError) -> Failed:
     """Failure of a job whose stored request is not valid."""
-    problems = [{"path": problem.path, "message": problem.message} for problem in error.errors]
+    problems = [{"path": problem.path, "message": problem.text} for problem in error.errors]
     return Failed(FailureCode(error.code), str(error).splitlines()[0], {"errors": problems})
 
 

@@ -41,7 +41,12 @@ FAMILIES = ("ma", "momentum", "structure", "trend", "volatility", "volume")
 
 
 class UnknownIndicator(LookupError):
-    """No indicator has this id; the message names the closest ones and what was left out."""
+    """No indicator has this id; the hint names the closest ones and what was left out."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}; {hint}" if hint else message)
 
 
 def get(indicator_id: str) -> Indicator:
@@ -57,10 +62,9 @@ def get(indicator_id: str) -> Indicator:
         )
     close = _alike(indicator_id, known)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
-    message = f"unknown indicator {indicator_id!r}; {hint}"
     for plugin in left_out():
-        message += f"; {plugin} could not be loaded: {plugin.error}"
-    raise UnknownIndicator(message)
+        hint += f"; {plugin} could not be loaded: {plugin.error}"
+    raise UnknownIndicator(f"unknown indicator {indicator_id!r}", hint)
 
 
 def _alike(indicator_id: str, known: Collection[str]) -> list[str]:

@@ -9,9 +9,18 @@ from engine.request.defaults import DefaultsError, read_defaults
 from engine.request.entries import TABLE
 from engine.request.example import example
 from engine.request.fields import FieldError, RequestError
-from engine.request.hashes import canonical_json, engine_params_hash, request_hash, sha256_hex
+from engine.request.hashes import (
+    canonical_json,
+    engine_params_hash,
+    request_hash,
+    sha256_hex,
+    spec_hash,
+    submission_hash,
+)
 from engine.request.idempotency import read_idempotency_key
 from engine.request.json_text import read_json
+from engine.request.label import read_label
+from engine.request.merge_patch import merge_patch
 from engine.request.model import (
     UNGUARDED,
     VERSION,
@@ -24,6 +33,7 @@ from engine.request.model import (
     Risk,
 )
 from engine.request.reference import reference
+from engine.request.saved import Saved, read_saved, saved_document
 
 __all__ = [
     "TABLE",
@@ -39,15 +49,22 @@ __all__ = [
     "Request",
     "RequestError",
     "Risk",
+    "Saved",
     "canonical_json",
     "complete",
     "engine_params_hash",
     "example",
+    "merge_patch",
     "parse",
     "read_defaults",
     "read_idempotency_key",
     "read_json",
+    "read_label",
+    "read_saved",
     "reference",
     "request_hash",
+    "saved_document",
     "sha256_hex",
+    "spec_hash",
+    "submission_hash",
 ]

@@ -28,7 +28,7 @@ class DefaultsError(ValueError):
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         self.errors = tuple(sorted(set(errors)))
-        super().__init__("; ".join(f"{error.path}: {error.message}" for error in self.errors))
+        super().__init__("; ".join(f"{error.path}: {error.text}" for error in self.errors))
 
 
 def read_defaults(values: Mapping[str, Any], origins: Mapping[str, str] = _NOWHERE) -> Defaults:
@@ -86,7 +86,7 @@ def _read_grids(overrides: Field) -> dict[str, Any]:
         try:
             indicator = registry.get(str(indicator_id))
         except registry.UnknownIndicator as error:
-            override.refuse(str(error))
+            override.refuse(error.message, hint=error.hint)
         else:
             _override(grids[indicator.id], override, indicator)
     return grids
@@ -101,7 +101,7 @@ def _override(grid: dict[str, dict[str, Any]], override: Field, indicator: Indic
         if part in declared:
             grid[part] |= read_given(given, places[part], declared[part], indicator.id, reading)
         else:
-            given.refuse(f"unknown key{suggestion(part, tuple(declared))}")
+            given.refuse("unknown key", hint=suggestion(part, tuple(declared)))
     complete = len(grid["params"]) == len(indicator.params)
     if complete and len(override.errors) == before:
         compute_total(override, indicator, grid["params"], reading)

@@ -7,7 +7,7 @@ the reader raises all of them together in the end.
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.request.bounds import Bounds
@@ -19,11 +19,20 @@ Code = Literal["invalid_request", "guard_exceeded"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class FieldError:
-    """One thing wrong with a request: where, and what to do about it."""
+    """One thing wrong with a request: where, and what to do about it.
+
+    `hint` names the right place or the right name, where these are known.
+    """
 
     path: str
     message: str
     code: Code = "invalid_request"
+    hint: str | None = field(default=None, compare=False)
+
+    @property
+    def text(self) -> str:
+        """Message and hint, for whoever prints them together."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class RequestError(ValueError):
@@ -36,7 +45,7 @@ class RequestError(ValueError):
         self.errors = tuple(sorted(set(errors)))
         too_large = all(error.code == "guard_exceeded" for error in self.errors)
         self.code: Code = "guard_exceeded" if too_large else "invalid_request"
-        super().__init__("\n".join(f"{error.path}: {error.message}" for error in self.errors))
+        super().__init__("\n".join(f"{error.path}: {error.text}" for error in self.errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,9 @@ class Field:
     path: str
     errors: list[FieldError]
 
-    def refuse(self, message: str, code: Code = "invalid_request") -> None:
+    def refuse(self, message: str, code: Code = "invalid_request", hint: str | None = None) -> None:
         """Collect an error at this path."""
-        self.errors.append(FieldError(self.path or "request", message, code))
+        self.errors.append(FieldError(self.path or "request", message, code, hint))
 
     def member(self, name: str, value: Any) -> "Field":
         """Return `value` as the member `name` of this object."""
@@ -113,8 +122,8 @@ class Field:
     def _number(self, expected: str) -> int | float | None:
         value = self.value
         if isinstance(value, bool) or not isinstance(value, int | float):
-            hint = ": write it without quotes" if isinstance(value, str) else ""
-            self.refuse(f"must be {expected}, got {shown(value)}{hint}")
+            remedy = ": write it without quotes" if isinstance(value, str) else ""
+            self.refuse(f"must be {expected}, got {shown(value)}{remedy}")
             return None
         if isinstance(value, float) and not math.isfinite(value):
             self.refuse(f"must be a finite number, got {value}")

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from engine.request.label import LABEL
+
 ENGINE_PARAMS = ("direction_mode", "sizing_mode", "execution")
 
 
@@ -26,6 +28,22 @@ def sha256_hex(text: str) -> str:
 def request_hash(document: Mapping[str, Any]) -> str:
     """Return the hash of a whole effective request."""
     return sha256_hex(canonical_json(document))
+
+
+def submission_hash(document: Any) -> str:
+    """Return the hash of a request as it was sent, without name and note.
+
+    Defaults have no part in it: the same text under the same key is the same submission, whatever
+    the settings have become.
+    """
+    if isinstance(document, Mapping):
+        document = {key: value for key, value in document.items() if key not in LABEL}
+    return sha256_hex(canonical_json(document))
+
+
+def spec_hash(template: Mapping[str, Any]) -> str:
+    """Return the hash of a saved strategy's template."""
+    return sha256_hex(canonical_json(template))
 
 
 def engine_params_hash(document: Mapping[str, Any]) -> str:

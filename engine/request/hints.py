@@ -5,6 +5,8 @@ from difflib import get_close_matches
 
 from engine.indicators import registry
 from engine.request.entries import AXES, TABLE
+from engine.request.label import LABEL
+from engine.request.saved import SAVED
 from engine.request.table import ANY
 
 TOP = "the top of the request"
@@ -14,22 +16,22 @@ def misplaced(key: object, parent: str, known: Sequence[str]) -> str:
     """Return what to do about a key that the object at `parent` of the table does not have."""
     places = [place for place in _places(str(key)) if place != parent]
     if places:
-        return f"; it belongs in {' or '.join(place or TOP for place in places)}"
+        return f"it belongs in {' or '.join(place or TOP for place in places)}"
     if alike(key, known):
         return suggestion(key, known)
     elsewhere = alike(key, [entry.name for entry in TABLE.entries])
     if elsewhere:
         paths = [f"{place}.{name}".lstrip(".") for name in elsewhere for place in _places(name)]
-        return f"; did you mean {' or '.join(dict.fromkeys(paths))}?"
+        return f"did you mean {' or '.join(dict.fromkeys(paths))}?"
     return suggestion(key, known)
 
 
 def suggestion(text: object, known: Sequence[str]) -> str:
-    """Return "; did you mean …" when something known is close, else what is known."""
+    """Return "did you mean …" when something known is close, else what is known."""
     close = alike(text, known)
     if close:
-        return f"; did you mean {' or '.join(close)}?"
-    return f"; known: {', '.join(known)}"
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}"
 
 
 def alike(text: object, known: Iterable[str]) -> list[str]:
@@ -41,6 +43,7 @@ def alike(text: object, known: Iterable[str]) -> list[str]:
 def _places(key: str) -> list[str]:
     """Return the paths of all objects that have this key."""
     places = [entry.parent for entry in TABLE.entries if entry.name == key != ANY]
+    places += [""] if key in (*LABEL, *SAVED) else []
     params, signals = AXES
     for indicator in registry.catalogue():
         if any(param.name == key for param in indicator.params):

@@ -43,10 +43,10 @@ class Members:
         """Return what the table says about a member."""
         return TABLE.at(f"{self.path}.{name}".lstrip("."))
 
-    def get(self, name: str, default: Any = REQUIRED, hint: str = "") -> Field | None:
+    def get(self, name: str, default: Any = REQUIRED, remedy: str = "") -> Field | None:
         """Return a member, or its default; None once it was refused as missing.
 
-        `default` is one that the table only describes, `hint` what to do when there is none.
+        `default` is one that the table only describes, `remedy` what to do when there is none.
         """
         if name in self.members:
             return self.members[name]
@@ -57,12 +57,12 @@ class Members:
             if default is not REQUIRED:
                 return self.field.member(name, default)
         if isinstance(self.field.value, Mapping):
-            self.field.member(name, None).refuse(f"is missing: {hint or wanted(entry)}")
+            self.field.member(name, None).refuse(f"is missing: {remedy or wanted(entry)}")
         return None
 
-    def read(self, name: str, default: Any = REQUIRED, hint: str = "") -> Any:
+    def read(self, name: str, default: Any = REQUIRED, remedy: str = "") -> Any:
         """Return the value of a member as the table wants it; None once it was refused."""
-        field = self.get(name, default, hint)
+        field = self.get(name, default, remedy)
         if field is None:
             return None
         entry = self.entry(name)
@@ -92,7 +92,7 @@ def known_members(field: Field, path: str, keys: Sequence[str] = ()) -> dict[str
     found = field.all_members()
     for key, member in found.items():
         if key not in names:
-            member.refuse(f"unknown key{misplaced(key, path, names)}")
+            member.refuse("unknown key", hint=misplaced(key, path, names))
     return {key: member for key, member in found.items() if key in names}
 
 
@@ -124,7 +124,7 @@ def read_choice(field: Field, choices: Sequence[str], noun: str) -> str | None:
         field.refuse(f"must be a string, the {noun}, got {shown(value)}")
         return None
     if value not in choices:
-        field.refuse(f"unknown {noun} {shown(value)}{suggestion(value, choices)}")
+        field.refuse(f"unknown {noun} {shown(value)}", hint=suggestion(value, choices))
         return None
     return value
 

@@ -13,6 +13,7 @@ from engine.request.estimate import Estimate, bars_between
 from engine.request.fields import Field, FieldError, RequestError
 from engine.request.members import Members, Reading
 from engine.request.model import VERSION
+from engine.request.saved import SAVED
 from engine.request.table import REQUIRED
 from engine.request.template import read_template
 from engine.request.times import milliseconds, written
@@ -21,7 +22,6 @@ from engine.request.warmup import needed
 from engine.timeframes import TIMEFRAMES
 
 _MOST = 10**15
-_SAVED_KEYS = ("strategy_id", "overrides")
 
 
 def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
 def _refuse_saved(root: Field) -> None:
     if not isinstance(root.value, Mapping):
         return
-    saved = [root.member(name, None) for name in _SAVED_KEYS if name in root.value]
+    saved = [root.member(name, None) for name in SAVED if name in root.value]
     for field in saved:
         field.refuse(
-            "saved strategies cannot be run from here: send their template as template instead"
+            "cannot be used here: a saved strategy is named at the top, beside its overrides alone"
         )
     if saved:
         raise RequestError(root.errors)

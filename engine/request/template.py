@@ -32,13 +32,13 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
 
 def _read_execution(template: Members, market_id: int | None) -> dict[str, float | None]:
     execution = template.object("execution")
-    fee, hint = REQUIRED, ""
+    fee, remedy = REQUIRED, ""
     if template.reading.defaults is not None:
         fees = template.reading.defaults.fee_pct_by_market_id
         # A market that was refused is no reason to ask for its fee as well.
         fee = 0.0 if market_id is None else fees.get(market_id, REQUIRED)
-        hint = f"market {market_id} has no default fee; give one in percent"
+        remedy = f"market {market_id} has no default fee; give one in percent"
     return {
-        name: execution.read("fee_pct", fee, hint) if name == "fee_pct" else execution.read(name)
+        name: execution.read("fee_pct", fee, remedy) if name == "fee_pct" else execution.read(name)
         for name in TABLE.keys(execution.path)
     }

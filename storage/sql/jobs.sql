@@ -8,6 +8,12 @@ SELECT @job_row
 FROM backtest_jobs
 WHERE user_id = %(user_id)s AND idempotency_key = %(idempotency_key)s;
 
+-- name: give_key_up
+-- The rest of the row stays as it ended.
+UPDATE backtest_jobs
+SET idempotency_key = NULL
+WHERE job_id = %(job_id)s;
+
 -- name: count_active
 SELECT count(*) AS active
 FROM backtest_jobs
@@ -17,14 +23,15 @@ WHERE user_id = %(user_id)s AND state IN ('queued', 'running');
 -- A new job is due for its first wake-up at once (the default of next_dispatch_at).
 WITH inserted AS (
     INSERT INTO backtest_jobs (
-        user_id, mode, priority, idempotency_key, request_json, request_hash,
-        engine_params_hash, backtest_runtime_config_hash, spec_hash, spec_payload_json,
-        coverage_json
+        user_id, name, name_folded, note, mode, priority, idempotency_key, submission_hash,
+        request_json, request_hash, engine_params_hash, backtest_runtime_config_hash,
+        spec_hash, spec_payload_json, coverage_json
     )
     VALUES (
-        %(user_id)s, %(mode)s, %(priority)s, %(idempotency_key)s, %(request_json)s,
-        %(request_hash)s, %(engine_params_hash)s, %(backtest_runtime_config_hash)s,
-        %(spec_hash)s, %(spec_payload_json)s, %(coverage_json)s
+        %(user_id)s, %(name)s, %(name_folded)s, %(note)s, %(mode)s, %(priority)s,
+        %(idempotency_key)s, %(submission_hash)s, %(request_json)s, %(request_hash)s,
+        %(engine_params_hash)s, %(backtest_runtime_config_hash)s, %(spec_hash)s,
+        %(spec_payload_json)s, %(coverage_json)s
     )
     RETURNING *
 ), logged AS (
@@ -65,14 +72,33 @@ WHERE user_id = %(user_id)s
 ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s;
 
--- name: cancel_job
--- The first request counts; a terminal job and a repeated request match no row of `asked`.
+-- name: jobs_of_user
+SELECT @job_row
+FROM backtest_jobs
+WHERE user_id = %(user_id)s AND job_id = ANY(%(job_ids)s)
+ORDER BY job_id;
+
+-- name: describe
+-- What is not given stays as it is.
+UPDATE backtest_jobs
+SET name = CASE WHEN %(renames)s THEN %(name)s ELSE name END,
+    name_folded = CASE WHEN %(renames)s THEN %(name_folded)s ELSE name_folded END,
+    note = CASE WHEN %(notes)s THEN %(note)s ELSE note END,
+    updated_at = now()
+WHERE user_id = %(user_id)s AND job_id = %(job_id)s
+RETURNING @job_row;
+
+-- name: cancel_jobs
+-- The jobs of a user, or whosever they are. The first request counts; a terminal job and a repeated
+-- request match no row of `asked`. Rows are locked by id: two who cancel the same jobs take turns.
 WITH asked AS (
     SELECT job_id
     FROM backtest_jobs
-    WHERE job_id = %(job_id)s
+    WHERE job_id = ANY(%(job_ids)s)
+      AND (%(user_id)s::uuid IS NULL OR user_id = %(user_id)s)
       AND state IN ('queued', 'running')
       AND cancel_requested_at IS NULL
+    ORDER BY job_id
     FOR UPDATE
 ), changed AS (
     UPDATE backtest_jobs AS job
@@ -93,7 +119,7 @@ FROM changed;
 -- name: events_of_job
 SELECT event_id, job_id, at, event, attempt, actor, details
 FROM backtest_job_events
-WHERE job_id = %(job_id)s
+WHERE job_id = %(job_id)s AND event_id > %(after)s
 ORDER BY event_id;
 
 -- name: delete_finished

@@ -2,7 +2,7 @@
 
 -- name: job_row
 -- What a program reads of a job: all of it but the histograms of its outcomes, which are large.
-job_id, user_id, mode, priority, idempotency_key,
+job_id, user_id, name, note, mode, priority, idempotency_key, submission_hash,
 state, created_at, updated_at, started_at, finished_at, cancel_requested_at,
 request_json, request_hash, engine_params_hash, backtest_runtime_config_hash, engine_version,
 spec_hash, spec_payload_json, stage, processed_units, total_units, progress_updated_at,

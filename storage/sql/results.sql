@@ -91,9 +91,20 @@ WHERE job_id = %(job_id)s
 ORDER BY rank;
 
 -- name: top
+-- What is left out is not read either: a large document lies outside the row.
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json, payload_json,
+       CASE WHEN %(report)s THEN report_table_md END AS report_table_md,
+       CASE WHEN %(trades)s THEN trades_json END AS trades_json,
+       CASE WHEN %(equity)s THEN equity_json END AS equity_json,
+       trades_omitted
+FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s
+ORDER BY rank
+LIMIT %(limit)s;
+
+-- name: variant
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
 FROM backtest_job_top_variants
-WHERE job_id = %(job_id)s
-ORDER BY rank, variant_key
-LIMIT %(limit)s;
+WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;

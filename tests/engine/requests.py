@@ -128,6 +128,6 @@ def refused(wrong: Any, limits: Limits = LIMITS, defaults: Defaults = DEFAULTS) 
 def refusal_at(path: str, wrong: Any, limits: Limits = LIMITS) -> str:
     """What is said of one path of a request that must not be accepted."""
     error = refused(wrong, limits)
-    messages = [found.message for found in error.errors if found.path == path]
+    messages = [found.text for found in error.errors if found.path == path]
     assert messages, f"no error at {path}: {error}"
     return messages[0]

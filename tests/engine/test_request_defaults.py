@@ -184,8 +184,8 @@ def test_a_wrong_axis_is_refused_with_the_file_the_path_and_what_is_known(
     error = refused(values, {"indicator_grids": "indicators.yaml: indicators"})
     (wrong,) = error.errors
     assert wrong.path == f"indicators.yaml: indicators.{path}"
-    assert all(part in wrong.message for part in parts), wrong.message
-    assert str(error) == f"{wrong.path}: {wrong.message}"
+    assert all(part in wrong.text for part in parts), wrong.text
+    assert str(error) == f"{wrong.path}: {wrong.text}"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_wrong_axis_is_refused_with_the_file_the_path_and_what_is_known(
 def test_a_wrong_value_is_refused_where_it_was_written(name: str, value: Any, part: str) -> None:
     (wrong,) = refused(GIVEN | {name: value}, {name: f"file: key.of.{name}"}).errors
     assert wrong.path == f"file: key.of.{name}"
-    assert part in wrong.message
+    assert part in wrong.text
 
 
 @pytest.mark.parametrize(

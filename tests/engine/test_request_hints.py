@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from engine.indicators.registry import UnknownIndicator, get
+from engine.request import FieldError, RequestError
 from engine.request.entries import AXES, TABLE
-from tests.engine.requests import RSI, SMA, document, refusal_at, swapped, with_value
+from tests.engine.requests import RSI, SMA, document, refusal_at, refused, swapped, with_value
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,36 @@ def test_the_names_of_parameters_are_those_of_the_catalogue() -> None:
     message = refusal_at("displacement", with_value("displacement", 1))
     assert params in message
     assert signals in refusal_at("min_body", with_value("min_body", 1))
+
+
+SPLIT = {
+    "unknown key": ("timeframe", 1, "unknown key", "it belongs in template"),
+    "misspelt key": ("warmup", 1, "unknown key", "did you mean warmup_bars?"),
+    "unknown id": (f"{SMA}.indicator_id", "rsi", "unknown indicator 'rsi'", "did you mean mo"),
+    "unknown choice": ("template.timeframe", "15", 'unknown timeframe "15"', "did you mean "),
+    "unknown source": (f"{SMA}.source", ["clos"], 'unknown source "clos"', "did you mean close?"),
+    "unknown parameter": (f"{SMA}.params.windo", 5, "unknown parameter", "did you mean window?"),
+}
+
+
+@pytest.mark.parametrize(("path", "value", "said", "hint"), SPLIT.values(), ids=SPLIT.keys())
+def test_a_hint_stands_apart_and_is_printed_behind_the_message(
+    path: str, value: Any, said: str, hint: str
+) -> None:
+    error = refused(with_value(path, value))
+    (found,) = [one for one in error.errors if one.path.startswith(path)]
+    assert found.message == said
+    assert found.hint is not None
+    assert found.hint.startswith(hint)
+    assert f"{found.path}: {said}; {found.hint}" in str(error).splitlines()
+
+
+def test_an_error_without_a_right_name_has_no_hint() -> None:
+    (error,) = refused(with_value("top_k", 0)).errors
+    assert error.hint is None
+    assert error.text == error.message
+
+
+def test_hints_do_not_make_one_error_two() -> None:
+    same = [FieldError("a", "b"), FieldError("a", "b", hint="c"), FieldError("a", "a", hint="d")]
+    assert [error.message for error in RequestError(same).errors] == ["a", "b"]

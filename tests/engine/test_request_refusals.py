@@ -173,7 +173,7 @@ INVALID = {
         "ranking.min_trades",
         ["at least 0"],
     ),
-    "saved strategy": ({"strategy_id": "x", "overrides": {}}, "strategy_id", ["template"]),
+    "saved strategy": ({"strategy_id": "x", "overrides": {}}, "strategy_id", ["overrides"]),
     "not an object": ([1], "request", ["must be an object"]),
 }
 

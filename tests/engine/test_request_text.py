@@ -50,8 +50,8 @@ def test_text_that_cannot_be_stored_is_refused_with_its_path(place: str, text: s
         complete(read_json(written), DEFAULTS, LIMITS)
     (error,) = caught.value.errors
     assert error.path == place
-    assert error.message.isprintable()
-    assert error.message.encode()
+    assert error.text.isprintable()
+    assert error.text.encode()
 
 
 @pytest.mark.parametrize("text", UNSTORABLE.values(), ids=UNSTORABLE.keys())
@@ -66,7 +66,7 @@ def test_a_key_that_cannot_be_stored_is_refused_with_its_path(inside: str, text:
         complete(wrong, DEFAULTS, LIMITS)
     (error,) = caught.value.errors
     assert error.path.startswith(inside)
-    assert f"{error.path}{error.message}".isprintable()
+    assert f"{error.path}{error.text}".isprintable()
 
 
 def test_an_effective_request_holds_printable_ascii_only() -> None:

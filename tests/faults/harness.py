@@ -303,10 +303,12 @@ class Stack:
             backtest_runtime_config_hash=loaded.runtime_config_hash,
         )
         if session is None:
-            return jobs.create(self.connection, new_job, max_active=100, client=Client.CLI).job_id
-        return session.run(
-            lambda conn: jobs.create(conn, new_job, max_active=100, client=Client.CLI)
-        ).job_id
+            made = jobs.create(self.connection, new_job, max_active=100, client=Client.CLI)
+        else:
+            made = session.run(
+                lambda conn: jobs.create(conn, new_job, max_active=100, client=Client.CLI)
+            )
+        return made.job.job_id
 
     def job(self, job_id: UUID) -> Job:
         job = jobs.get(self.connection, job_id)

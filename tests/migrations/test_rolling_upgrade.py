@@ -1,7 +1,7 @@
 """Programs of two releases on one database while it is upgraded.
 
-`first_release/` and `second_release/` hold the statements of those releases as they were, complete
-with the parts they share; they are never edited.
+`first_release/`, `second_release/` and `third_release/` hold the statements of those releases as
+they were, complete with the parts they share; they are never edited.
 """
 
 import hashlib
@@ -54,6 +54,7 @@ class OldProgram:
 
     FOLDER = "first_release"
     CLAIM: Mapping[str, Any] = {"locked_by": OLD_OWNER}
+    SUBMISSION: Mapping[str, Any] = {}
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
@@ -81,6 +82,7 @@ class OldProgram:
             mode="template",
             priority=0,
             request_json="{}",
+            **self.SUBMISSION,
         )[0]
         job_id: UUID = row[0]
         return job_id
@@ -95,11 +97,19 @@ class OldProgram:
         return {"job_id": job_id, "locked_by": OLD_OWNER, "attempt": row[0]}
 
 
-class ProgramBefore(OldProgram):
-    """Runs statements of the second release, which is the one before this."""
+class SecondProgram(OldProgram):
+    """Runs statements of the second release."""
 
     FOLDER = "second_release"
     CLAIM: Mapping[str, Any] = {"actor": OLD_OWNER, "request_version": 1}
+
+
+class ProgramBefore(OldProgram):
+    """Runs statements of the third release, which is the one before this."""
+
+    FOLDER = "third_release"
+    CLAIM: Mapping[str, Any] = {"actor": OLD_OWNER, "request_version": 2}
+    SUBMISSION: Mapping[str, Any] = {"coverage_json": None, "client": "cli"}
 
 
 def make_first_release(dsn: str) -> None:
@@ -138,7 +148,7 @@ def revisions(conn: psycopg.Connection, installed: str, oldest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "oldest"), [("0003", "0001"), ("0003", "0003"), ("0004", "0003")]
+    ("installed", "oldest"), [("0004", "0001"), ("0004", "0004"), ("0005", "0004")]
 )
 def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
     upgraded: psycopg.Connection, installed: str, oldest: str
@@ -150,8 +160,8 @@ def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
 @pytest.mark.parametrize(
     ("installed", "oldest", "advice"),
     [
-        ("0002", "0001", "is at revision 0002, .* needs revision 0003: run `backtest migrate`"),
-        ("0004", "0004", "from revision 0004 on, .* of revision 0003: install the newer release"),
+        ("0003", "0001", "is at revision 0003, .* needs revision 0004: run `backtest migrate`"),
+        ("0005", "0005", "from revision 0005 on, .* of revision 0004: install the newer release"),
     ],
 )
 def test_a_program_refuses_an_older_revision_and_a_newer_one_that_excludes_it(
@@ -326,12 +336,11 @@ def test_old_programs_live_a_whole_life_of_a_job_on_the_next_schema(
     assert old("delete_finished", days=7, batch=10) == [(1,)]
 
 
-@pytest.mark.parametrize("program", [OldProgram, ProgramBefore])
+@pytest.mark.parametrize("program", [OldProgram, SecondProgram, ProgramBefore])
 def test_every_statement_of_an_earlier_release_is_accepted_by_the_next_schema(
     upgraded: psycopg.Connection, program: type[OldProgram]
 ) -> None:
-    values = {
-        "job_id": uuid4(),
+    values: dict[str, Any] = {
         "user_id": uuid4(),
         "before_job_id": uuid4(),
         "locked_by": "o",
@@ -371,17 +380,25 @@ def test_every_statement_of_an_earlier_release_is_accepted_by_the_next_schema(
         "before_created_at": "infinity",
         "request_version": 1,
         "waiting": [uuid4()],
+        "coverage_json": None,
+        "coverage": "{}",
+        "outcomes": "{}",
+        "twins": "[]",
+        "client": "cli",
+        "first": uuid4(),
+        "last": uuid4(),
     }
     old = program(upgraded)
+    values["job_id"] = old.submits()
     assert len(old._sql) > 25
     for name in old._sql:
         old(name, **values)
 
 
-def test_a_program_of_the_release_before_lives_a_whole_life_of_a_job(
+def test_a_program_of_the_second_release_lives_a_whole_life_of_a_job(
     upgraded: psycopg.Connection,
 ) -> None:
-    old = ProgramBefore(upgraded)
+    old = SecondProgram(upgraded)
     job_id = old.submits()
     lease = old.claims(job_id) | {"lease_seconds": 60}
     assert old("start_stage", **lease, stage="stage_a", total=1) == [(False,)]
@@ -399,6 +416,36 @@ def test_a_program_of_the_release_before_lives_a_whole_life_of_a_job(
     assert current(upgraded, job_id).outcomes_json is None
 
 
+def test_a_program_of_the_release_before_lives_a_whole_life_of_a_job(
+    upgraded: psycopg.Connection,
+) -> None:
+    old = ProgramBefore(upgraded)
+    with psycopg.connect(upgraded.info.dsn, autocommit=True) as listening:
+        listening.execute(f"LISTEN {schema.EVENTS_CHANNEL}")
+        job_id = old.submits()
+        (notice,) = listening.notifies(timeout=20, stop_after=1)
+        assert notice.payload == str(job_id)
+    lease = old.claims(job_id) | {"lease_seconds": 60}
+    assert old("start_stage", **lease, stage="stage_a", total=1) == [(False,)]
+    assert old("save_coverage", **lease, coverage="{}") == [(1,)]
+    assert old("save_outcomes", **lease, outcomes=json.dumps(OUTCOMES)) == [(1,)]
+    old("forget_twins", job_id=job_id)
+    assert old("save_shortlist", **lease, **OLD_SHORTLIST, twins="[1, 2]") == [(1,)]
+    assert old("renew", **lease) == [(False,)]
+    assert old("progress", **lease, stage="stage_b", processed=1, total=2) == [(False,)]
+    old("delete_top", job_id=job_id)
+    rows = results.document(variants(2, reports=True), reports=True)
+    assert old("insert_top", job_id=job_id, rows=rows) == [(2,)]
+    end = {"state": "succeeded", "actor": OLD_OWNER, "code": None, "message": None}
+    assert old("end", **lease, **end, details=None) == [("succeeded",)]
+    assert results.top(upgraded, job_id, 9) == variants(2, reports=True)
+    job = current(upgraded, job_id)
+    assert (job.name, job.note, job.submission_hash) == (None, None, None)
+    assert len(old("list_jobs", user_id=job.user_id, limit=9, **OF_THE_FIRST_PAGE)) == 1
+
+
+OF_THE_FIRST_PAGE = {"before_created_at": "infinity", "before_job_id": UUID(int=2**128 - 1)}
+
 OLD_SHORTLIST = {
     "indexes": "[9, 8]",
     "stage_a_variants_total": 9,
@@ -409,7 +456,7 @@ OLD_SHORTLIST = {
 }
 
 
-@pytest.mark.parametrize("program", [OldProgram, ProgramBefore])
+@pytest.mark.parametrize("program", [OldProgram, SecondProgram])
 def test_a_program_that_knows_no_twins_leaves_none_of_another_search_behind(
     upgraded: psycopg.Connection, program: type[OldProgram]
 ) -> None:

@@ -124,6 +124,14 @@ JOB_CHECKS = [
     ("idempotency_key", State.QUEUED, "idempotency_key = ''"),
     ("idempotency_key", State.QUEUED, "idempotency_key = repeat('k', 256)"),
     ("idempotency_key", State.QUEUED, "idempotency_key = repeat('k', 7000)"),
+    ("name", State.QUEUED, "name = '', name_folded = ''"),
+    ("name", State.SUCCEEDED, "name = repeat('n', 121), name_folded = 'n'"),
+    ("name_folded", State.QUEUED, "name = 'n'"),
+    ("name_folded", State.QUEUED, "name_folded = 'n'"),
+    ("note", State.QUEUED, "note = repeat('n', 4001)"),
+    ("submission_hash", State.QUEUED, "submission_hash = repeat('a', 63)"),
+    ("submission_hash", State.QUEUED, "submission_hash = repeat('A', 64)"),
+    ("submission_hash", State.QUEUED, "submission_hash = repeat('a', 64) || E'\\n'"),
     ("wake_up_while_queued", State.QUEUED, "next_dispatch_at = NULL"),
     ("processed_units", State.RUNNING, "processed_units = -1"),
     ("total_units", State.RUNNING, "total_units = -1"),
@@ -192,11 +200,21 @@ VARIANT = {
     "payload_json": "'{}'",
 }
 EVENT = {"job_id": "%(job_id)s", "event": "'queued'", "attempt": "0", "actor": "'api'"}
+STRATEGY = {
+    "user_id": "%(job_id)s",
+    "name": "'n'",
+    "template_json": "'{}'",
+    "source_job_id": "%(job_id)s",
+    "source_variant_key": "'k'",
+}
 ROWS = {
     "backtest_job_stage_a_shortlist": SHORTLIST,
     "backtest_job_top_variants": VARIANT,
     "backtest_job_events": EVENT,
 }
+
+VALUES = ROWS | {"backtest_strategies": STRATEGY}
+NAMED_OTHERWISE = {"source_job_id": "source", "source_variant_key": "source"}
 
 ROW_CHECKS = [
     ("backtest_job_stage_a_shortlist", "stage_a_indexes_json", "'{}'"),
@@ -219,6 +237,12 @@ ROW_CHECKS = [
     ("backtest_job_events", "event", "'progress'"),
     ("backtest_job_events", "attempt", "-1"),
     ("backtest_job_events", "details", "'[]'"),
+    ("backtest_strategies", "name", "''"),
+    ("backtest_strategies", "name", "repeat('n', 121)"),
+    ("backtest_strategies", "note", "repeat('n', 4001)"),
+    ("backtest_strategies", "template_json", "'[]'"),
+    ("backtest_strategies", "source_job_id", "NULL"),
+    ("backtest_strategies", "source_variant_key", "NULL"),
 ]
 
 
@@ -230,14 +254,14 @@ def insert(conn: psycopg.Connection, table: str, values: dict[str, str], job_id:
 
 
 @pytest.mark.parametrize(("table", "column", "value"), ROW_CHECKS)
-def test_a_row_of_a_job_with_an_impossible_value_is_refused(
+def test_a_row_with_an_impossible_value_is_refused(
     conn: psycopg.Connection, table: str, column: str, value: str
 ) -> None:
     job_id = a_job(conn)
     beside = {"trades_omitted": {"trades_json": "'[]'"}}.get(column, {})
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
-        insert(conn, table, ROWS[table] | beside | {column: value}, job_id)
-    assert caught.value.diag.constraint_name == f"{table}_{column}"
+        insert(conn, table, VALUES[table] | beside | {column: value}, job_id)
+    assert caught.value.diag.constraint_name == f"{table}_{NAMED_OTHERWISE.get(column, column)}"
 
 
 def test_every_check_has_its_test(conn: psycopg.Connection) -> None:
@@ -249,7 +273,7 @@ def test_every_check_has_its_test(conn: psycopg.Connection) -> None:
         )
     }
     tested = {f"backtest_jobs_{constraint}" for constraint, _, _ in JOB_CHECKS}
-    tested |= {f"{table}_{column}" for table, column, _ in ROW_CHECKS}
+    tested |= {f"{table}_{NAMED_OTHERWISE.get(column, column)}" for table, column, _ in ROW_CHECKS}
     tested.add("backtest_job_events_client")
     # Inserted, not updated, and the one row of one table: they have tests of their own.
     assert named - tested == {"backtest_jobs_state", "backtest_jobs_schema_compat_only_row"}
@@ -348,6 +372,27 @@ def test_an_idempotency_key_occurs_once_per_user(conn: psycopg.Connection) -> No
             "UPDATE backtest_jobs SET user_id = %s, idempotency_key = 'k' WHERE job_id = ANY(%s)",
             [user_id, ids],
         )
+
+
+def test_a_name_of_a_strategy_occurs_once_per_user_and_case_counts(
+    conn: psycopg.Connection,
+) -> None:
+    user_id, other = uuid4(), uuid4()
+    insert(conn, "backtest_strategies", STRATEGY, user_id)
+    insert(conn, "backtest_strategies", STRATEGY, other)
+    insert(conn, "backtest_strategies", STRATEGY | {"name": "'N'"}, user_id)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        insert(conn, "backtest_strategies", STRATEGY, user_id)
+
+
+@pytest.mark.parametrize("length", [1, 120])
+def test_a_name_has_up_to_120_characters(conn: psycopg.Connection, length: int) -> None:
+    name = f"repeat('ä', {length})"
+    conn.execute(
+        f"UPDATE backtest_jobs SET name = {name}, name_folded = {name} WHERE job_id = %s",
+        [a_job(conn)],
+    )
+    insert(conn, "backtest_strategies", STRATEGY | {"name": name}, uuid4())
 
 
 @pytest.mark.parametrize("table", ROWS)

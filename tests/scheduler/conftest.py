@@ -72,7 +72,7 @@ def submit(connection: psycopg.Connection[Any]) -> Submit:
             backtest_runtime_config_hash="0" * 64,
             priority=priority,
         )
-        job = jobs.create(connection, new_job, max_active=10, client=Client.CLI)
+        job = jobs.create(connection, new_job, max_active=10, client=Client.CLI).job
         if columns:
             assignments = ", ".join(f"{name} = {value}" for name, value in columns.items())
             connection.execute(

@@ -78,7 +78,7 @@ def new_job(**changes: Any) -> NewJob:
 
 
 def submitted(conn: psycopg.Connection, **changes: Any) -> Job:
-    return jobs.create(conn, new_job(**changes), max_active=UNBOUNDED, client=Client.CLI)
+    return jobs.create(conn, new_job(**changes), max_active=UNBOUNDED, client=Client.CLI).job
 
 
 def claimer(locked_by: str = OWNER, **changes: Any) -> Claimer:

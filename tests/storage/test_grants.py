@@ -48,9 +48,9 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     mine.run(schema.namespace)
     mine.run(dispatch.gauges)
     wanted = new_job(idempotency_key="once")
-    job = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI))
+    job = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI)).job
     again = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI))
-    assert again.job_id == job.job_id
+    assert again.job.job_id == job.job_id
     assert mine.run(partial(jobs.get, job_id=job.job_id))
     for state in (None, State.QUEUED):
         assert mine.run(partial(jobs.list_jobs, user_id=job.user_id, state=state))
@@ -85,13 +85,9 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert len(mine.run(partial(results.outline, job_id=job.job_id))) == 2
     assert mine.run(partial(jobs.events, job_id=job.job_id))
 
-    failing = claimed(
-        mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
-    )
+    failing = claimed(mine, created(mine))
     mine.run(partial(leases.end, lease=failing, state=State.FAILED, failure=FAILURE))
-    swept = claimed(
-        mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
-    )
+    swept = claimed(mine, created(mine))
     assert mine.run(partial(jobs.cancel, job_id=swept.job_id, client=Client.CLI))
     expire(owner, swept.job_id)
     assert mine.run(partial(dispatch.sweep, max_crashes=3)) == {State.CANCELLED: 1}
@@ -100,6 +96,10 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
     assert mine.run(partial(jobs.events, job_id=job.job_id)) == []
     assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == []
+
+
+def created(mine: Session) -> jobs.Job:
+    return mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI)).job
 
 
 def claimed(mine: Session, job: jobs.Job, owner: str = "host-1-0000000a") -> leases.Lease:
@@ -136,9 +136,7 @@ def test_the_runtime_role_listens_and_notifies(runtime_dsn: str, mine: Session) 
 def test_the_runtime_role_sees_its_own_sessions_wait(
     runtime_dsn: str, mine: Session, connection: psycopg.Connection
 ) -> None:
-    lease = claimed(
-        mine, mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
-    )
+    lease = claimed(mine, created(mine))
     with session(runtime_dsn) as other, ThreadPoolExecutor(1) as threads:
         with connection.transaction():
             connection.execute("SELECT FROM backtest_jobs FOR UPDATE")

@@ -41,14 +41,17 @@ def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connectio
     wanted = new_job(
         mode="saved",
         priority=-5,
+        name="Sweep",
+        note="why",
         idempotency_key="k",
+        submission_hash="a" * 64,
         spec_hash="s",
         spec_payload_json={"a": 1.5},
         coverage_json=COVERAGE,
     )
-    job = jobs.create(connection, wanted, max_active=3, client=Client.CLI)
+    job = jobs.create(connection, wanted, max_active=3, client=Client.CLI).job
     assert job == jobs.get(connection, job.job_id)
-    for name in type(wanted).__slots__:
+    for name in set(type(wanted).__slots__) - {"replace_ended"}:
         assert getattr(job, name) == getattr(wanted, name)
     assert (job.state, job.stage, job.attempt, job.crash_count) == ("queued", None, 0, 0)
     assert (job.locked_by, job.lease_expires_at, job.engine_version) == (None, None, None)
@@ -69,8 +72,9 @@ def test_an_unknown_job_is_none(connection: psycopg.Connection) -> None:
 
 def test_the_same_key_returns_the_same_job(connection: psycopg.Connection) -> None:
     wanted = new_job(idempotency_key="once")
-    first = jobs.create(connection, wanted, max_active=3, client=Client.CLI)
-    assert jobs.create(connection, wanted, max_active=3, client=Client.CLI) == first
+    first = jobs.create(connection, wanted, max_active=3, client=Client.CLI).job
+    again = jobs.create(connection, wanted, max_active=3, client=Client.CLI)
+    assert again == (first, False)
     assert count(connection, "backtest_jobs") == 1
     assert event_names(connection, first.job_id) == ["queued"]
 
@@ -79,8 +83,9 @@ def test_a_retry_returns_its_job_even_when_the_quota_is_full(
     connection: psycopg.Connection,
 ) -> None:
     wanted = new_job(idempotency_key="once")
-    first = jobs.create(connection, wanted, max_active=1, client=Client.CLI)
-    assert jobs.create(connection, wanted, max_active=1, client=Client.CLI) == first
+    first, created = jobs.create(connection, wanted, max_active=1, client=Client.CLI)
+    assert created
+    assert jobs.create(connection, wanted, max_active=1, client=Client.CLI) == (first, False)
 
 
 def test_another_request_under_the_same_key_is_a_conflict(connection: psycopg.Connection) -> None:
@@ -133,14 +138,14 @@ def test_simultaneous_submissions_cannot_outrun_the_quota(
 ) -> None:
     user_id = uuid4()
     outcomes = together(database, [new_job(user_id=user_id) for _ in range(6)], max_active=3)
-    assert sum(isinstance(outcome, Job) for outcome in outcomes) == 3
+    assert sum(isinstance(outcome, jobs.Submitted) for outcome in outcomes) == 3
     assert len(jobs.list_jobs(connection, user_id)) == 3
 
 
 def test_simultaneous_retries_make_one_job(database: str, connection: psycopg.Connection) -> None:
     wanted = new_job(idempotency_key="once")
     outcomes = together(database, [wanted] * 4, max_active=3)
-    assert len({job.job_id for job in outcomes if isinstance(job, Job)}) == 1
+    assert len({made.job.job_id for made in outcomes if isinstance(made, jobs.Submitted)}) == 1
     assert count(connection, "backtest_jobs") == 1
 
 
@@ -224,8 +229,8 @@ def test_cancelling_a_queued_job_ends_it(connection: psycopg.Connection) -> None
 def test_what_a_user_does_is_theirs_and_says_through_what(
     connection: psycopg.Connection, client: Client
 ) -> None:
-    job = jobs.create(connection, new_job(), max_active=3, client=client)
-    queued = jobs.create(connection, new_job(), max_active=3, client=client)
+    job = jobs.create(connection, new_job(), max_active=3, client=client).job
+    queued = jobs.create(connection, new_job(), max_active=3, client=client).job
     lease = reclaimed(connection, job.job_id)
     for cancelled_one in (job, queued):
         jobs.cancel(connection, cancelled_one.job_id, client=client)

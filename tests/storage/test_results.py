@@ -106,7 +106,7 @@ def test_a_job_shows_its_outcomes_without_the_histograms(connection: psycopg.Con
     for state in (None, State.RUNNING):
         assert jobs.list_jobs(connection, job.user_id, state=state) == [job]
     retried = new_job(user_id=job.user_id, idempotency_key="k")
-    assert jobs.create(connection, retried, max_active=1, client=Client.API) == job
+    assert jobs.create(connection, retried, max_active=1, client=Client.API).job == job
     expire(connection, lease.job_id)
     taken = claim(connection, lease.job_id, locked_by=SUCCESSOR)
     assert isinstance(taken, Claimed)

@@ -28,6 +28,7 @@ UNGUARDED = {
     ("results", "shortlist"),
     ("results", "outcomes"),
     ("results", "outline"),
+    ("results", "variant"),
     ("results", "top"),
     ("results", "forget_twins"),
     ("results", "save_shortlist"),

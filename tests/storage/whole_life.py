@@ -12,7 +12,7 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     """Everything that storage does with a job, until it has succeeded."""
     mine.run(schema.check)
     mine.run(schema.namespace)
-    job = mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI))
+    job = mine.run(partial(jobs.create, new_job=new_job(), max_active=3, client=Client.CLI)).job
     mine.run(partial(dispatch.postpone_waiting, waiting=[], redispatch_seconds=5))
     mine.run(partial(dispatch.mark_due, limit=5, redispatch_seconds=5))
     taken = leases.claim(mine, job.job_id, claimer(lease_seconds=lease_seconds))

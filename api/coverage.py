@@ -1,21 +1,19 @@
 """What the candle store says of a request before it becomes a job."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from configs.documents import SettingsError
-from configs.environment import candle_source
+from api.candles import Candles
 from configs.logs import one_line
 from engine.candles import load_range
 from engine.coverage import Coverage, Presence
 from engine.request import FieldError, Request, RequestError
 from engine.request.warnings import coverage_unknown, of_coverage, of_levels
-from storage.candles import CandleSourceUnavailable, CandleStore, open_store
+from storage.candles import CandleSourceUnavailable, CandleStore
 
-ANSWER_SECONDS = 10
 NAMED = 5
 
 
@@ -27,20 +25,20 @@ class Checked:
     warnings: list[dict[str, str]] = field(default_factory=list)
 
 
-def check(request: Request, environ: Mapping[str, str]) -> Checked:
+def check(request: Request, candles: Candles) -> Checked:
     """Ask the candle store about a request.
 
     Raises RequestError for an unknown instrument and for a range without candles. When the source
     is away, that is a warning: the job may wait for it.
     """
     try:
-        with open_store(candle_source(environ), answer_seconds=ANSWER_SECONDS) as store:
-            return _check(request, store)
-    except (CandleSourceUnavailable, SettingsError, MemoryError) as error:
+        return candles.ask(lambda store: against(request, store))
+    except (CandleSourceUnavailable, MemoryError) as error:
         return Checked(warnings=[coverage_unknown(one_line(error))])
 
 
-def _check(request: Request, store: CandleStore) -> Checked:
+def against(request: Request, store: CandleStore) -> Checked:
+    """Compare a request with what a store holds; raises what `check` raises, and the store's."""
     start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
     from_ms, _ = load_range(start_ms, end_ms, step, request.warmup_bars)
     answer = store.presence(

@@ -1,0 +1,94 @@
+"""The application: its routes, what is around them, and what lives as long as the process."""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+
+from api import errors, openapi, stopping, tokens
+from api.auth import SignIns
+from api.candles import Candles
+from api.context import Context
+from api.metrics import Metrics
+from api.middleware import Around
+from api.routes import disabled, health, jobs, session
+from configs import environment, logs, settings
+from configs.settings import Settings
+from engine.request import Limits, read_defaults
+from storage import schema
+from storage.pool import SessionPool
+
+APPLICATION_NAME = "backtest-api"
+
+ANSWER_SECONDS = 15.0
+"""How long a statement may take, and a wait for a lock."""
+
+ALWAYS = (health.router, session.router, openapi.router)
+
+OF_JOBS = (jobs.router,)
+"""Not there where jobs are switched off."""
+
+
+def create_app() -> FastAPI:
+    """Return the application, as the environment configures it; opens nothing.
+
+    Raises SettingsError for what is missing or wrong.
+    """
+    environ = dict(os.environ)
+    loaded = settings.load(environ=environ)
+    logs.configure("api", loaded.env)
+    app = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan
+    )
+    app.state.context = _context(loaded, environ)
+    app.state.metrics = Metrics()
+    for router in _routers(jobs_enabled=loaded.backtest.jobs.enabled):
+        app.include_router(router)
+    app.add_exception_handler(HTTPException, errors.on_http_exception)
+    app.add_middleware(
+        Around,
+        metrics=app.state.metrics,
+        request_seconds=loaded.backtest.api.request_seconds,
+    )
+    return app
+
+
+def _routers(*, jobs_enabled: bool) -> Iterator[APIRouter]:
+    yield from ALWAYS
+    yield from OF_JOBS if jobs_enabled else (disabled.router,)
+
+
+def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
+    return Context(
+        settings=loaded,
+        environ=environ,
+        secret=tokens.secret(environ),
+        pool=SessionPool(
+            environment.postgres_dsn(environ),
+            application_name=APPLICATION_NAME,
+            size=loaded.backtest.api.pool_size,
+            lock_seconds=ANSWER_SECONDS,
+            statement_seconds=ANSWER_SECONDS,
+            on_connect=schema.check,
+        ),
+        candles=Candles(
+            environment.candle_source(environ),
+            cache_seconds=loaded.backtest.api.coverage_cache_seconds,
+        ),
+        defaults=read_defaults(*loaded.request_defaults()),
+        limits=Limits(**loaded.request_limits()),
+        sign_ins=SignIns(loaded.backtest.api.sign_ins_per_minute),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: Context = app.state.context
+    with stopping.heard(context.stop):
+        try:
+            yield
+        finally:
+            context.candles.close()
+            context.pool.close()

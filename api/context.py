@@ -1,0 +1,49 @@
+"""What every call needs and is made once: settings, connections, the catalogue."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from configs.settings import ApiSettings, Settings
+from engine.request import Defaults, Limits
+from storage.pool import SessionPool
+
+if TYPE_CHECKING:
+    from api.auth import SignIns
+    from api.candles import Candles
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Made with the application, closed when it stops; nothing is connected before its first use.
+
+    `stopping` is set as soon as the process was asked to end: streams end then.
+    """
+
+    settings: Settings
+    environ: Mapping[str, str]
+    secret: str
+    pool: SessionPool
+    candles: "Candles"
+    defaults: Defaults
+    limits: Limits
+    sign_ins: "SignIns"
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def api(self) -> ApiSettings:
+        """The settings of the API itself."""
+        return self.settings.backtest.api
+
+    def stop(self) -> None:
+        """Say that the process ends; called in the event loop."""
+        self.stopping.set()
+
+
+def of(connection: HTTPConnection) -> Context:
+    """Return the context of the application that a request came to."""
+    found: Context = connection.app.state.context
+    return found
