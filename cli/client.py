@@ -10,7 +10,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from cli.errors import CommandError
-from cli.transport import WAIT_SECONDS, Transport
+from cli.transport import Transport
 
 Json = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Client:
         """Return what would become of a request; nothing is stored."""
         return self._ask("POST", "/backtests/estimate", body=document)
 
-    def status(self, job: str, *, wait_seconds: float = WAIT_SECONDS) -> Json:
+    def status(self, job: str, *, wait_seconds: float | None = None) -> Json:
         """Return one job, and what to make of it."""
         return self._ask("GET", f"{JOBS}/{job}", wait_seconds=wait_seconds)
 

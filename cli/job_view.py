@@ -6,6 +6,7 @@ from math import inf
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,11 +39,11 @@ def jobs_table(items: Sequence[Json], width: int) -> RenderableType:
         table = _jobs_table(items, (*named, *optional))
         if room(table) <= width:
             return table
-    lines: list[Text] = []
+    lines: list[RenderableType] = []
     for item in items:
         lines += [Text(item["job_id"]), Text.assemble("  ", _in_short(item))]
         if item["name"]:
-            lines.append(Text(f"  {item['name']}"))
+            lines.append(Padding(Text(item["name"]), (0, 0, 0, 2)))
     return Group(*lines)
 
 

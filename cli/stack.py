@@ -112,8 +112,8 @@ def _complete_api(environ: dict[str, str], folder: Path, port: int) -> None:
 
     In production the secret has to be given; raises SettingsError when it is not.
     """
-    if environ["ROEHUB_ENV"] != "prod":
-        environ.setdefault("ROEHUB_JWT_SECRET", local_api.secret(folder))
+    if environ["ROEHUB_ENV"] != "prod" and not environ.get("ROEHUB_JWT_SECRET"):
+        environ["ROEHUB_JWT_SECRET"] = local_api.secret(folder)
     environ["ROEHUB_API_URL"] = f"http://{local_api.HOST}:{port}"
     environ["ROEHUB_API_TOKEN"], _ = tokens.session(environ, None, days=TOKEN_DAYS)
 

@@ -72,14 +72,15 @@ class Transport:
         params: Mapping[str, str | int | None] | None = None,
         headers: Mapping[bytes, bytes] | None = None,
         repeatable: bool = True,
-        wait_seconds: float = WAIT_SECONDS,
+        wait_seconds: float | None = None,
     ) -> Any:
         """Return the document of the answer; None where the answer has no content.
 
-        While the API is away it is asked again for `wait_seconds`; where a second request could do
+        While the API is away it is asked again for `wait_seconds`, by default ten; where a second request could do
         a second thing (`repeatable` is false) only if the first one was not sent. Raises `Away`
         after that, and CommandError for everything that the API refuses.
         """
+        patience = WAIT_SECONDS if wait_seconds is None else wait_seconds
         began, pauses = time.monotonic(), _pauses()
         given = {name: value for name, value in (params or {}).items() if value is not None}
         while True:
@@ -87,7 +88,7 @@ class Transport:
                 return self._once(method, path, body, given, headers or {})
             except Away as away:
                 pause = next(pauses)
-                if not (repeatable or away.unsent) or _over(began, pause, wait_seconds):
+                if not (repeatable or away.unsent) or _over(began, pause, patience):
                     raise
             except Throttled as throttled:
                 pause = throttled.seconds
