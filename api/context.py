@@ -14,6 +14,7 @@ from storage.pool import SessionPool
 if TYPE_CHECKING:
     from api.auth import SignIns
     from api.candles import Candles
+    from api.charts import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Context:
     secret: str
     pool: SessionPool
     candles: "Candles"
+    charts: "Loaded"
     defaults: Defaults
     limits: Limits
     sign_ins: "SignIns"

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.kernels.measures import RUINED, TOO_FEW_TRADES, UNDEFINED, WORST_TIER
 from engine.kernels.twins import take_in
 from engine.metric_names import ASCENDING
 
@@ -12,10 +13,6 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Entries = NDArray[np.void]
-
-# Tier of a variant: the first three keys of the order in one number.
-RUINED, TOO_FEW_TRADES, UNDEFINED = 4, 2, 1
-WORST_TIER = RUINED + TOO_FEW_TRADES + UNDEFINED
 
 # Candidates are collected until there are so many per place before the worst are dropped.
 SLACK = 2
