@@ -15,8 +15,9 @@ from cli.transport import Transport
 Json = dict[str, Any]
 
 PAGE = 250
-"""The most jobs that one answer lists."""
+"""The most that one answer lists."""
 JOBS = "/backtests/jobs"
+STRATEGIES = "/strategies"
 CURVE_POINTS = 4000
 
 
@@ -96,6 +97,11 @@ class Client:
         """Ask the job to stop; return its status after that."""
         return self._ask("POST", f"{JOBS}/{job}/cancel")
 
+    def cancel_all(self, jobs: Sequence[str]) -> list[Json]:
+        """Ask several jobs to stop, all or none; return them as a list has them, after that."""
+        items: list[Json] = self._ask("POST", f"{JOBS}/cancel", body={"ids": list(jobs)})["items"]
+        return items
+
     def describe(self, job: str, changes: Mapping[str, str | None]) -> Json:
         """Set `name` and `note` of a job, None clears; return its status."""
         return self._ask("PATCH", f"{JOBS}/{job}", body=dict(changes))
@@ -108,7 +114,32 @@ class Client:
         """Return close times (ms) and closes of the bars a job trades, the first one always."""
         bars = self._ask("GET", f"{JOBS}/{job}/bars", params={"points": CURVE_POINTS})
         times, closes = list(bars["times"]), list(bars["close"])
+        if bars["every"] > 1:  # a point stands for the last of its bars
+            within_first = {"points": CURVE_POINTS, "to": times[0]}
+            bars = self._ask("GET", f"{JOBS}/{job}/bars", params=within_first)
+            times[:0], closes[:0] = bars["times"][:1], bars["close"][:1]
         return times, closes
+
+    def save_strategy(self, strategy: Mapping[str, Any]) -> Json:
+        """Save a strategy: a name, and a `template` or the `job_id` and `variant_key` of one."""
+        # Done twice, it is refused the second time: its name is taken.
+        return self._ask("POST", STRATEGIES, body=dict(strategy), repeatable=False)
+
+    def strategies(self) -> list[Json]:
+        """Return the user's strategies, newest first."""
+        found: list[Json] = []
+        cursor: str | None = None
+        while True:
+            params = {"limit": PAGE, "cursor": cursor}
+            answer = self._ask("GET", STRATEGIES, params=params)
+            found += answer["items"]
+            cursor = answer["next_cursor"]
+            if cursor is None:
+                return found
+
+    def delete_strategy(self, strategy_id: str) -> None:
+        """Delete a strategy; its jobs stay."""
+        self._ask("DELETE", f"{STRATEGIES}/{strategy_id}", repeatable=False)
 
     def __enter__(self) -> Self:
         return self

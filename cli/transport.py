@@ -76,9 +76,9 @@ class Transport:
     ) -> Any:
         """Return the document of the answer; None where the answer has no content.
 
-        While the API is away it is asked again for `wait_seconds`, by default ten; where a second request could do
-        a second thing (`repeatable` is false) only if the first one was not sent. Raises `Away`
-        after that, and CommandError for everything that the API refuses.
+        While the API is away it is asked again for `wait_seconds`, by default ten; where a second
+        request could do a second thing (`repeatable` is false) only if the first one was not sent.
+        Raises `Away` after that, and CommandError for everything that the API refuses.
         """
         patience = WAIT_SECONDS if wait_seconds is None else wait_seconds
         began, pauses = time.monotonic(), _pauses()
