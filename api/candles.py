@@ -31,9 +31,7 @@ class Candles:
     again each time, so that an import is seen at once.
     """
 
-    def __init__(
-        self, source: ClickHouseServer | CandlesFolder, *, cache_seconds: float
-    ) -> None:
+    def __init__(self, source: ClickHouseServer | CandlesFolder, *, cache_seconds: float) -> None:
         self._source = source
         self._turns = threading.BoundedSemaphore(STORES)
         self._idle: list[CandleStore] = []

@@ -13,7 +13,7 @@ from api.answers import JSON, encoded
 from api.parameters import parameters_of
 
 PATH = "/openapi.json"
-SECURITY = [{"bearer": []}, {"cookie": []}]
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 router = APIRouter(include_in_schema=False)
 

@@ -10,9 +10,8 @@ from api.auth import Identity
 from api.context import Context
 from api.errors import ApiError, Detail, not_found, of_request
 from engine import rate
-from engine.grid import estimate
+from engine.grid import Estimate, estimate
 from engine.request import (
-    Estimate,
     Request,
     RequestError,
     complete,
@@ -83,9 +82,7 @@ def resolve(document: Any, who: Identity, context: Context) -> Resolved:
     saved = read_saved(document)
     if saved is None:
         return Resolved(document)
-    strategy = context.pool.run(
-        lambda conn: own_strategy(conn, who, saved.strategy_id), again=True
-    )
+    strategy = context.pool.run(lambda conn: own_strategy(conn, who, saved.strategy_id), again=True)
     template = strategy.template_json
     return Resolved(saved_document(template, saved.overrides), template)
 
@@ -160,7 +157,11 @@ def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
         if error.code != "guard_exceeded" or sent.problems:
             raise RequestError([*sent.problems, *error.errors]) from None
         risks = None  # counted by the guard, which lists nothing
-        return Assessed(error.effective, sizes(error.estimate, risks), errors=of_request(error))
+        return Assessed(
+            getattr(error, "effective", None),
+            sizes(getattr(error, "estimate", None), risks),
+            errors=of_request(error),
+        )
     if sent.problems:
         raise RequestError(sent.problems)
     request = parse(effective)

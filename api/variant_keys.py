@@ -84,7 +84,11 @@ def _named(key: str, who: Identity, context: Context) -> OneVariant | None:
     except ValueError:
         return None
     job = context.pool.run(lambda conn: jobs.get(conn, job_id), again=True)
-    if job is None or job.user_id != who.user_id or reserved(job_id, match[2], int(match[3])) != key:
+    if (
+        job is None
+        or job.user_id != who.user_id
+        or reserved(job_id, match[2], int(match[3])) != key
+    ):
         return None
     try:
         found: OneVariant = SPACES[match[2]](job.request_json, int(match[3]))

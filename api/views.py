@@ -82,7 +82,7 @@ def progress(job: Job | JobLine) -> Json | None:
     if job.state is not State.RUNNING:
         return None
     rate = eta = None
-    if job.stage_started_at is not None and job.progress_updated_at is not None:
+    if getattr(job, "stage_started_at", None) is not None and job.progress_updated_at is not None:
         seconds = (job.progress_updated_at - job.stage_started_at).total_seconds()
         if seconds > 0 and job.processed_units > 0:
             rate = job.processed_units / seconds

@@ -1,6 +1,6 @@
 """Jobs: submitted, listed, looked at, renamed, cancelled."""
 
-from collections.abc from typing import Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
@@ -20,11 +20,12 @@ from api.parameters import Asked, Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
 from api.variant_keys import RESERVED, IdempotencyKey, requested_variant
 from engine.request import Request as Wanted
-from engine.request import parse, read_label
+from engine.request import parse, read_label, request_hash
 from engine.request.label import LABEL
 from engine.request.words import shown
 from storage import jobs, lists, results
 from storage.connection import Connection
+from storage.paging import Page
 from storage.records import Job, State
 
 router = APIRouter(tags=["jobs"])
@@ -100,20 +101,16 @@ def estimate(request: Request, who: SignedIn, document: JsonBody) -> Response:
     found = submission.assess(sent, resolved, context)
     alike = None
     if found.effective is not None and not found.errors:
-        request_hash = submission.request_hash(found.effective)
-        alike = context.pool.run(
-            lambda conn: jobs.alike(conn, who.user_id, request_hash), again=True
-        )
+        wanted = request_hash(found.effective)
+        alike = context.pool.run(lambda conn: jobs.alike(conn, who.user_id, wanted), again=True)
     return answer(views.estimate(found, alike))
 
 
 @call(router, "GET", "/backtests/jobs", answers={200: schemas.LIST})
-def list_jobs(
-    request: Request, who: SignedIn, asked: Annotated[Asked, Depends(LIST)]
-) -> Response:
+def list_jobs(request: Request, who: SignedIn, asked: Annotated[Asked, Depends(LIST)]) -> Response:
     """List one's jobs, newest first."""
 
-    def look(conn: Connection) -> tuple[lists.Page, Any]:
+    def look(conn: Connection) -> tuple[Page[lists.JobLine], Any]:
         page = lists.page(
             conn,
             who.user_id,
@@ -157,9 +154,7 @@ def status(
     body=schemas.LABEL,
     errors=(404, 409),
 )
-def describe(
-    request: Request, who: SignedIn, wanted: JobDigits, document: JsonBody
-) -> Response:
+def describe(request: Request, who: SignedIn, wanted: JobDigits, document: JsonBody) -> Response:
     """Change name and note, in any state; null clears."""
     given = members(document, LABEL)
     name, note, _ = read_label(given)
@@ -230,9 +225,7 @@ def events(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
 
 def _known(who: Identity, key: str, sent: Sent, context: Context) -> Job | None:
     """Return the job that was submitted before under a key, unless another one may follow it."""
-    job = context.pool.run(
-        lambda conn: jobs.by_idempotency_key(conn, who.user_id, key), again=True
-    )
+    job = context.pool.run(lambda conn: jobs.by_idempotency_key(conn, who.user_id, key), again=True)
     if job is None or job.submission_hash is None:  # one of an older release is compared whole
         return None
     if job.state in ENDED and key.startswith(RESERVED):

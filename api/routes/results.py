@@ -117,9 +117,7 @@ def _any_variant(request: Request, who: Any, wanted: str, space: str, name: str)
         found = SPACES[space](job.request_json, index)
     except IndexError as error:
         raise not_found(str(error)) from None
-    row = pool.run(
-        lambda conn: results.variant(conn, job.job_id, found.variant_key), again=True
-    )
+    row = pool.run(lambda conn: results.variant(conn, job.job_id, found.variant_key), again=True)
     return answer(
         {
             "space": space,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api import cursor, schemas, views
 from api.answers import answer, nothing
-from api.auth import Identity, SignedIn
+from api.auth import SignedIn
 from api.bodies import JsonBody
 from api.calls import call
 from api.context import Context, of
@@ -73,14 +73,10 @@ def create(request: Request, who: SignedIn, document: JsonBody) -> Response:
                 raise not_found(f"job {job.job_id} stored no variant {key}")
             wanted = template_of(job.request_json, row.payload_json)
             source = {"source_job_id": job.job_id, "source_variant_key": key}
-        return strategies.create(
-            conn, who.user_id, name=name, note=note, template=wanted, **source
-        )
+        return strategies.create(conn, who.user_id, name=name, note=note, template=wanted, **source)
 
     made = context.pool.run(store)
-    return answer(
-        views.strategy(made), 201, {"Location": f"/strategies/{made.strategy_id}"}
-    )
+    return answer(views.strategy(made), 201, {"Location": f"/strategies/{made.strategy_id}"})
 
 
 @call(router, "GET", "/strategies", answers={200: schemas.STRATEGIES})
@@ -100,9 +96,7 @@ def list_strategies(
     )
 
 
-@call(
-    router, "GET", "/strategies/{strategy_id}", answers={200: schemas.STRATEGY}, errors=(404,)
-)
+@call(router, "GET", "/strategies/{strategy_id}", answers={200: schemas.STRATEGY}, errors=(404,))
 def show(request: Request, who: SignedIn) -> Response:
     """Return one strategy."""
     strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from storage import dispatch, jobs, leases, readiness, results, schema
+from storage import dispatch, jobs, leases, lists, readiness, results, schema, watching
 from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
 from tests.faults.harness import wait_for
@@ -47,13 +47,19 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     """What the programs do with jobs. The owner of the tables only makes time pass."""
     mine.run(schema.namespace)
     mine.run(dispatch.gauges)
-    wanted = new_job(idempotency_key="once")
+    wanted = new_job(idempotency_key="once", name="Sweep")
     job = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI)).job
     again = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI))
     assert again.job.job_id == job.job_id
     assert mine.run(partial(jobs.get, job_id=job.job_id))
     for state in (None, State.QUEUED):
-        assert mine.run(partial(jobs.list_jobs, user_id=job.user_id, state=state))
+        assert mine.run(partial(lists.page, user_id=job.user_id, state=state, q="Swe")).items
+    assert mine.run(partial(lists.counts, user_id=job.user_id))[State.QUEUED].number == 1
+    seen = mine.run(partial(watching.look, after={job.job_id: 0}, user_ids=[job.user_id]))
+    assert len(seen.jobs) == len(seen.events) == len(seen.lines) == 1
+    assert mine.run(
+        partial(jobs.describe, user_id=job.user_id, job_id=job.job_id, changes={"note": "why"})
+    )
     mine.run(partial(dispatch.postpone_waiting, waiting=[job.job_id], redispatch_seconds=0))
     dues = mine.run(partial(dispatch.mark_due, limit=5, redispatch_seconds=5))
     assert mine.run(partial(dispatch.unmark, dues=dues)) == 1
@@ -89,6 +95,8 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     mine.run(partial(leases.end, lease=failing, state=State.FAILED, failure=FAILURE))
     swept = claimed(mine, created(mine))
     assert mine.run(partial(jobs.cancel, job_id=swept.job_id, client=Client.CLI))
+    again = mine.run(partial(results.variant, job_id=job.job_id, variant_key="key-1"))
+    assert again is not None
     expire(owner, swept.job_id)
     assert mine.run(partial(dispatch.sweep, max_crashes=3)) == {State.CANCELLED: 1}
 

@@ -1,0 +1,2 @@
+"""What a job has found, through the API."""
+
