@@ -21,7 +21,7 @@ class Page(NamedTuple, Generic[Item]):
 def position(before: Position | None) -> dict[str, object]:
     """Parameters of a statement that reads what comes after `before`, or all of a list."""
     created_at, row_id = before or _BEFORE_ALL
-    return {"before_created_at": created_at, "before_job_id": row_id}
+    return {"before_created_at": created_at, "before_id": row_id}
 
 
 def page_of(found: Sequence[Item], limit: int, where: Callable[[Item], Position]) -> Page[Item]:

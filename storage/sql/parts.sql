@@ -127,7 +127,7 @@ left(request_json #>> '{template,instrument_id,symbol}', 64);
 user_id = %(user_id)s
 AND (%(state)s::text IS NULL OR state = %(state)s)
 AND (%(symbol)s::text IS NULL OR @symbol = %(symbol)s)
-AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_job_id)s);
+AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_id)s);
 
 -- name: line
 -- A job in a list. Of the request a few values, taken out of it once.
@@ -173,3 +173,7 @@ LEFT JOIN LATERAL (
     WHERE variant.job_id = job.job_id AND variant.rank = 1
     LIMIT 1
 ) AS best ON true;
+
+-- name: strategy
+strategy_id, user_id, name, note, template_json, source_job_id, source_variant_key,
+created_at, updated_at;

@@ -5,15 +5,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from storage import dispatch, jobs, leases, lists, readiness, results, schema, watching
+from storage import (
+    dispatch,
+    jobs,
+    leases,
+    lists,
+    readiness,
+    results,
+    schema,
+    strategies,
+    watching,
+)
 from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
+from storage.strategies import NewStrategy
 from tests.faults.harness import wait_for
 from tests.grants import ROLE, RUNBOOK, listed, runtime_role, single
 from tests.storage.making import (
@@ -45,6 +57,7 @@ def mine(runtime_dsn: str) -> Iterator[Session]:
 
 def everything(mine: Session, owner: psycopg.Connection) -> None:
     """What the programs do with jobs. The owner of the tables only makes time pass."""
+    with_strategies(mine)
     mine.run(schema.namespace)
     mine.run(dispatch.gauges)
     wanted = new_job(idempotency_key="once", name="Sweep")
@@ -104,6 +117,17 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
     assert mine.run(partial(jobs.events, job_id=job.job_id)) == []
     assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == []
+
+
+def with_strategies(mine: Session) -> None:
+    """What they do with saved strategies."""
+    user_id = uuid4()
+    saved = mine.run(partial(strategies.create, user_id=user_id, new=NewStrategy("s", {})))
+    same = {"user_id": user_id, "strategy_id": saved.strategy_id}
+    assert mine.run(partial(strategies.update, **same, new=NewStrategy("t", {})))
+    assert mine.run(partial(strategies.get, **same))
+    assert mine.run(partial(strategies.page, user_id=user_id)).items
+    assert mine.run(partial(strategies.delete, **same))
 
 
 def created(mine: Session) -> jobs.Job:
