@@ -14,7 +14,7 @@ from api.charts import Loaded
 from api.context import Context
 from api.metrics import Metrics
 from api.middleware import Around
-from api.routes import bars, catalogue, disabled, health, jobs, results, session, strategies
+from api.routes import bars, catalogue, disabled, health, jobs, results, session
 from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
@@ -26,7 +26,7 @@ APPLICATION_NAME = "backtest-api"
 ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
 
-ALWAYS = (health.router, session.router, openapi.router, catalogue.router, strategies.router)
+ALWAYS = (health.router, session.router, openapi.router, catalogue.router)
 
 OF_JOBS = (jobs.router, results.router, bars.router)
 """Not there where jobs are switched off."""
@@ -47,7 +47,8 @@ def create_app() -> FastAPI:
     app.state.metrics = Metrics()
     app.state.made = {}
     for router in _routers(jobs_enabled=loaded.backtest.jobs.enabled):
-        app.include_router(router)
+        # As they stand: nested in routers, each of them would be asked for every call.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(HTTPException, errors.on_http_exception)
     app.add_middleware(
         Around,

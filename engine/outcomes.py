@@ -152,7 +152,7 @@ def _equal_edges(stored: Sequence[Sequence[int]], bins: int) -> list[float]:
     if not total or first is None or last is None:
         return []
     low, high = _sides(first)[0], _sides(last)[1]
-    width = (high / (bins - 1) - low / (bins - 1)) * (1.0 + 1e-9)
+    width = _finite((high / (bins - 1) - low / (bins - 1)) * (1.0 + 1e-9))
     sides = [_sides(bin_) for bin_, _ in stored if first <= bin_ <= last]
     width = max(width, _NARROWEST, *(right - left for left, right in sides))
     begin = math.floor(low / width)

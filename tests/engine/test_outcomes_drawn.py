@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -128,9 +128,10 @@ def test_one_value_alone_has_a_bin_around_it() -> None:
         assert found["edges"][0] <= value <= found["edges"][-1]
 
 
-@settings(max_examples=200)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(FINITE, min_size=1, max_size=40), st.integers(2, 150))
-def test_any_values_are_distribution(values: list[float], bins: int) -> None:
+@example([-1.7e308, 1.7e308], 2)
+def test_any_values_are_drawn(values: list[float], bins: int) -> None:
     found = distribution(stored(np.array(values)), bins=bins)
     assert 1 <= len(found["counts"]) <= bins
     assert sum(found["counts"]) == len(values)
