@@ -37,7 +37,8 @@ JOIN LATERAL (SELECT * FROM backtest_jobs WHERE job_id = shown.job_id LIMIT 1) A
 ORDER BY job.created_at DESC, job.job_id DESC;
 
 -- name: examine
--- Which of the next jobs of the list match; and, where more may follow, the last that was examined.
+-- Which of the next jobs of the list match, no further than until the page is full; where it is not,
+-- and more may follow, also the last job that was examined.
 WITH examined AS MATERIALIZED (
     SELECT job_id, created_at,
            name_folded LIKE %(pattern)s OR job_id BETWEEN %(first)s AND %(last)s AS matches
@@ -45,18 +46,20 @@ WITH examined AS MATERIALIZED (
     WHERE @listed
     ORDER BY created_at DESC, job_id DESC
     LIMIT %(examined)s
-)
-(
-    SELECT job_id, created_at, true AS matches
+), matching AS MATERIALIZED (
+    SELECT job_id, created_at
     FROM examined
     WHERE matches
     ORDER BY created_at DESC, job_id DESC
     LIMIT %(limit)s
 )
+SELECT job_id, created_at, true AS matches
+FROM matching
 UNION ALL
 (
     SELECT job_id, created_at, false
     FROM examined
+    WHERE (SELECT count(*) FROM matching) < %(limit)s
     ORDER BY created_at DESC, job_id DESC
     OFFSET %(examined)s - 1
 );
