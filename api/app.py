@@ -14,7 +14,7 @@ from api.charts import Loaded
 from api.context import Context
 from api.metrics import Metrics
 from api.middleware import Around
-from api.routes import bars, catalogue, disabled, health, jobs, results, session
+from api.routes import bars, catalogue, disabled, health, jobs, results, session, strategies
 from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
@@ -26,7 +26,7 @@ APPLICATION_NAME = "backtest-api"
 ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
 
-ALWAYS = (health.router, session.router, openapi.router, catalogue.router)
+ALWAYS = (health.router, session.router, openapi.router, catalogue.router, strategies.router)
 
 OF_JOBS = (jobs.router, results.router, bars.router)
 """Not there where jobs are switched off."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from api import coverage
 from api.auth import Identity
 from api.context import Context
-from api.errors import ApiError, Detail, not_found, of_request
+from api.errors import Detail, not_found, of_request
 from engine import rate
 from engine.grid import Estimate, estimate
 from engine.request import (
@@ -26,7 +26,9 @@ from engine.request import (
 )
 from engine.request.label import LABEL
 from storage import strategies
+from storage.connection import Connection
 from storage.records import Mode, NewJob
+from storage.strategies import Strategy
 
 Json = dict[str, Any]
 
@@ -77,7 +79,7 @@ class Checked:
 def resolve(document: Any, who: Identity, context: Context) -> Resolved:
     """Put the template of a saved strategy in its place.
 
-    Raises 404 and 403 for strategies that are not there and not the caller's.
+    Raises 404 for a strategy that the caller does not have.
     """
     saved = read_saved(document)
     if saved is None:
@@ -87,13 +89,11 @@ def resolve(document: Any, who: Identity, context: Context) -> Resolved:
     return Resolved(saved_document(template, saved.overrides), template)
 
 
-def own_strategy(conn: Any, who: Identity, strategy_id: UUID) -> strategies.Strategy:
-    """Return a strategy of the caller. Raises 404, and 403 for somebody else's."""
-    found = strategies.get(conn, strategy_id)
+def own_strategy(conn: Connection, who: Identity, strategy_id: UUID) -> Strategy:
+    """Return a strategy of the caller. Raises 404."""
+    found = strategies.get(conn, who.user_id, strategy_id)
     if found is None:
-        raise not_found(f"there is no strategy {strategy_id}")
-    if found.user_id != who.user_id:
-        raise ApiError(403, "forbidden", f"strategy {strategy_id} belongs to another user")
+        raise not_found(f"you have no strategy {strategy_id}")
     return found
 
 
