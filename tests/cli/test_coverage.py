@@ -6,9 +6,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from cli.submission import sentence
 
 from cli import coverage
-from cli.submission import sentence
 from configs.environment import CandlesFolder
 from engine.candles import load
 from engine.coverage import Coverage
