@@ -14,6 +14,7 @@ from engine.grid import Estimate, estimate
 from engine.request import (
     Request,
     RequestError,
+    TooLarge,
     complete,
     engine_params_hash,
     parse,
@@ -139,7 +140,7 @@ def new_job(
 class Assessed:
     """What a request would be as a job. `errors` say why it would not be accepted."""
 
-    effective: Json | None
+    effective: Mapping[str, Any] | None
     size: Json
     coverage: Json | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)
@@ -154,14 +155,11 @@ def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
     try:
         effective = complete(resolved.document, context.defaults, context.limits)
     except RequestError as error:
-        if error.code != "guard_exceeded" or sent.problems:
+        if sent.problems or not isinstance(error, TooLarge):
             raise RequestError([*sent.problems, *error.errors]) from None
-        risks = None  # counted by the guard, which lists nothing
-        return Assessed(
-            getattr(error, "effective", None),
-            sizes(getattr(error, "estimate", None), risks),
-            errors=of_request(error),
-        )
+        # Counted by the guards, which list nothing: so large a request must not be read further.
+        size = sizes(error.estimate, error.risk_total)
+        return Assessed(error.effective, size, errors=of_request(error))
     if sent.problems:
         raise RequestError(sent.problems)
     request = parse(effective)
