@@ -14,6 +14,7 @@ from storage.candles import Instrument
 from storage.lists import Count, JobLine
 from storage.records import Event, Job, State, TopVariant
 from storage.strategies import Strategy
+from storage.watching import Watched
 
 if TYPE_CHECKING:
     from api.submission import Assessed
@@ -75,7 +76,7 @@ def status(job: Job, rows: Sequence[Json], line: JobLine | None = None) -> Json:
     return shown
 
 
-def progress(job: JobLine) -> Json | None:
+def progress(job: JobLine | Watched) -> Json | None:
     """Return how far a running job is; the rate is that of its stage up to the last news.
 
     It needs no clock of ours: as long as the job tells nothing new, the answer is the same.
@@ -152,6 +153,20 @@ def event(row: Event) -> Json:
             "attempt": row.attempt,
             "actor": row.actor,
             "details": row.details,
+        }
+    )
+
+
+def moving(job: Watched) -> Json:
+    """Return what moves about a job while somebody looks at it."""
+    return plain(
+        {
+            "state": job.state,
+            "stage": job.stage,
+            "progress": progress(job),
+            "attempt": job.attempt,
+            "cancel_requested_at": job.cancel_requested_at,
+            "snapshot_at": job.snapshot_at,
         }
     )
 
