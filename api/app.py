@@ -66,7 +66,8 @@ def create_app() -> FastAPI:
     app.state.metrics = Metrics()
     app.state.made = {}
     for router in _routers(jobs_enabled=loaded.backtest.jobs.enabled):
-        app.include_router(router)
+        # As they stand: nested in routers, each of them would be asked for every call.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(HTTPException, errors.on_http_exception)
     app.add_middleware(
         Around,

@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -56,3 +57,14 @@ def plotly_file() -> Path:
     """Return where the installed package keeps it; the package itself is slow to import."""
     found = metadata.distribution("plotly").locate_file("plotly/package_data/plotly.min.js")
     return Path(str(found))
+
+
+@cache
+def plotly_styles() -> tuple[str, ...]:
+    """Return the ids of the style sheets that plotly's script would add to a page.
+
+    It adds none whose id is taken. Pages allow no inline style, so they take these ids, and the
+    charts they draw do without: the sheets are those of maps.
+    """
+    taken = re.findall(rb'document\.getElementById\("([0-9a-f]{64})"\)', plotly_file().read_bytes())
+    return tuple(sorted({name.decode() for name in taken}))

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.pages.files import files, plotly_name
+from api.pages.files import files, plotly_name, plotly_styles
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -20,7 +20,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"static": files().url, "plotly": f"/static/{plotly_name()}"}
+    made.globals |= {
+        "static": files().url,
+        "plotly": f"/static/{plotly_name()}",
+        "plotly_styles": plotly_styles,
+    }
     return made
 
 

@@ -6,18 +6,16 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import schemas, views
+from api import interim, schemas, views
 from api.answers import answer
 from api.auth import SignedIn
 from api.calls import call
 from api.charts import drawn
 from api.context import of
 from api.errors import ApiError, invalid_value
-from api.job_ids import JobDigits, own
+from api.job_ids import JobDigits, own, wanted_by
 from api.parameters import Asked, Query, moment, whole
 from engine.candles import NoMarketData
-from engine.request import parse
-from storage import results
 from storage.connection import Connection
 from storage.records import Job
 
@@ -50,11 +48,11 @@ def bars(
 
     def look(conn: Connection) -> tuple[Job, str | None]:
         job = own(conn, who, wanted)
-        return job, results.candles_hash(conn, job.job_id)
+        return job, interim.candles_hash(conn, job.job_id)
 
     job, expected = context.pool.run(look, again=True)
     try:
-        candles, found = context.charts.of(parse(job.request_json))
+        candles, found = context.charts.of(wanted_by(job))
     except NoMarketData:
         raise _changed() from None
     if expected is not None and found != expected:

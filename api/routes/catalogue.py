@@ -13,8 +13,7 @@ from api.calls import call
 from api.context import of
 from engine.indicators.catalogue import described
 from engine.indicators.registry import catalogue
-
-json_schema = lambda d: {}  # INTERIM
+from engine.request import json_schema
 
 router = APIRouter(tags=["catalogue"])
 

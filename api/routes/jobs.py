@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import cursor, schemas, submission, views
+from api import cursor, interim, schemas, submission, views
 from api.answers import answer
 from api.auth import Identity, SignedIn
 from api.bodies import JsonBody
@@ -15,12 +15,12 @@ from api.calls import call
 from api.context import Context, of
 from api.errors import invalid_value
 from api.fields import members
-from api.job_ids import JobDigits, digits, own
+from api.job_ids import JobDigits, digits, own, wanted_by
 from api.parameters import Asked, Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
 from api.variant_keys import RESERVED, IdempotencyKey, requested_variant
 from engine.request import Request as Wanted
-from engine.request import parse, read_label, request_hash
+from engine.request import read_label, request_hash
 from engine.request.label import LABEL
 from engine.request.words import shown
 from storage import jobs, lists, results
@@ -63,7 +63,7 @@ def submit(request: Request, who: SignedIn, document: JsonBody, key: Idempotency
     # Before the candles are looked at: they may be gone, and the job is there.
     job = None if key is None or sent.problems else _known(who, key, sent, context)
     if job is not None:
-        return _submitted(job, [], parse(job.request_json), context, created=False)
+        return _submitted(job, [], wanted_by(job), context, created=False)
     resolved = submission.resolve(sent.document, who, context)
     variant = None if key is None else requested_variant(key, who, resolved.document, context)
     checked = submission.check(sent, resolved, context)
@@ -102,7 +102,7 @@ def estimate(request: Request, who: SignedIn, document: JsonBody) -> Response:
     alike = None
     if found.effective is not None and not found.errors:
         wanted = request_hash(found.effective)
-        alike = context.pool.run(lambda conn: jobs.alike(conn, who.user_id, wanted), again=True)
+        alike = context.pool.run(lambda conn: interim.alike(conn, who.user_id, wanted), again=True)
     return answer(views.estimate(found, alike))
 
 

@@ -13,7 +13,7 @@ from api.auth import SignedIn
 from api.calls import call
 from api.context import of
 from api.errors import invalid_value, not_found
-from api.job_ids import JobDigits, own
+from api.job_ids import JobDigits, own, wanted_by
 from api.parameters import Asked, Query, whole, words
 from api.variant_keys import SPACES, reserved
 from engine.request.words import shown
@@ -114,7 +114,7 @@ def _any_variant(request: Request, who: Any, wanted: str, space: str, name: str)
     pool = of(request).pool
     job: Job = pool.run(lambda conn: own(conn, who, wanted), again=True)
     try:
-        found = SPACES[space](job.request_json, index)
+        found = SPACES[space](wanted_by(job).document, index)
     except IndexError as error:
         raise not_found(str(error)) from None
     row = pool.run(lambda conn: results.variant(conn, job.job_id, found.variant_key), again=True)

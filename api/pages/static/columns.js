@@ -57,7 +57,7 @@ function figureColumn(name, place) {
   const { column, words } = measure(name), sign = ascending(name) ? 1 : -1;
   const mark = [ascending(name) ? "▲" : "▼", ascending(name) ? "△" : "▽"][place] ?? "";
   return {
-    key: name, kind: place === 0 ? "primary" : "figure", falls: !ascending(name),
+    key: name, kind: place === 0 ? "ranked" : "figure", falls: !ascending(name),
     heading: mark ? [...column.slice(0, -1), `${column.at(-1)} ${mark}`] : column,
     title: place === 0 ? `${words}: variants are ranked by it` : place === 1 ? `${words}: decides between equals` : words,
     text: (row) => figureText(name, figure(row, name)),

@@ -6,7 +6,7 @@ import { rangeText } from "./asked.js";
 import { el, find } from "./dom.js";
 import { usualName } from "./job_head.js";
 import { MEASURES, ascending, figure, figureWithUnit } from "./measures.js";
-import { Chart, line, times, upright } from "./plotting.js";
+import { Chart, line, plain, times, upright } from "./plotting.js";
 import { color } from "./theme.js";
 
 const MOST = 5;
@@ -55,7 +55,7 @@ function showFigures(items) {
         marked && value === best ? el("span", { class: "visually-hidden" }, " (best)") : null)));
   });
   find("#figures-card").hidden = false;
-  find("#figures").replaceChildren(table(items, "Figures", lines.filter(Boolean), "figures-table"));
+  find("#figures").replaceChildren(table(items, "Table of figures", lines.filter(Boolean), "figures-table"));
 }
 
 /** All that a variant is, as a flat map of texts. */
@@ -83,7 +83,7 @@ function showDifferences(items) {
   const lines = keys.filter((key) => new Set(maps.map((map) => map.get(key))).size > 1)
     .map((key) => el("tr", {}, el("th", { scope: "row" }, key), maps.map((map) => el("td", {}, map.get(key) ?? "–"))));
   find("#differences-card").hidden = false;
-  find("#differences").replaceChildren(lines.length ? table(items, "What differs", lines, "differences")
+  find("#differences").replaceChildren(lines.length ? table(items, "Table of what differs", lines, "differences")
     : el("p", { class: "soft" }, "Nothing: these are the same parameters on the same range."));
 }
 
@@ -100,7 +100,7 @@ function showCurves(items) {
   const chart = new Chart(place, words, {
     traces: () => drawn.map((item) => {
       const cash = item.status.request.template.execution.init_cash_quote;
-      return line(item.name.replaceAll("<", "‹"), color(`curve-${item.at}`), { x: times(item.row.equity.map(([time]) => time)),
+      return line(plain(item.name), color(`curve-${item.at}`), { x: times(item.row.equity.map(([time]) => time)),
         y: item.row.equity.map(([, value]) => (value === null ? null : (100 * value) / cash)), hovertemplate: "%{y:.2f} %",
         line: { color: color(`curve-${item.at}`), width: 2 } });
     }),

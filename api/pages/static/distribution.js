@@ -12,7 +12,7 @@ const OUTER = 0.005; // of the variants on either side: one of them far out must
 /** Show the distribution of total return of a status with `distribution`; hides what has none. */
 export function showDistribution(section, status) {
   const found = status.distribution?.[NAME];
-  section.hidden = !found || !found.counts.length;
+  section.hidden = !found?.counts.length || !status.outcomes;
   if (section.hidden) return;
   const held = status.distribution.benchmark_return_pct, winner = status.distribution.winner;
   const { tried, profitable, beat_benchmark: better } = status.outcomes;

@@ -50,7 +50,7 @@ export class Chart {
   /** Draw it as it is now. */
   draw() {
     if (!this.plotly || this.closed) return null;
-    return this.plotly.react(this.place, this.traces(), merged(common(), this.layout(this.range)), OPTIONS);
+    return this.plotly.react(this.place, this.traces(), { ...common(), ...this.layout(this.range) }, OPTIONS);
   }
 
   /** Show a time range [ms, ms], or all of it (null); the vertical axes fit themselves. */
@@ -69,6 +69,11 @@ export class Chart {
 /** Times of plotly's axes are UTC without saying so. */
 function milliseconds(text) {
   return typeof text === "number" ? text : Date.parse(`${String(text).replace(" ", "T").replace(/Z$/, "")}${String(text).length > 10 ? "Z" : ""}`);
+}
+
+/** A text in which plotly finds no markup. */
+export function plain(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 /** Times as plotly reads them. */
@@ -90,12 +95,8 @@ function common() {
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: "zoom", hovermode: "x",
     font: { color: color("soft"), family: getComputedStyle(document.body).fontFamily, size: 12 },
-    margin: { l: 8, r: 8, t: 8, b: 28 },
+    margin: { l: 8, r: 8, t: 8, b: 40 },
     hoverlabel: { bgcolor: color("panel"), bordercolor: color("edge"), font: { color: color("ink") } },
     legend: { orientation: "h", x: 0, y: 1.0, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
   };
-}
-
-function merged(base, own) {
-  return { ...base, ...own };
 }

@@ -13,8 +13,8 @@ export class Trades {
     const step = (by) => () => this.step(by);
     this.said = el("p", { class: "grow", role: "status" }, trades.length
       ? `${number(trades.length)} trades` : "This variant never traded.");
-    this.back = el("button", { type: "button", class: "small", title: "key p", on: { click: step(-1) } }, "← previous trade");
-    this.next = el("button", { type: "button", class: "small", title: "key n", on: { click: step(1) } }, "next trade →");
+    this.back = el("button", { type: "button", class: "small", title: "key p", on: { click: step(-1) } }, "← previous", el("span", { class: "word" }, " trade"));
+    this.next = el("button", { type: "button", class: "small", title: "key n", on: { click: step(1) } }, "next", el("span", { class: "word" }, " trade"), " →");
     this.whole = el("button", { type: "button", class: "small", on: { click: () => this.reset() } }, "whole range");
     this.stepper = el("div", { class: "row stepper" }, this.said, this.back, this.next, this.whole);
     this.list = el("details", { class: "trades" }, el("summary", {}, "List of trades"));

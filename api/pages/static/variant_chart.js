@@ -8,6 +8,7 @@ import { Chart, line, times, upright } from "./plotting.js";
 import { color } from "./theme.js";
 
 const POINTS = 700; // candles that can be told apart on a wide screen
+const NARROW = 720; // px: below this the legend would take the room of the curves
 const MANY = 200; // trades: more of them get smaller marks
 
 export class VariantChart {
@@ -132,7 +133,7 @@ export class VariantChart {
         layer: "below", line: { width: 0 }, fillcolor: `${color(trade.won ? "gain" : "loss")}22` });
     }
     return {
-      shapes, uirevision: "kept",
+      shapes, uirevision: "kept", showlegend: window.innerWidth >= NARROW,
       xaxis: { anchor: "y3", type: "date", gridcolor: color("grid"), zeroline: false, range: times([from, to]), rangeslider: { visible: false } },
       yaxis: upright([0.68, 1], "Equity", fitted(fit(this.equityAt, this.equity))),
       yaxis2: upright([0.5, 0.64], "Drawdown %", range ? fitted(fit(this.equityAt, this.drawdown)) : { rangemode: "tozero" }),
