@@ -10,10 +10,23 @@ from starlette.exceptions import HTTPException
 from api import errors, openapi, stopping, tokens
 from api.auth import SignIns
 from api.candles import Candles
+from api.charts import Loaded
 from api.context import Context
+from api.live import Hub
 from api.metrics import Metrics
 from api.middleware import Around
-from api.routes import disabled, health, jobs, pages, session
+from api.routes import (
+    bars,
+    catalogue,
+    disabled,
+    health,
+    jobs,
+    pages,
+    results,
+    session,
+    strategies,
+    streams,
+)
 from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
@@ -25,9 +38,16 @@ APPLICATION_NAME = "backtest-api"
 ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
 
-ALWAYS = (pages.router, health.router, session.router, openapi.router)
+ALWAYS = (
+    pages.router,
+    health.router,
+    session.router,
+    openapi.router,
+    catalogue.router,
+    strategies.router,
+)
 
-OF_JOBS = (jobs.router,)
+OF_JOBS = (streams.router, jobs.router, results.router, bars.router)
 """Not there where jobs are switched off."""
 
 
@@ -44,8 +64,10 @@ def create_app() -> FastAPI:
     )
     app.state.context = _context(loaded, environ)
     app.state.metrics = Metrics()
+    app.state.made = {}
     for router in _routers(jobs_enabled=loaded.backtest.jobs.enabled):
-        app.include_router(router)
+        # As they stand: nested in routers, each of them would be asked for every call.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(HTTPException, errors.on_http_exception)
     app.add_middleware(
         Around,
@@ -61,6 +83,8 @@ def _routers(*, jobs_enabled: bool) -> Iterator[APIRouter]:
 
 
 def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
+    cache_seconds = loaded.backtest.api.coverage_cache_seconds
+    candles = Candles(environment.candle_source(environ), cache_seconds=cache_seconds)
     return Context(
         settings=loaded,
         environ=environ,
@@ -73,13 +97,15 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             statement_seconds=ANSWER_SECONDS,
             on_connect=schema.check,
         ),
-        candles=Candles(
-            environment.candle_source(environ),
-            cache_seconds=loaded.backtest.api.coverage_cache_seconds,
-        ),
+        candles=candles,
+        charts=Loaded(candles, cache_seconds=cache_seconds),
         defaults=read_defaults(*loaded.request_defaults()),
         limits=Limits(**loaded.request_limits()),
         sign_ins=SignIns(loaded.backtest.api.sign_ins_per_minute),
+        hub=Hub(
+            environment.postgres_dsn(environ),
+            streams_per_user=loaded.backtest.api.streams_per_user,
+        ),
     )
 
 
@@ -87,8 +113,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     with stopping.heard(context.stop):
+        await context.hub.start()
         try:
             yield
         finally:
+            await context.hub.stop()
             context.candles.close()
             context.pool.close()

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Depends
 
 from api import schemas
+from api.auth import signed_in
 from api.parameters import known_query
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -41,15 +42,17 @@ def call(
         extra["requestBody"] = {"required": True, "content": content}
     if public:
         extra["security"] = []
-    responses = {status: _response(status, schema) for status, schema in answers.items()}
-    responses |= {status: _response(status, schemas.ERROR) for status in sorted(refusals)}
+    responses: dict[int | str, dict[str, Any]] = {
+        **{status: _response(status, schema) for status, schema in answers.items()},
+        **{status: _response(status, schemas.ERROR) for status in sorted(refusals)},
+    }
 
     def add(endpoint: Endpoint) -> Endpoint:
         router.add_api_route(
             path,
             endpoint,
             methods=[method],
-            dependencies=[Depends(known_query)],
+            dependencies=[*([] if public else [Depends(signed_in)]), Depends(known_query)],
             status_code=min(answers),
             response_model=None,
             responses=responses,

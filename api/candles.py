@@ -1,11 +1,17 @@
 """What the API asks the candle store, through a few stores that stay open."""
 
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from configs.environment import CandlesFolder, ClickHouseServer
-from storage.candles import CandleSourceUnavailable, CandleStore, open_store
+from engine.candles import load_range
+from engine.coverage import Presence
+from engine.request import Request
+from storage.candles import CandleSourceUnavailable, CandleStore, Instrument, open_store
 
 Result = TypeVar("Result")
 
@@ -14,21 +20,23 @@ STORES = 4
 
 ANSWER_SECONDS = 10
 TURN_SECONDS = 5.0
+REMEMBERED = 1_000
 
 
 class Candles:
     """The candle store for many threads; each store in it is used by one at a time.
 
     Nothing is opened before the first question. Asking raises `CandleSourceUnavailable` and
-    `MemoryError`.
+    `MemoryError`. What was found is believed for `cache_seconds`; that nothing was found is asked
+    again each time, so that an import is seen at once.
     """
 
     def __init__(self, source: ClickHouseServer | CandlesFolder, *, cache_seconds: float) -> None:
-        self._cache_seconds = cache_seconds
         self._source = source
         self._turns = threading.BoundedSemaphore(STORES)
         self._idle: list[CandleStore] = []
         self._lock = threading.Lock()
+        self._known = Known(cache_seconds, REMEMBERED)
 
     def ask(self, work: Callable[[CandleStore], Result]) -> Result:
         """Return what `work(store)` returns."""
@@ -38,16 +46,45 @@ class Candles:
             store = self._take()
             try:
                 result = work(store)
-            except CandleSourceUnavailable:
+            except BaseException:
                 store.close()  # the next question begins with a new connection
                 raise
-            except BaseException:
-                self._give_back(store)
-                raise
-            self._give_back(store)
+            with self._lock:
+                self._idle.append(store)
             return result
         finally:
             self._turns.release()
+
+    def presence(self, request: Request) -> Presence:
+        """Return which bars of a request have candles."""
+        start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
+        from_ms, _ = load_range(start_ms, end_ms, step, request.warmup_bars)
+        key = (request.market_id, request.symbol, step, from_ms, start_ms, end_ms)
+        found: Presence | None = self._known.get(key)
+        if found is None:
+            answer = self.ask(
+                lambda store: store.presence(
+                    request.market_id,
+                    request.symbol,
+                    step,
+                    from_ms=from_ms,
+                    start_ms=start_ms,
+                    end_ms=end_ms,
+                )
+            )
+            found = Presence(**asdict(answer))
+            if found.bars:
+                self._known.put(key, found)
+        return found
+
+    def instruments(self) -> list[Instrument]:
+        """Return everything there is."""
+        found: list[Instrument] | None = self._known.get("instruments")
+        if found is None:
+            found = self.ask(lambda store: store.instruments())
+            if found:
+                self._known.put("instruments", found)
+        return found
 
     def close(self) -> None:
         """Close what is open."""
@@ -62,6 +99,26 @@ class Candles:
                 return self._idle.pop()
         return open_store(self._source, answer_seconds=ANSWER_SECONDS)
 
-    def _give_back(self, store: CandleStore) -> None:
+
+class Known:
+    """Answers that are believed for some seconds; beyond `most` the eldest make room."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._answers: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        """Return an answer, None where there is none any more."""
         with self._lock:
-            self._idle.append(store)
+            at, answer = self._answers.get(key, (0.0, None))
+        return answer if answer is not None and time.monotonic() < at + self._seconds else None
+
+    def put(self, key: Hashable, answer: Any) -> None:
+        """Keep an answer."""
+        with self._lock:
+            self._answers[key] = time.monotonic(), answer
+            self._answers.move_to_end(key)
+            while len(self._answers) > self._most:
+                self._answers.popitem(last=False)

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from api.candles import Candles
 from configs.logs import one_line
-from engine.candles import load_range
-from engine.coverage import Coverage, Presence
+from engine.coverage import Coverage
 from engine.request import FieldError, Request, RequestError
 from engine.request.warnings import coverage_unknown, of_coverage, of_levels
 from storage.candles import CandleSourceUnavailable, CandleStore
@@ -28,28 +27,23 @@ class Checked:
 def check(request: Request, candles: Candles) -> Checked:
     """Ask the candle store about a request.
 
-    Raises RequestError for an unknown instrument and for a range without candles. When the source
-    is away, that is a warning: the job may wait for it.
+    Raises RequestError for an unknown instrument and for a range without candles, and what asking
+    raises while the source is away.
     """
-    try:
-        return candles.ask(lambda store: against(request, store))
-    except (CandleSourceUnavailable, MemoryError) as error:
-        return Checked(warnings=[coverage_unknown(one_line(error))])
-
-
-def against(request: Request, store: CandleStore) -> Checked:
-    """Compare a request with what a store holds; raises what `check` raises, and the store's."""
-    start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
-    from_ms, _ = load_range(start_ms, end_ms, step, request.warmup_bars)
-    answer = store.presence(
-        request.market_id, request.symbol, step, from_ms=from_ms, start_ms=start_ms, end_ms=end_ms
-    )
-    found = Presence(**asdict(answer))
+    found = candles.presence(request)
     coverage = Coverage.of(request, found)
     if coverage is None:
-        raise RequestError([_refusal(request, store)])
+        raise RequestError([candles.ask(lambda store: _refusal(request, store))])
     warnings = [*of_coverage(request, coverage), *of_levels(request, found)]
     return Checked(coverage.document(), warnings)
+
+
+def check_if_possible(request: Request, candles: Candles) -> Checked:
+    """Do the same; that the source is away is a warning then: a job may wait for it."""
+    try:
+        return check(request, candles)
+    except (CandleSourceUnavailable, MemoryError) as error:
+        return Checked(warnings=[coverage_unknown(one_line(error))])
 
 
 def _refusal(request: Request, store: CandleStore) -> FieldError:

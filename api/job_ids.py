@@ -9,6 +9,8 @@ from starlette.requests import Request
 
 from api.auth import Identity
 from api.errors import ApiError, Detail, invalid_value, not_found
+from engine.request import Request as Wanted
+from engine.request import RequestError, parse
 from engine.request.words import shown
 from storage import jobs
 from storage.connection import Connection
@@ -58,6 +60,20 @@ def own(conn: Connection, who: Identity, wanted: str) -> Job:
     if len(found) > 1:
         raise _ambiguous(wanted, found)
     return found[0]
+
+
+def wanted_by(job: Job) -> Wanted:
+    """Return what a stored job asked for.
+
+    Raises 409 where this program cannot read it: its indicator may be one of a plugin that is not
+    installed here.
+    """
+    try:
+        return parse(job.request_json)
+    except RequestError as error:
+        raise ApiError(
+            409, "conflict", f"the request of job {job.job_id} cannot be read here: {error}"
+        ) from None
 
 
 def _ambiguous(wanted: str, found: list[Job]) -> ApiError:

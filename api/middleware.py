@@ -36,6 +36,7 @@ class Around:
         self._request_seconds = request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import schemas, tokens
-from api.answers import encoded
+from api.answers import JSON, encoded
 from api.parameters import parameters_of
 
 PATH = "/openapi.json"
-SECURITY = [{"bearer": []}, {"cookie": []}]
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,7 +47,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 @router.get(PATH)
 async def openapi(request: Request) -> Response:
     """Return the document; it is made once."""
-    state = request.app.state
-    if not hasattr(state, "openapi"):
-        state.openapi = encoded(document(request.app))
-    return Response(state.openapi, media_type="application/json")
+    made = request.app.state.made
+    if "openapi" not in made:
+        made["openapi"] = encoded(document(request.app))
+    return Response(made["openapi"], media_type=JSON)

@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from api import cursor
 from api.errors import Detail, invalid
+from engine.request.fields import Field
+from engine.request.times import milliseconds, read_time
 from engine.request.words import shown
 
 Asked = Mapping[str, Any]
@@ -131,6 +134,32 @@ def words(name: str, choices: tuple[str, ...], sentence: str) -> Parameter:
     one = f"(?:{'|'.join(choices)})"
     schema = {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
     return Parameter(name, read, schema, sentence)
+
+
+def moment(name: str, sentence: str) -> Parameter:
+    """Declare a time, read as milliseconds since the epoch."""
+
+    def read(text: str) -> int:
+        if re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+            return int(text)
+        field = Field(text, name, [])
+        found = read_time(field)
+        if found is None:
+            raise ValueError(
+                "must be a time like 2024-01-01T00:00:00Z, or milliseconds since the epoch"
+            )
+        return milliseconds(found)
+
+    return Parameter(name, read, {"type": "string", "minLength": 1}, sentence)
+
+
+def cursor_of(id_name: str) -> Parameter:
+    """Declare the cursor of a list."""
+
+    def read(text: str) -> cursor.Position:
+        return cursor.read(text, id_name)
+
+    return Parameter("cursor", read, {"type": "string"}, "`next_cursor` of the page before.")
 
 
 def text(name: str, sentence: str, most: int = LONGEST_TEXT) -> Parameter:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.metric_names import METRICS
-from storage.records import Mode, Stage, State
+from storage.records import EventName, Mode, Stage, State
 
 Schema = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def _words(words: Any) -> Schema:
     return {"type": "string", "enum": [str(word) for word in words]}
 
 
-_WARNING = _object(code=_TEXT, message=_TEXT)
+_WARNING = _object(code=_TEXT, message=_TEXT, path=_or_null(_TEXT))
 _DETAIL = _object(path=_TEXT, code=_TEXT, message=_TEXT, hint=_or_null(_TEXT))
 _PROGRESS = _or_null(
     _object(
@@ -79,12 +79,12 @@ _LIFE: dict[str, Schema] = {
 }
 _ITEM = _object(
     **_LIFE,
-    market_id=_COUNT,
-    symbol=_TEXT,
-    timeframe=_TEXT,
-    start=_TIME,
-    end=_TIME,
-    primary_metric=_words(METRICS),
+    market_id=_or_null(_COUNT),
+    symbol=_or_null(_TEXT),
+    timeframe=_or_null(_TEXT),
+    start=_or_null(_TIME),
+    end=_or_null(_TIME),
+    primary_metric=_or_null(_words(METRICS)),
     best=_or_null(_NUMBER),
     best_infinite=_FLAG,
     last_error=_or_null(_TEXT),
@@ -105,25 +105,63 @@ _STATUS_MEMBERS: dict[str, Schema] = {
     "verdict": _many(_TEXT),
 }
 _FAILED: dict[str, Schema] = {"last_error": _or_null(_TEXT), "last_error_json": _or_null(_OBJECT)}
-_HISTOGRAM = _object(edges=_many(_NUMBER), counts=_many(_COUNT))
-_DISTRIBUTION = {"type": ["object", "null"]}
-
-_ESTIMATED: dict[str, Schema] = {
-    "stage_a_variants": _COUNT,
-    "stage_b_variants": _COUNT,
-    "risk_combinations": _COUNT,
-    "bytes": _COUNT,
+_DRAWN = _object(
+    edges=_many(_NUMBER),
+    counts=_many(_COUNT),
+    below=_COUNT,
+    above=_COUNT,
+    undefined=_COUNT,
+    infinite=_COUNT,
+)
+_DISTRIBUTION = _or_null(
+    _object(
+        total_return_pct=_DRAWN,
+        primary=_or_null(_object(metric=_words(METRICS), **_DRAWN["properties"])),
+        winner=_or_null(_NUMBER),
+        benchmark_return_pct=_or_null(_NUMBER),
+    )
+)
+_SIZES: dict[str, Schema] = {
+    "stage_a_variants": _or_null(_COUNT),
+    "stage_b_variants": _or_null(_COUNT),
+    "risk_combinations": _or_null(_COUNT),
+    "bytes": _or_null(_COUNT),
     "seconds": _or_null(_NUMBER),
 }
-
 _COUNTED: Schema = {"anyOf": [_COUNT, {"type": "string", "pattern": "^[0-9]+\\+$"}]}
+
+_VARIANT_MEMBERS: dict[str, Schema] = {
+    "rank": _COUNT,
+    "variant_key": _HASH,
+    "indicator_variant_key": _HASH,
+    "variant_index": _COUNT,
+    "total_return_pct": _or_null(_NUMBER),
+    "twins": _COUNT,
+    "metrics_json": _OBJECT,
+    "payload_json": _OBJECT,
+    "trades_omitted": _FLAG,
+}
+_VARIANT_DETAILS: dict[str, Schema] = {
+    "report_table_md": _or_null(_TEXT),
+    "trades": _or_null(_many(_OBJECT)),
+    "equity": _or_null(_many(_many(_NUMBER))),
+}
 
 COMPONENTS: Mapping[str, Schema] = MappingProxyType(
     {
         "Error": _object(error=_object(code=_TEXT, message=_TEXT, details=_many(_DETAIL))),
         "Status": _object({**_FAILED, "distribution": _DISTRIBUTION}, **_STATUS_MEMBERS),
         "Submitted": _object(
-            _FAILED, **_STATUS_MEMBERS, warnings=_many(_WARNING), estimate=_object(**_ESTIMATED)
+            _FAILED, **_STATUS_MEMBERS, warnings=_many(_WARNING), estimate=_object(**_SIZES)
+        ),
+        "Estimate": _object(
+            request=_or_null(_OBJECT),
+            **_SIZES,
+            accepted=_FLAG,
+            errors=_many(_DETAIL),
+            warnings=_many(_WARNING),
+            coverage=_or_null(_OBJECT),
+            same_as=_or_null(_ID),
         ),
         "Item": _ITEM,
         "List": _object(
@@ -131,24 +169,91 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             next_cursor=_or_null(_TEXT),
             counts=_object(**{str(state): _COUNTED for state in State}),
         ),
+        "Row": _object(_VARIANT_DETAILS, **_VARIANT_MEMBERS),
+        "Variant": _object(**_VARIANT_MEMBERS, **_VARIANT_DETAILS),
+        "AnyVariant": _object(
+            space=_words(("base", "variant")),
+            index=_COUNT,
+            base_index=_COUNT,
+            variant_key=_or_null(_HASH),
+            payload_json=_OBJECT,
+            request=_OBJECT,
+            idempotency_key=_TEXT,
+            row=_or_null(_COUNT),
+        ),
+        "Event": _object(
+            event_id=_COUNT,
+            at=_TIME,
+            event=_words(EventName),
+            attempt=_COUNT,
+            actor=_TEXT,
+            details=_OBJECT,
+        ),
+        "Strategy": _object(
+            strategy_id=_ID,
+            name=_TEXT,
+            note=_or_null(_TEXT),
+            template=_OBJECT,
+            source_job_id=_or_null(_ID),
+            source_variant_key=_or_null(_HASH),
+            created_at=_TIME,
+            updated_at=_TIME,
+        ),
     }
 )
 
 ERROR = _ref("Error")
 STATUS = _ref("Status")
 SUBMITTED = _ref("Submitted")
+ESTIMATE = _ref("Estimate")
 LIST = _ref("List")
+CANCELLED = _object(items=_many(_ref("Item")))
+EVENTS = _object(items=_many(_ref("Event")))
+TOP = _object(job_id=_ID, state=_STATE, items=_many(_ref("Row")))
+VARIANT = _ref("Variant")
+ANY_VARIANT = _ref("AnyVariant")
+BARS = _object(
+    times=_many(_COUNT),
+    **{name: _many(_NUMBER) for name in ("open", "high", "low", "close", "volume")},
+    every=_COUNT,
+)
+STRATEGY = _ref("Strategy")
+STRATEGIES = _object(items=_many(_ref("Strategy")), next_cursor=_or_null(_TEXT))
+INDICATORS = _object(items=_many(_OBJECT))
+INSTRUMENTS = _object(
+    items=_many(_object(market_id=_COUNT, symbol=_TEXT, first=_TIME, last=_TIME, minutes=_COUNT))
+)
+JSON_SCHEMA: Schema = {"type": "object"}
 LIVES = _object(status=_words(("ok",)))
 
 SIGN_IN = _object({"token": {"type": "string", "minLength": 1, "maxLength": 4096}})
 
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 120, "pattern": _PRINTABLE}
 NOTE: Schema = {"type": "string", "minLength": 1, "maxLength": 4000}
+LABEL = _object({"name": _or_null(NAME), "note": _or_null(NOTE)})
 REQUEST: Schema = {
     "type": "object",
     "properties": {"name": _or_null(NAME), "note": _or_null(NOTE)},
-    "description": "A request as `/backtests/request-schema` describes it, with name and note.",
+    "description": (
+        "A request as `/backtests/request-schema` describes it, or `strategy_id` and `overrides` "
+        "of a saved strategy; with name and note."
+    ),
 }
+IDS = _object(
+    ids={
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 250,
+        "items": {"type": "string", "pattern": "^[0-9a-fA-F-]{4,36}$"},
+    }
+)
+NEW_STRATEGY: Schema = {
+    "oneOf": [
+        _object({"note": _or_null(NOTE)}, name=NAME, template=_OBJECT),
+        _object({"note": _or_null(NOTE)}, name=NAME, job_id=_ID, variant_key=_HASH),
+    ]
+}
+CHANGED_STRATEGY = _object({"note": _or_null(NOTE)}, name=NAME, template=_OBJECT)
 
 PATH: Mapping[str, Schema] = MappingProxyType(
     {

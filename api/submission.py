@@ -1,19 +1,71 @@
-"""A request on its way to become a job: completed, compared with the candles, estimated."""
+"""A request on its way to become a job: read, completed, compared with the candles, estimated."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from api import coverage
+from api.auth import Identity
 from api.context import Context
+from api.errors import ApiError, Detail, not_found, of_request
 from engine import rate
-from engine.grid import estimate
-from engine.request import Request, complete, parse
+from engine.grid import Estimate, estimate
+from engine.request import (
+    Request,
+    RequestError,
+    complete,
+    engine_params_hash,
+    parse,
+    read_label,
+    read_saved,
+    request_hash,
+    saved_document,
+    spec_hash,
+    submission_hash,
+)
+from engine.request.label import LABEL
+from storage import strategies
+from storage.records import Mode, NewJob
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class Sent:
+    """What was sent: name and note, the request beside them, and the hash of that.
+
+    `problems` is what is wrong with name and note; everything is refused together.
+    """
+
+    name: str | None
+    note: str | None
+    document: Any
+    hash: str
+    problems: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, document: Any) -> "Sent":
+        """Take a document apart."""
+        problems: tuple[Any, ...] = ()
+        try:
+            name, note, rest = read_label(document)
+        except RequestError as error:
+            problems, name, note = error.errors, None, None
+            rest = {key: value for key, value in document.items() if key not in LABEL}
+        return cls(name, note, rest, submission_hash(rest), problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A request that says all of itself, and the template of the strategy that it came from."""
+
+    document: Any
+    template: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
     """What would be stored, and what is known about it."""
 
     effective: Json
@@ -21,26 +73,120 @@ class Submission:
     coverage: Json | None
     warnings: list[dict[str, str]]
 
-    @classmethod
-    def of(cls, document: Any, context: Context) -> "Submission":
-        """Check a request in full; raises RequestError for what makes a submission fail.
 
-        A candle source that is away is no more than a warning.
-        """
-        effective = complete(document, context.defaults, context.limits)
-        request = parse(effective)
-        checked = coverage.check(request, context.candles)
-        return cls(effective, request, checked.coverage, checked.warnings)
+def resolve(document: Any, who: Identity, context: Context) -> Resolved:
+    """Put the template of a saved strategy in its place.
+
+    Raises 404 and 403 for strategies that are not there and not the caller's.
+    """
+    saved = read_saved(document)
+    if saved is None:
+        return Resolved(document)
+    strategy = context.pool.run(lambda conn: own_strategy(conn, who, saved.strategy_id), again=True)
+    template = strategy.template_json
+    return Resolved(saved_document(template, saved.overrides), template)
 
 
-def estimated(request: Request, *, threads: int) -> Json:
+def own_strategy(conn: Any, who: Identity, strategy_id: UUID) -> strategies.Strategy:
+    """Return a strategy of the caller. Raises 404, and 403 for somebody else's."""
+    found = strategies.get(conn, strategy_id)
+    if found is None:
+        raise not_found(f"there is no strategy {strategy_id}")
+    if found.user_id != who.user_id:
+        raise ApiError(403, "forbidden", f"strategy {strategy_id} belongs to another user")
+    return found
+
+
+def check(sent: Sent, resolved: Resolved, context: Context) -> Checked:
+    """Check a request in full; raises RequestError for everything that makes a submission fail.
+
+    A candle source that is away is no more than a warning.
+    """
+    try:
+        effective = complete(resolved.document, context.defaults, context.limits)
+    except RequestError as error:
+        raise RequestError([*sent.problems, *error.errors]) from None
+    if sent.problems:
+        raise RequestError(sent.problems)
+    request = parse(effective)
+    found = coverage.check_if_possible(request, context.candles)
+    return Checked(effective, request, found.coverage, found.warnings)
+
+
+def new_job(
+    sent: Sent, resolved: Resolved, checked: Checked, who: Identity, context: Context, **key: Any
+) -> NewJob:
+    """Return what is stored; `key` is the idempotency key, and what becomes of its last job."""
+    template = resolved.template
+    return NewJob(
+        user_id=who.user_id,
+        mode=Mode.TEMPLATE if template is None else Mode.SAVED,
+        request_json=checked.effective,
+        request_hash=request_hash(checked.effective),
+        engine_params_hash=engine_params_hash(checked.effective),
+        backtest_runtime_config_hash=context.settings.runtime_config_hash,
+        name=sent.name,
+        note=sent.note,
+        submission_hash=sent.hash,
+        spec_hash=None if template is None else spec_hash(template),
+        spec_payload_json=template,
+        coverage_json=checked.coverage,
+        **key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """What a request would be as a job. `errors` say why it would not be accepted."""
+
+    effective: Json | None
+    size: Json
+    coverage: Json | None = None
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    errors: list[Detail] = field(default_factory=list)
+
+
+def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
+    """Look at a request without storing it.
+
+    Raises RequestError where it cannot be read, and what asking the candle source raises.
+    """
+    try:
+        effective = complete(resolved.document, context.defaults, context.limits)
+    except RequestError as error:
+        if error.code != "guard_exceeded" or sent.problems:
+            raise RequestError([*sent.problems, *error.errors]) from None
+        risks = None  # counted by the guard, which lists nothing
+        return Assessed(
+            getattr(error, "effective", None),
+            sizes(getattr(error, "estimate", None), risks),
+            errors=of_request(error),
+        )
+    if sent.problems:
+        raise RequestError(sent.problems)
+    request = parse(effective)
+    size = estimated(request, context)
+    try:
+        found = coverage.check(request, context.candles)
+    except RequestError as error:
+        return Assessed(effective, size, errors=of_request(error))
+    return Assessed(effective, size, found.coverage, found.warnings)
+
+
+def estimated(request: Request, context: Context) -> Json:
     """Return how much there is to compute, and how long one worker of this machine takes."""
-    found, known = estimate(request, threads=threads), rate.known()
+    threads = context.limits.threads
+    known = rate.known()
     seconds = None if known is None else round(rate.seconds(request, known, threads=threads), 3)
+    return sizes(estimate(request, threads=threads), request.risk.total, seconds)
+
+
+def sizes(found: Estimate | None, risks: int | None, seconds: float | None = None) -> Json:
+    """Return the numbers of an estimate; null where nobody counted."""
     return {
-        "stage_a_variants": found.stage_a_variants,
-        "stage_b_variants": found.stage_b_variants,
-        "risk_combinations": request.risk.total,
-        "bytes": found.bytes,
+        "stage_a_variants": found and found.stage_a_variants,
+        "stage_b_variants": found and found.stage_b_variants,
+        "risk_combinations": risks,
+        "bytes": found and found.bytes,
         "seconds": seconds,
     }

@@ -1,13 +1,22 @@
 """Rows as answers: all JSON of the answers is made here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from api.charts import Drawn
+from engine.outcomes import TOTAL_RETURN
+from engine.outcomes import distribution as drawn_distribution
 from engine.verdict import verdict
-from storage.records import Event, Job, State
+from storage.candles import Instrument
+from storage.lists import Count, JobLine
+from storage.records import Event, Job, State, TopVariant
+from storage.strategies import Strategy
+
+if TYPE_CHECKING:
+    from api.submission import Assessed
 
 Json = dict[str, Any]
 
@@ -30,8 +39,8 @@ def status(job: Job, rows: Sequence[Json]) -> Json:
     shown = plain(
         {
             "job_id": job.job_id,
-            "name": getattr(job, "name", None),  # INTERIM
-            "note": getattr(job, "note", None),  # INTERIM
+            "name": job.name,
+            "note": job.note,
             "mode": job.mode,
             "state": job.state,
             "stage": job.stage,
@@ -65,7 +74,7 @@ def status(job: Job, rows: Sequence[Json]) -> Json:
     return shown
 
 
-def progress(job: Any) -> Json | None:
+def progress(job: Job | JobLine) -> Json | None:
     """Return how far a running job is; the rate is that of its stage up to the last news.
 
     It needs no clock of ours: as long as the job tells nothing new, the answer is the same.
@@ -87,9 +96,140 @@ def progress(job: Any) -> Json | None:
     }
 
 
+def item(line: JobLine) -> Json:
+    """Return a job as lists show it."""
+    return plain(
+        {
+            "job_id": line.job_id,
+            "name": line.name,
+            "mode": line.mode,
+            "state": line.state,
+            "stage": line.stage,
+            "progress": progress(line),
+            "attempt": line.attempt,
+            "created_at": line.created_at,
+            "started_at": line.started_at,
+            "finished_at": line.finished_at,
+            "cancel_requested_at": line.cancel_requested_at,
+            "market_id": line.market_id,
+            "symbol": line.symbol,
+            "timeframe": line.timeframe,
+            "start": line.start,
+            "end": line.end,
+            "primary_metric": line.primary_metric,
+            "best": line.best,
+            "best_infinite": line.best_infinite,
+            "last_error": line.last_error,
+        }
+    )
+
+
+def counts(found: Mapping[State, Count]) -> Json:
+    """Return how many jobs are in each state: a number, or the text `1000+`."""
+    return {
+        str(state): f"{count.number}+" if count.more else count.number
+        for state, count in found.items()
+    }
+
+
+def listed(lines: Sequence[JobLine], next_cursor: str | None, found: Mapping[State, Count]) -> Json:
+    """Return a page of the list of jobs."""
+    return {
+        "items": [item(line) for line in lines],
+        "next_cursor": next_cursor,
+        "counts": counts(found),
+    }
+
+
 def event(row: Event) -> Json:
     """Return what happened to a job."""
-    return plain(asdict(row)) | {}
+    return plain(
+        {
+            "event_id": row.event_id,
+            "at": row.at,
+            "event": row.event,
+            "attempt": row.attempt,
+            "actor": row.actor,
+            "details": row.details,
+        }
+    )
+
+
+def estimate(found: "Assessed", same_as: UUID | None) -> Json:
+    """Return what a request would be as a job."""
+    return {
+        "request": found.effective,
+        **found.size,
+        "accepted": not found.errors,
+        "errors": [asdict(error) for error in found.errors],
+        "warnings": found.warnings,
+        "coverage": found.coverage,
+        "same_as": None if same_as is None else str(same_as),
+    }
+
+
+def variant(row: TopVariant, shown: Collection[str]) -> Json:
+    """Return a stored variant with what is shown of report, trades and equity."""
+    found: Json = {
+        "rank": row.rank,
+        "variant_key": row.variant_key,
+        "indicator_variant_key": row.indicator_variant_key,
+        "variant_index": row.variant_index,
+        "total_return_pct": row.total_return_pct,
+        "twins": row.twins,
+        "metrics_json": row.metrics_json,
+        "payload_json": row.payload_json,
+        "trades_omitted": row.trades_omitted,
+    }
+    details = {
+        "report": ("report_table_md", row.report_table_md),
+        "trades": ("trades", row.trades_json),
+        "equity": ("equity", row.equity_json),
+    }
+    return found | {name: value for part, (name, value) in details.items() if part in shown}
+
+
+def strategy(row: Strategy) -> Json:
+    """Return a saved strategy."""
+    return plain(
+        {
+            "strategy_id": row.strategy_id,
+            "name": row.name,
+            "note": row.note,
+            "template": row.template_json,
+            "source_job_id": row.source_job_id,
+            "source_variant_key": row.source_variant_key,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+        }
+    )
+
+
+def distribution(outcomes: Json | None, rows: Sequence[Json]) -> Json | None:
+    """Return the histograms of a search, ready to draw, with the total return of its winner."""
+    if outcomes is None:
+        return None
+    primary = outcomes["primary"]
+    own_primary = primary["metric"] != TOTAL_RETURN
+    return {
+        TOTAL_RETURN: drawn_distribution(outcomes[TOTAL_RETURN]),
+        "primary": (
+            {"metric": primary["metric"], **drawn_distribution(primary)} if own_primary else None
+        ),
+        "winner": rows[0]["total_return_pct"] if rows else None,
+        "benchmark_return_pct": outcomes["benchmark_return_pct"],
+    }
+
+
+def bars(found: Drawn) -> Json:
+    """Return bars as arrays of one length."""
+    names = ("times", "open", "high", "low", "close", "volume")
+    return {**{name: getattr(found, name).tolist() for name in names}, "every": found.every}
+
+
+def instrument(found: Instrument) -> Json:
+    """Return what there is of an instrument."""
+    return plain(asdict(found))
 
 
 def _value(value: Any) -> Any:

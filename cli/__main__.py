@@ -8,8 +8,20 @@ from typing import Annotated
 
 import typer
 
-from cli import candles, catalogue, kernels, operator, output, request, user
+from cli import (
+    candles,
+    catalogue,
+    jobs,
+    kernels,
+    operator,
+    output,
+    request,
+    results,
+    strategies,
+    submit,
+)
 from cli.errors import INTERRUPTED, SUCCEEDED, UNEXPECTED, CommandError, understood
+from cli.options import JOBS_PANEL
 
 DEBUG = "BACKTEST_DEBUG"
 
@@ -47,11 +59,14 @@ def options(
     """Take the options that stand before a command."""
 
 
-user.add_to(app)
+submit.add_to(app)
+jobs.add_to(app)
+results.add_to(app)
 catalogue.add_to(app)
 request.add_to(app)
 operator.add_to(app)
 kernels.add_to(app, operator.OPERATOR_PANEL)
+app.add_typer(strategies.app, name="strategies", rich_help_panel=JOBS_PANEL)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)
 
 

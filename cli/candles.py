@@ -11,8 +11,8 @@ from rich.text import Text
 
 from cli import help_text, render
 from cli.errors import CommandError
+from cli.options import AsJson
 from cli.running_stack import environment
-from cli.user import AsJson
 from configs.environment import candle_source
 
 if TYPE_CHECKING:

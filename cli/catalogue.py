@@ -9,8 +9,8 @@ from rich.text import Text
 
 from cli import help_text, render
 from cli.errors import CommandError
+from cli.options import JOBS_PANEL, AsJson
 from cli.running_stack import environment
-from cli.user import JOBS_PANEL, AsJson
 
 if TYPE_CHECKING:
     from engine.request import Defaults

@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from rich.console import Console
 
-from cli import html_report, lean, printing, render, running_stack, stack, watching
+from cli import html_report, printing, render, running_stack, stack, watching
+from cli.client import Client
 from cli.errors import JOB_NOT_SUCCEEDED, CommandError
-from cli.service import Service
-from cli.user import LOCAL_USER
 
 # Of the seeds 1 to 10 this one, because its best variant earns while the price falls: a plot worth
 # looking at, chosen with hindsight.
@@ -108,11 +107,11 @@ def run(out: Path, *, quick: bool, say: Callable[[str], None]) -> int:
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo, which may have been killed
     # Invented candles must never reach a store that somebody trusts.
     environ = {name: value for name, value in os.environ.items() if not _names_candles(name)}
-    with stack.running(folder, environ, workers=1, say=say) as running:
+    with stack.running(folder, environ, workers=1, api_port=0, say=say) as running:
         say(f"generating {tour.days} days of 1-minute candles")
         _generate(tour, Path(running.started["ROEHUB_CANDLES_DIR"]))
-        with Service(running.environ, LOCAL_USER) as service:
-            files = _sweep(service, tour, out, console)
+        with Client(running.environ) as client:
+            files = _sweep(client, tour, out, console)
     if files is None:
         console.print(f"the logs are in {folder / 'logs'}")
         return JOB_NOT_SUCCEEDED
@@ -122,23 +121,24 @@ def run(out: Path, *, quick: bool, say: Callable[[str], None]) -> int:
     return 0
 
 
-def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping[str, Path] | None:
+def _sweep(client: Client, tour: Tour, out: Path, console: Console) -> Mapping[str, Path] | None:
     """Submit, follow and report the sweep; returns what was written, None when it failed."""
     document = request(tour)
-    submitted = service.submit(document)
-    job_id = UUID(submitted["job_id"])
+    submitted = client.submit(document | {"name": "demo"})
+    job_id = submitted["job_id"]
     console.print(f"\nsubmitted job {job_id}")
-    printing.size(submitted)
+    printing.size(submitted["estimate"], submitted["warnings"])
     console.print("a worker's very first start compiles the kernels, about a minute")
-    status = watching.attend(service.status, job_id, console)
+    status = watching.attend(partial(client.status, job_id, wait_seconds=0.0), console)
     if status["state"] != "succeeded":
-        printing.job(status, service.events(job_id))
+        printing.job(status, client.events(job_id))
         return None
-    rows = service.top(job_id, limit=TOP)
+    rows = client.top(job_id, limit=TOP)
+    best = client.variant(job_id, rows[0]["variant_key"])
     console.print(f"\n[bold]The best {len(rows)} variants[/]\n")
     printing.top(status, rows)
     console.print()
-    printing.report(rows[0], "The best variant")
+    printing.report(best, "The best variant")
     console.print(
         "\nThese candles are invented, and a best variant is picked with hindsight: "
         "it promises nothing for other data.",
@@ -149,9 +149,8 @@ def _sweep(service: Service, tour: Tour, out: Path, console: Console) -> Mapping
         "top list": out / "demo-top.json",
         "request": out / "demo-request.json",
     }
-    html_report.write(files["report"], service, status, rows[0])
-    plain = [lean.variant(row) for row in rows]
-    files["top list"].write_text(json.dumps(plain, indent=1) + "\n")
+    html_report.write(files["report"], client, status, best)
+    files["top list"].write_text(json.dumps(rows, indent=1) + "\n")
     files["request"].write_text(json.dumps(document, indent=2) + "\n")
     return files
 

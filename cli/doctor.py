@@ -32,6 +32,7 @@ def examine() -> list[Finding]:
         ("Postgres", service_checks.postgres),
         ("Redis", service_checks.redis_server),
         ("candles", service_checks.candles),
+        ("API", service_checks.api),
     ):
         findings.append(_checked(subject, check, named))
     return [*findings, _memory(named), *_ports(bool(stack)), _kernel_cache()]

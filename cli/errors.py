@@ -1,6 +1,6 @@
 """Exit codes, and the one message a command ends with when it cannot do its work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from errno import (
     EACCES,
     EDQUOT,
@@ -14,6 +14,7 @@ from errno import (
     EPERM,
     EROFS,
 )
+from typing import Any
 
 from configs.logs import one_line
 
@@ -38,6 +39,27 @@ class CommandError(Exception):
         self.code = code
 
 
+def refused_request(details: Sequence[Mapping[str, Any]]) -> CommandError:
+    """Return what to tell about a request with these details of an error of the API."""
+    count = len(details)
+    return CommandError(
+        f"the request is refused: {count} problem{'s' if count > 1 else ''}",
+        details=[detail_line(detail) for detail in details],
+    )
+
+
+def detail_line(detail: Mapping[str, Any]) -> str:
+    """Write one thing that is wrong: where, what, and what to do about it."""
+    parts = (detail["message"], detail["hint"])
+    said = "; ".join(printable(part) for part in parts if part)
+    return f"{printable(detail['path'])}: {said}" if detail["path"] else said
+
+
+def printable(text: str) -> str:
+    """Return a text of somebody else as one line that steers no terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def understood(error: Exception) -> CommandError | None:
     """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
     import alembic.util
@@ -54,10 +76,8 @@ def understood(error: Exception) -> CommandError | None:
     from tasks.wake_up import QueueUnavailable
 
     if isinstance(error, RequestError):
-        count = len(error.errors)
-        return CommandError(
-            f"the request is refused: {count} problem{'s' if count > 1 else ''}",
-            details=[f"{field.path}: {field.text}" for field in error.errors],
+        return refused_request(
+            [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.errors]
         )
     if faults.passing(error):
         return CommandError(one_line(error), code=UNREACHABLE)

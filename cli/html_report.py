@@ -8,8 +8,8 @@ from string import Template
 from typing import Any
 
 from cli import page_parts as parts
+from cli.client import Client
 from cli.errors import CommandError
-from cli.service import Service
 
 TEMPLATE = Path(__file__).with_name("report_page.html")
 PRICE_POINTS = 4000
@@ -20,12 +20,12 @@ PRICE_DIGITS = 10
 Json = Mapping[str, Any]
 
 
-def write(file: Path, service: Service, status: Json, row: Json) -> None:
+def write(file: Path, client: Client, status: Json, row: Json) -> None:
     """Write the page of a variant; raises CommandError when the job keeps no plots for it."""
-    if row["equity_json"] is None or row["trades_json"] is None:
+    if row["equity"] is None or row["trades"] is None:
         why = _why_without_trades(status, row)
         raise CommandError(f"job {status['job_id']} has no plots for rank {row['rank']}: {why}")
-    text = page(status, row, *service.closes(status))
+    text = page(status, row, *client.closes(status["job_id"]))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -50,14 +50,14 @@ def _why_without_trades(status: Json, row: Json) -> str:
 def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float]) -> str:
     """Return the page of a variant with its trades and equity curve.
 
-    `status` and `row` are a job and one of its variants as the service gives them; `close_times`
+    `status` and `row` are a job and one of its variants as the API gives them; `close_times`
     (ms) and `closes` belong to the traded bars.
     """
     from plotly.offline import get_plotlyjs
 
     template = status["request"]["template"]
     instrument, execution = template["instrument_id"], template["execution"]
-    trades = largest(row["trades_json"], TRADES_SHOWN)
+    trades = largest(row["trades"], TRADES_SHOWN)
     title = f"{instrument['symbol']} {template['timeframe']}, variant {row['rank']}"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
@@ -76,7 +76,7 @@ def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[f
         parameters="".join(parts.parameters(row["payload_json"])),
         metrics="".join(parts.metric_rows(row["report_table_md"])),
         plots_text=escape(parts.plots_text(row)),
-        trades_note=parts.trades_note(len(trades), len(row["trades_json"])),
+        trades_note=parts.trades_note(len(trades), len(row["trades"])),
         trades_head="".join(
             f'<th scope="col">{name}</th>' for name, _key, _ in parts.TRADE_COLUMNS
         ),
@@ -111,9 +111,9 @@ def _curves(
         "times": [close_times[i] for i in kept],
         "closes": [_rounded(close) for close in price],
         "hold": [round(cash * close / closes[0], 2) for close in price],
-        "equityTimes": [time for time, _ in row["equity_json"]],
-        "equity": [equity for _, equity in row["equity_json"]],
-        "drawdown": drawdowns([equity for _, equity in row["equity_json"]], cash),
+        "equityTimes": [time for time, _ in row["equity"]],
+        "equity": [equity for _, equity in row["equity"]],
+        "drawdown": drawdowns([equity for _, equity in row["equity"]], cash),
         "trades": [
             {
                 "long": trade["direction"] == "long",

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
-from uuid import UUID
+from math import inf
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -26,38 +27,54 @@ Json = Mapping[str, Any]
 
 STAGES = {"stage_a": "A  score variants", "stage_b": "B  expand risk", "finalizing": "reports"}
 SHORT_ID = 8
+NAMED = 28
 TIMES = "\N{MULTIPLICATION SIGN}"
 NARROWEST = 52  # an id and its label
 
 
 def jobs_table(items: Sequence[Json], width: int) -> RenderableType:
     """Lay out jobs, one a line; where that does not fit, the id stands above the rest."""
+    named = ("name",) if any(item["name"] for item in items) else ()
     for optional in (("range", "ranked by"), ("range",), ()):
-        table = _jobs_table(items, optional)
+        table = _jobs_table(items, (*named, *optional))
         if room(table) <= width:
             return table
-    lines: list[Text] = []
+    lines: list[RenderableType] = []
     for item in items:
         lines += [Text(item["job_id"]), Text.assemble("  ", _in_short(item))]
+        if item["name"]:
+            lines.append(Padding(Text(item["name"]), (0, 0, 0, 2)))
     return Group(*lines)
 
 
 def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("job", "state", "instrument", "tf", *optional, "progress", "age", "took"):
-        table.add_column(header, no_wrap=True)
+    for header in (
+        "job",
+        "state",
+        "instrument",
+        "tf",
+        *optional,
+        "best",
+        "progress",
+        "age",
+        "took",
+    ):
+        justify: Literal["left", "right"] = "right" if header == "best" else "left"
+        table.add_column(header, no_wrap=True, justify=justify)
     for item in items:
-        template = item["request"]["template"]
         cells = {
-            "range": _range(item["request"]),
-            "ranked by": item["request"]["ranking"]["primary_metric"],
+            "name": Text(_cut(item["name"] or "")),
+            "range": _range(item),
+            "ranked by": item["primary_metric"],
         }
         table.add_row(
             item["job_id"],
             state_text(item["state"]),
-            Text(template["instrument_id"]["symbol"]),
-            template["timeframe"],
+            Text(item["symbol"]),
+            item["timeframe"],
             *(cells[header] for header in optional),
+            _best(item),
             progress_text(item),
             duration(since(item["created_at"])),
             duration(between(item["started_at"], item["finished_at"])),
@@ -66,14 +83,25 @@ def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:
 
 
 def _in_short(item: Json) -> Text:
-    template = item["request"]["template"]
-    progress = progress_text(item)
+    progress, best = progress_text(item), _best(item)
     return Text.assemble(
         state_text(item["state"]),
-        f" {progress}" if item["state"] == "running" else "",
-        f"  {template['instrument_id']['symbol']} {template['timeframe']}",
+        f" {progress}" if progress else "",
+        f"  {item['symbol']} {item['timeframe']}",
+        f"  best {best}" if best else "",
         f"  {duration(since(item['created_at']))} ago",
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= NAMED else text[: NAMED - 1] + "…"
+
+
+def _best(item: Json) -> str:
+    """Return the ranking metric of the best variant so far; nothing where there is none."""
+    if item["best_infinite"]:
+        return figure(inf, 2)
+    return "" if item["best"] is None else figure(item["best"], 2)
 
 
 def job_page(item: Json, events: Sequence[Json], width: int) -> Iterator[RenderableType]:
@@ -97,11 +125,14 @@ def job_page(item: Json, events: Sequence[Json], width: int) -> Iterator[Rendera
 
 def _state(item: Json) -> Iterator[tuple[str, str | Text]]:
     yield "job", item["job_id"]
+    for label in ("name", "note"):
+        if item[label]:
+            yield label, item[label]
     yield "state", state_text(item["state"])
     if item.get("last_error"):
         yield "error", f"{item['last_error']} ({item['last_error_json']['code']})"
-    if item["state"] == "running" and item["stage"]:
-        yield "progress", progress_text(item)
+    if progress := progress_text(item):
+        yield "progress", progress
     if item["cancel_requested_at"] and item["state"] == "running":
         yield "cancel", f"asked for at {moment(item['cancel_requested_at'])} UTC"
 
@@ -114,7 +145,7 @@ def _asked(request: Json) -> Iterator[tuple[str, str]]:
         f"{instrument['symbol']} (market {instrument['market_id']}), {template['timeframe']}",
     )
     length = between(request["time_range"]["start"], request["time_range"]["end"])
-    yield "range", f"{_range(request)} UTC ({duration(length)})"
+    yield "range", f"{_range(request['time_range'])} UTC ({duration(length)})"
     yield "warm-up", f"{request['warmup_bars']:,} bars before it"
     label = "blocks"
     for block, members in groupby(axes.of_blocks(request), key=lambda axis: axis.block):
@@ -217,9 +248,9 @@ def _history(events: Sequence[Json]) -> Iterator[str]:
         yield f"{text}: {told}" if told else text
 
 
-def short(job_id: UUID | str) -> str:
+def short(job_id: str) -> str:
     """Return as much of an id as a person types."""
-    return str(job_id)[:SHORT_ID]
+    return job_id[:SHORT_ID]
 
 
 def next_commands(item: Json) -> Iterator[str]:
@@ -235,12 +266,13 @@ def next_commands(item: Json) -> Iterator[str]:
 
 def progress_text(item: Json) -> str:
     """Say how far a running job is, in one phrase."""
-    if item["state"] != "running" or item["stage"] is None:
+    progress = item["progress"]
+    if progress is None or item["stage"] is None:
         return ""
     stage = STAGES.get(item["stage"], str(item["stage"])).replace("  ", " ")
-    if not item["total_units"]:
+    if not progress["total"]:
         return stage
-    return f"{stage} {100 * item['processed_units'] / item['total_units']:.0f} %"
+    return f"{stage} {100 * progress['done'] / progress['total']:.0f} %"
 
 
 def no_variants(item: Json) -> str:
@@ -273,5 +305,5 @@ def unfinished(item: Json) -> str | None:
     return None
 
 
-def _range(request: Json) -> str:
-    return " to ".join(moment(request["time_range"][edge]) for edge in ("start", "end"))
+def _range(edges: Json) -> str:
+    return " to ".join(moment(edges[edge]) for edge in ("start", "end"))

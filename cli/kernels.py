@@ -3,7 +3,7 @@
 import typer
 
 from cli import help_text, render
-from cli.user import AsJson
+from cli.options import AsJson
 
 
 def compile_(as_json: AsJson = False) -> None:

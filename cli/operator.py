@@ -13,14 +13,15 @@ import typer
 
 from cli import help_text, render
 from cli.errors import INTERRUPTED
+from cli.options import AsJson
 from cli.running_stack import DATA_DIR, DEFAULT_DATA_DIR, environment
-from cli.user import LOCAL_USER, AsJson
 
 if TYPE_CHECKING:
     from cli import programs
 
 OPERATOR_PANEL = "Running it"
 METRICS_PORT_STEP = 10
+API_PORT = 8000
 POLL_SECONDS = 0.2
 
 DataDir = Annotated[
@@ -34,17 +35,29 @@ Config = Annotated[
 ]
 
 
-def up(data_dir: DataDir = DEFAULT_DATA_DIR, workers: Workers = 1, config: Config = None) -> None:
-    """Run the whole stack until Ctrl-C: Postgres, Redis, candles, scheduler, workers.
+def up(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    workers: Workers = 1,
+    api_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65_535, metavar="PORT", help="Port of API and page; 0 takes a free one."
+        ),
+    ] = API_PORT,
+    config: Config = None,
+) -> None:
+    """Run the whole stack until Ctrl-C: Postgres, Redis, candles, scheduler, workers, API, page.
 
     Services named by STRATEGY_PG_DSN, REDIS_URL and CH_HOST or ROEHUB_CANDLES_DIR are used as they
     are; the others are started from Python packages with their data in --data-dir. The schema is
-    migrated (POSTGRES_DSN). Commands in other terminals of the same folder find the stack by
-    themselves; elsewhere set the variables that are printed, or ROEHUB_DATA_DIR.
+    migrated (POSTGRES_DSN). API and page listen on this machine alone, at the address that is
+    printed. Commands in other terminals of the same folder find the stack by themselves; elsewhere
+    set ROEHUB_DATA_DIR, or the variables that are printed and ROEHUB_API_TOKEN=$(backtest token).
 
     For example:
 
       backtest up --workers 2
+      backtest up --api-port 8001
       REDIS_URL=redis://127.0.0.1:6379/0 backtest up
     """
     from cli import follow, signals, stack
@@ -54,10 +67,13 @@ def up(data_dir: DataDir = DEFAULT_DATA_DIR, workers: Workers = 1, config: Confi
     try:
         with (
             signals.stoppable(),
-            stack.running(data_dir, variables, workers=workers, say=_say) as running,
+            stack.running(
+                data_dir, variables, workers=workers, api_port=api_port, say=_say
+            ) as running,
         ):
             console.print("[bold green]ready[/]; Ctrl-C stops everything")
-            exports = {"ROEHUB_ENV": running.environ["ROEHUB_ENV"], **running.started}
+            shown = ("ROEHUB_ENV", "ROEHUB_API_URL")
+            exports = {name: running.environ[name] for name in shown} | dict(running.started)
             if data_dir.absolute() != DEFAULT_DATA_DIR.absolute():
                 exports[DATA_DIR] = str(data_dir.absolute())
             for name, value in exports.items():
@@ -81,7 +97,8 @@ def demo(
 
     Starts its own services (or uses those STRATEGY_PG_DSN and REDIS_URL name), submits a sweep of
     more than 50,000 variants over a year of synthetic 15-minute bars, follows it, prints the best
-    ten and writes an HTML report. The candles stay in the demo's own folder.
+    ten and writes an HTML report. The page is at the address that is printed, while the demo runs.
+    The candles stay in the demo's own folder.
 
     For example:
 
@@ -166,36 +183,69 @@ def worker(
     raise typer.Exit(code)
 
 
+def api(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Where to listen.")] = API_PORT,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes share the port.")
+    ] = 1,
+    config: Config = None,
+) -> None:
+    """Serve the HTTP API and the page until stopped; SIGTERM ends it within five seconds.
+
+    The environment names the services, as for `backtest worker`, and ROEHUB_JWT_SECRET signs the
+    sessions of users. What is wrong with them is one line and exit code 2, before anything listens.
+
+    For example:
+
+      backtest api --port 8000
+      backtest api --host 0.0.0.0 --processes 2 --config configs/prod/backtest.yaml
+    """
+    from cli import serving
+
+    os.environ.update(_with_config(environment(), config))
+    raise typer.Exit(serving.serve(host, port, processes))
+
+
 def token(
     user: Annotated[
-        UUID,
+        UUID | None,
         typer.Option(
             "--user", envvar="ROEHUB_USER_ID", help="The user's id.", show_default="a local user"
         ),
-    ] = LOCAL_USER,
+    ] = None,
     cookie_jar: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a cookie jar for curl instead of the bare token."),
     ] = None,
     host: Annotated[str, typer.Option(help="The host that the jar's cookie is for.")] = "127.0.0.1",
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid.")] = 30,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="Allow the calls that are for operators.")
+    ] = False,
 ) -> None:
     """Make a session token for the HTTP API, signed with ROEHUB_JWT_SECRET.
 
+    Next to a running `backtest up` it is signed with that stack's secret. User commands take it
+    from ROEHUB_API_TOKEN, the page's sign-in as it is.
+
     For example:
 
+      export ROEHUB_API_TOKEN=$(backtest token --user 3b241101-e2bb-4255-8caf-4136c566a962)
       backtest token --cookie-jar cookies.txt
       curl -b cookies.txt http://127.0.0.1:8000/backtests/jobs
 
     """
     from cli import token as tokens
 
-    expires_at = int(time.time()) + days * 86_400
-    signed = tokens.session(os.environ, user, expires_at=expires_at)
+    variables, role = environment(), tokens.OPERATOR if operator else None
+    signed, expires_at = tokens.session(variables, user, days=days, role=role)
     if cookie_jar is None:
         typer.echo(signed)
         return
-    secure = os.environ.get("ROEHUB_ENV", "dev") != "dev"
+    secure = variables.get("ROEHUB_ENV", "dev") != "dev"
     tokens.write_jar(cookie_jar, host, signed, secure=secure, expires_at=expires_at)
     _say(f"wrote {cookie_jar}")
 
@@ -223,7 +273,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (up, demo, migrate, worker, token, doctor):
+    for command in (up, demo, migrate, worker, api, token, doctor):
         help_text.add(app, command, panel=OPERATOR_PANEL)
 
 

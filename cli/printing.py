@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from cli import job_view, render, top_table
 from cli.lean import Json
-from cli.submission import sentence
 
 
-def size(submitted: Json) -> None:
+def size(estimate: Json, warnings: Sequence[Json]) -> None:
     """Print how much there is to compute, and what a submitter should know."""
     console = render.terminal()
-    console.print(sentence(submitted["estimate"]))
-    for warning in submitted["warnings"]:
+    console.print(render.amount(estimate))
+    for warning in warnings:
         message = f"warning: {warning['message']}"
         in_a_pipe = not console.is_terminal  # there a warning is one line
         console.print(message, style="yellow", markup=False, soft_wrap=in_a_pipe)
@@ -19,9 +18,12 @@ def size(submitted: Json) -> None:
 
 def estimate(found: Json) -> None:
     """Print what a request would take that was not submitted."""
-    size(found)
-    mebibytes = found["estimate"]["bytes"] / 2**20
-    render.terminal().print(f"up to {mebibytes:.0f} MiB; nothing was stored", style="dim")
+    size(found, found["warnings"])
+    console = render.terminal()
+    if found["same_as"]:
+        again = f"job {found['same_as']} has answered the same request: backtest top "
+        console.print(again + job_view.short(found["same_as"]), soft_wrap=True)
+    console.print(f"up to {found['bytes'] / 2**20:.0f} MiB; nothing was stored", style="dim")
 
 
 def job(status: Json, events: Sequence[Json]) -> None:

@@ -55,6 +55,12 @@ def worker(number: int, environ: Mapping[str, str], log: Path | None = None) -> 
     )
 
 
+def api(port: int, environ: Mapping[str, str], log: Path | None = None) -> Program:
+    """`backtest api` for this machine alone."""
+    command = (sys.executable, "-m", "cli", "api", "--port", str(port))
+    return Program("api", command, environ, log)
+
+
 class Supervisor:
     """Keeps programs running from a thread of its own.
 
@@ -90,6 +96,10 @@ class Supervisor:
         """Return the highest exit code once every program has ended for good, else None."""
         codes = [run.final_code for run in self._runs]
         return None if None in codes else max(code or 0 for code in codes)
+
+    def ended(self, name: str) -> bool:
+        """Whether the program of this name has ended for good."""
+        return any(run.final_code is not None for run in self._runs if run.program.name == name)
 
     def stop(self) -> None:
         """Ask every program to stop, wait, and kill the sessions of those that do not."""

@@ -116,6 +116,17 @@ def duration(seconds: float | None) -> str:
     return " ".join(named[:2]) or f"{max(seconds, 0):.1f}s"
 
 
+def amount(estimate: Json) -> str:
+    """Say how much there is to compute: `601 328 x 30 variants, about 4s of one worker`."""
+    total, risks = estimate["stage_a_variants"], estimate["risk_combinations"]
+    size = f"{total:,} x {risks:,} variants".replace(",", " ")
+    seconds = estimate["seconds"]
+    if seconds is None:
+        return size
+    time = "less than a second" if seconds < 1 else f"about {duration(seconds)}"
+    return f"{size}, {time} of one worker"
+
+
 def since(start: str | None) -> float | None:
     """Return the seconds from a time until now."""
     return between(start, datetime.now(UTC).isoformat())

@@ -7,7 +7,7 @@ import typer
 
 from cli import help_text, render, request_text
 from cli.catalogue import configured_defaults
-from cli.user import JOBS_PANEL
+from cli.options import JOBS_PANEL
 
 
 def request(

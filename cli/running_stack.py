@@ -1,7 +1,7 @@
 """How commands in other terminals find the stack that runs in a data folder.
 
 `stack.lock` is locked for as long as a stack runs, whatever becomes of its process; `stack.json`
-holds the environment variables that lead to the services it started itself.
+holds the environment variables that lead to its API and to the services it started itself.
 """
 
 import fcntl
@@ -25,10 +25,14 @@ def data_folder(environ: Mapping[str, str] = os.environ) -> Path:
 def environment() -> dict[str, str]:
     """Return this process's environment, completed by what a running stack has told.
 
-    A variable that is set wins over the stack's, one by one.
+    A variable that is set wins over the stack's, one by one; but the stack's token is for the
+    stack's own API alone.
     """
     ours = {name: value for name, value in os.environ.items() if value}
-    return running(data_folder()) | ours
+    told = running(data_folder())
+    if ours.get("ROEHUB_API_URL", told.get("ROEHUB_API_URL")) != told.get("ROEHUB_API_URL"):
+        told.pop("ROEHUB_API_TOKEN", None)
+    return told | ours
 
 
 def running(folder: Path) -> dict[str, str]:

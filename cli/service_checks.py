@@ -1,4 +1,4 @@
-"""Examining the services of the environment: Postgres, Redis, candles."""
+"""Examining the services of the environment: Postgres, Redis, candles, the API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -108,6 +108,20 @@ def candles(variables: Mapping[str, str]) -> Finding:
     if not instruments:
         return Finding("candles", "note", "the store is empty", "backtest candles import FILE")
     return Finding("candles", "ok", f"{len(instruments)} instruments")
+
+
+def api(variables: Mapping[str, str]) -> Finding:
+    """Look at whether it answers, can work, and knows the user."""
+    from cli.client import Client
+
+    url = variables.get("ROEHUB_API_URL")
+    if not url:
+        advice = "backtest up starts one; elsewhere set it to the address of the product's API"
+        return Finding("API", "note", "ROEHUB_API_URL is not set", advice)
+    with Client(variables) as client:
+        client.ready()
+        client.jobs(limit=1)
+    return Finding("API", "ok", f"ready at {url}")
 
 
 def _not_named(subject: str, variable: str, assumed: str | None = None) -> Finding:

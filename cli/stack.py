@@ -1,4 +1,4 @@
-"""The whole product on one machine: services, schema, scheduler, workers – all stopped at the end.
+"""The whole product on one machine: services, schema, scheduler, workers, API; stopped at the end.
 
 Postgres, Redis and the candle store are those the environment names; what it does not name is
 started from Python packages, with its data in a folder.
@@ -10,29 +10,41 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli import programs, running_stack
+from cli import local_api, programs, running_stack
+from cli import token as tokens
 from cli.errors import UNREACHABLE, CommandError
 from cli.reaper import Reaper, Target
 from cli.signals import shielded
 
 CONNECT_SECONDS = 5.0
+TOKEN_DAYS = 366
+
+ANNOUNCED = ("ROEHUB_ENV", "ROEHUB_API_URL", "ROEHUB_API_TOKEN", "ROEHUB_JWT_SECRET")
+"""What commands in other terminals need beside the services; readable by the owner alone."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. `environ` leads any program to its services; `started` holds our own."""
+    """A running stack.
+
+    `environ` leads any program to its services and its API, `started` holds what we started of the
+    services, `url` is where the page is.
+    """
 
     environ: Mapping[str, str]
     started: Mapping[str, str]
+    url: str
     logs: Mapping[str, Path]
     supervisor: programs.Supervisor
 
 
 @contextmanager
-def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say) -> Iterator[Stack]:
-    """Run the stack in `folder` for the length of a `with` block.
+def running(
+    folder: Path, environ: Mapping[str, str], *, workers: int, api_port: int, say: Say
+) -> Iterator[Stack]:
+    """Run the stack in `folder` for the length of a `with` block; `api_port` 0 is any free one.
 
     `say` is told each step, and when a program dies. Raises CommandError and the errors that
     `cli.errors.understood` knows when it cannot be started; then nothing is left running.
@@ -40,7 +52,7 @@ def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say)
     contexts = ExitStack()
     try:
         with shielded():
-            stack = _start(folder.absolute(), environ, workers, say, contexts)
+            stack = _start(folder.absolute(), environ, workers, api_port, say, contexts)
         contexts.callback(say, "stopping")
         yield stack
     finally:
@@ -49,14 +61,21 @@ def running(folder: Path, environ: Mapping[str, str], *, workers: int, say: Say)
 
 
 def _start(
-    folder: Path, environ: Mapping[str, str], workers: int, say: Say, contexts: ExitStack
+    folder: Path,
+    environ: Mapping[str, str],
+    workers: int,
+    api_port: int,
+    say: Say,
+    contexts: ExitStack,
 ) -> Stack:
     import migrations
     from configs import settings
 
     complete = {"ROEHUB_ENV": "dev"} | {name: value for name, value in environ.items() if value}
     settings.load(environ=complete)  # a bad configuration ends here, before anything is started
+    port = local_api.free_port(api_port)
     contexts.enter_context(running_stack.owning(folder))
+    _complete_api(complete, folder, port)
     reaper = Reaper()
     contexts.callback(reaper.dismiss)  # the last thing: by then everything has been stopped
     services = _Services(folder, complete, contexts, reaper)
@@ -67,21 +86,36 @@ def _start(
     numbers = range(1, workers + 1)
     logs = {
         name: folder / "logs" / f"{name}.log"
-        for name in ("scheduler", *(f"worker-{number}" for number in numbers))
+        for name in ("scheduler", "api", *(f"worker-{number}" for number in numbers))
     }
     supervisor = programs.Supervisor(
         [
             programs.scheduler(complete, logs["scheduler"]),
+            programs.api(port, complete, logs["api"]),
             *(programs.worker(number, complete, logs[f"worker-{number}"]) for number in numbers),
         ],
         notify=say,
         changed=lambda: reaper.watch([supervisor.targets(), services.targets]),
     )
-    say(f"starting the scheduler and {workers} worker{'s' if workers > 1 else ''}")
+    say(f"starting the scheduler, {workers} worker{'s' if workers > 1 else ''} and the API")
     contexts.enter_context(programs.supervising(supervisor))
-    running_stack.announce(folder, services.started | {"ROEHUB_ENV": complete["ROEHUB_ENV"]})
+    local_api.wait_until_it_answers(port, lambda: supervisor.ended("api"), logs["api"])
+    running_stack.announce(folder, services.started | {name: complete[name] for name in ANNOUNCED})
     contexts.callback(running_stack.withdraw, folder)
-    return Stack(complete, services.started, logs, supervisor)
+    url = complete["ROEHUB_API_URL"]
+    say(f"the page is at {url}")
+    return Stack(complete, services.started, url, logs, supervisor)
+
+
+def _complete_api(environ: dict[str, str], folder: Path, port: int) -> None:
+    """Add what leads to the API, as the local user, and what it signs with.
+
+    In production the secret has to be given; raises SettingsError when it is not.
+    """
+    if environ["ROEHUB_ENV"] != "prod" and not environ.get("ROEHUB_JWT_SECRET"):
+        environ["ROEHUB_JWT_SECRET"] = local_api.secret(folder)
+    environ["ROEHUB_API_URL"] = f"http://{local_api.HOST}:{port}"
+    environ["ROEHUB_API_TOKEN"], _ = tokens.session(environ, None, days=TOKEN_DAYS)
 
 
 @dataclass

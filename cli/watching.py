@@ -1,10 +1,8 @@
 """Following a job until it ends: progress bars in a terminal, plain lines in a pipe."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
-from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -13,15 +11,13 @@ from rich.text import Text
 
 from cli.job_view import STAGES
 from cli.render import STATE_STYLES, duration
-from storage import faults
-from storage.records import State
+from cli.transport import Away
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 LINE_SECONDS = 2.0
 QUEUED_LINE_SECONDS = 15.0
-RATE_SECONDS = 10.0
 OUTAGE_SECONDS = 120.0
-QUEUED = str(State.QUEUED)
+QUEUED = "queued"
 ORDER = (QUEUED, *STAGES)
 UNITS_WIDTH = 80
 
@@ -38,40 +34,44 @@ class Display(Protocol):
         """Say something beside it."""
 
 
-def follow(read: Callable[[UUID], Json], job_id: UUID, display: Display) -> Json:
+def follow(read: Callable[[], Json], display: Display) -> Json:
     """Show the job until it ends; returns its last status.
 
-    A database that is away for less than `OUTAGE_SECONDS` is waited for.
+    `read` returns its status at once, or raises `Away`. An API that is away for less than
+    `OUTAGE_SECONDS`, or its database, is waited for.
     """
     away_since: float | None = None
     while True:
         try:
-            status = read(job_id)
-        except Exception as error:
-            if not faults.passing(error):
-                raise
+            status = read()
+        except Away as away:
             now = time.monotonic()
             if away_since is None:
-                display.note("the database is away, waiting for it")
+                display.note(f"{away.what}, waiting for it")
             away_since = away_since or now
             if now - away_since > OUTAGE_SECONDS:
                 raise
         else:
             away_since = None
             display.show(status)
-            if State(status["state"]).terminal:
+            if ended(status):
                 return status
         time.sleep(POLL_SECONDS)
 
 
-def attend(read: Callable[[UUID], Json], job_id: UUID, console: Console | None) -> Json:
+def attend(read: Callable[[], Json], console: Console | None) -> Json:
     """Follow the job on `console` in the form that suits it, or silently without one."""
     if console is None:
-        return follow(read, job_id, Silent())
+        return follow(read, Silent())
     if not console.is_terminal:
-        return follow(read, job_id, Lines(console))
+        return follow(read, Lines(console))
     with Bars(console) as bars:
-        return follow(read, job_id, bars)
+        return follow(read, bars)
+
+
+def ended(status: Json) -> bool:
+    """Whether nothing more becomes of the job."""
+    return status["state"] not in (QUEUED, "running")
 
 
 class Silent:
@@ -89,22 +89,20 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._rates = Rates()
         self._printed: tuple[str, float] = ("", 0.0)
 
     def show(self, status: Json) -> None:
         """Print the status if it is news."""
-        rate = self._rates.of(status)
         label, now = _label(status), time.monotonic()
         pause = LINE_SECONDS if status["state"] == "running" else QUEUED_LINE_SECONDS
         if self._printed[0] == label and now - self._printed[1] < pause:
             return
         self._printed = (label, now)
-        done, total = status["processed_units"], status["total_units"]
-        text = f"{label:<18}"
-        if status["state"] == "running" and total:
+        text, progress = f"{label:<18}", status["progress"]
+        if progress and progress["total"]:
+            done, total = progress["done"], progress["total"]
             text += f" {done:>12,} / {total:,}  {100 * done / total:5.1f} %"
-            text += f"  {rate_text(rate)}  {eta_text(rate, total - done)}"
+            text += f"  {rate_text(progress['rate'])}  {eta_text(progress['eta'])}"
         self._console.print(text.rstrip())
 
     def note(self, text: str) -> None:
@@ -116,7 +114,6 @@ class Bars:
     """A progress bar for each stage; a context manager, like rich's Progress."""
 
     def __init__(self, console: Console) -> None:
-        self._rates = Rates()
         units = [_Units()] if console.width >= UNITS_WIDTH else []
         self._progress = Progress(
             TextColumn("{task.description:<16}"),
@@ -145,9 +142,9 @@ class Bars:
             elif name != stage:
                 self._finish(name)
         self._move(stage, status)
-        if status["state"] == State.SUCCEEDED:
+        if status["state"] == "succeeded":
             self._finish(stage)
-        elif State(status["state"]).terminal:
+        elif ended(status):
             self._break_off(stage, status)
 
     def note(self, text: str) -> None:
@@ -159,17 +156,14 @@ class Bars:
             self._tasks[stage] = self._progress.add_task(
                 STAGES.get(stage, stage), total=None, rate="", eta="", style=""
             )
-        rate = self._rates.of(status)
-        total = status["total_units"] or None
-        left = (total or 0) - status["processed_units"]
-        self._progress.update(
-            self._tasks[stage],
-            total=total,
-            completed=status["processed_units"],
-            eta=eta_text(rate, left) if total and left else "",
-        )
-        if rate and total:
-            self._progress.update(self._tasks[stage], rate=rate_text(rate))
+        progress = status["progress"]
+        if progress is None:  # it waits, or has ended: the bar stays where it was
+            return
+        done, total = progress["done"], progress["total"] or None
+        eta = eta_text(progress["eta"]) if total and done < total else ""
+        self._progress.update(self._tasks[stage], total=total, completed=done, eta=eta)
+        if progress["rate"] and total:
+            self._progress.update(self._tasks[stage], rate=rate_text(progress["rate"]))
 
     def _finish(self, stage: str) -> None:
         total = self._total(stage)
@@ -212,28 +206,6 @@ class _Units(ProgressColumn):
         return Text(f"{task.completed:>11,.0f} / {task.total:,.0f}", style="progress.download")
 
 
-class Rates:
-    """Units per second of the stage under way, over the last seconds."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
-        self._of: tuple[Any, ...] = ()
-
-    def of(self, status: Json) -> float | None:
-        """Take one more sample; None until there are two different ones."""
-        now, done = time.monotonic(), int(status["processed_units"])
-        current = (status["stage"], status["attempt"])
-        if current != self._of:
-            self._of = current
-            self._samples.clear()
-        if not self._samples or done != self._samples[-1][1]:
-            self._samples.append((now, done))
-        while len(self._samples) > 2 and now - self._samples[0][0] > RATE_SECONDS:
-            self._samples.popleft()
-        (start, first), (end, last) = self._samples[0], self._samples[-1]
-        return (last - first) / (end - start) if end > start and last > first else None
-
-
 def rate_text(rate: float | None) -> str:
     """Print a rate: `12.3k/s`."""
     if rate is None:
@@ -244,9 +216,9 @@ def rate_text(rate: float | None) -> str:
     return f"{rate:.0f}/s"
 
 
-def eta_text(rate: float | None, left: float) -> str:
+def eta_text(seconds: float | None) -> str:
     """Print the time that is left: `ETA 12s`."""
-    return "" if not rate else f"ETA {duration(max(left / rate, 1))}"
+    return "" if seconds is None else f"ETA {duration(max(seconds, 1))}"
 
 
 def _stage(status: Json) -> str:

@@ -4,7 +4,6 @@ Each function belongs into one transaction; `storage.session.Session.run` makes 
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,7 +18,6 @@ from storage.records import Client, Event, EventName, Job, NewJob, State
 _SQL = statements.load("jobs")
 
 _ID_DIGITS = 32
-_BEFORE_ALL: tuple[str, UUID] = ("infinity", UUID(int=2**128 - 1))
 
 
 class QuotaExceeded(Exception):
@@ -126,29 +124,6 @@ def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: in
         "limit": limit,
     }
     return _all(conn, _SQL["find_jobs"], values)
-
-
-def list_jobs(
-    conn: psycopg.Connection[Any],
-    user_id: UUID,
-    *,
-    state: State | None = None,
-    limit: int = 50,
-    before: tuple[datetime, UUID] | None = None,
-) -> list[Job]:
-    """List a user's jobs by `created_at DESC, job_id DESC`.
-
-    `before` is (created_at, job_id) of the last job of the page before.
-    """
-    created_at, job_id = before or _BEFORE_ALL
-    values = {
-        "user_id": user_id,
-        "state": state,
-        "limit": limit,
-        "before_created_at": created_at,
-        "before_job_id": job_id,
-    }
-    return _all(conn, _SQL["list_jobs" if state is None else "list_jobs_in_state"], values)
 
 
 def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, client: Client) -> Job | None:

@@ -1,4 +1,4 @@
-"""Being told at once when jobs were submitted or released."""
+"""Being told at once when something happened to jobs."""
 
 import random
 import secrets
@@ -29,13 +29,14 @@ class Deaf(Exception):
 
 
 class Listener:
-    """A thread that calls `wake` when jobs were submitted or released.
+    """A thread that calls `wake` when its channel is notified.
 
-    It listens on a connection of its own and reconnects with backoff. A burst of notifications is
-    one call, and so is every (re)connection, for something may have been missed before it. `log`
-    gets one line when the connection is lost, when it is back, and when nothing will ever come:
-    behind a pooler in transaction mode notifications reach whoever has the session at the time.
-    Whoever uses this polls as well, so that costs latency and nothing else.
+    The default channel says that jobs were submitted or released. The thread listens on a
+    connection of its own and reconnects with backoff. A burst of notifications is one call, and so
+    is every (re)connection, for something may have been missed before it. `log` gets one line when
+    the connection is lost, when it is back, and when nothing will ever come: behind a pooler in
+    transaction mode notifications reach whoever has the session at the time. Whoever uses this
+    polls as well, so that costs latency and nothing else.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Listener:
         wake: Callable[[], object],
         log: Callable[[str], object],
         *,
+        channel: str = CHANNEL,
         application_name: str = "backtest-listener",
     ) -> None:
         self._conninfo = conninfo(dsn, application_name=application_name)
         self._address = address(dsn)
         self._wake = wake
         self._log = log
+        self._channel = channel
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -117,12 +120,12 @@ class Listener:
             # A LISTEN would stay on a session that is a stranger's next.
             raise Deaf(
                 f"Postgres at {self._address} is behind a pooler: no notifications, jobs are found"
-                " by polling; connect the scheduler to Postgres itself to start jobs at once"
+                " by polling; connect this program to Postgres itself to hear of them at once"
             )
-        conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+        conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
         echo = f"echo {secrets.token_hex(8)}"
         with closing(self._open()) as other:
-            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, echo))
+            other.execute("SELECT pg_notify(%s, %s)", (self._channel, echo))
         deadline = time.monotonic() + ECHO_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             if any(notice.payload == echo for notice in conn.notifies(timeout=left, stop_after=1)):

@@ -34,6 +34,7 @@ from engine.request.model import (
 )
 from engine.request.reference import reference
 from engine.request.saved import Saved, read_saved, saved_document
+from engine.request.schema import json_schema
 
 __all__ = [
     "TABLE",
@@ -54,6 +55,7 @@ __all__ = [
     "complete",
     "engine_params_hash",
     "example",
+    "json_schema",
     "merge_patch",
     "parse",
     "read_defaults",

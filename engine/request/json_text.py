@@ -21,7 +21,9 @@ MAX_NUMBER = 400
 
 _MOST_ERRORS = 20
 # A string that does not end reaches to the end of the text, so that none is looked at twice.
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', flags=re.DOTALL)
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]++|\\.)*+"?', flags=re.DOTALL)
+_SUSPECT = re.compile(r"\\u(0000|[dD][89a-fA-F])|[\ud800-\udfff]")
+"""What stands in a text wherever a string of its document cannot be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +69,22 @@ def read_json(
     """
     written = _decoded(text, bytes_max)
     _refuse_depth(written, depth_max)
+    values = _Values()
     try:
         document = json.loads(
             written,
-            object_pairs_hook=_unique_members,
-            parse_constant=_no_constant,
-            parse_int=_whole,
-            parse_float=_fraction,
+            object_pairs_hook=values.members,
+            parse_constant=values.constant,
+            parse_int=values.whole,
+            parse_float=values.fraction,
         )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise _unreadable(f"is not JSON, {where}: {error.msg}") from None
-    errors = list(_problems(document))
-    if errors:
-        raise RequestError(errors)
+    if values.refused or _SUSPECT.search(written):
+        errors = list(_problems(document))
+        if errors:
+            raise RequestError(errors)
     return document
 
 
@@ -108,8 +112,10 @@ def _decoded(text: str | bytes, bytes_max: int) -> str:
 
 def _refuse_depth(text: str, depth_max: int) -> None:
     """Refuse a text that is nested deeper than may be, before anything is called for each level."""
+    if text.count("[") + text.count("{") <= depth_max:
+        return
     depth = 0
-    for found in _STRING_OR_BRACKET.finditer(text):
+    for found in _BRACKET_OR_STRING.finditer(text):
         bracket = text[found.start()]
         if bracket in "[{":
             depth += 1
@@ -122,43 +128,46 @@ def _refuse_depth(text: str, depth_max: int) -> None:
             depth -= 1
 
 
-def _unique_members(pairs: list[tuple[str, Any]]) -> Any:
-    members = dict(pairs)
-    if len(members) == len(pairs):
-        return members
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            break
-        seen.add(key)
-    return _Refused(f"gives the key {shown(key)} twice in one object: remove one")
+class _Values:
+    """Makes the values of a document, and remembers whether some of them were refused."""
 
+    def __init__(self) -> None:
+        self.refused = False
 
-def _no_constant(name: str) -> _Refused:
-    return _Refused(f"is {name}, which is not a JSON number: give a finite number")
+    def refuse(self, message: str) -> _Refused:
+        self.refused = True
+        return _Refused(message)
 
+    def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Refused:
+        members = dict(pairs)
+        if len(members) == len(pairs):
+            return members
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                break
+            seen.add(key)
+        return self.refuse(f"gives the key {shown(key)} twice in one object: remove one")
 
-def _whole(digits: str) -> int | _Refused:
-    return _too_long(digits) or int(digits)
+    def constant(self, name: str) -> _Refused:
+        return self.refuse(f"is {name}, which is not a JSON number: give a finite number")
 
+    def whole(self, digits: str) -> int | _Refused:
+        return int(digits) if len(digits) <= MAX_NUMBER else self._too_long(digits)
 
-def _fraction(digits: str) -> float | _Refused:
-    refused = _too_long(digits)
-    if refused:
-        return refused
-    number = float(digits) + 0.0  # +0.0 turns -0.0 into 0.0
-    if math.isinf(number):
-        return _Refused(f"is {digits[:60]}, more than a number can hold: give a smaller one")
-    return number
+    def fraction(self, digits: str) -> float | _Refused:
+        if len(digits) > MAX_NUMBER:
+            return self._too_long(digits)
+        number = float(digits) + 0.0  # +0.0 turns -0.0 into 0.0
+        if math.isinf(number):
+            return self.refuse(f"is {digits[:60]}, more than a number can hold: give a smaller one")
+        return number
 
-
-def _too_long(digits: str) -> _Refused | None:
-    if len(digits) <= MAX_NUMBER:
-        return None
-    return _Refused(
-        f"is a number of more digits than can be read ({len(digits)} characters, the limit is "
-        f"{MAX_NUMBER}): shorten it"
-    )
+    def _too_long(self, digits: str) -> _Refused:
+        return self.refuse(
+            f"is a number of more digits than can be read ({len(digits)} characters, the limit is "
+            f"{MAX_NUMBER}): shorten it"
+        )
 
 
 def _problems(document: Any) -> Iterable[FieldError]:

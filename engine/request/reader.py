@@ -101,8 +101,11 @@ def _refuse_a_range_without_bars(
 
 
 def _risk_total(root: Members, axes: Mapping[str, Any]) -> int:
-    """Return the number of risk combinations; when an axis was refused, one that blames no size."""
-    if any(error.path.startswith("template.risk_grid") for error in root.field.errors):
+    """Return the number of risk combinations; when an axis is wrong, one that blames no size."""
+    if any(
+        error.path.startswith("template.risk_grid") and error.code == "invalid_request"
+        for error in root.field.errors
+    ):
         return _MOST
     return prod(axis_count(axis) for axis in axes.values() if axis is not None)
 

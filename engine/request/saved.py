@@ -12,7 +12,7 @@ from engine.request.words import shown
 
 SAVED = ("strategy_id", "overrides")
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.ASCII | re.IGNORECASE)
+ID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 class Saved(NamedTuple):
@@ -58,7 +58,7 @@ def _read_id(members: Mapping[str, Field], errors: list[FieldError]) -> UUID | N
         message = "is missing: overrides change a saved strategy, so name it"
         errors.append(FieldError("strategy_id", message))
         return None
-    if not isinstance(field.value, str) or not _UUID.fullmatch(field.value):
+    if not isinstance(field.value, str) or not re.fullmatch(ID_PATTERN, field.value):
         field.refuse(f"must be the id of a saved strategy, a UUID, got {shown(field.value)}")
         return None
     return UUID(field.value)

@@ -8,10 +8,13 @@ from engine.request.words import shown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(2200, 1, 1, tzinfo=UTC)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", flags=re.ASCII)
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", flags=re.ASCII
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = (
+    rf"{_DATE}T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?(Z|[+-][0-9]{{2}}:[0-9]{{2}})"
 )
+
+SPELLINGS = f"{_DATE}|{_TIME}"
+"""What a time may look like, as a regular expression."""
 
 
 def read_time(field: Field) -> datetime | None:
@@ -47,9 +50,9 @@ def milliseconds(time: datetime) -> int:
 
 def _understood(text: str) -> datetime | None:
     try:
-        if _DATE.fullmatch(text):
+        if re.fullmatch(_DATE, text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
-        if _TIME.fullmatch(text):
+        if re.fullmatch(_TIME, text):
             return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         pass

@@ -1,10 +1,12 @@
 """What a submitter should know of a request that is accepted: codes and plain sentences.
 
-A warning is `{"code", "message"}`. Nothing here refuses anything.
+A warning is `{"code", "message", "path"}`; the path is that of the field whose change would help,
+or None. Nothing here refuses anything.
 """
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 from engine.candles import utc
 from engine.coverage import Coverage, Presence
@@ -14,7 +16,7 @@ from engine.request.warmup import longest
 from engine.request.words import plain
 from engine.timeframes import TIMEFRAMES
 
-Warned = dict[str, str]
+Warned = dict[str, Any]
 
 LARGE_GAP_SHARE = 0.01  # of the asked bars, missing in a row
 MISSING_SHARE = 0.01  # of the asked bars, missing anywhere
@@ -28,6 +30,7 @@ def coverage_unknown(reason: str) -> Warned:
     return _warning(
         "coverage_unknown",
         f"whether there are candles for this could not be checked: {reason}",
+        None,
     )
 
 
@@ -45,12 +48,13 @@ def of_levels(request: Request, found: Presence) -> list[Warned]:
     first_open = -(-request.start_ms // request.timeframe_ms) * request.timeframe_ms
     if found.lowest is None or found.highest is None or found.first_ms != first_open:
         return []  # the first bars repeat a close from before the range
-    listed = []
+    listed, axes = [], []
     for name in RISK_AXES:
         levels = [level for level in getattr(request.risk, name) if level is not None]
         idle = [one for one in levels if not _reachable(request, found, name, one / 100)]
         if idle:
             listed.append(f"{name} {_some(map(plain, idle))}")
+            axes.append(f"template.risk_grid.{name}")
     if not listed:
         return []
     return [
@@ -58,6 +62,7 @@ def of_levels(request: Request, found: Presence) -> list[Warned]:
             "levels_cannot_trigger",
             f"no position can reach these risk levels, in percent: {'; '.join(listed)}. Prices in "
             f"the range go from {found.lowest:g} to {found.highest:g}",
+            axes[0] if len(axes) == 1 else "template.risk_grid",
         )
     ]
 
@@ -74,7 +79,7 @@ def _partial(coverage: Coverage, step: int) -> list[Warned]:
     else:
         first, last = utc(coverage.first_ms), utc(coverage.last_ms)
         share = f"{present} of {asked} bars"
-    return [_warning("coverage_partial", f"candles cover {share}: {first} to {last}")]
+    return [_warning("coverage_partial", f"candles cover {share}: {first} to {last}", "time_range")]
 
 
 def _gap(coverage: Coverage, step: int) -> list[Warned]:
@@ -87,6 +92,7 @@ def _gap(coverage: Coverage, step: int) -> list[Warned]:
             "coverage_gap",
             f"there are no candles from {utc(start)} to {utc(start + bars * step)}: {bars} bars "
             "in a row repeat the last close",
+            "time_range",
         )
     ]
 
@@ -96,16 +102,15 @@ def _undefined(request: Request, coverage: Coverage) -> list[Warned]:
         return []
     blocks = [block for block in request.blocks if block.name in coverage.undefined]
     needed = max(longest(block, defined_after) for block in blocks)
-    advice = (
-        "import earlier candles or start later"
-        if coverage.warmup_present < coverage.warmup_bars
-        else "raise warmup_bars, or leave it out"
-    )
+    path, advice = "warmup_bars", "raise warmup_bars, or leave it out"
+    if coverage.warmup_present < coverage.warmup_bars:
+        path, advice = "time_range.start", "import earlier candles or start later"
     return [
         _warning(
             "warmup_missing",
             f"some variants of {_some(coverage.undefined)} have no value on the first traded bar: "
             f"they need {needed} bars before it, and {coverage.warmup_present} are there; {advice}",
+            path,
         )
     ]
 
@@ -135,5 +140,5 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed) + (f" and {rest} more" if rest else "")
 
 
-def _warning(code: str, message: str) -> Warned:
-    return {"code": code, "message": message}
+def _warning(code: str, message: str, path: str | None) -> Warned:
+    return {"code": code, "message": message, "path": path}

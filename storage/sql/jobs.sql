@@ -55,23 +55,6 @@ WHERE user_id = %(user_id)s AND job_id BETWEEN %(first)s AND %(last)s
 ORDER BY job_id
 LIMIT %(limit)s;
 
--- name: list_jobs
-SELECT @job_row
-FROM backtest_jobs
-WHERE user_id = %(user_id)s
-  AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_job_id)s)
-ORDER BY created_at DESC, job_id DESC
-LIMIT %(limit)s;
-
--- name: list_jobs_in_state
-SELECT @job_row
-FROM backtest_jobs
-WHERE user_id = %(user_id)s
-  AND state = %(state)s
-  AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_job_id)s)
-ORDER BY created_at DESC, job_id DESC
-LIMIT %(limit)s;
-
 -- name: jobs_of_user
 SELECT @job_row
 FROM backtest_jobs

@@ -117,3 +117,63 @@ WHERE isFinite(open) AND open > 0
     AND isFinite(low) AND low > 0
     AND isFinite(close) AND close > 0
     AND isFinite(volume_base) AND volume_base >= 0;
+
+-- name: symbol
+-- As the indexes of lists have it.
+left(request_json #>> '{template,instrument_id,symbol}', 64);
+
+-- name: listed
+-- A user's jobs that follow in the list, by the filters that are not null.
+user_id = %(user_id)s
+AND (%(state)s::text IS NULL OR state = %(state)s)
+AND (%(symbol)s::text IS NULL OR @symbol = %(symbol)s)
+AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_id)s);
+
+-- name: line
+-- A job in a list. Of the request a few values, taken out of it once.
+job.job_id, job.user_id, job.name, job.mode, job.state, job.stage, job.attempt,
+job.created_at, job.started_at, job.finished_at, job.cancel_requested_at,
+job.processed_units, job.total_units, job.progress_updated_at,
+stage.started_at AS stage_started_at,
+request.template #> '{instrument_id,market_id}' AS market_id,
+request.template #>> '{instrument_id,symbol}' AS symbol,
+request.template ->> 'timeframe' AS timeframe,
+request.time_range ->> 'start' AS start,
+request.time_range ->> 'end' AS "end",
+request.ranking ->> 'primary_metric' AS primary_metric,
+best.metrics_json -> (request.ranking ->> 'primary_metric') AS best,
+coalesce(best.metrics_json -> 'infinite' ? (request.ranking ->> 'primary_metric'), false)
+    AS best_infinite,
+job.last_error;
+
+-- name: line_sources
+CROSS JOIN LATERAL jsonb_to_record(job.request_json)
+    AS request (template jsonb, time_range jsonb, ranking jsonb)
+@stage_source
+@best_source;
+
+-- name: stage_source
+-- Since when a running job has been in its stage.
+LEFT JOIN LATERAL (
+    SELECT event.at AS started_at
+    FROM backtest_job_events AS event
+    WHERE job.state = 'running'
+      AND event.job_id = job.job_id
+      AND event.attempt = job.attempt
+      AND event.event = 'stage_started'
+      AND event.details ->> 'stage' = job.stage
+    ORDER BY event.event_id DESC
+    LIMIT 1
+) AS stage ON true;
+
+-- name: best_source
+LEFT JOIN LATERAL (
+    SELECT variant.metrics_json, variant.updated_at
+    FROM backtest_job_top_variants AS variant
+    WHERE variant.job_id = job.job_id AND variant.rank = 1
+    LIMIT 1
+) AS best ON true;
+
+-- name: strategy
+strategy_id, user_id, name, note, template_json, source_job_id, source_variant_key,
+created_at, updated_at;

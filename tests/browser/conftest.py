@@ -136,8 +136,8 @@ def _row(trades: list[dict[str, Any]], equity: list[list[float]]) -> dict[str, A
             "risk": {"sl": 2.0, "tp": None, "tsl": None},
         },
         "report_table_md": TABLE,
-        "trades_json": trades,
-        "equity_json": equity,
+        "trades": trades,
+        "equity": equity,
         "trades_omitted": False,
     }
 

@@ -2,17 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
 from cli.__main__ import main
 from storage.records import Claimed, Lease
+from tests.api.running import Api, running
 from tests.making_jobs import (
     DAY_MS,
     EQUITY,
@@ -24,7 +25,7 @@ from tests.making_jobs import (
     finish,
     store_candles,
 )
-from tests.storage.making import claim
+from tests.storage.making import claim, new_database
 
 __all__ = [
     "DAY_MS",
@@ -96,20 +97,53 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_candles(tmp_path_factory.mktemp("store") / "candles")
 
 
+@pytest.fixture(scope="session")
+def served(
+    postgres_server: str,
+    migrated_template: str,
+    candles: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Api]:
+    """One API for the session, on a database and candles of its own: starting one takes seconds."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(candles, folder / "candles")
+    with (
+        new_database(postgres_server, migrated_template) as dsn,
+        running(dsn, folder / "candles", folder / "api") as api,
+    ):
+        yield api
+
+
+@pytest.fixture
+def database(served: Api) -> str:
+    """DSN of the database of the API, in which each test has a user of its own."""
+    return served.dsn
+
+
 @pytest.fixture
 def service(
     backtest: Backtest,
-    database: str,
+    served: Api,
     candles: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Backtest:
-    """The same with a migrated database and a candle store named in the environment."""
+    """Type `backtest ...` as a new user, with everything named in the environment.
+
+    The candle store of the commands for operators is the test's own, not that of the API.
+    """
     shutil.copytree(candles, tmp_path / "candles")
     monkeypatch.setenv("ROEHUB_ENV", "test")
-    monkeypatch.setenv("STRATEGY_PG_DSN", database)
+    monkeypatch.setenv("STRATEGY_PG_DSN", served.dsn)
     monkeypatch.setenv("ROEHUB_CANDLES_DIR", str(tmp_path / "candles"))
+    monkeypatch.setenv("ROEHUB_API_URL", served.url)
+    become(monkeypatch, served)
     return backtest
+
+
+def become(monkeypatch: pytest.MonkeyPatch, served: Api, user: UUID | None = None) -> None:
+    """Go on as another user, by default a new one."""
+    monkeypatch.setenv("ROEHUB_API_TOKEN", served.token(user or uuid4()))
 
 
 def written(folder: Path, document: Any) -> Path:

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 import yaml
-from psycopg.conninfo import make_conninfo
 
-from tests.cli.conftest import REQUEST, Backtest, changed, submitted, written
+from tests.api.running import Api
+from tests.cli.conftest import REQUEST, Backtest, become, changed, submitted, written
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "test" / "backtest.yaml"
 
 GRID = "template__indicator_grids__0"
 
 
-def no_jobs(connection: psycopg.Connection[Any]) -> bool:
-    return connection.execute("SELECT FROM backtest_jobs").fetchone() is None
+def no_jobs(service: Backtest) -> bool:
+    """Whether the user of this test has none."""
+    return bool(service("jobs", "--json").json == [])
 
 
 def axis(**values: Any) -> dict[str, Any]:
@@ -96,7 +96,6 @@ def axis(**values: Any) -> dict[str, Any]:
 def test_a_refused_request_names_its_fields_and_stores_nothing(
     service: Backtest,
     tmp_path: Path,
-    connection: psycopg.Connection[Any],
     document: Any,
     said: list[str],
 ) -> None:
@@ -107,7 +106,7 @@ def test_a_refused_request_names_its_fields_and_stores_nothing(
     assert "Traceback" not in ended.err
     for text in said:
         assert any(part in ended.err for part in text.split("|")), ended.err
-    assert no_jobs(connection)
+    assert no_jobs(service)
 
 
 def test_a_missing_request_file_is_named(service: Backtest) -> None:
@@ -128,7 +127,6 @@ def test_a_bad_configuration_names_the_key(
     service: Backtest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    connection: psycopg.Connection[Any],
     change: dict[str, Any],
     key: str,
 ) -> None:
@@ -137,10 +135,9 @@ def test_a_bad_configuration_names_the_key(
     config = tmp_path / "bad.yaml"
     config.write_text(yaml.safe_dump(document))
     monkeypatch.setenv("ROEHUB_BACKTEST_CONFIG", str(config))
-    ended = service("submit", written(tmp_path, REQUEST))
+    ended = service("api", "--port", 0)
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert key in ended.err
-    assert no_jobs(connection)
 
 
 def test_yaml_that_cannot_be_read_names_the_line(
@@ -149,7 +146,7 @@ def test_yaml_that_cannot_be_read_names_the_line(
     config = tmp_path / "broken.yaml"
     config.write_text("version: 1\nbacktest: {jobs: [\n")
     monkeypatch.setenv("ROEHUB_BACKTEST_CONFIG", str(config))
-    ended = service("submit", written(tmp_path, REQUEST))
+    ended = service("api", "--port", 0)
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "broken.yaml" in ended.err
     assert "line" in ended.err
@@ -176,7 +173,6 @@ def test_defaults_that_the_engine_refuses_are_named_by_file_and_key(
     service: Backtest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    connection: psycopg.Connection[Any],
     file: str,
     text: str,
     said: list[str],
@@ -184,12 +180,11 @@ def test_defaults_that_the_engine_refuses_are_named_by_file_and_key(
     (tmp_path / "backtest.yaml").write_text(SHIPPED.read_text())
     (tmp_path / file).write_text(text)
     monkeypatch.setenv("ROEHUB_BACKTEST_CONFIG", str(tmp_path / "backtest.yaml"))
-    for command in (("submit", written(tmp_path, REQUEST)), ("indicators",)):
+    for command in (("api", "--port", 0), ("indicators",)):
         ended = service(*command)
         assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
         assert str(tmp_path / file) in ended.err
         assert all(part in ended.err for part in said), ended.err
-    assert no_jobs(connection)
 
 
 @pytest.mark.parametrize(
@@ -201,46 +196,19 @@ def test_defaults_that_the_engine_refuses_are_named_by_file_and_key(
     ],
 )
 def test_an_idempotency_key_that_cannot_be_stored_is_refused(
-    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any], key: str, said: str
+    service: Backtest, tmp_path: Path, key: str, said: str
 ) -> None:
     ended = service("submit", written(tmp_path, REQUEST), "--idempotency-key", key)
     assert (ended.code, ended.out) == (2, "")
     assert f"idempotency_key: {said}" in ended.err
-    assert no_jobs(connection)
+    assert no_jobs(service)
 
 
-def test_without_a_stack_or_a_dsn_the_user_learns_what_to_do(backtest: Backtest) -> None:
+def test_without_a_stack_or_an_address_the_user_learns_what_to_do(backtest: Backtest) -> None:
     ended = backtest("jobs")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "backtest up" in ended.err
-    assert "STRATEGY_PG_DSN" in ended.err
-
-
-def test_a_missing_environment_name_is_said(
-    service: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("ROEHUB_ENV")
-    ended = service("submit", written(tmp_path, REQUEST))
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "ROEHUB_ENV" in ended.err
-
-
-def test_an_unreachable_database_is_code_3(
-    service: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STRATEGY_PG_DSN", f"postgresql://u:s3cret@/db?host={tmp_path}")
-    ended = service("jobs")
-    assert (ended.code, ended.err.count("\n")) == (3, 1)
-    assert "s3cret" not in ended.err
-
-
-def test_an_unmigrated_database_is_code_2(
-    service: Backtest, postgres_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(postgres_server, dbname="postgres"))
-    ended = service("jobs")
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "backtest migrate" in ended.err
+    assert "ROEHUB_API_URL" in ended.err
 
 
 @pytest.mark.parametrize("command", ["show", "top", "watch", "cancel", "report"])
@@ -252,11 +220,18 @@ def test_an_unknown_job_is_code_2(service: Backtest, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "top", "watch", "cancel", "report"])
-def test_another_users_job_is_not_shown(service: Backtest, tmp_path: Path, command: str) -> None:
+def test_another_users_job_is_not_shown(
+    service: Backtest,
+    served: Api,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
     job_id = submitted(service, tmp_path)
-    ended = service(command, job_id, "--user", uuid4())
-    assert (ended.code, ended.out) == (2, "")
-    assert "--user" in ended.err
+    become(monkeypatch, served)
+    ended = service(command, job_id)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "belongs to another user" in ended.err
 
 
 @pytest.mark.parametrize("text", ["123", "not-an-id", "", "3f0c" * 9, "3f0c%"])
@@ -273,16 +248,13 @@ def test_an_unknown_state_is_a_usage_error(service: Backtest) -> None:
     assert "succeeded" in ended.err
 
 
-def test_a_full_quota_is_said_and_nothing_is_stored(
-    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
-) -> None:
+def test_a_full_quota_is_said_and_nothing_is_stored(service: Backtest, tmp_path: Path) -> None:
     for _ in range(3):
         submitted(service, tmp_path)
     ended = service("submit", written(tmp_path, REQUEST))
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "3" in ended.err
-    row = connection.execute("SELECT count(*) FROM backtest_jobs").fetchone()
-    assert row == (3,)
+    assert len(service("jobs", "--json").json) == 3
 
 
 def test_a_key_used_for_another_request_is_a_conflict(service: Backtest, tmp_path: Path) -> None:
@@ -355,12 +327,12 @@ def test_errors_of_a_request_are_sorted_by_path(service: Backtest, tmp_path: Pat
 def test_a_fault_of_ours_is_one_line_too(
     service: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cli import service as module
+    from cli.client import Client
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("something\nodd")
 
-    monkeypatch.setattr(module.Service, "latest", broken)
+    monkeypatch.setattr(Client, "jobs", broken)
     ended = service("jobs")
     assert (ended.code, ended.err.count("\n")) == (70, 1)
     assert "ZeroDivisionError" in ended.err

@@ -6,9 +6,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from cli.submission import sentence
 
 from cli import coverage
-from cli.submission import sentence
 from configs.environment import CandlesFolder
 from engine.candles import load
 from engine.coverage import Coverage
@@ -113,7 +113,9 @@ def test_a_range_that_candles_cover_partly_is_stored_with_a_warning(
     ended = service("submit", written(tmp_path, changed(time_range=YEAR)), "--json")
     assert (ended.code, ended.err) == (0, "")
     assert ended.json["state"] == "queued"
-    assert ended.json["warnings"] == [{"code": "coverage_partial", "message": PARTLY}]
+    assert ended.json["warnings"] == [
+        {"code": "coverage_partial", "message": PARTLY, "path": "time_range"}
+    ]
 
 
 def test_warnings_are_printed_for_people(service: Backtest, tmp_path: Path) -> None:

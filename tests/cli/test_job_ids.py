@@ -1,5 +1,6 @@
 """Job ids may be shortened to what tells one job from the user's others."""
 
+import secrets
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -7,10 +8,17 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.cli.conftest import Backtest, submitted
+from tests.api.running import Api
+from tests.cli.conftest import Backtest, become, submitted
 
 COMMANDS = ("show", "top", "cancel")
-ALIKE = [f"abcd{digit}000-0000-4000-8000-000000000000" for digit in "123456"]
+
+
+@pytest.fixture
+def alike() -> list[str]:
+    """Ids that begin with abcd1, abcd2, ..., and that no other test has."""
+    tail = secrets.token_hex(6)
+    return [f"abcd{digit}000-0000-4000-8000-{tail}" for digit in "123456"]
 
 
 def stored(
@@ -38,25 +46,24 @@ def test_a_unique_prefix_is_enough(service: Backtest, tmp_path: Path, command: s
 
 
 def test_a_prefix_of_several_jobs_lists_them(
-    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any], alike: list[str]
 ) -> None:
     job_id = submitted(service, tmp_path)
-    for each in ALIKE[:2]:
+    for each in alike[:2]:
         stored(connection, each, job_id, None)
     ended = service("show", "ABCD")
     assert (ended.code, ended.out) == (2, "")
     first, *listed = ended.err.splitlines()
-    assert "ABCD is the beginning of several of your jobs" in first
-    assert sorted(line.split()[0] for line in listed) == ALIKE[:2]
-    assert all("TESTUSDT 15m, queued" in line for line in listed)
+    assert "abcd is the beginning of 2 of your jobs: give more digits" in first
+    assert sorted(line.split(", ")[0].removeprefix("  job_id: ") for line in listed) == alike[:2]
     assert service("show", "abcd2").code == 0
 
 
 def test_no_more_than_five_candidates_are_listed(
-    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any], alike: list[str]
 ) -> None:
     job_id = submitted(service, tmp_path)
-    for each in ALIKE:
+    for each in alike:
         stored(connection, each, job_id, None)
     ended = service("show", "abcd")
     assert len(ended.err.splitlines()) == 1 + 5
@@ -72,12 +79,18 @@ def test_an_unknown_prefix_is_one_line(service: Backtest, tmp_path: Path) -> Non
 
 
 def test_a_prefix_finds_ones_own_jobs_only(
-    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+    service: Backtest,
+    served: Api,
+    tmp_path: Path,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    alike: list[str],
 ) -> None:
     job_id = submitted(service, tmp_path)
     stranger = uuid4()
-    stored(connection, ALIKE[0], job_id, stranger)
+    stored(connection, alike[0], job_id, stranger)
     assert "no job of yours" in service("show", "abcd").err
-    stored(connection, ALIKE[1], job_id, None)
-    assert ALIKE[1] in service("show", "abcd").out
-    assert ALIKE[0] in service("show", "abcd", "--user", stranger).out
+    stored(connection, alike[1], job_id, None)
+    assert alike[1] in service("show", "abcd").out
+    become(monkeypatch, served, stranger)
+    assert alike[0] in service("show", "abcd").out

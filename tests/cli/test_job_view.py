@@ -81,13 +81,25 @@ OUTCOMES = {
 }
 
 
+PROGRESS = {"stage": "stage_a", "done": 30, "total": 100, "rate": None, "eta": None}
+
+
+def listed(state: str = "succeeded", **changes: Any) -> Json:
+    """A job as the list has it: what it is about, without its request."""
+    left_out = ("request", "verdict", "note", "engine_version")
+    about = {"symbol": "TESTUSDT", "timeframe": "15m", "primary_metric": "sharpe"}
+    item = {name: value for name, value in job(state).items() if name not in left_out}
+    return item | about | REQUEST["time_range"] | {"best": None, "best_infinite": False} | changes
+
+
 def job(state: str = "succeeded", **changes: Any) -> Json:
     return {
         "job_id": ID,
+        "name": None,
+        "note": None,
         "state": state,
         "stage": None if state == "queued" else "stage_a",
-        "processed_units": 30,
-        "total_units": 100,
+        "progress": PROGRESS if state == "running" else None,
         "attempt": 1,
         "created_at": "2024-02-01T00:00:00.123Z",
         "started_at": None,
@@ -219,12 +231,10 @@ def test_a_page_fits_the_terminal_and_cuts_nothing(width: int) -> None:
     assert set(page(item, event).split()) == set(text.split())
 
 
+@pytest.mark.parametrize("name", [None, "cross"])
 @pytest.mark.parametrize("width", [30, *WIDTHS])
-def test_ids_are_never_cut_in_a_list(width: int) -> None:
-    request = ASKED | {
-        "template": ASKED["template"] | {"instrument_id": {"market_id": 1, "symbol": "S" * 24}}
-    }
-    items = [job("running", request=request), job("queued")]
+def test_ids_are_never_cut_in_a_list(width: int, name: str | None) -> None:
+    items = [listed("running", symbol="S" * 24, name=name), listed("queued")]
     text = text_of([job_view.jobs_table(items, width)], width)
     if width < 36:
         text = text.replace("\n", "")
@@ -233,12 +243,37 @@ def test_ids_are_never_cut_in_a_list(width: int) -> None:
     assert "running" in text
     assert "score variants 30 %" in text or width == 30
     assert "…" not in text
+    assert (name or "") in text
 
 
 def test_a_wide_list_tells_ranges_and_rankings_apart() -> None:
-    text = text_of([job_view.jobs_table([job()], 160)], 160)
+    text = text_of([job_view.jobs_table([listed()], 160)], 160)
     assert "2024-01-01 to 2024-01-03" in text
     assert "sharpe" in text
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        ({"best": 43.126}, "43.13"),
+        ({"best": None, "best_infinite": True}, "∞"),
+    ],
+)
+@pytest.mark.parametrize("width", [60, 160])
+def test_a_list_shows_the_best_figure_so_far(found: Json, shown: str, width: int) -> None:
+    assert shown in text_of([job_view.jobs_table([listed(**found)], width)], width)
+
+
+def test_a_long_name_is_cut_in_a_wide_list_and_whole_in_a_narrow_one() -> None:
+    items = [listed(name="n" * 120)]
+    assert f"{'n' * 27}… " in text_of([job_view.jobs_table(items, 160)], 160)
+    assert text_of([job_view.jobs_table(items, 60)], 60).count("n") == 120
+
+
+def test_name_and_note_stand_below_the_id() -> None:
+    shown = facts(page(job(name="cross [bold]", note="stops are too tight")))
+    assert (shown["name"], shown["note"]) == ("cross [bold]", "stops are too tight")
+    assert "name" not in facts(page(job()))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -82,14 +82,8 @@ def test_a_page_that_cannot_be_written_is_one_line(
     mounted: Mount,
     place: str,
 ) -> None:
-    from configs.environment import CandlesFolder
-    from engine.synthetic import minutes
-    from storage.candles import Bars, open_store
-
     job_id = submitted(service, tmp_path)
     finish(connection, job_id)
-    with open_store(CandlesFolder(tmp_path / "candles")) as store:
-        store.append(1, "TESTUSDT", [Bars.of(minutes(seed=1, count=2880, gaps=False))])
     folder = mounted("size=1m,ro")
     ended = service("report", job_id, "--html", folder / place)
     refused(ended, folder, "Is a directory" if place == "" else "Read-only file system")

@@ -3,12 +3,11 @@ import json
 import re
 from typing import Any
 
-import psycopg
 import pytest
 from rich.console import Console
 
 from cli import html_report, render, watching
-from storage.connection import Unreachable
+from cli.transport import Away
 from tests.cli.conftest import EQUITY, REQUEST, START_MS, TABLE, TRADES
 
 JOB: dict[str, Any] = {
@@ -16,9 +15,24 @@ JOB: dict[str, Any] = {
     "state": "running",
     "stage": "stage_a",
     "attempt": 1,
-    "processed_units": 0,
-    "total_units": 100,
+    "progress": {"stage": "stage_a", "done": 0, "total": 100, "rate": None, "eta": None},
 }
+
+
+def running(
+    done: int,
+    total: int = 100,
+    *,
+    stage: str = "stage_a",
+    rate: float | None = None,
+    eta: float | None = None,
+) -> dict[str, Any]:
+    progress = {"stage": stage, "done": done, "total": total, "rate": rate, "eta": eta}
+    return JOB | {"stage": stage, "progress": progress}
+
+
+def after(state: str, stage: str | None = "stage_a") -> dict[str, Any]:
+    return JOB | {"state": state, "stage": stage, "progress": None}
 
 
 def payload(fast: int, sl: float | None) -> dict[str, Any]:
@@ -53,8 +67,8 @@ def variant(rank: int = 1, symbol: str = "TESTUSDT") -> tuple[dict[str, Any], di
         "metrics_json": {"total_return_pct": 12.5, "num_trades": 1},
         "payload_json": payload(5, 2.0),
         "report_table_md": TABLE,
-        "trades_json": TRADES,
-        "equity_json": EQUITY,
+        "trades": TRADES,
+        "equity": EQUITY,
     }
     return status, row
 
@@ -95,18 +109,12 @@ def test_text_of_a_request_cannot_break_out_of_the_page() -> None:
     assert "</script><b>" not in page
 
 
-def test_a_rate_is_measured_within_a_stage() -> None:
-    rates = watching.Rates()
-    assert rates.of(JOB) is None
-    assert (rates.of(JOB | {"processed_units": 50}) or 0) > 0
-    assert rates.of(JOB | {"stage": "stage_b"}) is None
-
-
 def test_watching_outlives_a_short_outage() -> None:
-    answers = iter([Unreachable("away"), JOB, JOB | {"state": "succeeded"}])
+    away = Away("the API is away", "start it", unsent=True)
+    answers = iter([away, away, JOB, after("succeeded")])
     notes: list[str] = []
 
-    def read(_job_id: Any) -> dict[str, Any]:
+    def read() -> dict[str, Any]:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
@@ -116,41 +124,42 @@ def test_watching_outlives_a_short_outage() -> None:
         def note(self, text: str) -> None:
             notes.append(text)
 
-    assert watching.follow(read, JOB["job_id"], Display())["state"] == "succeeded"
-    assert len(notes) == 1
+    assert watching.follow(read, Display())["state"] == "succeeded"
+    assert notes == ["the API is away, waiting for it"]
 
 
 def test_watching_gives_up_on_a_long_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "OUTAGE_SECONDS", 0.0)
 
-    def read(_job_id: Any) -> dict[str, Any]:
-        raise Unreachable("away")
+    def read() -> dict[str, Any]:
+        raise Away("away", unsent=True)
 
-    with pytest.raises(psycopg.OperationalError):
-        watching.follow(read, JOB["job_id"], watching.Silent())
+    with pytest.raises(Away):
+        watching.follow(read, watching.Silent())
 
 
 def test_a_pipe_gets_one_line_a_stage() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     lines = watching.Lines(console)
     for done in (10, 20):
-        lines.show(JOB | {"processed_units": done})
-    lines.show(JOB | {"stage": "stage_b"})
+        lines.show(running(done))
+    lines.show(running(30, stage="stage_b", rate=2_500.0, eta=61.0))
     printed = console.export_text().splitlines()
     assert [line[:1] for line in printed] == ["A", "B"]
+    assert printed[1].endswith("30 / 100   30.0 %  2.5k/s  ETA 1m 1s")
 
 
 def test_bars_start_again_with_a_new_owner() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     with watching.Bars(console) as bars:
-        for state in (
-            {"state": "queued", "stage": None},
-            {"processed_units": 100},
-            {"stage": "stage_b", "processed_units": 5},
-            {"attempt": 2, "processed_units": 1},
-            {"stage": "finalizing", "processed_units": 100, "state": "succeeded"},
+        for status in (
+            after("queued", None),
+            running(100),
+            running(5, stage="stage_b"),
+            running(1) | {"attempt": 2},
+            after("succeeded", "finalizing"),
         ):
-            bars.show(JOB | state)
+            bars.show(status)
     text = console.export_text()
     assert "reports" in text
     assert "queued" not in text.splitlines()[-1]
@@ -162,8 +171,8 @@ def test_the_bar_of_a_job_that_ended_early_says_so_and_stays_where_it_was(
 ) -> None:
     console = Console(width=60, record=True, file=io.StringIO(), color_system="standard")
     with watching.Bars(console) as bars:
-        bars.show(JOB | {"processed_units": 30})
-        bars.show(JOB | {"processed_units": 30, "state": state})
+        bars.show(running(30))
+        bars.show(after(state))
     line = console.export_text(styles=True).splitlines()[-1]
     assert f"\x1b[{colour}m" in line
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)
@@ -174,19 +183,18 @@ def test_the_bar_of_a_job_that_ended_early_says_so_and_stays_where_it_was(
 def test_the_bar_of_a_job_that_ended_in_the_queue_says_so() -> None:
     console = Console(width=60, record=True, file=io.StringIO())
     with watching.Bars(console) as bars:
-        bars.show(JOB | {"state": "queued", "stage": None, "total_units": 0})
-        bars.show(JOB | {"state": "cancelled", "stage": None, "total_units": 0})
+        bars.show(after("queued", None))
+        bars.show(after("cancelled", None))
     assert re.search(r"queued .* 0 % +cancelled", console.export_text().splitlines()[-1])
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_bars_fit_the_terminal(width: int) -> None:
     console = Console(width=width, record=True, file=io.StringIO())
-    million = {"total_units": 100_000_000, "processed_units": 12_345_678}
     with watching.Bars(console) as bars:
-        bars.show(JOB | million)
-        bars.show(JOB | million | {"processed_units": 12_345_999})
-        bars.show(JOB | million | {"processed_units": 12_345_999, "state": "cancelled"})
+        bars.show(running(12_345_678, 100_000_000))
+        bars.show(running(12_345_999, 100_000_000, rate=12_345.6, eta=7_100.0))
+        bars.show(after("cancelled"))
     text = console.export_text()
     assert "…" not in text
     assert all(len(line) <= width for line in text.splitlines())

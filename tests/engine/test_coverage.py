@@ -8,7 +8,7 @@ import pytest
 from engine.candles import Candles, load
 from engine.coverage import Coverage, Presence
 from engine.request import Request, complete, parse
-from engine.request.warnings import of_coverage, of_levels
+from engine.request.warnings import coverage_unknown, of_coverage, of_levels
 from engine.synthetic import Minutes
 from engine.timeframes import TIMEFRAMES
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit
@@ -226,3 +226,34 @@ def test_many_idle_levels_are_counted_rather_than_listed() -> None:
     request = asking(risk_grid={"sl": explicit(*range(50, 70))}, execution=COSTLESS)
     (warned,) = of_levels(request, prices(80.0, 100.0))
     assert "sl 50, 51, 52, 53, 54 and 15 more" in warned["message"]
+
+
+def paths(warned: list[dict[str, Any]]) -> dict[str, str | None]:
+    assert all(set(one) == {"code", "message", "path"} for one in warned)
+    return {one["code"]: one["path"] for one in warned}
+
+
+def test_a_warning_names_the_field_whose_change_would_help() -> None:
+    later = [at for at in ONE_MONTH if not 5 * DAY < at - JANUARY < 9 * DAY]
+    asked = asking(warmup=10, grids=[block("ma.sma", "long", 12)])
+    assert paths(of_coverage(asked, covered(asked, later))) == {
+        "coverage_partial": "time_range",
+        "coverage_gap": "time_range",
+        "warmup_missing": "time_range.start",
+    }
+    early = [JANUARY - 50 * HOUR + hour * HOUR for hour in range(24 * 400)]
+    assert paths(of_coverage(asked, covered(asked, early))) == {"warmup_missing": "warmup_bars"}
+    assert paths([coverage_unknown("it is away")]) == {"coverage_unknown": None}
+
+
+@pytest.mark.parametrize(
+    ("axes", "path"),
+    [
+        (("sl",), "template.risk_grid.sl"),
+        (("tsl",), "template.risk_grid.tsl"),
+        (("sl", "tp"), "template.risk_grid"),
+    ],
+)
+def test_a_warning_of_idle_levels_names_their_axis(axes: tuple[str, ...], path: str) -> None:
+    request = asking(risk_grid={axis: explicit(90, 1) for axis in axes}, execution=COSTLESS)
+    assert paths(of_levels(request, prices(80.0, 100.0))) == {"levels_cannot_trigger": path}

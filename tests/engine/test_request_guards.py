@@ -68,6 +68,35 @@ GUARDED = {
         "template.risk_grid",
         ["1000 preselected x 1000 risk = 1000000", "600000", "max_stage_b_variants"],
     ),
+    "axis of 10^12": (
+        swapped(
+            0,
+            indicator_id="volatility.bbands",
+            output="upper",
+            params={"window": 5, "mult": ranged(0.01, 1000, 1e-9)},
+        ),
+        f"{SMA}.params.mult",
+        ["999990000001", "600000"],
+    ),
+    "risk axis of 10^12": (
+        with_value("template.risk_grid.sl", ranged(1, 1_000_001, 1e-6)),
+        "template.risk_grid.sl",
+        ["1000000000001", "600000"],
+    ),
+    "stage B of 10^12 levels": (
+        with_value("template.risk_grid.sl", ranged(1, 1_000_001, 1e-6)),
+        "template.risk_grid",
+        ["8820 preselected x 1000000000001 risk = 8820000000008820 "],
+    ),
+    "pairs of 10^12": (
+        swapped(
+            0,
+            indicator_id="ma.cross",
+            params={"fast": ranged(2, 1_000_000, 1), "slow": ranged(2, 1_000_000, 1)},
+        ),
+        f"{SMA}.params",
+        ["999998000001 pairs", "600000"],
+    ),
     "risk axis of a billion": (
         with_value("template.risk_grid.sl", ranged(1, 10**9, 1)),
         "template.risk_grid.sl",
@@ -221,3 +250,22 @@ def test_a_request_of_10_to_the_15_is_refused_without_being_listed() -> None:
     assert error.code == "guard_exceeded"
     assert "1000000000000000 risk" in str(error)
     assert most < 2**24
+
+
+def test_a_list_of_too_many_levels_is_counted_in_stage_b() -> None:
+    levels = with_value("template.risk_grid.tp", [None, *range(1, 700)])
+    error = refused(levels, replace(LIMITS, max_stage_b_variants=600))
+    assert {found.path: found.message.split(",")[0] for found in error.errors} == {
+        "template.risk_grid.tp": "has 700 values",
+        "template.risk_grid": "has 8820 preselected x 700 risk = 6174000 variants in stage B",
+    }
+
+
+def test_an_axis_of_10_to_the_12_takes_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        refused(with_value("template.risk_grid.sl", ranged(1, 1_000_001, 1e-6)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20

@@ -5,15 +5,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from storage import dispatch, jobs, leases, readiness, results, schema
+from storage import (
+    dispatch,
+    jobs,
+    leases,
+    lists,
+    readiness,
+    results,
+    schema,
+    strategies,
+    watching,
+)
 from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
+from storage.strategies import NewStrategy
 from tests.faults.harness import wait_for
 from tests.grants import ROLE, RUNBOOK, listed, runtime_role, single
 from tests.storage.making import (
@@ -45,15 +57,22 @@ def mine(runtime_dsn: str) -> Iterator[Session]:
 
 def everything(mine: Session, owner: psycopg.Connection) -> None:
     """What the programs do with jobs. The owner of the tables only makes time pass."""
+    with_strategies(mine)
     mine.run(schema.namespace)
     mine.run(dispatch.gauges)
-    wanted = new_job(idempotency_key="once")
+    wanted = new_job(idempotency_key="once", name="Sweep")
     job = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI)).job
     again = mine.run(partial(jobs.create, new_job=wanted, max_active=3, client=Client.CLI))
     assert again.job.job_id == job.job_id
     assert mine.run(partial(jobs.get, job_id=job.job_id))
     for state in (None, State.QUEUED):
-        assert mine.run(partial(jobs.list_jobs, user_id=job.user_id, state=state))
+        assert mine.run(partial(lists.page, user_id=job.user_id, state=state, q="Swe")).items
+    assert mine.run(partial(lists.counts, user_id=job.user_id))[State.QUEUED].number == 1
+    seen = mine.run(partial(watching.look, after={job.job_id: 0}, user_ids=[job.user_id]))
+    assert len(seen.jobs) == len(seen.events) == len(seen.lines) == 1
+    assert mine.run(
+        partial(jobs.describe, user_id=job.user_id, job_id=job.job_id, changes={"note": "why"})
+    )
     mine.run(partial(dispatch.postpone_waiting, waiting=[job.job_id], redispatch_seconds=0))
     dues = mine.run(partial(dispatch.mark_due, limit=5, redispatch_seconds=5))
     assert mine.run(partial(dispatch.unmark, dues=dues)) == 1
@@ -89,6 +108,8 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     mine.run(partial(leases.end, lease=failing, state=State.FAILED, failure=FAILURE))
     swept = claimed(mine, created(mine))
     assert mine.run(partial(jobs.cancel, job_id=swept.job_id, client=Client.CLI))
+    again = mine.run(partial(results.variant, job_id=job.job_id, variant_key="key-1"))
+    assert again is not None
     expire(owner, swept.job_id)
     assert mine.run(partial(dispatch.sweep, max_crashes=3)) == {State.CANCELLED: 1}
 
@@ -96,6 +117,17 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
     assert mine.run(partial(jobs.events, job_id=job.job_id)) == []
     assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == []
+
+
+def with_strategies(mine: Session) -> None:
+    """What they do with saved strategies."""
+    user_id = uuid4()
+    saved = mine.run(partial(strategies.create, user_id=user_id, new=NewStrategy("s", {})))
+    same = {"user_id": user_id, "strategy_id": saved.strategy_id}
+    assert mine.run(partial(strategies.update, **same, new=NewStrategy("t", {})))
+    assert mine.run(partial(strategies.get, **same))
+    assert mine.run(partial(strategies.page, user_id=user_id)).items
+    assert mine.run(partial(strategies.delete, **same))
 
 
 def created(mine: Session) -> jobs.Job:

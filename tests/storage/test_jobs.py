@@ -1,8 +1,7 @@
-"""Submission, idempotency, quota, lists, cancel and retention."""
+"""Submission, idempotency, quota, names and notes, cancel and retention."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -10,7 +9,7 @@ import psycopg
 import pytest
 
 from storage import jobs, leases
-from storage.records import Client, Job, State
+from storage.records import Client
 from tests.storage.making import (
     COVERAGE,
     SUCCESSOR,
@@ -112,7 +111,7 @@ def test_the_quota_counts_active_jobs_of_the_user_only(connection: psycopg.Conne
     with pytest.raises(jobs.QuotaExceeded) as caught:
         jobs.create(connection, new_job(user_id=user_id), max_active=2, client=Client.CLI)
     assert (caught.value.active, caught.value.limit) == (2, 2)
-    assert len(jobs.list_jobs(connection, user_id)) == 4
+    assert count(connection, "backtest_jobs") == 5
 
 
 def together(database: str, wanted: list[object], max_active: int) -> list[object]:
@@ -139,7 +138,7 @@ def test_simultaneous_submissions_cannot_outrun_the_quota(
     user_id = uuid4()
     outcomes = together(database, [new_job(user_id=user_id) for _ in range(6)], max_active=3)
     assert sum(isinstance(outcome, jobs.Submitted) for outcome in outcomes) == 3
-    assert len(jobs.list_jobs(connection, user_id)) == 3
+    assert count(connection, "backtest_jobs") == 3
 
 
 def test_simultaneous_retries_make_one_job(database: str, connection: psycopg.Connection) -> None:
@@ -153,63 +152,6 @@ def test_a_refused_job_leaves_nothing_behind(connection: psycopg.Connection) -> 
     with pytest.raises(psycopg.errors.CheckViolation):
         jobs.create(connection, new_job(mode="saved"), max_active=3, client=Client.CLI)
     assert count(connection, "backtest_jobs") == count(connection, "backtest_job_events") == 0
-
-
-# --- lists
-
-
-def at_times(conn: psycopg.Connection, user_id: UUID, seconds: list[int]) -> list[Job]:
-    """One job per entry, created that many seconds after a common start."""
-    made = []
-    for offset in seconds:
-        job = submitted(conn, user_id=user_id)
-        conn.execute(
-            "UPDATE backtest_jobs SET created_at = '2026-01-01 00:00Z'::timestamptz"
-            " + %s * interval '1 second' WHERE job_id = %s",
-            [offset, job.job_id],
-        )
-        made.append(current(conn, job.job_id))
-    return made
-
-
-def newest_first(made: list[Job]) -> list[Job]:
-    return sorted(made, key=lambda job: (job.created_at, job.job_id), reverse=True)
-
-
-def test_a_list_is_newest_first_and_ties_by_id(connection: psycopg.Connection) -> None:
-    user_id = uuid4()
-    made = at_times(connection, user_id, [3, 1, 1, 1, 2])
-    submitted(connection)
-    assert jobs.list_jobs(connection, user_id) == newest_first(made)
-
-
-@pytest.mark.parametrize("state", [None, State.QUEUED])
-def test_pages_cover_everything_once_in_order(
-    connection: psycopg.Connection, state: State | None
-) -> None:
-    user_id = uuid4()
-    made = at_times(connection, user_id, [1, 1, 1, 2, 2, 3, 5])
-    seen: list[Job] = []
-    before: tuple[datetime, UUID] | None = None
-    while page := jobs.list_jobs(connection, user_id, state=state, limit=2, before=before):
-        assert len(page) <= 2
-        seen += page
-        before = (page[-1].created_at, page[-1].job_id)
-        submitted(connection, user_id=user_id)  # newer jobs do not shift later pages
-    assert seen == newest_first(made)
-
-
-def test_a_list_can_be_limited_to_a_state(connection: psycopg.Connection) -> None:
-    user_id = uuid4()
-    queued = submitted(connection, user_id=user_id).job_id
-    running = claimed(connection, user_id=user_id).job_id
-    for state, expected in [
-        (State.QUEUED, [queued]),
-        (State.RUNNING, [running]),
-        (State.FAILED, []),
-    ]:
-        found = jobs.list_jobs(connection, user_id, state=state)
-        assert [job.job_id for job in found] == expected
 
 
 # --- cancel

@@ -103,8 +103,7 @@ def test_a_job_shows_its_outcomes_without_the_histograms(connection: psycopg.Con
     save_shortlist(connection, lease, SHORTLIST)
     job = current(connection, lease.job_id)
     assert job.outcomes_json == without_bins(OUTCOMES)
-    for state in (None, State.RUNNING):
-        assert jobs.list_jobs(connection, job.user_id, state=state) == [job]
+    assert jobs.find(connection, job.user_id, job.job_id.hex, limit=2) == [job]
     retried = new_job(user_id=job.user_id, idempotency_key="k")
     assert jobs.create(connection, retried, max_active=1, client=Client.API).job == job
     expire(connection, lease.job_id)

@@ -10,8 +10,8 @@ export function search(catalogue, typed) {
   const scored = [];
   for (const indicator of catalogue) {
     const id = indicator.indicator_id.toLowerCase(), short = id.split(".").at(-1);
-    const text = `${id} ${indicator.description} ${indicator.formula}`.toLowerCase();
-    if (!words.every((word) => text.includes(word))) continue;
+    const said = `${indicator.description} ${indicator.formula}`.toLowerCase().split(/[^a-z0-9]+/);
+    if (!words.every((word) => id.includes(word) || said.some((one) => one.startsWith(word)))) continue;
     const first = words[0] ?? "";
     const rank = short === first ? 0 : short.startsWith(first) ? 1 : id.includes(first) ? 2 : 3;
     scored.push([rank, indicator]);

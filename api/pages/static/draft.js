@@ -3,7 +3,7 @@
 import { request } from "./api.js";
 import { isObject, patched, patchOf } from "./document.js";
 import { example } from "./example.js";
-import { lastDays } from "./range.js";
+import { usual } from "./range.js";
 
 const KEY = `draft ${location.search}`;
 
@@ -36,7 +36,7 @@ async function source(asked, instruments) {
   const [first] = instruments;
   if (first) {
     template.instrument_id = { market_id: first.market_id, symbol: first.symbol };
-    document_.time_range = lastDays(first, 180);
+    document_.time_range = usual(first);
   }
   return { heading: "New job", document: document_, saved: null };
 }
@@ -55,7 +55,7 @@ function ofStrategy(strategy, instruments) {
   const wanted = strategy.template.instrument_id;
   const known = instruments.find((one) => one.symbol === wanted?.symbol && one.market_id === wanted?.market_id);
   const document_ = { template: structuredClone(strategy.template) };
-  if (known) document_.time_range = lastDays(known, 180);
+  if (known) document_.time_range = usual(known);
   return {
     heading: "Run a strategy",
     origin: [{ text: "Strategy " }, { text: strategy.name, href: "/strategies" }],

@@ -20,7 +20,17 @@ function changed({ restructured = false, byJson = false } = {}) {
   if (!byJson) writeJson();
   keep(draft);
   showExtras();
-  answer.ask(sent(draft));
+  const missing = incomplete();
+  if (missing) answer.wait(missing);
+  else answer.ask(sent(draft));
+}
+
+/** What is still to be chosen before there is anything to ask the API. */
+function incomplete() {
+  if (draft.saved) return "";
+  if (!valueAt(draft.document, "template.instrument_id.symbol")) return "Choose an instrument.";
+  const grids = valueAt(draft.document, "template.indicator_grids");
+  return Array.isArray(grids) && grids.length === 0 ? "Add an indicator: its signals are what is traded." : "";
 }
 
 function edited(restructured) {
@@ -98,8 +108,12 @@ function showRange() {
   }
 }
 
-/** Show what only some choices need. */
+/** Show what only some choices need, and the defaults of this market. */
 function showExtras() {
+  const market = valueAt(draft.document, "template.instrument_id.market_id");
+  for (const input of form.querySelectorAll("[data-by-market]")) {
+    input.placeholder = JSON.parse(input.dataset.byMarket)[market] ?? "of the market";
+  }
   const sizing = valueAt(draft.document, "template.sizing_mode");
   find('[data-path="template.execution.fixed_quote"]').hidden = sizing !== "fixed_quote";
   find('[data-path="template.execution.safe_profit_percent"]').hidden = sizing !== "strategy_compound_profit_lock";

@@ -40,7 +40,7 @@ export function panel(form, body, done) {
         el("a", { href: `/jobs/${answer.same_as}` }, "open that job")));
     }
     button.disabled = refused;
-    state.textContent = "";
+    state.textContent = refused ? "" : inShort(answer);
   }
 
   function refuse(words, details = []) {
@@ -48,6 +48,12 @@ export function panel(form, body, done) {
     showProblems(form, problems, words, details, []);
     button.disabled = true;
     state.textContent = "";
+  }
+
+  /** Nothing to ask yet: say what is to be done first. */
+  function wait(words) {
+    refuse("");
+    size.replaceChildren(el("p", { class: "soft" }, words));
   }
 
   async function submit(event) {
@@ -74,7 +80,7 @@ export function panel(form, body, done) {
     ["#copy-curl", "curl command copied", () => curl(body())],
     ["#copy-cli", "Command copied", () => command(body())],
   ]) find(id).replaceWith(named(copyButton(find(id).textContent, text, words), id.slice(1)));
-  return { ask, refuse };
+  return { ask, refuse, wait };
 }
 
 function sizes({ stage_a_variants: base, risk_combinations: exits, stage_b_variants: all, seconds, bytes: memory }) {
@@ -84,6 +90,12 @@ function sizes({ stage_a_variants: base, risk_combinations: exits, stage_b_varia
     figure(number(all), "scored with exits"),
     seconds !== null && seconds !== undefined && figure(seconds < 1 ? "< 1 s" : `≈ ${duration(seconds)}`, "of one worker"),
     figure(bytes(memory), "of memory"))];
+}
+
+/** What stands beside the button. */
+function inShort({ stage_b_variants: all, seconds }) {
+  const time = seconds === null || seconds === undefined ? "" : `, ${seconds < 1 ? "less than a second" : `about ${duration(seconds)}`}`;
+  return `${number(all)} to score${time}`;
 }
 
 function figure(value, words) {

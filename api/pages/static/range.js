@@ -18,11 +18,17 @@ export function lastDays(instrument, days, warmup = 0) {
   return { start: text(start), end: text(end) };
 }
 
-/** The range clipped to the candles; the last half year where the two have nothing in common. */
+/** The last half year; where that is all there is, something is left for the warm-up of indicators. */
+export function usual(instrument) {
+  const [first, last] = bounds(instrument);
+  return lastDays(instrument, 180, Math.min(30 * DAY, (last - first) / 10));
+}
+
+/** The range clipped to the candles; the usual one where the two have nothing in common. */
 export function clipped(range, instrument) {
   const [first, last] = bounds(instrument);
   const start = Math.max(Date.parse(range?.start), first), end = Math.min(Date.parse(range?.end), last);
-  if (!(start < end)) return lastDays(instrument, 180);
+  if (!(start < end)) return usual(instrument);
   return {
     start: start === Date.parse(range.start) ? range.start : text(start),
     end: end === Date.parse(range.end) ? range.end : text(end),

@@ -1,0 +1,181 @@
+"""Saved strategies: templates under a name, written by hand or taken from a variant of a job."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import cursor, schemas, views
+from api.answers import answer, nothing
+from api.auth import SignedIn
+from api.bodies import JsonBody
+from api.calls import call
+from api.context import Context, of
+from api.errors import invalid, invalid_value, not_found, of_request
+from api.fields import members, uuid
+from api.job_ids import digits, own
+from api.parameters import Asked, Query, cursor_of, whole
+from api.submission import own_strategy
+from engine.one_variant import template_of
+from engine.request import FieldError, RequestError, complete, read_label
+from engine.request.words import shown
+from storage import results, strategies
+from storage.connection import Connection
+from storage.strategies import Strategy
+
+router = APIRouter(tags=["strategies"])
+
+ID_NAME = "strategy_id"
+WRITTEN = ("name", "note", "template")
+TAKEN = ("name", "note", "job_id", "variant_key")
+
+ANY_RANGE = {"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"}
+"""What a template is read with: a template has no range of its own."""
+
+LIST = Query(
+    whole("limit", 1, 250, "How many strategies a page has at most.", 50), cursor_of(ID_NAME)
+)
+
+
+@call(
+    router,
+    "POST",
+    "/strategies",
+    answers={201: schemas.STRATEGY},
+    body=schemas.NEW_STRATEGY,
+    errors=(404, 409),
+)
+def create(request: Request, who: SignedIn, document: JsonBody) -> Response:
+    """Save a template, or the one of a variant that a job stored."""
+    context = of(request)
+    taken = isinstance(document, Mapping) and not {"job_id", "variant_key"}.isdisjoint(document)
+    given = members(document, TAKEN if taken else WRITTEN)
+    name, note = _label(given)
+    source: dict[str, Any] = {}
+    if taken:
+        job_digits = digits(_required(given, "job_id"), "job_id")
+        key = _required(given, "variant_key")
+        if not re.fullmatch(r"[0-9a-f]{64}", key, re.ASCII):
+            raise invalid_value("variant_key", f"must be 64 hexadecimal digits, got {shown(key)}")
+    else:
+        template = _template(given, context)
+
+    def store(conn: Connection) -> Strategy:
+        nonlocal source
+        wanted = template if not taken else {}
+        if taken:
+            job = own(conn, who, job_digits)
+            row = results.variant(conn, job.job_id, key)
+            if row is None:
+                raise not_found(f"job {job.job_id} stored no variant {key}")
+            wanted = template_of(job.request_json, row.payload_json)
+            source = {"source_job_id": job.job_id, "source_variant_key": key}
+        return strategies.create(conn, who.user_id, name=name, note=note, template=wanted, **source)
+
+    made = context.pool.run(store)
+    return answer(views.strategy(made), 201, {"Location": f"/strategies/{made.strategy_id}"})
+
+
+@call(router, "GET", "/strategies", answers={200: schemas.STRATEGIES})
+def list_strategies(
+    request: Request, who: SignedIn, asked: Annotated[Asked, Depends(LIST)]
+) -> Response:
+    """List one's strategies, newest first."""
+    page = of(request).pool.run(
+        lambda conn: strategies.page(
+            conn, who.user_id, limit=asked["limit"], before=asked["cursor"]
+        ),
+        again=True,
+    )
+    following = None if page.next is None else cursor.written(page.next, ID_NAME)
+    return answer(
+        {"items": [views.strategy(each) for each in page.items], "next_cursor": following}
+    )
+
+
+@call(router, "GET", "/strategies/{strategy_id}", answers={200: schemas.STRATEGY}, errors=(404,))
+def show(request: Request, who: SignedIn) -> Response:
+    """Return one strategy."""
+    strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
+    found = of(request).pool.run(lambda conn: own_strategy(conn, who, strategy_id), again=True)
+    return answer(views.strategy(found))
+
+
+@call(
+    router,
+    "PUT",
+    "/strategies/{strategy_id}",
+    answers={200: schemas.STRATEGY},
+    body=schemas.CHANGED_STRATEGY,
+    errors=(404, 409),
+)
+def replace(request: Request, who: SignedIn, document: JsonBody) -> Response:
+    """Replace name, note and template; jobs made of the strategy keep what they were made of."""
+    context = of(request)
+    strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
+    given = members(document, WRITTEN)
+    name, note = _label(given)
+    template = _template(given, context)
+
+    def store(conn: Connection) -> Strategy:
+        own_strategy(conn, who, strategy_id)
+        found = strategies.update(
+            conn, who.user_id, strategy_id, name=name, note=note, template=template
+        )
+        if found is None:
+            raise not_found(f"there is no strategy {strategy_id}")
+        return found
+
+    return answer(views.strategy(context.pool.run(store)))
+
+
+@call(router, "DELETE", "/strategies/{strategy_id}", answers={204: None}, errors=(404,))
+def delete(request: Request, who: SignedIn) -> Response:
+    """Delete a strategy; jobs made of it stay as they are."""
+    strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
+
+    def change(conn: Connection) -> None:
+        own_strategy(conn, who, strategy_id)
+        strategies.delete(conn, who.user_id, strategy_id)
+
+    of(request).pool.run(change)
+    return nothing()
+
+
+def _label(given: Mapping[str, Any]) -> tuple[str, str | None]:
+    name, note, _ = read_label(given)
+    if name is None:
+        raise invalid_value("name", "is missing: a strategy needs a name of its own")
+    return name, note
+
+
+def _required(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    if not isinstance(value, str):
+        state = "is missing" if value is None else f"must be a text, got {shown(value)}"
+        raise invalid_value(name, f"{state}: a variant is named by job_id and variant_key")
+    return value
+
+
+def _template(given: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """Return a template that can be read; how large a sweep it makes is asked when it is run."""
+    template = given.get("template")
+    if template is None:
+        raise invalid_value("template", "is missing: give one, or job_id and variant_key")
+    if not isinstance(template, Mapping):
+        raise invalid_value("template", f"must be an object, got {shown(template)}")
+    document = {"template": template, "time_range": ANY_RANGE}
+    try:
+        complete(document, context.defaults, context.limits)
+    except RequestError as error:
+        problems = [one for one in error.errors if _about_the_template(one)]
+        if problems:
+            raise invalid(of_request(RequestError(problems))) from None
+    return template
+
+
+def _about_the_template(problem: FieldError) -> bool:
+    return problem.code == "invalid_request" and problem.path.startswith("template")

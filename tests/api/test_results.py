@@ -1,0 +1,137 @@
+"""What a job has found, through the API."""
+
+import struct
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from engine.outcomes import KEY_SHIFT
+from tests.api.running import Api, Caller
+from tests.making_jobs import EQUITY, REQUEST, TABLE, TRADES, finish
+from tests.storage.making import OUTCOMES
+
+
+@pytest.fixture(scope="module")
+def owner(shared_api: Api) -> Caller:
+    return shared_api.new_user()
+
+
+@pytest.fixture(scope="module")
+def finished(shared_api: Api, owner: Caller) -> str:
+    """A job that a worker has finished."""
+    answer = owner.post("/backtests/jobs", json=REQUEST)
+    assert answer.status_code == 201, answer.text
+    job_id = str(answer.json()["job_id"])
+    with psycopg.connect(shared_api.dsn, autocommit=True) as conn:
+        finish(conn, job_id)
+    return job_id
+
+
+@pytest.fixture(scope="module")
+def waiting(owner: Caller) -> str:
+    return str(owner.post("/backtests/jobs", json=REQUEST).json()["job_id"])
+
+
+def top(owner: Caller, job_id: str, **query: Any) -> dict[str, Any]:
+    answer = owner.get(f"/backtests/jobs/{job_id}/top", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_the_top_list_comes_by_rank_with_report_and_trades(owner: Caller, finished: str) -> None:
+    found = top(owner, finished)
+    assert (found["job_id"], found["state"]) == (finished, "succeeded")
+    assert [row["rank"] for row in found["items"]] == [1, 2, 3, 4]
+    assert [row["total_return_pct"] for row in found["items"]][:2] == [12.5, 6.25]
+    best = found["items"][0]
+    assert best["report_table_md"] == TABLE
+    assert best["trades"] == TRADES
+    assert "equity" not in best
+    assert best["twins"] == 1
+
+
+@pytest.mark.parametrize(
+    ("include", "present"),
+    [
+        ("none", set()),
+        ("equity", {"equity"}),
+        ("report", {"report_table_md"}),
+        ("trades,equity", {"trades", "equity"}),
+        ("report,trades,equity", {"report_table_md", "trades", "equity"}),
+    ],
+)
+def test_what_comes_with_a_row_is_chosen(
+    owner: Caller, finished: str, include: str, present: set[str]
+) -> None:
+    row = top(owner, finished, include=include)["items"][0]
+    assert {"report_table_md", "trades", "equity"} & set(row) == present
+
+
+@pytest.mark.parametrize("include", ["", "report,trades,equity"])
+def test_a_job_that_has_not_succeeded_shows_no_reports(
+    owner: Caller, waiting: str, include: str
+) -> None:
+    query = {"include": include} if include else {}
+    assert top(owner, waiting, **query) == {"job_id": waiting, "state": "queued", "items": []}
+
+
+def test_snapshots_of_a_running_job_come_without_reports(
+    api: Api, owner: Caller, waiting: str, stored: psycopg.Connection[Any]
+) -> None:
+    stored.execute(
+        "INSERT INTO backtest_job_top_variants (job_id, rank, variant_key, indicator_variant_key,"
+        " variant_index, total_return_pct, metrics_json, payload_json)"
+        " VALUES (%s, 1, 'k', 'i', 0, 5, '{}', '{}')",
+        [waiting],
+    )
+    (row,) = top(owner, waiting, include="report,trades,equity")["items"]
+    assert not {"report_table_md", "trades", "equity"} & set(row)
+
+
+def test_a_limit_cuts_the_list(owner: Caller, finished: str) -> None:
+    assert [row["rank"] for row in top(owner, finished, limit=2)["items"]] == [1, 2]
+
+
+def test_one_stored_variant_comes_with_everything(owner: Caller, finished: str) -> None:
+    best = top(owner, finished)["items"][0]
+    answer = owner.get(f"/backtests/jobs/{finished}/variants/{best['variant_key']}")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["trades"] == TRADES
+    assert found["equity"] == [[float(at), value] for at, value in EQUITY]
+    assert found["report_table_md"] == TABLE
+    assert found["payload_json"] == best["payload_json"]
+
+
+def test_a_variant_that_was_not_stored_is_not_found(owner: Caller, finished: str) -> None:
+    answer = owner.get(f"/backtests/jobs/{finished}/variants/{'0' * 64}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def bin_of(value: float) -> int:
+    """Number of the bin of the statistics that a positive number is counted in."""
+    (bits,) = struct.unpack("<Q", struct.pack("<d", value))
+    return int((bits ^ 1 << 63) >> KEY_SHIFT)
+
+
+def test_the_distribution_of_a_search_comes_when_it_is_asked_for(
+    api: Api, owner: Caller, finished: str, waiting: str, stored: psycopg.Connection[Any]
+) -> None:
+    returns = {"bins": [[bin_of(4.0), 60], [bin_of(9.0), 40]], "undefined": 0, "infinite": 0}
+    primary = {"metric": "sharpe", "bins": [[bin_of(1.5), 99]], "undefined": 1, "infinite": 0}
+    outcomes = OUTCOMES | {"total_return_pct": returns, "primary": primary}
+    stored.execute(
+        "UPDATE backtest_jobs SET outcomes_json = %s WHERE job_id = %s", [Jsonb(outcomes), finished]
+    )
+    path, asked = f"/backtests/jobs/{finished}", {"include": "distribution"}
+    drawn = owner.get(path, params=asked).json()["distribution"]
+    assert sum(drawn["total_return_pct"]["counts"]) == 100
+    assert len(drawn["total_return_pct"]["edges"]) <= 121
+    assert (drawn["primary"]["metric"], drawn["primary"]["undefined"]) == ("sharpe", 1)
+    assert (drawn["winner"], drawn["benchmark_return_pct"]) == (12.5, 12.5)
+    assert "distribution" not in owner.get(path).json()
+    nothing = owner.get(f"/backtests/jobs/{waiting}", params=asked).json()
+    assert nothing["distribution"] is None
