@@ -59,6 +59,7 @@ def create_app() -> FastAPI:
     environ = dict(os.environ)
     loaded = settings.load(environ=environ)
     logs.configure("api", loaded.env)
+    logs.adopt("uvicorn", "uvicorn.access")
     app = FastAPI(
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan
     )

@@ -16,7 +16,7 @@ from api.answers import answer
 from api.pages import refusals
 from configs.logs import one_line
 from engine.request import RequestError
-from storage import faults, jobs
+from storage import faults, jobs, strategies
 from storage.candles import CandleSourceUnavailable
 from storage.pool import PoolBusy
 from storage.schema import SchemaUnusable
@@ -99,7 +99,7 @@ def understood(error: Exception) -> ApiError | None:
         return invalid(of_request(error))
     if isinstance(error, jobs.QuotaExceeded):
         return ApiError(409, "quota_exceeded", one_line(error))
-    if isinstance(error, jobs.IdempotencyConflict):
+    if isinstance(error, jobs.IdempotencyConflict | strategies.NameTaken):
         return ApiError(409, "conflict", one_line(error))
     if isinstance(error, CandleSourceUnavailable | MemoryError):
         log.warning("candles_unavailable", error=one_line(error))
