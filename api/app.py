@@ -12,9 +12,21 @@ from api.auth import SignIns
 from api.candles import Candles
 from api.charts import Loaded
 from api.context import Context
+from api.live import Hub
 from api.metrics import Metrics
 from api.middleware import Around
-from api.routes import bars, catalogue, disabled, health, jobs, results, session
+from api.routes import (
+    bars,
+    catalogue,
+    disabled,
+    health,
+    jobs,
+    pages,
+    results,
+    session,
+    strategies,
+    streams,
+)
 from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
@@ -26,9 +38,16 @@ APPLICATION_NAME = "backtest-api"
 ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
 
-ALWAYS = (health.router, session.router, openapi.router, catalogue.router)
+ALWAYS = (
+    pages.router,
+    health.router,
+    session.router,
+    openapi.router,
+    catalogue.router,
+    strategies.router,
+)
 
-OF_JOBS = (jobs.router, results.router, bars.router)
+OF_JOBS = (streams.router, jobs.router, results.router, bars.router)
 """Not there where jobs are switched off."""
 
 
@@ -40,6 +59,7 @@ def create_app() -> FastAPI:
     environ = dict(os.environ)
     loaded = settings.load(environ=environ)
     logs.configure("api", loaded.env)
+    logs.adopt("uvicorn", "uvicorn.access")
     app = FastAPI(
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan
     )
@@ -83,6 +103,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
         defaults=read_defaults(*loaded.request_defaults()),
         limits=Limits(**loaded.request_limits()),
         sign_ins=SignIns(loaded.backtest.api.sign_ins_per_minute),
+        hub=Hub(
+            environment.postgres_dsn(environ),
+            streams_per_user=loaded.backtest.api.streams_per_user,
+        ),
     )
 
 
@@ -90,8 +114,10 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     with stopping.heard(context.stop):
+        await context.hub.start()
         try:
             yield
         finally:
+            await context.hub.stop()
             context.candles.close()
             context.pool.close()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from api.auth import SignIns
     from api.candles import Candles
     from api.charts import Loaded
+    from api.live import Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Context:
     defaults: Defaults
     limits: Limits
     sign_ins: "SignIns"
+    hub: "Hub"
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -43,6 +45,7 @@ class Context:
     def stop(self) -> None:
         """Say that the process ends; called in the event loop."""
         self.stopping.set()
+        self.hub.end_streams()
 
 
 def of(connection: HTTPConnection) -> Context:

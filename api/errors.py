@@ -5,15 +5,18 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Scope
 
 from api.answers import answer
+from api.pages import refusals
 from configs.logs import one_line
 from engine.request import RequestError
-from storage import faults, jobs
+from storage import faults, jobs, strategies
 from storage.candles import CandleSourceUnavailable
 from storage.pool import PoolBusy
 from storage.schema import SchemaUnusable
@@ -96,7 +99,7 @@ def understood(error: Exception) -> ApiError | None:
         return invalid(of_request(error))
     if isinstance(error, jobs.QuotaExceeded):
         return ApiError(409, "quota_exceeded", one_line(error))
-    if isinstance(error, jobs.IdempotencyConflict):
+    if isinstance(error, jobs.IdempotencyConflict | strategies.NameTaken):
         return ApiError(409, "conflict", one_line(error))
     if isinstance(error, CandleSourceUnavailable | MemoryError):
         log.warning("candles_unavailable", error=one_line(error))
@@ -134,7 +137,18 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         refusal = ApiError(
             error.status_code, phrase.lower().replace(" ", "_"), phrase, headers=error.headers
         )
-    return refusal.answer()
+    return shown(refusal, request.scope)
+
+
+def shown(refusal: ApiError, scope: Scope) -> Response:
+    """Return an error in the form that the caller can read: a page for a person's browser."""
+    page = refusals.page(
+        Headers(scope=scope), scope["path"], refusal.status, refusal.code, refusal.message
+    )
+    if page is None:
+        return refusal.answer()
+    page.headers.update(refusal.headers)
+    return page
 
 
 def _methods(request: Request) -> set[str]:

@@ -7,7 +7,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ApiError, unavailable, understood, unexpected
+from api.errors import ApiError, shown, unavailable, understood, unexpected
 from api.metrics import UNMATCHED, Metrics
 
 log = structlog.get_logger()
@@ -98,7 +98,7 @@ class _Call:
         """Send an error as the answer, unless there is one already."""
         if self.started:
             return
-        response = refusal.answer()
+        response = shown(refusal, self._scope)
         start: Message = {
             "type": "http.response.start",
             "status": response.status_code,

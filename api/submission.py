@@ -8,12 +8,13 @@ from uuid import UUID
 from api import coverage
 from api.auth import Identity
 from api.context import Context
-from api.errors import ApiError, Detail, not_found, of_request
+from api.errors import Detail, not_found, of_request
 from engine import rate
 from engine.grid import Estimate, estimate
 from engine.request import (
     Request,
     RequestError,
+    TooLarge,
     complete,
     engine_params_hash,
     parse,
@@ -26,7 +27,9 @@ from engine.request import (
 )
 from engine.request.label import LABEL
 from storage import strategies
+from storage.connection import Connection
 from storage.records import Mode, NewJob
+from storage.strategies import Strategy
 
 Json = dict[str, Any]
 
@@ -77,7 +80,7 @@ class Checked:
 def resolve(document: Any, who: Identity, context: Context) -> Resolved:
     """Put the template of a saved strategy in its place.
 
-    Raises 404 and 403 for strategies that are not there and not the caller's.
+    Raises 404 for a strategy that the caller does not have.
     """
     saved = read_saved(document)
     if saved is None:
@@ -87,13 +90,11 @@ def resolve(document: Any, who: Identity, context: Context) -> Resolved:
     return Resolved(saved_document(template, saved.overrides), template)
 
 
-def own_strategy(conn: Any, who: Identity, strategy_id: UUID) -> strategies.Strategy:
-    """Return a strategy of the caller. Raises 404, and 403 for somebody else's."""
-    found = strategies.get(conn, strategy_id)
+def own_strategy(conn: Connection, who: Identity, strategy_id: UUID) -> Strategy:
+    """Return a strategy of the caller. Raises 404."""
+    found = strategies.get(conn, who.user_id, strategy_id)
     if found is None:
-        raise not_found(f"there is no strategy {strategy_id}")
-    if found.user_id != who.user_id:
-        raise ApiError(403, "forbidden", f"strategy {strategy_id} belongs to another user")
+        raise not_found(f"you have no strategy {strategy_id}")
     return found
 
 
@@ -139,7 +140,7 @@ def new_job(
 class Assessed:
     """What a request would be as a job. `errors` say why it would not be accepted."""
 
-    effective: Json | None
+    effective: Mapping[str, Any] | None
     size: Json
     coverage: Json | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)
@@ -154,14 +155,11 @@ def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
     try:
         effective = complete(resolved.document, context.defaults, context.limits)
     except RequestError as error:
-        if error.code != "guard_exceeded" or sent.problems:
+        if sent.problems or not isinstance(error, TooLarge):
             raise RequestError([*sent.problems, *error.errors]) from None
-        risks = None  # counted by the guard, which lists nothing
-        return Assessed(
-            getattr(error, "effective", None),
-            sizes(getattr(error, "estimate", None), risks),
-            errors=of_request(error),
-        )
+        # Counted by the guards, which list nothing: so large a request must not be read further.
+        size = sizes(error.estimate, error.risk_total)
+        return Assessed(error.effective, size, errors=of_request(error))
     if sent.problems:
         raise RequestError(sent.problems)
     request = parse(effective)

@@ -14,6 +14,7 @@ from storage.candles import Instrument
 from storage.lists import Count, JobLine
 from storage.records import Event, Job, State, TopVariant
 from storage.strategies import Strategy
+from storage.watching import Watched
 
 if TYPE_CHECKING:
     from api.submission import Assessed
@@ -31,10 +32,11 @@ def plain(values: Mapping[str, Any]) -> Json:
     return {name: _value(value) for name, value in values.items()}
 
 
-def status(job: Job, rows: Sequence[Json]) -> Json:
+def status(job: Job, rows: Sequence[Json], line: JobLine | None = None) -> Json:
     """Return what a user may know of a job: no lease, no wake-ups.
 
-    `rows` is what a verdict needs of its top rows, from `storage.results.outline`.
+    `rows` is what a verdict needs of its top rows, from `storage.results.outline`; `line` is the
+    job as lists show it, which knows when a running job's stage began.
     """
     shown = plain(
         {
@@ -44,7 +46,7 @@ def status(job: Job, rows: Sequence[Json]) -> Json:
             "mode": job.mode,
             "state": job.state,
             "stage": job.stage,
-            "progress": progress(job),
+            "progress": None if line is None else progress(line),
             "attempt": job.attempt,
             "created_at": job.created_at,
             "started_at": job.started_at,
@@ -74,7 +76,7 @@ def status(job: Job, rows: Sequence[Json]) -> Json:
     return shown
 
 
-def progress(job: Job | JobLine) -> Json | None:
+def progress(job: JobLine | Watched) -> Json | None:
     """Return how far a running job is; the rate is that of its stage up to the last news.
 
     It needs no clock of ours: as long as the job tells nothing new, the answer is the same.
@@ -82,7 +84,7 @@ def progress(job: Job | JobLine) -> Json | None:
     if job.state is not State.RUNNING:
         return None
     rate = eta = None
-    if getattr(job, "stage_started_at", None) is not None and job.progress_updated_at is not None:
+    if job.stage_started_at is not None and job.progress_updated_at is not None:
         seconds = (job.progress_updated_at - job.stage_started_at).total_seconds()
         if seconds > 0 and job.processed_units > 0:
             rate = job.processed_units / seconds
@@ -151,6 +153,20 @@ def event(row: Event) -> Json:
             "attempt": row.attempt,
             "actor": row.actor,
             "details": row.details,
+        }
+    )
+
+
+def moving(job: Watched) -> Json:
+    """Return what moves about a job while somebody looks at it."""
+    return plain(
+        {
+            "state": job.state,
+            "stage": job.stage,
+            "progress": progress(job),
+            "attempt": job.attempt,
+            "cancel_requested_at": job.cancel_requested_at,
+            "snapshot_at": job.snapshot_at,
         }
     )
 

@@ -23,6 +23,9 @@ _SECRET_KEY = re.compile(r"(password|passwd|secret|token|cookie|authorization|ds
 _SECRET_TEXT = (
     (re.compile(r"(\w+://[^\s:/@]*:)[^\s/]+(@)"), r"\1***\2"),  # scheme://user:password@host
     (re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE), r"\1***"),  # key=value DSN
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "***"),  # a JSON Web Token, wherever it stands
+    (re.compile(r"(roehub_session=|bearer\s+)[^\s;,\"']+", re.IGNORECASE), r"\1***"),
+    (re.compile(r"([?&](?:token|secret|password)=)[^\s&\"']+", re.IGNORECASE), r"\1***"),
 )
 
 
@@ -73,6 +76,15 @@ def configure(component: str, env: str) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def adopt(*names: str) -> None:
+    """Have the loggers of a library, which brought handlers of their own, use ours instead."""
+    for name in names:
+        logger = logging.getLogger(name)
+        if logger.handlers:
+            logger.handlers.clear()
+            logger.propagate = True
 
 
 def one_line(error: BaseException) -> str:

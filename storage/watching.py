@@ -68,7 +68,7 @@ def look(
     """
     values = {
         "job_ids": list(after),
-        "after": list(after.values()),
+        "seen": list(after.values()),
         "user_ids": list(user_ids),
         "finished_within": finished_within,
     }

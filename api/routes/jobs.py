@@ -1,7 +1,6 @@
 """Jobs: submitted, listed, looked at, renamed, cancelled."""
 
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -136,10 +135,9 @@ def status(
 
     def look(conn: Connection) -> dict[str, Any]:
         job = own(conn, who, wanted)
-        rows = results.outline(conn, job.job_id)
-        shown = views.status(job, rows)
+        shown = _status(conn, job)
         if "distribution" in include:
-            outcomes = results.outcomes(conn, job.job_id)
+            outcomes, rows = results.outcomes(conn, job.job_id), results.outline(conn, job.job_id)
             shown["distribution"] = views.distribution(outcomes, rows)
         return shown
 
@@ -162,8 +160,9 @@ def describe(request: Request, who: SignedIn, wanted: JobDigits, document: JsonB
 
     def change(conn: Connection) -> dict[str, Any]:
         job_id = own(conn, who, wanted).job_id
-        jobs.describe(conn, who.user_id, job_id, changes=changes)
-        return _status(conn, who, job_id)
+        job = jobs.describe(conn, who.user_id, job_id, changes=changes)
+        assert job is not None
+        return _status(conn, job)
 
     return answer(of(request).pool.run(change))
 
@@ -180,8 +179,9 @@ def cancel(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
 
     def change(conn: Connection) -> dict[str, Any]:
         job_id = own(conn, who, wanted).job_id
-        jobs.cancel(conn, job_id, client=who.client)
-        return _status(conn, who, job_id)
+        job = jobs.cancel(conn, job_id, client=who.client)
+        assert job is not None
+        return _status(conn, job)
 
     return answer(of(request).pool.run(change))
 
@@ -238,16 +238,19 @@ def _known(who: Identity, key: str, sent: Sent, context: Context) -> Job | None:
 def _submitted(
     job: Job, warnings: list[dict[str, str]], wanted: Wanted, context: Context, *, created: bool
 ) -> Response:
-    rows = [] if created else context.pool.run(lambda conn: results.outline(conn, job.job_id))
-    document = views.status(job, rows)
+    if created:
+        document = views.status(job, [])
+    else:
+        document = context.pool.run(lambda conn: _status(conn, job), again=True)
     document |= {"warnings": warnings, "estimate": submission.estimated(wanted, context)}
     headers = {"Location": f"/backtests/jobs/{job.job_id}"}
     return answer(document, 201 if created else 200, headers)
 
 
-def _status(conn: Connection, who: Identity, job_id: UUID) -> dict[str, Any]:
-    job = own(conn, who, job_id.hex)
-    return views.status(job, results.outline(conn, job_id))
+def _status(conn: Connection, job: Job) -> dict[str, Any]:
+    running = job.state is State.RUNNING
+    lines = lists.lines(conn, job.user_id, [job.job_id]) if running else []
+    return views.status(job, results.outline(conn, job.job_id), next(iter(lines), None))
 
 
 def _ids(given: Any) -> list[str]:

@@ -1,7 +1,8 @@
 """Saved strategies: templates under a name, written by hand or taken from a variant of a job."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -10,13 +11,13 @@ from starlette.responses import Response
 
 from api import cursor, schemas, views
 from api.answers import answer, nothing
-from api.auth import SignedIn
+from api.auth import Identity, SignedIn
 from api.bodies import JsonBody
 from api.calls import call
 from api.context import Context, of
 from api.errors import invalid, invalid_value, not_found, of_request
 from api.fields import members, uuid
-from api.job_ids import digits, own
+from api.job_ids import digits, own, wanted_by
 from api.parameters import Asked, Query, cursor_of, whole
 from api.submission import own_strategy
 from engine.one_variant import template_of
@@ -24,9 +25,12 @@ from engine.request import FieldError, RequestError, complete, read_label
 from engine.request.words import shown
 from storage import results, strategies
 from storage.connection import Connection
-from storage.strategies import Strategy
+from storage.strategies import NewStrategy, Strategy
 
 router = APIRouter(tags=["strategies"])
+
+Make = Callable[[Connection], NewStrategy]
+"""Makes a strategy inside a transaction, still without its name and note."""
 
 ID_NAME = "strategy_id"
 WRITTEN = ("name", "note", "template")
@@ -54,28 +58,10 @@ def create(request: Request, who: SignedIn, document: JsonBody) -> Response:
     taken = isinstance(document, Mapping) and not {"job_id", "variant_key"}.isdisjoint(document)
     given = members(document, TAKEN if taken else WRITTEN)
     name, note = _label(given)
-    source: dict[str, Any] = {}
-    if taken:
-        job_digits = digits(_required(given, "job_id"), "job_id")
-        key = _required(given, "variant_key")
-        if not re.fullmatch(r"[0-9a-f]{64}", key, re.ASCII):
-            raise invalid_value("variant_key", f"must be 64 hexadecimal digits, got {shown(key)}")
-    else:
-        template = _template(given, context)
-
-    def store(conn: Connection) -> Strategy:
-        nonlocal source
-        wanted = template if not taken else {}
-        if taken:
-            job = own(conn, who, job_digits)
-            row = results.variant(conn, job.job_id, key)
-            if row is None:
-                raise not_found(f"job {job.job_id} stored no variant {key}")
-            wanted = template_of(job.request_json, row.payload_json)
-            source = {"source_job_id": job.job_id, "source_variant_key": key}
-        return strategies.create(conn, who.user_id, name=name, note=note, template=wanted, **source)
-
-    made = context.pool.run(store)
+    make = _of_a_variant(given, who) if taken else _as_written(given, context)
+    made = context.pool.run(
+        lambda conn: strategies.create(conn, who.user_id, replace(make(conn), name=name, note=note))
+    )
     return answer(views.strategy(made), 201, {"Location": f"/strategies/{made.strategy_id}"})
 
 
@@ -112,24 +98,28 @@ def show(request: Request, who: SignedIn) -> Response:
     body=schemas.CHANGED_STRATEGY,
     errors=(404, 409),
 )
-def replace(request: Request, who: SignedIn, document: JsonBody) -> Response:
+def change(request: Request, who: SignedIn, document: JsonBody) -> Response:
     """Replace name, note and template; jobs made of the strategy keep what they were made of."""
     context = of(request)
     strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
     given = members(document, WRITTEN)
     name, note = _label(given)
-    template = _template(given, context)
+    new = NewStrategy(name, _template(given, context), note)
 
-    def store(conn: Connection) -> Strategy:
-        own_strategy(conn, who, strategy_id)
-        found = strategies.update(
-            conn, who.user_id, strategy_id, name=name, note=note, template=template
-        )
-        if found is None:
-            raise not_found(f"there is no strategy {strategy_id}")
-        return found
+    def store(conn: Connection) -> Strategy | None:
+        before = own_strategy(conn, who, strategy_id)
+        source: dict[str, Any] = {}
+        if before.template_json == new.template_json:  # it is still what it was taken from
+            source = {
+                "source_job_id": before.source_job_id,
+                "source_variant_key": before.source_variant_key,
+            }
+        return strategies.update(conn, who.user_id, strategy_id, replace(new, **source))
 
-    return answer(views.strategy(context.pool.run(store)))
+    found = context.pool.run(store)
+    if found is None:  # deleted meanwhile
+        raise not_found(f"you have no strategy {strategy_id}")
+    return answer(views.strategy(found))
 
 
 @call(router, "DELETE", "/strategies/{strategy_id}", answers={204: None}, errors=(404,))
@@ -137,12 +127,31 @@ def delete(request: Request, who: SignedIn) -> Response:
     """Delete a strategy; jobs made of it stay as they are."""
     strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
 
-    def change(conn: Connection) -> None:
-        own_strategy(conn, who, strategy_id)
-        strategies.delete(conn, who.user_id, strategy_id)
-
-    of(request).pool.run(change)
+    if not of(request).pool.run(lambda conn: strategies.delete(conn, who.user_id, strategy_id)):
+        raise not_found(f"you have no strategy {strategy_id}")
     return nothing()
+
+
+def _as_written(given: Mapping[str, Any], context: Context) -> Make:
+    template = _template(given, context)
+    return lambda _conn: NewStrategy("", template)
+
+
+def _of_a_variant(given: Mapping[str, Any], who: Identity) -> Make:
+    job_digits = digits(_required(given, "job_id"), "job_id")
+    key = _required(given, "variant_key")
+    if not re.fullmatch(r"[0-9a-f]{64}", key, re.ASCII):
+        raise invalid_value("variant_key", f"must be 64 hexadecimal digits, got {shown(key)}")
+
+    def make(conn: Connection) -> NewStrategy:
+        job = own(conn, who, job_digits)
+        row = results.variant(conn, job.job_id, key)
+        if row is None:
+            raise not_found(f"job {job.job_id} stored no variant {key}")
+        template = template_of(wanted_by(job).document, row.payload_json)
+        return NewStrategy("", template, source_job_id=job.job_id, source_variant_key=key)
+
+    return make
 
 
 def _label(given: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -7,6 +7,7 @@ change a result; `parse` reads an effective request and fills in nothing.
 from engine.request.completion import complete, parse
 from engine.request.defaults import DefaultsError, read_defaults
 from engine.request.entries import TABLE
+from engine.request.estimate import TooLarge
 from engine.request.example import example
 from engine.request.fields import FieldError, RequestError
 from engine.request.hashes import (
@@ -51,6 +52,7 @@ __all__ = [
     "RequestError",
     "Risk",
     "Saved",
+    "TooLarge",
     "canonical_json",
     "complete",
     "engine_params_hash",

@@ -131,7 +131,7 @@ def _read_values(axis: Field, values: Field, kind: Kind, reading: Reading) -> di
     if len(items) > limit:
         axis.refuse(_too_long(len(items), limit, kind, "give fewer values"), "guard_exceeded")
         # As with a range, the count goes on to the total of the grid; nobody reads the values.
-        return {"mode": "explicit", "values": items}
+        return {"mode": "explicit", "values": list(values.value)}
     if len(items) > MAX_LISTED and not reading.stored:
         values.refuse(
             f"lists {len(items)} values, at most {MAX_LISTED} may be listed: give a range instead"

@@ -25,7 +25,8 @@ from engine.timeframes import TIMEFRAMES
 def complete(document: Mapping[str, Any], defaults: Defaults, limits: Limits) -> dict[str, Any]:
     """Return the effective request: JSON types only, defaults filled in, blocks sorted by name.
 
-    Raises RequestError with everything that is wrong. Completing twice changes nothing.
+    Raises RequestError with everything that is wrong; TooLarge, with its sizes, where nothing is
+    but the limits. Completing twice changes nothing.
     """
     return read_effective(document, Reading(limits, defaults))
 

@@ -1,12 +1,13 @@
 """How large a request is, by arithmetic: nothing is listed and nothing is allocated."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from engine.memory import PLANES_BYTES, Layout, Work, row_bytes
 from engine.metric_names import OF_THE_BALANCE
-from engine.request.fields import FieldError
+from engine.request.fields import FieldError, RequestError
 from engine.request.model import MAX_INDEX, Limits
 from engine.request.words import counted
 
@@ -92,6 +93,27 @@ class Estimate:
             )
             found.append((_GRIDS, message))
         return [FieldError(path, message, "guard_exceeded") for path, message in found]
+
+
+class TooLarge(RequestError):
+    """A request that is well-formed and only too large, and how large it is.
+
+    `effective` is what it would be as a job; its warm-up is None where that was not resolved, and
+    the values of an axis of too many were not looked at. `estimate` is of all of it, an upper bound
+    where valid pairs were too many to be counted, with `risk_total` combinations.
+    """
+
+    def __init__(
+        self,
+        errors: Iterable[FieldError],
+        effective: Mapping[str, Any],
+        estimate: Estimate,
+        risk_total: int,
+    ) -> None:
+        super().__init__(errors)
+        self.effective = effective
+        self.estimate = estimate
+        self.risk_total = risk_total
 
 
 def bars_between(start_ms: int, end_ms: int, timeframe_ms: int) -> int:

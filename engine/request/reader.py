@@ -9,7 +9,7 @@ from engine.request.axes import axis_count
 from engine.request.blocks import ReadBlock
 from engine.request.bounds import WARMUP_BARS
 from engine.request.entries import TABLE
-from engine.request.estimate import Estimate, bars_between
+from engine.request.estimate import Estimate, TooLarge, bars_between
 from engine.request.fields import Field, FieldError, RequestError
 from engine.request.members import Members, Reading
 from engine.request.model import VERSION
@@ -47,12 +47,14 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
     if not bars and not reading.stored:
         _refuse_a_range_without_bars(root, effective["time_range"], template["timeframe"])
         raise RequestError(errors)
-    errors += _beyond_limits(effective, blocks, risk_total, bars, reading)
+    size = _size(effective, blocks, risk_total, bars, reading)
+    errors += _beyond_limits(size, blocks, risk_total, reading)
     if not errors and effective["warmup_bars"] is None:
         effective["warmup_bars"] = _resolved_warmup(blocks)
-        errors += _beyond_limits(effective, blocks, risk_total, bars, reading)
+        size = _size(effective, blocks, risk_total, bars, reading)
+        errors += _beyond_limits(size, blocks, risk_total, reading)
     if errors:
-        raise RequestError(errors)
+        raise TooLarge(errors, effective, size, risk_total)
     return effective
 
 
@@ -149,15 +151,15 @@ def _resolved_warmup(blocks: Iterable[ReadBlock]) -> int:
     return min(needed(blocks), int(WARMUP_BARS.maximum or 0))
 
 
-def _beyond_limits(
+def _size(
     effective: Mapping[str, Any],
     blocks: Sequence[ReadBlock],
     risk_total: int,
     traded_bars: int,
     reading: Reading,
-) -> list[FieldError]:
+) -> Estimate:
     ranking = effective["ranking"]
-    estimate = Estimate.of(
+    return Estimate.of(
         [block.total for block in blocks],
         risk_total=risk_total,
         preselect=effective["preselect"],
@@ -167,5 +169,10 @@ def _beyond_limits(
         traded_bars=traded_bars,
         threads=reading.limits.threads,
     )
+
+
+def _beyond_limits(
+    size: Estimate, blocks: Sequence[ReadBlock], risk_total: int, reading: Reading
+) -> list[FieldError]:
     exact = all(block.exact for block in blocks)
-    return estimate.refusals(reading.limits, risk_total=risk_total, exact=exact)
+    return size.refusals(reading.limits, risk_total=risk_total, exact=exact)

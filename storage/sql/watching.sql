@@ -13,7 +13,7 @@ WHERE job.job_id = ANY(%(job_ids)s);
 -- What of each job came after the last event that was seen of it.
 SELECT event.event_id, event.job_id, event.at, event.event, event.attempt, event.actor,
        event.details
-FROM unnest(%(job_ids)s::uuid[], %(after)s::bigint[]) AS seen (job_id, event_id)
+FROM unnest(%(job_ids)s::uuid[], %(seen)s::bigint[]) AS seen (job_id, event_id)
 CROSS JOIN LATERAL (
     SELECT *
     FROM backtest_job_events AS later

@@ -131,7 +131,7 @@ class Api:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         command = [sys.executable, "-m", "uvicorn", "--factory", "api.app:create_app"]
-        options = ("--host", "127.0.0.1", "--port", str(self.port), "--no-access-log")
+        options = ("--host", "127.0.0.1", "--port", str(self.port))
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, *options, *self.options],

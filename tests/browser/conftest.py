@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from cli import html_report
-from tests.cli.conftest import REQUEST, TABLE
+from tests.browser.stack import DESKTOP, Stack, Visit, running_stack
+from tests.making_jobs import REQUEST, TABLE
+from tests.storage.making import new_database
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BARS = 35_040
@@ -154,3 +156,26 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(page_of(3000), encoding="utf-8")
     return file
+
+
+@pytest.fixture(scope="session")
+def stack(
+    postgres_server: str,
+    migrated_template: str,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """The whole product on a database of its own, for all tests of pages."""
+    with (
+        new_database(postgres_server, migrated_template) as dsn,
+        running_stack(dsn, redis_url, tmp_path_factory.mktemp("stack")) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(params=[None], ids=[""])
+def visit(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> Iterator[Visit]:
+    """A browser of a user who was never here; a parameter is (theme, size) of the window."""
+    theme, size = request.param or ("light", DESKTOP)
+    with stack.visit(chromium, theme=theme, size=size) as opened:
+        yield opened

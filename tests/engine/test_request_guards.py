@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.grid import estimate
 from engine.indicators.declaration import Relation
-from engine.request import Limits, RequestError, complete, parse
+from engine.request import Limits, RequestError, TooLarge, complete, parse
 from engine.request.axes import axis_values, joint_count
 from engine.request.model import RISK_AXES
 from tests.engine.requests import (
@@ -269,3 +269,24 @@ def test_an_axis_of_10_to_the_12_takes_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2**20
+
+
+TOO_LARGE: dict[str, tuple[Any, int, int]] = {
+    "range": (with_value("template.risk_grid.sl", ranged(1, 1_000_001, 1e-6)), 8820, 10**12 + 1),
+    "list": (with_value("template.risk_grid.sl", [*range(1, 700), None]), 8820, 700),
+    "windows": (with_value(WINDOW, ranged(1, 100_000, 1)), 100_000 * 45, 1),
+}
+
+
+@pytest.mark.parametrize(("wrong", "bases", "risks"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+def test_what_is_only_too_large_says_how_large_it_is(wrong: Any, bases: int, risks: int) -> None:
+    error = refused(wrong, replace(LIMITS, max_stage_b_variants=600))
+    assert isinstance(error, TooLarge)
+    assert (error.estimate.stage_a_variants, error.risk_total) == (bases, risks)
+    assert error.estimate.stage_b_variants == min(20_000, bases) * risks
+    assert error.effective == complete(wrong, DEFAULTS, Limits(10**30, 10**30, 10**30))
+
+
+def test_what_is_wrong_besides_has_no_size() -> None:
+    wrong = with_value(WINDOW, ranged(1, 100_000, 1)) | {"colour": "red"}
+    assert not isinstance(refused(wrong), TooLarge)

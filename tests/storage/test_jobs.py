@@ -1,8 +1,7 @@
-"""Submission, idempotency, quota, names and notes, cancel and retention."""
+"""Jobs as users see them: submission, names and notes, events, cancel, retention."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from uuid import UUID, uuid4
 
 import psycopg
@@ -22,7 +21,6 @@ from tests.storage.making import (
     new_job,
     reclaimed,
     save_snapshot,
-    session,
     set_crashes,
     submitted,
     succeed,
@@ -66,92 +64,68 @@ def test_an_unknown_job_is_none(connection: psycopg.Connection) -> None:
     assert jobs.events(connection, uuid4()) == []
 
 
-# --- idempotency and quota
-
-
-def test_the_same_key_returns_the_same_job(connection: psycopg.Connection) -> None:
-    wanted = new_job(idempotency_key="once")
-    first = jobs.create(connection, wanted, max_active=3, client=Client.CLI).job
-    again = jobs.create(connection, wanted, max_active=3, client=Client.CLI)
-    assert again == (first, False)
-    assert count(connection, "backtest_jobs") == 1
-    assert event_names(connection, first.job_id) == ["queued"]
-
-
-def test_a_retry_returns_its_job_even_when_the_quota_is_full(
-    connection: psycopg.Connection,
-) -> None:
-    wanted = new_job(idempotency_key="once")
-    first, created = jobs.create(connection, wanted, max_active=1, client=Client.CLI)
-    assert created
-    assert jobs.create(connection, wanted, max_active=1, client=Client.CLI) == (first, False)
-
-
-def test_another_request_under_the_same_key_is_a_conflict(connection: psycopg.Connection) -> None:
-    user_id = uuid4()
-    first = submitted(connection, user_id=user_id, idempotency_key="once")
-    with pytest.raises(jobs.IdempotencyConflict, match=str(first.job_id)) as caught:
-        submitted(connection, user_id=user_id, idempotency_key="once", request_hash="other")
-    assert caught.value.job == first
-    assert count(connection, "backtest_jobs") == 1
-
-
-def test_the_same_key_of_another_user_is_another_job(connection: psycopg.Connection) -> None:
-    first = submitted(connection, idempotency_key="once")
-    assert submitted(connection, idempotency_key="once").job_id != first.job_id
-
-
-def test_the_quota_counts_active_jobs_of_the_user_only(connection: psycopg.Connection) -> None:
-    user_id = uuid4()
-    submitted(connection)
-    for job_id in [submitted(connection, user_id=user_id).job_id for _ in range(2)]:
-        jobs.cancel(connection, job_id, client=Client.CLI)
-    claimed(connection, user_id=user_id)
-    jobs.create(connection, new_job(user_id=user_id), max_active=2, client=Client.CLI)
-    with pytest.raises(jobs.QuotaExceeded) as caught:
-        jobs.create(connection, new_job(user_id=user_id), max_active=2, client=Client.CLI)
-    assert (caught.value.active, caught.value.limit) == (2, 2)
-    assert count(connection, "backtest_jobs") == 5
-
-
-def together(database: str, wanted: list[object], max_active: int) -> list[object]:
-    """Submit all at the same moment, each on a connection of its own."""
-    barrier = threading.Barrier(len(wanted))
-
-    def submit(new: object) -> object:
-        with session(database) as mine:
-            barrier.wait(timeout=20)
-            try:
-                return mine.run(
-                    partial(jobs.create, new_job=new, max_active=max_active, client=Client.CLI)
-                )
-            except jobs.QuotaExceeded as error:
-                return error
-
-    with ThreadPoolExecutor(len(wanted)) as threads:
-        return list(threads.map(submit, wanted))
-
-
-def test_simultaneous_submissions_cannot_outrun_the_quota(
-    database: str, connection: psycopg.Connection
-) -> None:
-    user_id = uuid4()
-    outcomes = together(database, [new_job(user_id=user_id) for _ in range(6)], max_active=3)
-    assert sum(isinstance(outcome, jobs.Submitted) for outcome in outcomes) == 3
-    assert count(connection, "backtest_jobs") == 3
-
-
-def test_simultaneous_retries_make_one_job(database: str, connection: psycopg.Connection) -> None:
-    wanted = new_job(idempotency_key="once")
-    outcomes = together(database, [wanted] * 4, max_active=3)
-    assert len({made.job.job_id for made in outcomes if isinstance(made, jobs.Submitted)}) == 1
-    assert count(connection, "backtest_jobs") == 1
-
-
 def test_a_refused_job_leaves_nothing_behind(connection: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         jobs.create(connection, new_job(mode="saved"), max_active=3, client=Client.CLI)
     assert count(connection, "backtest_jobs") == count(connection, "backtest_job_events") == 0
+
+
+# --- names and notes
+
+
+def test_a_name_and_a_note_are_set_one_by_one_and_cleared(connection: psycopg.Connection) -> None:
+    job = submitted(connection, name="Sweep", note="why")
+    for changes, expected in [
+        ({"name": "Other"}, ("Other", "why")),
+        ({"note": None}, ("Other", None)),
+        ({}, ("Other", None)),
+        ({"name": None, "note": "because"}, (None, "because")),
+    ]:
+        changed = jobs.describe(connection, job.user_id, job.job_id, changes=changes)
+        assert changed == current(connection, job.job_id)
+        assert (changed.name, changed.note) == expected
+
+
+@pytest.mark.parametrize("end", ["queued", "running", "succeeded"])
+def test_a_job_is_described_in_any_state_and_goes_on(
+    connection: psycopg.Connection, end: str
+) -> None:
+    job = submitted(connection)
+    if end != "queued":
+        lease = reclaimed(connection, job.job_id)
+    if end == "succeeded":
+        succeed(connection, lease, [])
+    before = current(connection, job.job_id)
+    after = jobs.describe(connection, job.user_id, job.job_id, changes={"name": "Sweep"})
+    assert after is not None
+    changed = {n for n in type(after).__slots__ if getattr(after, n) != getattr(before, n)}
+    assert changed == {"name", "updated_at"}
+    if end == "running":
+        assert leases.renew(connection, lease)
+
+
+def test_nobody_describes_the_job_of_another_user(connection: psycopg.Connection) -> None:
+    job = submitted(connection)
+    assert jobs.describe(connection, uuid4(), job.job_id, changes={"name": "x"}) is None
+    assert jobs.describe(connection, job.user_id, uuid4(), changes={"name": "x"}) is None
+    assert current(connection, job.job_id) == job
+
+
+def test_only_a_name_and_a_note_describe_a_job(connection: psycopg.Connection) -> None:
+    job = submitted(connection)
+    with pytest.raises(KeyError, match="state"):
+        jobs.describe(connection, job.user_id, job.job_id, changes={"state": "failed"})
+
+
+# --- events
+
+
+def test_events_are_read_from_one_on(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    first, second = jobs.events(connection, lease.job_id)
+    assert jobs.events(connection, lease.job_id, after=first.event_id) == [second]
+    assert jobs.events(connection, lease.job_id, after=first.event_id - 1) == [first, second]
+    assert jobs.events(connection, lease.job_id, after=second.event_id) == []
 
 
 # --- cancel
@@ -229,6 +203,46 @@ def test_simultaneous_cancels_leave_one_event(
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(cancel, range(4)))
     assert event_names(connection, lease.job_id) == ["queued", "claimed", "cancel_requested"]
+
+
+def test_several_jobs_are_cancelled_each_by_its_state(connection: psycopg.Connection) -> None:
+    user_id = uuid4()
+    queued = submitted(connection, user_id=user_id).job_id
+    running = claimed(connection, user_id=user_id).job_id
+    ended = claimed(connection, user_id=user_id)
+    succeed(connection, ended, [])
+    theirs = submitted(connection)
+    wanted = [running, theirs.job_id, ended.job_id, uuid4(), queued]
+    for _ in range(2):
+        found = jobs.cancel_many(connection, user_id, wanted, client=Client.PAGE)
+        assert [job.job_id for job in found] == sorted([queued, running, ended.job_id])
+        states = {job.job_id: (job.state, job.cancel_requested_at is not None) for job in found}
+        assert states == {
+            queued: ("cancelled", True),
+            running: ("running", True),
+            ended.job_id: ("succeeded", False),
+        }
+    assert current(connection, theirs.job_id) == theirs
+    assert events_of(connection, queued)[1:] == [("cancelled", "user", {"client": "page"})]
+    assert events_of(connection, running)[2:] == [("cancel_requested", "user", {"client": "page"})]
+
+
+def test_simultaneous_cancels_of_the_same_jobs_do_not_deadlock(
+    database: str, connection: psycopg.Connection
+) -> None:
+    user_id = uuid4()
+    made = [submitted(connection, user_id=user_id).job_id for _ in range(30)]
+    barrier = threading.Barrier(4)
+
+    def cancel(number: int) -> int:
+        with psycopg.connect(database, autocommit=True) as conn:
+            barrier.wait(timeout=20)
+            order = made if number % 2 else made[::-1]
+            return len(jobs.cancel_many(conn, user_id, order, client=Client.API))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(cancel, range(4))) == [30] * 4
+    assert count(connection, "backtest_job_events") == 60
 
 
 # --- retention

@@ -36,9 +36,19 @@ def busy(postgres_server: str, migrated_template: str) -> Iterator[psycopg.Conne
         )
         conn.execute(insert, {"user": USER, "state": "succeeded", "count": FINISHED})
         conn.execute(insert, {"user": USER, "state": "queued", "count": WAITING})
+        conn.execute(insert, {"user": uuid4(), "state": "succeeded", "count": FINISHED})
+        conn.execute(
+            "INSERT INTO backtest_job_events (job_id, event, attempt, actor)"
+            " SELECT job_id, 'claimed', 1, 'o' FROM backtest_jobs"
+        )
+        conn.execute(
+            "UPDATE backtest_jobs SET name = 'Sweep', name_folded = 'sweep',"
+            """ request_json = '{"template": {"instrument_id": {"symbol": "BTCUSDT"}}}'"""
+            " WHERE get_byte(uuid_send(job_id), 0) < 100"
+        )
         for _ in range(20):
             claimed(conn)
-        conn.execute("ANALYZE")
+        conn.execute("VACUUM ANALYZE")
         yield conn
 
 
@@ -66,15 +76,32 @@ VALUES: dict[str, Any] = {
     "first": UUID(hex="3f0c" + "0" * 28),
     "last": UUID(hex="3f0c" + "f" * 28),
     "dispatch_counts": [1],
+    "renames": True,
+    "notes": True,
+    "name": "n",
+    "name_folded": "n",
+    "note": "n",
+    "client": "api",
+    "symbol": None,
+    "before_created_at": "infinity",
+    "before_id": uuid4(),
+    "pattern": "sweep%",
+    "examined": 100,
+    "after": 0,
+    "seen": [0],
+    "user_ids": [USER],
+    "finished_within": 30,
 }
+NO_FILTER: dict[str, Any] = {"state": None, "symbol": None}
+EARLIER = {"before_created_at": "2020-01-01 00:00Z", "before_id": UUID(int=5)}
 
 
 def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
     """(node type, index or relation) of every node of a plan."""
-    found = {(plan["Node Type"], plan.get("Index Name") or plan.get("Relation Name", ""))}
-    for child in plan.get("Plans", []):
-        found |= relations(child)
-    return found
+    return {
+        (node["Node Type"], node.get("Index Name") or node.get("Relation Name", ""))
+        for node in nodes(plan)
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,6 +117,20 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
         ("jobs", "count_active", "backtest_jobs_active_of_user"),
         ("jobs", "get_by_idempotency_key", "backtest_jobs_idempotency"),
         ("jobs", "delete_finished", "backtest_jobs_retention"),
+        ("jobs", "describe", "backtest_jobs_pkey"),
+        ("jobs", "cancel_jobs", "backtest_jobs_pkey"),
+        ("jobs", "jobs_of_user", "backtest_jobs_pkey"),
+        ("jobs", "events_of_job", "backtest_job_events_of_job"),
+        ("lists", "matches", "backtest_jobs_by_name"),
+        ("lists", "matches", "backtest_jobs_pkey"),
+        ("lists", "page_of_matches", "backtest_jobs_by_name"),
+        ("lists", "page_of_matches", "backtest_jobs_pkey"),
+        ("lists", "lines", "backtest_jobs_pkey"),
+        ("lists", "count_of_ended", "backtest_jobs_list_by_state"),
+        ("watching", "watched", "backtest_jobs_pkey"),
+        ("watching", "events", "backtest_job_events_of_job"),
+        ("watching", "lines", "backtest_jobs_active_of_user"),
+        ("watching", "lines", "backtest_jobs_retention"),
     ],
 )
 def test_a_statement_uses_its_index(
@@ -101,14 +142,55 @@ def test_a_statement_uses_its_index(
     assert ("Seq Scan", "backtest_jobs") not in scans
 
 
+@pytest.mark.parametrize("place", [{}, EARLIER], ids=["first page", "deep"])
+@pytest.mark.parametrize("name", ["page", "examine"])
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "backtest_jobs_list"),
+        ({"state": "succeeded"}, "backtest_jobs_list_by_state"),
+        ({"state": "failed"}, "backtest_jobs_list_by_state"),
+        ({"symbol": "BTCUSDT"}, "backtest_jobs_list_by_symbol"),
+        ({"symbol": "NONE"}, "backtest_jobs_list_by_symbol"),
+        (
+            {"symbol": "BTCUSDT", "state": "queued"},
+            "backtest_jobs_list_by_symbol_and_state",
+        ),
+    ],
+    ids=str,
+)
+def test_every_filter_of_a_list_is_read_in_the_order_of_an_index(
+    busy: psycopg.Connection,
+    name: str,
+    filters: dict[str, Any],
+    index: str,
+    place: dict[str, Any],
+) -> None:
+    plan = explain(busy, "lists", name, NO_FILTER | filters | place)
+    (scan,) = [node for node in nodes(plan) if node.get("Relation Name") == "backtest_jobs"]
+    assert (scan["Node Type"], scan["Index Name"]) in (
+        ("Index Scan", index),
+        ("Index Only Scan", index),
+    )
+    assert "Filter" not in scan, scan  # what is read is what is listed
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
 @pytest.mark.parametrize("name", ["postpone_waiting", "mark_due", "unmark", "sweep", "gauges"])
 def test_the_scheduler_reads_no_finished_job(busy: psycopg.Connection, name: str) -> None:
     assert ("Seq Scan", "backtest_jobs") not in relations(explain(busy, "dispatch", name))
 
 
-def explain(conn: psycopg.Connection, file: str, name: str) -> dict[str, Any]:
+def explain(
+    conn: psycopg.Connection, file: str, name: str, values: dict[str, Any] | None = None
+) -> dict[str, Any]:
     text = statements.load(file)[name]
-    row = conn.execute(f"EXPLAIN (FORMAT JSON) {text}", VALUES).fetchone()
+    row = conn.execute(f"EXPLAIN (FORMAT JSON) {text}", VALUES | (values or {})).fetchone()
     assert row is not None
     plan: dict[str, Any] = row[0][0]["Plan"]
     return plan

@@ -1,6 +1,7 @@
 """Shortlist and top variants."""
 
 import math
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -323,6 +324,57 @@ def test_the_top_is_limited_by_rank(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     save_snapshot(connection, lease, variants(5))
     assert results.top(connection, lease.job_id, 2) == variants(5)[:2]
+
+
+LARGE = {"report": "report_table_md", "trades": "trades_json", "equity": "equity_json"}
+
+
+@pytest.mark.parametrize("left_out", [["report"], ["trades"], ["equity"], list(LARGE)])
+def test_what_is_left_out_of_the_top_is_none(
+    connection: psycopg.Connection, left_out: list[str]
+) -> None:
+    lease = claimed(connection)
+    rows = variants(2, reports=True)
+    succeed(connection, lease, rows)
+    found = results.top(connection, lease.job_id, 9, **dict.fromkeys(left_out, False))
+    nothing = {LARGE[name]: None for name in left_out}
+    assert found == [replace(row, **nothing) for row in rows]
+
+
+def test_what_is_left_out_of_the_top_is_not_read(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    noise = [secrets.token_hex(2000) for _ in range(3)]
+    large = replace(
+        variants(1)[0], report_table_md=noise[0], trades_json=noise[1:2], equity_json=noise[2:]
+    )
+    succeed(connection, lease, [large])
+    before = pieces_read(connection)
+    results.top(connection, lease.job_id, 9, report=False, trades=False, equity=False)
+    assert pieces_read(connection) == before
+    results.top(connection, lease.job_id, 9, trades=False, equity=False)
+    assert pieces_read(connection) > before
+
+
+def pieces_read(conn: psycopg.Connection) -> int:
+    """How often a piece of a large document of a top variant has been looked up."""
+    conn.execute("SELECT pg_stat_force_next_flush()")
+    row = conn.execute(
+        "SELECT piece.idx_scan FROM pg_stat_all_tables AS piece"
+        " JOIN pg_class AS variant ON piece.relid = variant.reltoastrelid"
+        " WHERE variant.relname = 'backtest_job_top_variants'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_one_variant_is_read_whole_by_its_key(connection: psycopg.Connection) -> None:
+    lease, other = claimed(connection), claimed(connection)
+    rows = variants(3, reports=True)
+    succeed(connection, lease, rows)
+    for row in rows:
+        assert results.variant(connection, lease.job_id, row.variant_key) == row
+    assert results.variant(connection, lease.job_id, "key-9") is None
+    assert results.variant(connection, other.job_id, rows[0].variant_key) is None
 
 
 def test_a_paused_owner_loses_its_transaction_before_its_lease(

@@ -17,10 +17,7 @@ export class ApiError extends Error {
  */
 export async function request(method, path, body, { headers = {}, signal } = {}) {
   const answer = await send(method, path, body, headers, signal);
-  if (answer.status === 401 && path !== "/session") {
-    if (!(await signInByItself())) return askForSignIn();
-    return read(await send(method, path, body, headers, signal));
-  }
+  if (answer.status === 401 && path !== "/session") return askForSignIn();
   return read(answer);
 }
 
@@ -49,14 +46,7 @@ async function read(answer) {
     { code: "unexpected_error", message: `The API answered ${answer.status}.` });
 }
 
-let signingIn = null;
-
-/** In dev, on this machine, the API signs a local user in without a token; tried once per page. */
-function signInByItself() {
-  signingIn ??= send("POST", "/session", {}, {}).then((answer) => answer.ok, () => false);
-  return signingIn;
-}
-
+/** In dev, on this machine, the sign-in page needs no token and leads back at once. */
 function askForSignIn() {
   const here = location.pathname + location.search + location.hash;
   location.assign(`/signin?next=${encodeURIComponent(here)}`);
@@ -103,8 +93,8 @@ export function stream(url, handlers) {
     pause();
     const status = await refusal(url);
     if (closed) return;
-    if (status === 401 && !(await signInByItself())) return void askForSignIn();
-    if (status >= 400 && status < 500 && status !== 401 && status !== 429) {
+    if (status === 401) return void askForSignIn();
+    if (status >= 400 && status < 500 && status !== 429) {
       stop();
       handlers.refused?.(status);
       return;

@@ -2,7 +2,7 @@
 
 import { request } from "./api.js";
 import { copyButton, el, toast } from "./dom.js";
-import { example } from "./example.js";
+import { example, VARIANTS } from "./example.js";
 import { moment, number } from "./format.js";
 
 const IMPORT = "backtest candles import BTCUSDT-1m-2024-01.csv --market-id 1 --symbol BTCUSDT";
@@ -28,7 +28,7 @@ function firstSweep(instrument, count) {
   return el("div", { class: "welcome card" },
     el("h2", {}, "No jobs yet"),
     el("p", {}, `There are candles of ${number(count)} ${count === 1 ? "instrument" : "instruments"}. The example tries `,
-      el("b", {}, "810 variants"), " of one idea: price above a moving average while RSI is strong, with and without a stop " +
+      el("b", {}, `${number(VARIANTS)} variants`), " of one idea: price above a moving average while RSI is strong, with and without a stop " +
       "and a target."),
     el("p", { class: "soft" }, el("b", {}, instrument.symbol),
       ` · ${request_.template.timeframe} · ${moment(start)} – ${moment(end)} UTC`),

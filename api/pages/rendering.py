@@ -1,0 +1,33 @@
+"""Templates into pages. Everything that is put into one is escaped."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.pages.files import files, plotly_name, plotly_styles
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {
+        "static": files().url,
+        "plotly": f"/static/{plotly_name()}",
+        "plotly_styles": plotly_styles,
+    }
+    return made
+
+
+def rendered(template: str, **given: Any) -> str:
+    """Return a page as HTML; `page` names the part of the product that it belongs to."""
+    return _environment().get_template(template).render(**given)

@@ -1,0 +1,79 @@
+// What a job was asked to do: axes, range, costs, ranking, and which candles there were.
+
+import { valueText } from "./axes.js";
+import { el } from "./dom.js";
+import { duration, moment, number } from "./format.js";
+import { measure } from "./measures.js";
+
+/** "2024-01-01 to 2024-02-01". */
+export function rangeText(range) {
+  return `${moment(range.start)} to ${moment(range.end)}`;
+}
+
+/** The lines of what was asked: [label, text]. */
+export function askedLines(status, axes) {
+  const { request } = status, { template } = request;
+  const { instrument_id: instrument, execution } = template;
+  const seconds = (Date.parse(request.time_range.end) - Date.parse(request.time_range.start)) / 1000;
+  const lines = [
+    ["instrument", `${instrument.symbol}, market ${instrument.market_id}, ${template.timeframe}`],
+    ["range", `${rangeText(request.time_range)} UTC (${duration(seconds)})`],
+    ["warm-up", `${number(request.warmup_bars)} bars before it`],
+  ];
+  for (const block of template.indicator_grids) {
+    const own = axes.filter((each) => each.block === block.name && (each.group !== "source" || each.size > 1));
+    lines.push([block.name, own.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
+  }
+  const risk = axes.filter((each) => each.group === "risk");
+  lines.push(["risk %", risk.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
+  lines.push(["trading", `${template.direction_mode}, ${template.sizing_mode.replaceAll("_", " ")}`]);
+  lines.push(["costs", `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`]);
+  lines.push(["cash", cashText(template.sizing_mode, execution)]);
+  lines.push(["ranking", rankingText(request.ranking)]);
+  lines.push(["kept", `${number(request.preselect)} of stage A, the best ${number(request.top_k)} of stage B, ` +
+    `trades of ${number(request.top_trades_n)}`]);
+  if (status.coverage) lines.push(["candles", coverageText(status.coverage)]);
+  if (status.outcomes) lines.push(["outcomes", outcomesText(status.outcomes)]);
+  if (status.mode === "saved") lines.push(["strategy", `a saved one, as it was (${status.spec_hash.slice(0, 12)})`]);
+  if (status.engine_version) lines.push(["engine", status.engine_version]);
+  lines.push(["job", status.job_id]);
+  return lines;
+}
+
+/** Show them. */
+export function showAsked(details, status, axes) {
+  const list = el("dl", { class: "facts" });
+  for (const [label, text] of askedLines(status, axes)) list.append(el("dt", {}, label), el("dd", { class: "wrap" }, text));
+  details.replaceChildren(details.querySelector("summary"), list);
+}
+
+/** "ranked by return over max. drawdown ▼; at least 30 trades". */
+export function rankingText(ranking) {
+  let text = `by ${measure(ranking.primary_metric).words}`;
+  if (ranking.secondary_metric) text += `, then ${measure(ranking.secondary_metric).words}`;
+  if (ranking.min_trades) text += `; variants with fewer than ${number(ranking.min_trades)} trades come last`;
+  return ranking.distinct ? `${text}; equal outcomes stand as one row` : text;
+}
+
+function cashText(sizing, execution) {
+  let text = `${number(execution.init_cash_quote, 2)} at the start`;
+  if (sizing === "fixed_quote") text += `, ${number(execution.fixed_quote, 2)} a trade`;
+  if (sizing.endsWith("profit_lock")) text += `, ${valueText(execution.safe_profit_percent)} % of profits put aside`;
+  return text;
+}
+
+function coverageText(coverage) {
+  let text = `${number(coverage.bars_present)} of ${number(coverage.bars_expected)} bars`;
+  if (coverage.first) text += `, ${moment(coverage.first)} to ${moment(coverage.last)} UTC`;
+  if (coverage.longest_gap_bars) {
+    text += `; longest gap ${number(coverage.longest_gap_bars)} bars from ${moment(coverage.longest_gap_start)}`;
+  }
+  return `${text}; warm-up ${number(coverage.warmup_present)} of ${number(coverage.warmup_bars)} bars`;
+}
+
+function outcomesText(outcomes) {
+  const counts = ["tried", "eligible", "profitable", "ruined"].map((name) => `${number(outcomes[name])} ${name}`);
+  const held = outcomes.benchmark_return_pct;
+  if (held !== null) counts.push(`${number(outcomes.beat_benchmark)} better than buy and hold (${number(held, 2)} %)`);
+  return counts.join(", ");
+}

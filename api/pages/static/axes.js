@@ -1,0 +1,107 @@
+// The axes of a request: the parameters that a sweep tries, and the value that a variant has of each.
+
+import { number } from "./format.js";
+
+const RISK = "risk";
+const OFF = { mode: "explicit", values: [null] };
+const LISTED = 6;
+
+/**
+ * All axes of an effective request, blocks first, then the risk levels. Each: `key`, `block`,
+ * `label`, `heading` (lines of a column), `size`, `usual` (one value that is not worth a word),
+ * `of(payload)` its value in a variant, `values()` all of it in words.
+ */
+export function axesOf(request) {
+  const template = request.template;
+  const found = [];
+  for (const block of template.indicator_grids) {
+    if (block.source) found.push(axis(block.name, "source", "source", block.source));
+    for (const group of ["params", "signals"]) {
+      for (const [name, grid] of Object.entries(block[group])) found.push(axis(block.name, group, name, grid));
+    }
+  }
+  for (const [name, grid] of Object.entries(template.risk_grid)) found.push(axis(RISK, RISK, name, grid ?? OFF));
+  const names = shortNames(template.indicator_grids.map((block) => block.name));
+  for (const each of found) {
+    each.short = each.block === RISK ? "" : names.get(each.block);
+    each.heading = each.block === RISK ? [`${each.label} %`] : [each.short, each.label];
+  }
+  return found;
+}
+
+function axis(block, group, name, grid) {
+  return {
+    key: `${block}.${name}`, block, group, label: name.replace("_threshold", ""), size: sizeOf(grid),
+    usual: group === "source" || (group === RISK && grid.mode === "explicit" && grid.values.every((one) => one === null)),
+    of: (payload) => valueOf(payload, block, group, name),
+    values: () => valuesText(grid),
+  };
+}
+
+function valueOf(payload, block, group, name) {
+  if (group === RISK) return payload.risk[name];
+  const held = payload.blocks.find((each) => each.name === block);
+  return group === "source" ? held.source : held[group][name];
+}
+
+function sizeOf(grid) {
+  if (grid.mode === "explicit") return grid.values.length;
+  return Math.floor((grid.stop_incl - grid.start) / grid.step + 1e-9) + 1;
+}
+
+function valuesText(grid) {
+  const size = sizeOf(grid);
+  let text;
+  if (grid.mode === "explicit") {
+    const texts = grid.values.map(valueText);
+    text = (size > LISTED ? [...texts.slice(0, LISTED - 2), "…", texts[size - 1]] : texts).join(", ");
+  } else {
+    text = `${valueText(grid.start)}..${valueText(grid.stop_incl)}`;
+    if (grid.step !== 1) text += ` step ${valueText(grid.step)}`;
+  }
+  return size === 1 ? text : `${text} (${number(size)})`;
+}
+
+/** The last part of each name where no other one ends alike. */
+function shortNames(names) {
+  const last = names.map((name) => name.split(".").at(-1));
+  return new Map(names.map((name, at) => [name, last.filter((one) => one === last[at]).length === 1 ? last[at] : name]));
+}
+
+/** A parameter as a person would write it. */
+export function valueText(value) {
+  if (value === null || value === undefined) return "off";
+  return typeof value === "number" ? String(Number(value.toPrecision(15))) : String(value);
+}
+
+/** Axes whose values a list of rows shares, and those that tell its rows apart. */
+export function parted(axes, rows, collapsing) {
+  const shared = [], apart = [];
+  for (const each of axes) {
+    const values = collapsing ? new Set(rows.map((row) => each.of(row.payload_json))) : null;
+    if (each.size > 1 && values?.size !== 1) apart.push(each);
+    else if (each.size > 1 || !each.usual) shared.push(each);
+  }
+  return { shared, apart };
+}
+
+/** Values in their own order: off first, then numbers, then texts. */
+export function compareValues(a, b) {
+  if (a === b) return 0;
+  if (a === null) return -1;
+  if (b === null) return 1;
+  return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+}
+
+/** The parameters of a variant in words, block by block. */
+export function phrases(axes, payload) {
+  const blocks = new Map();
+  for (const each of axes) {
+    const words = `${each.label} ${valueText(each.of(payload))}`;
+    blocks.set(each.block, [...(blocks.get(each.block) ?? []), words]);
+  }
+  return [...blocks].map(([block, words]) => {
+    const name = axes.find((each) => each.block === block).short;
+    return name ? `${name} ${words.join(", ")}` : words.join(", ");
+  });
+}

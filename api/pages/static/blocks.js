@@ -1,0 +1,104 @@
+// The blocks of a request: one indicator each, with the values to try.
+
+import { el, find } from "./dom.js";
+import { axisField, choiceField } from "./fields.js";
+import { setAt } from "./document.js";
+
+const GRIDS = "template.indicator_grids";
+const SOURCES = "close";
+
+/** Draw all blocks. `edit(restructured)` is called after the document was changed here. */
+export function drawBlocks(place, document_, catalogue, edit) {
+  const grids = document_.template?.indicator_grids;
+  const known = new Map(catalogue.map((indicator) => [indicator.indicator_id, indicator]));
+  place.replaceChildren(...(Array.isArray(grids) ? grids : []).map((grid, at) =>
+    block(document_, grid ?? {}, at, known.get(grid?.indicator_id), edit)));
+}
+
+/** Add a block for an indicator, under a name of its own where it is there already. */
+export function addBlock(document_, indicator) {
+  document_.template ??= {};
+  const grids = (document_.template.indicator_grids ??= []);
+  const taken = new Set(grids.map((grid) => grid.name ?? grid.indicator_id));
+  const grid = { indicator_id: indicator.indicator_id };
+  for (let number = 2; taken.has(grid.name ?? grid.indicator_id); number += 1) {
+    grid.name = `${indicator.indicator_id}-${number}`;
+  }
+  grids.push(grid);
+  return grids.length - 1;
+}
+
+function block(document_, grid, at, indicator, edit) {
+  const path = `${GRIDS}[${at}]`;
+  const heading = el("h3", { class: "grow mono wrap", id: `block-${at}` }, String(grid.indicator_id ?? "?"));
+  const remove = el("button", { type: "button", class: "small quiet", "aria-label": `Remove ${grid.name ?? grid.indicator_id}`,
+    on: { click: () => { document_.template.indicator_grids.splice(at, 1); edit(true); } } }, "Remove");
+  const made = el("fieldset", { class: "block", "aria-labelledby": `block-${at}`, dataset: { path } },
+    el("div", { class: "row" }, heading, remove));
+  if (!indicator) {
+    made.append(el("p", { class: "error" }, "The catalogue does not know this indicator."));
+    return made;
+  }
+  made.append(el("p", { class: "soft small" }, indicator.description));
+  const output = indicator.outputs.find((one) => one.name === grid.output) ?? indicator.outputs[0];
+  made.append(el("div", { class: "fields" }, ...head(document_, grid, path, indicator, output, edit)));
+  const axes = indicator.params.filter((param) => output.params.includes(param.name))
+    .map((param) => field(document_, grid, path, "params", param, edit));
+  axes.push(...output.signals.map((param) => field(document_, grid, path, "signals", param, edit)));
+  if (axes.length) made.append(el("div", { class: "fields" }, axes));
+  const notes = [output.rule_description, ...indicator.conditions].filter(Boolean);
+  made.append(el("p", { class: "hint" }, notes.join(" · ")));
+  return made;
+}
+
+/** What stands above the axes: a name, the output, the price series; each only where there is a choice. */
+function head(document_, grid, path, indicator, output, edit) {
+  const fields = [];
+  if (grid.name !== undefined) {
+    fields.push(text(path, "name", "Name", grid.name));
+  }
+  if (indicator.outputs.length > 1) {
+    const id = `${path}-output`.replace(/\W+/g, "-");
+    const select = el("select", { id, on: { change: () => choose(document_, path, grid, indicator, select.value, edit) } },
+      indicator.outputs.map((one) => el("option", { value: one.name, selected: one === output }, one.name.replaceAll("_", " "))));
+    fields.push(el("div", { class: "field", dataset: { path: `${path}.output` } }, el("label", { htmlFor: id }, "Output"), select));
+  }
+  if (indicator.sources.length) {
+    fields.push(choiceField(`${path}.source`, "Price series", { value: grid.source ?? undefined, choices: indicator.sources,
+      byDefault: SOURCES, changed: (value) => { setAt(document_, `${path}.source`, value); edit(false); } }));
+  }
+  return fields;
+}
+
+function text(path, name, label, value) {
+  const id = `${path}-${name}`.replace(/\W+/g, "-");
+  return el("div", { class: "field", dataset: { path: `${path}.${name}` } }, el("label", { htmlFor: id }, label),
+    el("input", { id, value: String(value), dataset: { kind: "text" }, maxLength: 64 }));
+}
+
+/** Take another output: what the new one does not use goes, for it would be refused. */
+function choose(document_, path, grid, indicator, name, edit) {
+  const output = indicator.outputs.find((one) => one.name === name);
+  setAt(document_, `${path}.output`, output === indicator.outputs[0] ? undefined : name);
+  const used = { params: output.params, signals: output.signals.map((param) => param.name) };
+  for (const group of ["params", "signals"]) {
+    for (const key of Object.keys(grid[group] ?? {})) {
+      if (!used[group].includes(key)) setAt(document_, `${path}.${group}.${key}`, undefined);
+    }
+  }
+  edit(true);
+  find(`[data-path="${path}.output"] select`)?.focus();
+}
+
+function field(document_, grid, path, group, param, edit) {
+  const place = `${path}.${group}.${param.name}`;
+  const value = grid[group]?.[param.name];
+  const label = param.name.replaceAll("_", " ");
+  const byDefault = param.default ?? undefined;
+  if (param.choices.length) {
+    return choiceField(place, label, { value, choices: param.choices, byDefault,
+      changed: (chosen) => { setAt(document_, place, chosen); edit(false); } });
+  }
+  const least = param.minimum === null ? "" : `at least ${param.minimum}`;
+  return axisField(place, label, { value, byDefault, hint: byDefault === undefined ? `must be given${least && `, ${least}`}` : "" });
+}

@@ -1,0 +1,192 @@
+// The page of one job.
+
+import { request, stream } from "./api.js";
+import { showAnyVariant } from "./any_variant.js";
+import { showAsked } from "./asked.js";
+import { axesOf } from "./axes.js";
+import { rankingNames } from "./columns.js";
+import { showDistribution } from "./distribution.js";
+import { debounced, el, find } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { showActions, showFacts, showName, showNote, showTrouble, showVerdict, whyEmpty } from "./job_head.js";
+import { showMultiples } from "./multiples.js";
+import { Parallel } from "./parallel.js";
+import { showProgress, titleOf } from "./progress.js";
+import { TopTable } from "./table.js";
+import { showTimeline } from "./timeline.js";
+
+const MOST_ROWS = 300;
+const page = find("#job");
+const asked = decodeURIComponent(location.pathname.split("/")[2]);
+let status = null, axes = [], rows = [], events = [], table = null, parallel = null, drawer = null, snapshot = null;
+
+async function readStatus() {
+  status = await request("GET", `/backtests/jobs/${status?.job_id ?? asked}?include=distribution`);
+}
+
+async function readRows() {
+  ({ items: rows } = await request("GET", `/backtests/jobs/${status.job_id}/top?limit=${MOST_ROWS}&include=none`));
+}
+
+async function readEvents() {
+  ({ items: events } = await request("GET", `/backtests/jobs/${status.job_id}/events`));
+}
+
+function ended() {
+  return status.finished_at !== null;
+}
+
+/** What depends on the job's state. */
+function showJob() {
+  document.title = titleOf(status);
+  showName(find("#naming"), status, renamed);
+  showFacts(find("#facts"), status);
+  showActions(find("#actions"), status, (after) => { Object.assign(status, after); showJob(); });
+  showVerdict(find("#verdict"), status);
+  showTrouble(find("#trouble"), status);
+  showProgress(find("#progress"), status);
+  showTimeline(find("#timeline"), events, status.state);
+  showDistribution(find("#distribution"), status);
+  showAsked(find("#asked"), status, axes);
+  showNote(find("#note"), status, renamed);
+  showAnyVariant(find("#any"), status, { onStored: (key) => visit({ variant: key }), onComputed: (index, report) => visit({ index, report }) });
+}
+
+function renamed(after) {
+  Object.assign(status, { name: after.name, note: after.note });
+  showName(find("#naming"), status, renamed);
+  showNote(find("#note"), status, renamed);
+}
+
+function showRows() {
+  if (!rows.length) {
+    table = null;
+    find("#top-tools").replaceChildren();
+    find("#table").replaceChildren(el("p", { class: "soft empty-rows" }, whyEmpty(status)));
+    find("#parallel").hidden = true;
+    find("#multiples").hidden = true;
+    return;
+  }
+  const { ranking } = status.request, [primary] = rankingNames(ranking);
+  table ??= new TopTable(find("#table"), find("#top-tools"), { axes, ranking, link: (row) => address({ variant: row.variant_key }),
+    onOpen: (row) => visit({ variant: row.variant_key }),
+    onCompare: (chosen) => location.assign(`/compare?variants=${chosen.map((row) => `${status.job_id}:${row.rank}`).join(",")}`) });
+  table.update(rows, status.state === "succeeded");
+  parallel ??= new Parallel(find("#parallel"), (passes) => table?.filter(passes));
+  parallel.update(rows, table.parameters, primary);
+  showMultiples(find("#multiples"), rows, table.parameters, primary);
+}
+
+// --- the drawer, and its place in the URL
+
+function address(wanted) {
+  const query = new URLSearchParams(wanted);
+  return `${location.pathname}${query.size ? `?${query}` : ""}`;
+}
+
+/** Show a variant; the way back closes the drawer again. */
+function visit(wanted) {
+  const how = drawer.open ? "replaceState" : "pushState";
+  history[how]({ drawn: drawer.open ? history.state?.drawn : true }, "", address(wanted));
+  showDrawer();
+}
+
+function leave() {
+  if (history.state?.drawn) return void history.back();
+  history.replaceState(null, "", address({}));
+  showDrawer();
+}
+
+function showDrawer() {
+  const wanted = new URLSearchParams(location.search);
+  const key = wanted.get("variant"), index = wanted.get("index"), report = wanted.get("report");
+  if (key) drawer.showStored(status, key, report);
+  else if (index !== null && report) drawer.showIndex(status, Number(index), report);
+  else if (drawer.open) {
+    const before = drawer.shown?.replace(/^variant:/, "");
+    drawer.close();
+    table?.focus(before);
+  }
+}
+
+function walk(by) {
+  const key = new URLSearchParams(location.search).get("variant");
+  const next = key && table?.neighbour(key, by);
+  if (next) visit({ variant: next.variant_key });
+}
+
+// --- keys
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, #confirm")) return;
+  const keys = {
+    j: () => (drawer.open ? walk(1) : table?.move(1)), k: () => (drawer.open ? walk(-1) : table?.move(-1)),
+    n: () => drawer.step(1), p: () => drawer.step(-1), c: () => find("[data-action=cancel]")?.click(),
+    Escape: () => drawer.open && leave(),
+  };
+  if (!drawer || !keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});
+
+// --- while it runs
+
+const again = debounced(async () => {
+  await Promise.all([readStatus(), readEvents()]);
+  await readRows();
+  showJob();
+  showRows();
+}, 200);
+
+const newRows = debounced(async () => {
+  await readRows();
+  showRows();
+}, 100);
+
+function follow() {
+  if (ended()) return;
+  const lost = find("#lost");
+  stream(`/backtests/jobs/${status.job_id}/stream`, {
+    lifecycle: (event) => {
+      if (events.some((known) => known.event_id === event.event_id)) return;
+      again();
+    },
+    progress: (news) => {
+      const { snapshot_at: at, ...changes } = news;
+      Object.assign(status, changes);
+      document.title = titleOf(status);
+      showProgress(find("#progress"), status);
+      if (at !== snapshot) newRows();
+      snapshot = at;
+    },
+    end: () => again(),
+    lost: () => { lost.hidden = false; },
+    found: () => { lost.hidden = true; again(); },
+    refused: () => { lost.hidden = false; },
+  });
+}
+
+async function begin() {
+  try {
+    await readStatus();
+    axes = axesOf(status.request);
+    await Promise.all([readRows(), readEvents()]);
+  } catch (error) {
+    find("#trouble").hidden = false;
+    find("#trouble").replaceChildren(el("div", { class: "notice bad", role: "alert" }, el("p", {}, error.message),
+      el("p", {}, el("a", { href: "/" }, "All your jobs"))));
+    find("#table").replaceChildren();
+    page.setAttribute("aria-busy", "false");
+    return;
+  }
+  drawer = new Drawer(find("#drawer"), { onClose: leave, onNext: walk,
+    onComputed: (report) => history.replaceState(history.state, "", address({ variant: new URLSearchParams(location.search).get("variant"), report })) });
+  showJob();
+  showRows();
+  showDrawer();
+  window.addEventListener("popstate", showDrawer);
+  page.setAttribute("aria-busy", "false");
+  follow();
+}
+
+begin();

@@ -1,0 +1,74 @@
+// The figures of a variant: which there are, what they are called, how they are read and written.
+
+import { duration, number } from "./format.js";
+
+/** In the order in which they are shown. `column`: the heading of a narrow column. */
+export const MEASURES = [
+  { name: "total_return_pct", words: "total return", column: ["return", "%"], digits: 2 },
+  { name: "max_drawdown_pct", words: "max. drawdown", column: ["max dd", "%"], digits: 2 },
+  { name: "num_trades", words: "trades", column: ["trades"], digits: 0 },
+  { name: "win_rate_pct", words: "win rate", column: ["win", "%"], digits: 1 },
+  { name: "profit_factor", words: "profit factor", column: ["profit", "factor"], digits: 2 },
+  { name: "sharpe", words: "Sharpe", column: ["Sharpe"], digits: 2 },
+  { name: "return_over_max_drawdown", words: "return over max. drawdown", column: ["return", "/ dd"], digits: 2 },
+  { name: "sortino", words: "Sortino", column: ["Sortino"], digits: 2 },
+  { name: "calmar", words: "Calmar", column: ["Calmar"], digits: 2 },
+  { name: "expectancy_pct", words: "expectancy", column: ["expect.", "%"], digits: 3 },
+  { name: "sqn", words: "SQN", column: ["SQN"], digits: 2 },
+  { name: "avg_drawdown_pct", words: "avg. drawdown", column: ["avg dd", "%"], digits: 2 },
+  { name: "position_coverage_pct", words: "position coverage", column: ["in market", "%"], digits: 1 },
+  { name: "gross_exposure", words: "gross exposure", column: ["exposure"], digits: 3 },
+  { name: "best_trade_pct", words: "best trade", column: ["best", "trade %"], digits: 2 },
+  { name: "worst_trade_pct", words: "worst trade", column: ["worst", "trade %"], digits: 2 },
+  { name: "max_drawdown_duration_ms", words: "longest drawdown", column: ["longest", "dd"], digits: 0 },
+  { name: "avg_trade_duration_ms", words: "avg. trade duration", column: ["trade", "length"], digits: 0 },
+];
+
+const BY_NAME = new Map(MEASURES.map((each) => [each.name, each]));
+const ASCENDING = new Set(["max_drawdown_pct", "avg_drawdown_pct", "max_drawdown_duration_ms"]);
+const HUGE = 1e7;
+
+/** What there is to say about a figure; a name that is not known is its own heading. */
+export function measure(name) {
+  return BY_NAME.get(name) ?? { name, words: name.replaceAll("_", " "), column: [name.replaceAll("_", " ")], digits: 2 };
+}
+
+/** Whether less of it is better. */
+export function ascending(name) {
+  return ASCENDING.has(name);
+}
+
+/** A figure of a row: a number, Infinity, or null where it is undefined or not computed yet. */
+export function figure(row, name) {
+  if (row.metrics_json?.infinite?.includes(name)) return Infinity;
+  return row[name] ?? row.metrics_json?.[name] ?? null;
+}
+
+/** Write a figure without its unit: "1,234.50", "∞", "–". */
+export function figureText(name, value) {
+  if (value === null || value === undefined) return "–";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (name.endsWith("_duration_ms")) return duration(value / 1000);
+  return decimal(value, measure(name).digits);
+}
+
+/** Write it with its unit. */
+export function figureWithUnit(name, value) {
+  const text = figureText(name, value);
+  return name.endsWith("_pct") && Number.isFinite(value) && value !== null ? `${text} %` : text;
+}
+
+/** A number with exactly so many decimals; of huge ones the magnitude. */
+export function decimal(value, digits) {
+  if (value === null || value === undefined) return "–";
+  if (Math.abs(value) >= HUGE) return value.toExponential(3).replace("-", "−");
+  const text = value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
+}
+
+/** Units per second: "12.3k/s". */
+export function rateText(rate) {
+  if (!rate) return "";
+  if (rate >= 1e6) return `${(rate / 1e6).toFixed(1)}M/s`;
+  return rate >= 1e3 ? `${(rate / 1e3).toFixed(1)}k/s` : `${number(rate)}/s`;
+}

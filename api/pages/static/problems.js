@@ -1,0 +1,63 @@
+// What the API says about a request: at the fields it names, and in a list.
+
+import { el, find } from "./dom.js";
+
+/** Show details `[{path, message, hint}]`: each at its field, or at the nearest one around it. */
+export function showProblems(form, place, heading, details, warnings) {
+  for (const old of form.querySelectorAll(".error[data-said]")) old.remove();
+  for (const marked of form.querySelectorAll("[aria-invalid]")) {
+    marked.removeAttribute("aria-invalid");
+    describe(marked, marked.dataset.saidBy, false);
+  }
+  details.forEach((detail, number) => mark(form, detail, `said-${number}`));
+  place.replaceChildren(...[
+    heading && el("div", { class: "notice bad" }, el("b", {}, heading),
+      details.length > 0 && el("ul", { class: "list" }, details.map((detail) => el("li", {}, line(form, detail))))),
+    ...warnings.map((warning) => el("p", { class: "notice warn" }, warning.message)),
+  ].filter(Boolean));
+}
+
+export function sentence(detail) {
+  return detail.hint ? `${detail.message}; ${detail.hint}` : detail.message;
+}
+
+function mark(form, detail, id) {
+  const field = fieldOf(form, detail.path);
+  if (!field) return;
+  const input = find("input, select, textarea", field);
+  const own = field.dataset.path === detail.path || detail.path.startsWith(`${field.dataset.path}`);
+  field.append(el("p", { class: "error", id, dataset: { said: "" } }, sentence(detail)));
+  if (input && own && field.classList.contains("field")) {
+    input.setAttribute("aria-invalid", "true");
+    input.dataset.saidBy = id;
+    describe(input, id, true);
+  }
+}
+
+function describe(input, id, wanted) {
+  const ids = (input.getAttribute("aria-describedby") ?? "").split(" ").filter((one) => one && one !== id);
+  if (wanted) ids.push(id);
+  if (ids.length) input.setAttribute("aria-describedby", ids.join(" "));
+  else input.removeAttribute("aria-describedby");
+}
+
+/** The field of a path, or of the longest beginning of it that has one. */
+function fieldOf(form, path) {
+  for (let part = path; part; part = part.replace(/(\.[^.[\]]*|\[\d*\]|^[^.[\]]+)$/, "")) {
+    const field = [...form.querySelectorAll("[data-path]")].find((one) => one.dataset.path === part);
+    if (field) return field;
+  }
+  return null;
+}
+
+function line(form, detail) {
+  const field = fieldOf(form, detail.path);
+  const input = field && find("input, select, textarea, button", field);
+  const words = [detail.path && el("code", {}, detail.path), detail.path ? " " : "", sentence(detail)];
+  if (!input) return words;
+  return [detail.path ? el("a", { href: `#${input.id}`, class: "mono", on: { click: (event) => {
+    event.preventDefault();
+    input.closest("details")?.setAttribute("open", "");
+    input.focus();
+  } } }, detail.path) : null, " ", sentence(detail)];
+}

@@ -1,0 +1,72 @@
+// The report of one variant: key figures, parameters, charts, trades, all its figures.
+
+import { phrases } from "./axes.js";
+import { el } from "./dom.js";
+import { number } from "./format.js";
+import { figure, figureWithUnit, measure } from "./measures.js";
+import { Trades } from "./trades.js";
+import { VariantChart } from "./variant_chart.js";
+
+const CARDS = ["total_return_pct", "benchmark_return_pct", "max_drawdown_pct", "sharpe", "profit_factor", "win_rate_pct", "num_trades"];
+const SIGNED = new Set(["total_return_pct", "benchmark_return_pct"]);
+
+export class Report {
+  /** `row` is one of the job of `status`, with its report, trades and equity; `axes` are the job's. */
+  constructor(status, row, axes) {
+    Object.assign(this, { status, row });
+    this.parts = [this.#cards(), this.#parameters(axes)];
+    if (row.trades && row.equity) this.#charts();
+    if (row.report_table_md) this.parts.push(this.#table());
+    this.element = el("div", { class: "stack report" }, this.parts);
+  }
+
+  close() {
+    this.chart?.close();
+  }
+
+  #cards() {
+    const primary = this.status.request.ranking.primary_metric;
+    const names = CARDS.includes(primary) ? CARDS : [primary, ...CARDS];
+    return el("div", { class: "figures" }, names.map((name) => {
+      const value = figure(this.row, name);
+      const tone = SIGNED.has(name) && value !== null ? (value >= 0 ? "gain" : "loss") : "";
+      const words = name === "benchmark_return_pct" ? "buy and hold" : measure(name).words;
+      return el("div", { class: "figure" }, el("b", { class: tone }, figureWithUnit(name, value)),
+        el("span", {}, words, name === primary ? " · ranked by it" : ""));
+    }));
+  }
+
+  #parameters(axes) {
+    return el("section", {}, el("h3", {}, "Parameters"), el("ul", { class: "phrases" },
+      phrases(axes.filter((axis) => axis.group !== "source" || axis.size > 1), this.row.payload_json).map((text) => el("li", {}, text))));
+  }
+
+  #charts() {
+    const place = el("div", { class: "chart" });
+    const trouble = el("p", { class: "notice warn", hidden: true });
+    this.trades = new Trades(this.row.trades, { onStep: (at) => this.chart.step(at), onReset: () => this.chart.reset() });
+    const told = CARDS.map((name) => `${name === "benchmark_return_pct" ? "buy and hold" : measure(name).words} ` +
+      figureWithUnit(name, figure(this.row, name))).join(", ");
+    const failed = (error) => {
+      trouble.hidden = false;
+      trouble.textContent = error.code === "candles_changed"
+        ? "The candles have changed since this job read them: price and buy and hold are not shown. Duplicate the job to see it on the candles of today."
+        : `Price and buy and hold cannot be shown: ${error.message}`;
+    };
+    this.chart = new VariantChart(place, this.status, this.row,
+      `Equity beside buy and hold, drawdown, and price with ${number(this.row.trades.length)} trades: ${told}`, failed);
+    this.chart.ready.catch(failed);
+    this.parts.push(el("section", { class: "stack tight" },
+      el("div", { class: "spread" }, el("h3", {}, "Equity, drawdown, price and trades"),
+        el("span", { class: "soft small pointer" }, "drag to zoom, double-click for all of it; ", el("kbd", {}, "n"), " ", el("kbd", {}, "p"), " step through trades")),
+      trouble, this.trades.stepper, place, this.trades.list));
+  }
+
+  #table() {
+    const lines = this.row.report_table_md.split("\n").filter(Boolean).slice(2)
+      .map((line) => line.replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim()));
+    return el("section", {}, el("h3", {}, "All figures"), el("div", { class: "all-figures" },
+      el("table", {}, el("tbody", {}, lines.map(([name, value]) =>
+        el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "number" }, value)))))));
+  }
+}

@@ -1,0 +1,188 @@
+"""The list of jobs: order, pages, filters, counts."""
+
+import base64
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from tests.api.running import Caller
+from tests.making_jobs import REQUEST, finish
+
+LIST = "/backtests/jobs"
+
+
+def submit(user: Caller, **label: str) -> str:
+    answer = user.post(LIST, json=REQUEST | label)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["job_id"])
+
+
+def found(user: Caller, **query: Any) -> dict[str, Any]:
+    answer = user.get(LIST, params=query)
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def ids(document: dict[str, Any]) -> list[str]:
+    return [item["job_id"] for item in document["items"]]
+
+
+def many(stored: psycopg.Connection[Any], user_id: UUID | None, count: int) -> list[str]:
+    """Store copies of a job, half of them with one and the same time; returns ids in list order."""
+    rows = stored.execute(
+        """
+        INSERT INTO backtest_jobs (user_id, mode, request_json, request_hash, engine_params_hash,
+                                   backtest_runtime_config_hash, created_at, state, finished_at,
+                                   next_dispatch_at, started_at, cancel_requested_at)
+        SELECT user_id, mode, request_json, request_hash, engine_params_hash,
+               backtest_runtime_config_hash,
+               created_at - interval '1 day' - CASE number %% 2 WHEN 0 THEN interval '0'
+                                               ELSE number * interval '1 millisecond' END,
+               'cancelled', now(), NULL, NULL, now()
+        FROM backtest_jobs, generate_series(1, %s) AS number
+        WHERE user_id = %s
+        RETURNING job_id, created_at
+        """,
+        [count, user_id],
+    ).fetchall()
+    ordered = sorted(rows, key=lambda row: (row[1], row[0]), reverse=True)
+    return [str(job_id) for job_id, _ in ordered]
+
+
+def test_an_empty_list_says_so(user: Caller) -> None:
+    assert found(user) == {
+        "items": [],
+        "next_cursor": None,
+        "counts": {"queued": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0},
+    }
+
+
+def test_an_item_says_what_a_list_shows(user: Caller) -> None:
+    job_id = submit(user, name="my sweep")
+    (item,) = found(user)["items"]
+    assert {name: item[name] for name in item if name != "created_at"} == {
+        "job_id": job_id,
+        "name": "my sweep",
+        "mode": "template",
+        "state": "queued",
+        "stage": None,
+        "progress": None,
+        "attempt": 0,
+        "started_at": None,
+        "finished_at": None,
+        "cancel_requested_at": None,
+        "market_id": 1,
+        "symbol": "TESTUSDT",
+        "timeframe": "15m",
+        "start": "2024-01-01T00:00:00Z",
+        "end": "2024-01-03T00:00:00Z",
+        "primary_metric": "total_return_pct",
+        "best": None,
+        "best_infinite": False,
+        "last_error": None,
+    }
+
+
+def test_a_finished_job_shows_its_best_metric_and_is_counted(
+    user: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    finish(stored, submit(user))
+    submit(user)
+    document = found(user)
+    assert [(item["state"], item["best"]) for item in document["items"]] == [
+        ("queued", None),
+        ("succeeded", 12.5),
+    ]
+    assert document["counts"] == {
+        "queued": 1,
+        "running": 0,
+        "succeeded": 1,
+        "failed": 0,
+        "cancelled": 0,
+    }
+
+
+@pytest.mark.parametrize("limit", [7, 250])
+def test_a_walk_by_cursor_meets_every_job_once_in_order(
+    user: Caller, stored: psycopg.Connection[Any], limit: int
+) -> None:
+    newest = submit(user)
+    expected = [newest, *many(stored, user.user_id, 1000)]
+    walked: list[str] = []
+    cursor = None
+    while True:
+        query = {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
+        document = found(user, **query)
+        walked += ids(document)
+        assert len(document["items"]) <= limit
+        cursor = document["next_cursor"]
+        if cursor is None:
+            break
+    assert walked == expected
+    assert document["counts"]["cancelled"] == 1000
+
+
+def test_more_than_a_thousand_ended_jobs_are_counted_as_1000_and_more(
+    user: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    submit(user)
+    many(stored, user.user_id, 1001)
+    counts = found(user, limit=1)["counts"]
+    assert (counts["cancelled"], counts["queued"]) == ("1000+", 1)
+
+
+def test_a_cursor_is_base64url_of_canonical_json(
+    user: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    for _ in range(2):
+        submit(user)
+    document = found(user, limit=1)
+    text = base64.urlsafe_b64decode(document["next_cursor"])
+    (item,) = document["items"]
+    expected = {"created_at": item["created_at"], "job_id": item["job_id"]}
+    assert text == json.dumps(expected, sort_keys=True, separators=(",", ":")).encode()
+
+
+def encoded(document: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "!!!!",
+        "=" * 10,
+        "A" * 5000,
+        encoded([]),
+        encoded({}),
+        encoded({"created_at": "2024-01-01T00:00:00Z"}),
+        encoded({"created_at": "yesterday", "job_id": str(uuid4())}),
+        encoded({"created_at": 5, "job_id": str(uuid4())}),
+        encoded({"created_at": "2024-01-01T00:00:00Z", "job_id": "7"}),
+        encoded({"created_at": "0001-01-01T00:00:00+23:59", "job_id": str(uuid4())}),
+        encoded({"created_at": "2024-01-01T00:00:00Z", "strategy_id": str(uuid4())}),
+    ],
+)
+def test_a_bad_cursor_is_refused(user: Caller, cursor: str) -> None:
+    answer = user.get(LIST, params={"cursor": cursor})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["details"][0]["path"] == "cursor"
+
+
+def test_the_list_is_filtered_by_state_symbol_name_and_id(user: Caller) -> None:
+    first, second = submit(user, name="Alpha one"), submit(user, name="beta")
+    user.post(f"{LIST}/{first}/cancel")
+    assert ids(found(user, state="cancelled")) == [first]
+    assert ids(found(user, state="queued")) == [second]
+    assert ids(found(user, symbol="TESTUSDT")) == [second, first]
+    assert ids(found(user, symbol="OTHER")) == []
+    assert ids(found(user, q="alpha")) == [first]
+    assert ids(found(user, q="one")) == []
+    assert ids(found(user, q=second[:8])) == [second]
+    assert ids(found(user, q="%")) == []

@@ -1,0 +1,201 @@
+"""The whole product for a browser: real services, scheduler, worker and API, once per session."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from api import tokens
+from cli import programs
+from configs.environment import CandlesFolder
+from engine import synthetic
+from storage.candles import Bars, open_store
+from tests.api.running import OURS, Api, Caller, running
+
+Theme = Literal["light", "dark"]
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+
+DAYS = 90
+SYMBOL = "BTCUSDT"
+SECONDS = 60.0
+
+SWEEP: dict[str, Any] = {
+    "time_range": {"start": "2024-01-15", "end": "2024-03-01"},
+    "template": {
+        "instrument_id": {"market_id": 1, "symbol": SYMBOL},
+        "timeframe": "15m",
+        "indicator_grids": [
+            {
+                "indicator_id": "ma.sma",
+                "params": {"window": {"mode": "range", "start": 10, "stop_incl": 60, "step": 10}},
+            },
+            {
+                "indicator_id": "momentum.rsi",
+                "params": {"window": [7, 14]},
+                "signals": {"long_threshold": [50, 55], "short_threshold": [45]},
+            },
+        ],
+        "risk_grid": {"sl": [None, 1, 2], "tp": [None, 3]},
+    },
+    "ranking": {"min_trades": 5},
+    "top_k": 50,
+}
+"""A small sweep: done in a second."""
+
+LONG_SWEEP: dict[str, Any] = SWEEP | {
+    "name": "long",
+    "template": SWEEP["template"]
+    | {
+        "timeframe": "1m",
+        "indicator_grids": [
+            {
+                "indicator_id": "ma.cross",
+                "params": {
+                    "ma": ["sma"],
+                    "fast": {"mode": "range", "start": 2, "stop_incl": 201, "step": 1},
+                    "slow": {"mode": "range", "start": 202, "stop_incl": 401, "step": 1},
+                },
+            },
+            {
+                "indicator_id": "momentum.rsi",
+                "params": {"window": {"mode": "range", "start": 3, "stop_incl": 30, "step": 1}},
+                "signals": {
+                    "long_threshold": {"mode": "range", "start": 20, "stop_incl": 60, "step": 1},
+                    "short_threshold": [45, 50, 55],
+                },
+            },
+        ],
+    },
+}
+"""A sweep of minutes, for whoever wants to see one running; to be cancelled."""
+
+
+@dataclass
+class Visit:
+    """A browser in which somebody is signed in, and what its pages complained about."""
+
+    page: Page
+    context: BrowserContext
+    user: Caller
+    url: str
+    complaints: list[str]
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.url + path)
+        return self.page
+
+    def accessible(self) -> str:
+        """Return what axe finds wrong with the page; nothing is as it should be."""
+        found = Axe().run(self.page)
+        return found.generate_report() if found.response["violations"] else ""
+
+    def fits(self) -> bool:
+        """Whether the page is no wider than its window."""
+        wide, window = self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        return bool(wide <= window)
+
+
+class Stack:
+    """The running product."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.url = api.url
+
+    @contextmanager
+    def visit(
+        self,
+        chromium: Browser,
+        *,
+        user_id: UUID | None = None,
+        theme: Theme = "light",
+        size: dict[str, int] | None = None,
+        signed_in: bool = True,
+    ) -> Iterator[Visit]:
+        """Open a browser as a user, by default one who was never here."""
+        user = self.api.as_user(user_id or uuid4())
+        context = chromium.new_context(color_scheme=theme, viewport=size or DESKTOP)  # type: ignore[arg-type]
+        context.set_default_timeout(SECONDS * 500)
+        if signed_in:
+            token = self.api.token(user.user_id)
+            context.add_cookies([{"name": tokens.COOKIE, "value": token, "url": self.url}])
+        page, complaints = context.new_page(), []
+        self.hear(page, complaints)
+        try:
+            yield Visit(page, context, user, self.url, complaints)
+        finally:
+            context.close()
+
+    @staticmethod
+    def hear(page: Page, complaints: list[str]) -> None:
+        """Collect what a page's scripts and the console complain about."""
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
+        )
+
+    def submit(self, user: Caller, request: dict[str, Any], **changes: Any) -> str:
+        """Submit a sweep and return its id."""
+        answer = user.post("/backtests/jobs", json=request | changes)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["job_id"])
+
+    def wait(self, user: Caller, job_id: str, *states: str) -> dict[str, Any]:
+        """Wait until a job is in one of these states and return its status."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            status: dict[str, Any] = user.get(f"/backtests/jobs/{job_id}").json()
+            if status["state"] in states:
+                return status
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+
+    def finished(self, user: Caller, request: dict[str, Any] = SWEEP, **changes: Any) -> str:
+        """Run a sweep to its end and return its id."""
+        job_id = self.submit(user, request, **changes)
+        status = self.wait(user, job_id, "succeeded", "failed")
+        assert status["state"] == "succeeded", status
+        return job_id
+
+
+def store_candles(folder: Path) -> Path:
+    """Fill a folder with some months of one instrument."""
+    minutes = synthetic.minutes(seed=7, start_ms=synthetic.START_MS, count=DAYS * 1440)
+    with open_store(CandlesFolder(folder)) as store:
+        store.append(1, SYMBOL, [Bars.of(minutes)])
+    return folder
+
+
+@contextmanager
+def running_stack(dsn: str, redis_url: str, folder: Path) -> Iterator[Stack]:
+    """Run scheduler, worker and API on a database, a Redis and candles of their own."""
+    candles = store_candles(folder / "candles")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    environ = inherited | {
+        "ROEHUB_ENV": "dev",
+        "STRATEGY_PG_DSN": dsn,
+        "POSTGRES_DSN": dsn,
+        "REDIS_URL": redis_url,
+        "ROEHUB_CANDLES_DIR": str(candles),
+    }
+    logs = folder / "logs"
+    logs.mkdir()
+    started = [
+        programs.scheduler(environ, logs / "scheduler.log"),
+        programs.worker(1, environ, logs / "worker.log"),
+    ]
+    supervisor = programs.Supervisor(started, notify=lambda _: None, changed=lambda: None)
+    with (
+        programs.supervising(supervisor),
+        running(dsn, candles, folder / "api", changes={"ROEHUB_ENV": "dev"}) as api,
+    ):
+        yield Stack(api)
