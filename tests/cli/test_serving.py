@@ -93,6 +93,7 @@ def test_a_call_that_waits_for_the_database_does_not_hold_it(
     ):
         holder.execute("LOCK TABLE backtest_jobs")
         waiting = caller.build_request("GET", f"{api.url}/backtests/jobs/abcd", headers=headers)
+
         def call() -> None:
             try:
                 caller.send(waiting)
