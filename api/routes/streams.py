@@ -44,6 +44,7 @@ router = APIRouter(tags=["streams"])
     "/backtests/jobs/{job_id}/stream",
     answers={200: schemas.STREAM},
     errors=(404, 409, 429),
+    headers=(schemas.LAST_EVENT_ID,),
 )
 def stream_of_job(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
     """Tell the lifecycle of a job and its progress, until it ends."""
