@@ -63,7 +63,7 @@ async def stream_of_list(request: Request, who: SignedIn) -> Response:
 
 def last_event_id(text: str) -> int:
     """Read the header Last-Event-ID; 0, as if it was not there, for what no stream has sent."""
-    if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII):
+    if not re.fullmatch(r"[0-9]{1,19}", text):
         return 0
     number = int(text)
     return number if number <= LARGEST_EVENT_ID else 0
