@@ -22,7 +22,7 @@ from storage.records import Mode, Stage, State
 
 _SQL = statements.load("lists")
 
-EXAMINED = 2000
+EXAMINED = 1000
 """How many jobs a search looks at for one page."""
 
 COUNTED = 1000
@@ -110,12 +110,13 @@ def page(
     }
     if not q:
         return page_of(_lines(conn, "page", values), limit, _where)
-    search = {"pattern": _pattern(q)} | dict(zip(("first", "last"), _id_range(q), strict=True))
-    candidates = _candidates(conn, user_id, search)
-    if candidates is not None:
-        found = _lines(conn, "page_among", values | {"candidates": candidates})
-        return page_of(found, limit, _where)
-    return _walk(conn, user_id, values | search | {"examined": EXAMINED}, limit)
+    first, last = _id_range(q)
+    values |= {"pattern": _pattern(q), "first": first, "last": last, "examined": EXAMINED}
+    matches = conn.execute(_SQL["matches"], values).fetchone()
+    assert matches is not None
+    if _too_many(*matches):
+        return _walk(conn, user_id, values, limit)
+    return page_of(_lines(conn, "page_of_matches", values), limit, _where)
 
 
 def lines(conn: psycopg.Connection[Any], user_id: UUID, job_ids: Collection[UUID]) -> list[JobLine]:
@@ -139,18 +140,8 @@ def counts(conn: psycopg.Connection[Any], user_id: UUID) -> dict[State, Count]:
     return counted
 
 
-def _candidates(
-    conn: psycopg.Connection[Any], user_id: UUID, search: Mapping[str, Any]
-) -> list[UUID] | None:
-    """Return the ids of all jobs that match, or None where there are too many."""
-    found: set[UUID] = set()
-    for statement in ("named", "with_ids"):
-        values = {**search, "user_id": user_id, "limit": EXAMINED + 1}
-        ids = [job_id for (job_id,) in conn.execute(_SQL[statement], values)]
-        if len(ids) > EXAMINED:
-            return None
-        found.update(ids)
-    return list(found)
+def _too_many(named: int, with_ids: int) -> bool:
+    return max(named, with_ids) > EXAMINED
 
 
 def _walk(

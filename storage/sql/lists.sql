@@ -13,38 +13,32 @@ FROM (
 @line_sources
 ORDER BY job.created_at DESC, job.job_id DESC;
 
--- name: page_among
--- The candidates first: their number has a bound, that of the jobs has none.
-WITH candidate AS MATERIALIZED (
+-- name: matches
+-- How many match, counted up to a limit.
+SELECT (SELECT count(*) FROM (@named) AS named), (SELECT count(*) FROM (@with_ids) AS with_ids);
+
+-- name: page_of_matches
+-- All of them first, for their number has a bound: whether they are found at once or at the end of
+-- the list makes no difference.
+WITH matching AS MATERIALIZED (
+    SELECT job_id FROM (@named) AS named
+    UNION
+    SELECT job_id FROM (@with_ids) AS with_ids
+), match AS MATERIALIZED (
     SELECT job_id, created_at
-    FROM backtest_jobs
-    WHERE job_id = ANY(%(candidates)s) AND @listed
-    ORDER BY created_at DESC, job_id DESC
-    LIMIT %(limit)s
+    FROM matching
+    JOIN backtest_jobs USING (job_id)
+    WHERE @listed
 )
 SELECT @line
-FROM candidate
-JOIN backtest_jobs AS job USING (job_id)
+FROM (SELECT * FROM match ORDER BY created_at DESC, job_id DESC LIMIT %(limit)s) AS shown
+JOIN LATERAL (SELECT * FROM backtest_jobs WHERE job_id = shown.job_id LIMIT 1) AS job ON true
 @line_sources
 ORDER BY job.created_at DESC, job.job_id DESC;
 
--- name: named
--- Ordered as the index of names is.
-SELECT job_id
-FROM backtest_jobs
-WHERE user_id = %(user_id)s AND name_folded IS NOT NULL AND name_folded LIKE %(pattern)s
-ORDER BY name_folded USING ~<~
-LIMIT %(limit)s;
-
--- name: with_ids
-SELECT job_id
-FROM backtest_jobs
-WHERE user_id = %(user_id)s AND job_id BETWEEN %(first)s AND %(last)s
-ORDER BY job_id
-LIMIT %(limit)s;
-
 -- name: examine
--- Which of the next jobs of the list match; and, where more may follow, the last that was examined.
+-- Which of the next jobs of the list match, no further than until the page is full; where it is not,
+-- and more may follow, also the last job that was examined.
 WITH examined AS MATERIALIZED (
     SELECT job_id, created_at,
            name_folded LIKE %(pattern)s OR job_id BETWEEN %(first)s AND %(last)s AS matches
@@ -52,18 +46,20 @@ WITH examined AS MATERIALIZED (
     WHERE @listed
     ORDER BY created_at DESC, job_id DESC
     LIMIT %(examined)s
-)
-(
-    SELECT job_id, created_at, true AS matches
+), matching AS MATERIALIZED (
+    SELECT job_id, created_at
     FROM examined
     WHERE matches
     ORDER BY created_at DESC, job_id DESC
     LIMIT %(limit)s
 )
+SELECT job_id, created_at, true AS matches
+FROM matching
 UNION ALL
 (
     SELECT job_id, created_at, false
     FROM examined
+    WHERE (SELECT count(*) FROM matching) < %(limit)s
     ORDER BY created_at DESC, job_id DESC
     OFFSET %(examined)s - 1
 );

@@ -129,6 +129,21 @@ AND (%(state)s::text IS NULL OR state = %(state)s)
 AND (%(symbol)s::text IS NULL OR @symbol = %(symbol)s)
 AND (created_at, job_id) < (%(before_created_at)s::timestamptz, %(before_id)s);
 
+-- name: named
+-- Jobs by the beginning of their names, in the order of the index of names.
+SELECT job_id
+FROM backtest_jobs
+WHERE user_id = %(user_id)s AND name_folded IS NOT NULL AND name_folded LIKE %(pattern)s
+ORDER BY name_folded USING ~<~
+LIMIT %(examined)s + 1;
+
+-- name: with_ids
+SELECT job_id
+FROM backtest_jobs
+WHERE user_id = %(user_id)s AND job_id BETWEEN %(first)s AND %(last)s
+ORDER BY job_id
+LIMIT %(examined)s + 1;
+
 -- name: line
 -- A job in a list. Of the request a few values, taken out of it once.
 job.job_id, job.user_id, job.name, job.mode, job.state, job.stage, job.attempt,

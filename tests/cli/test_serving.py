@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -47,8 +47,12 @@ class Running:
 
     def servers(self) -> list[psutil.Process]:
         """The processes that serve: children of the one that was started."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
 
 @contextmanager
@@ -93,6 +97,7 @@ def test_a_call_that_waits_for_the_database_does_not_hold_it(
     ):
         holder.execute("LOCK TABLE backtest_jobs")
         waiting = caller.build_request("GET", f"{api.url}/backtests/jobs/abcd", headers=headers)
+
         def call() -> None:
             try:
                 caller.send(waiting)
