@@ -67,8 +67,8 @@ LONG_SWEEP: dict[str, Any] = SWEEP | {
                 "indicator_id": "momentum.rsi",
                 "params": {"window": {"mode": "range", "start": 3, "stop_incl": 30, "step": 1}},
                 "signals": {
-                    "long_threshold": {"mode": "range", "start": 20, "stop_incl": 60, "step": 1},
-                    "short_threshold": [45, 50, 55],
+                    "long_threshold": {"mode": "range", "start": 25, "stop_incl": 45, "step": 5},
+                    "short_threshold": [60, 70],
                 },
             },
         ],

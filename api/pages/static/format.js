@@ -5,7 +5,7 @@ const MINUTE = 60, HOUR = 3600, DAY = 86_400;
 /** 12345.6 -> "12,345.6"; null -> "–". */
 export function number(value, digits = 0) {
   if (value === null || value === undefined) return "–";
-  return value.toLocaleString("en-US", { maximumFractionDigits: digits, minimumFractionDigits: 0 });
+  return value.toLocaleString("en-US", { maximumFractionDigits: digits }).replace("-", "−");
 }
 
 /** 3.14159 -> "3.14 %"; with `sign`, gains begin with "+". */

@@ -102,15 +102,20 @@ function changed(item) {
   showTitle();
 }
 
-/** Put a new row in place of the old one, and leave the focus where it was. */
+/** Replace the cells that say something else now: a click that has begun must end where it began. */
 function update(known, item) {
-  if (JSON.stringify(known.item) === JSON.stringify(item)) return;
-  const focused = known.element.contains(document.activeElement) && document.activeElement.dataset.role;
-  const old = known.element;
-  const fresh = made(item);
-  old.replaceWith(fresh);
-  if (focused) (find(`[data-role="${focused}"]`, fresh) ?? find("[data-role=open]", fresh)).focus();
-  if (known.item.state !== item.state && item.finished_at) toast(`${title(item)}: ${item.state}`);
+  const before = known.item;
+  const fresh = row(item, { selected: selected.has(item.job_id), select, cancel });
+  for (const cell of [...known.element.children]) {
+    if (cell.isEqualNode(fresh.children[0])) fresh.children[0].remove();
+    else {
+      const focused = cell.contains(document.activeElement) && document.activeElement.dataset.role;
+      cell.replaceWith(fresh.children[0]);
+      if (focused) (find(`[data-role="${focused}"]:not(:disabled)`, known.element) ?? find("[data-role=open]", known.element)).focus();
+    }
+  }
+  known.item = item;
+  if (before.state !== item.state && item.finished_at) toast(`${title(item)}: ${item.state}`);
 }
 
 function newest(item) {
