@@ -52,7 +52,8 @@ def test_making_the_application_opens_nothing(api: Api, tmp_path: Path) -> None:
 
 
 def test_no_compiler_is_loaded(api: Api) -> None:
-    code = "import sys; from api.app import create_app; create_app(); assert 'numba' not in sys.modules"
+    made = "from api.app import create_app; create_app()"
+    code = f"{made}; import sys; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=api.environ(), check=True)
 
 
@@ -174,7 +175,8 @@ def test_while_postgres_is_away_calls_say_so_and_work_again_afterwards(
 
 
 def count(text: str, route: str, method: str, status: int) -> float:
-    wanted = f'backtest_api_request_duration_seconds_count{{method="{method}",route="{route}",status="{status}"}} '
+    labels = f'method="{method}",route="{route}",status="{status}"'
+    wanted = f"backtest_api_request_duration_seconds_count{{{labels}}} "
     return sum(
         float(line.removeprefix(wanted)) for line in text.splitlines() if line.startswith(wanted)
     )
