@@ -5,6 +5,7 @@ from itertools import groupby
 from math import inf
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -41,10 +42,18 @@ def jobs_table(items: Sequence[Json], width: int) -> RenderableType:
             return table
     lines: list[RenderableType] = []
     for item in items:
-        lines += [Text(item["job_id"]), Text.assemble("  ", _in_short(item))]
-        if item["name"]:
-            lines.append(Padding(Text(item["name"]), (0, 0, 0, 2)))
+        lines += [*_headings(item, width), Text.assemble("  ", _in_short(item))]
     return Group(*lines)
+
+
+def _headings(item: Json, width: int) -> Iterator[RenderableType]:
+    """Yield id and name, side by side where there is room."""
+    job_id, name = item["job_id"], item["name"] or ""
+    beside = f"{job_id}  {name}".rstrip()
+    if cell_len(beside) <= width:
+        yield Text(beside)
+    else:
+        yield from (Text(job_id), Padding(Text(name), (0, 0, 0, 2)))
 
 
 def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:

@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -54,6 +55,15 @@ def _one(config: uvicorn.Config, listening: socket.socket) -> int:
 
 def _several(config: uvicorn.Config, listening: socket.socket) -> int:
     processes = Multiprocess(config, sockets=[listening])
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # It looks at its signals twice a second only; its processes shall begin to end at once.
+        for each in processes.processes:
+            each.process.terminate()
+        processes.signal_queue.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     processes.run()
     failed = any(process.exitcode not in (0, -signal.SIGTERM) for process in processes.processes)
     return UNEXPECTED if failed else SUCCEEDED
