@@ -229,7 +229,7 @@ LIVES = _object(status=_words(("ok",)))
 SIGN_IN = _object({"token": {"type": "string", "minLength": 1, "maxLength": 4096}})
 
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 120, "pattern": _PRINTABLE}
-NOTE: Schema = {"type": "string", "minLength": 1, "maxLength": 4000}
+NOTE: Schema = {"type": "string", "maxLength": 4000}
 LABEL = _object({"name": _or_null(NAME), "note": _or_null(NOTE)})
 REQUEST: Schema = {
     "type": "object",

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -36,11 +35,11 @@ def known(shared_api: Api) -> tuple[Caller, dict[str, str]]:
 
 
 def fuzzed(
-    api: Api, folder: Path, user: Caller, parameters: Mapping[str, str]
-) -> tuple[int, str, dict[str, Any]]:
-    """Run schemathesis; returns its exit code, what it printed and its report."""
+    api: Api, folder: Path, user: Caller, parameters: Mapping[str, str], *unchecked: str
+) -> tuple[int, str]:
+    """Run schemathesis with these values of parameters; returns its exit code and what it said."""
     lines = [f'"path.{name}" = {json.dumps(value)}' for name, value in parameters.items()]
-    config, report = folder / "schemathesis.toml", folder / "report.json"
+    config = folder / "schemathesis.toml"
     config.write_text("\n".join(("[parameters]", *lines, "")))
     ran = subprocess.run(
         [
@@ -51,22 +50,23 @@ def fuzzed(
             # Streams do not end; the tests of streams hold what they answer.
             *("--exclude-path-regex", "/stream$"),
             # A schema knows no quota and no candles: what obeys it may still be refused.
-            *("--exclude-checks", "positive_data_acceptance"),
-            *("--report", "json", "--report-json-path", str(report)),
+            *("--exclude-checks", ",".join(("positive_data_acceptance", *unchecked))),
         ],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    return ran.returncode, ran.stdout + ran.stderr, json.loads(report.read_text())
+    print(ran.stdout)
+    return ran.returncode, ran.stdout + ran.stderr
 
 
 def test_no_call_with_ids_that_exist_fails_or_answers_other_than_described(
     api: Api, known: tuple[Caller, dict[str, str]], tmp_path: Path
 ) -> None:
     user, ids = known
-    code, said, _ = fuzzed(api, tmp_path, user, ids)
+    # Where a bad id was drawn, a good one is sent.
+    code, said = fuzzed(api, tmp_path, user, ids, "negative_data_rejection")
     assert code == 0, said
     assert "request_failed" not in api.text()
 
@@ -75,6 +75,6 @@ def test_no_call_with_any_id_fails_or_answers_other_than_described(
     api: Api, known: tuple[Caller, dict[str, str]], tmp_path: Path
 ) -> None:
     user, _ = known
-    code, said, _ = fuzzed(api, tmp_path, user, {})
+    code, said = fuzzed(api, tmp_path, user, {})
     assert code == 0, said
     assert "request_failed" not in api.text()

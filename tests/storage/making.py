@@ -46,8 +46,8 @@ OUTCOMES = {
     "beat_benchmark": 1,
     "ruined": 0,
     "benchmark_return_pct": 12.5,
-    "total_return_pct": {"bins": [[1, 60], [2, 40]], "undefined": 0, "infinite": 0},
-    "primary": {"metric": "sharpe", "bins": [[5, 99]], "undefined": 1, "infinite": 0},
+    "total_return_pct": {"bins": [[65503, 60], [196772, 40]], "undefined": 0, "infinite": 0},
+    "primary": {"metric": "sharpe", "bins": [[196480, 99]], "undefined": 1, "infinite": 0},
 }
 
 
