@@ -183,6 +183,12 @@ def set_crashes(conn: psycopg.Connection, job_id: UUID, crash_count: int) -> Non
     )
 
 
+def count(conn: psycopg.Connection, table: str) -> int:
+    row = conn.execute(f"SELECT count(*) FROM {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def current(conn: psycopg.Connection, job_id: UUID) -> Job:
     job = jobs.get(conn, job_id)
     assert job is not None
