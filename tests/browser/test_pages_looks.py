@@ -1,7 +1,7 @@
 """Every page in both themes, on a phone and on a desk: readable, usable, silent."""
 
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -12,7 +12,7 @@ LOOKS = [(theme, size) for theme in ("light", "dark") for size in ("phone", "des
 
 
 @pytest.fixture(scope="module")
-def somebody(stack: Stack) -> Iterator[tuple[str, str]]:
+def somebody(stack: Stack) -> tuple[UUID, str]:
     """Somebody with a finished job and a strategy, both of long names: (user, job)."""
     user = stack.api.as_user(uuid4())
     name = "a name as long as names may become, without an end " + "x" * 60
@@ -20,7 +20,8 @@ def somebody(stack: Stack) -> Iterator[tuple[str, str]]:
     best = user.get(f"/backtests/jobs/{job_id}/top?limit=1").json()["items"][0]
     saved = {"name": name, "job_id": job_id, "variant_key": best["variant_key"], "note": "n" * 300}
     assert user.post("/strategies", json=saved).status_code == 201
-    yield str(user.user_id), job_id
+    assert user.user_id is not None
+    return user.user_id, job_id
 
 
 @pytest.fixture(scope="module", params=LOOKS, ids="-".join)
@@ -28,12 +29,12 @@ def look(
     request: pytest.FixtureRequest,
     stack: Stack,
     chromium: Browser,
-    somebody: tuple[str, str],
+    somebody: tuple[UUID, str],
 ) -> Iterator[Visit]:
     """A window of one size in one theme."""
     theme: Theme = request.param[0]
     size = PHONE if request.param[1] == "phone" else DESKTOP
-    with stack.visit(chromium, user_id=somebody[0], theme=theme, size=size) as opened:  # type: ignore[arg-type]
+    with stack.visit(chromium, user_id=somebody[0], theme=theme, size=size) as opened:
         yield opened
 
 
@@ -50,7 +51,7 @@ def look(
     ids=["list", "empty", "new", "strategies", "reference", "signin"],
 )
 def test_a_page_can_be_used_by_anybody(
-    look: Visit, somebody: tuple[str, str], path: str, shown: str
+    look: Visit, somebody: tuple[UUID, str], path: str, shown: str
 ) -> None:
     page = look.open(path.replace("JOB", somebody[1]))
     expect(page.locator(shown).first).to_be_visible()

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from http.cookiejar import Cookie, MozillaCookieJar
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,11 @@ SMA = {"indicator_id": "ma.sma", "params": {"window": [20, 50]}}
 
 def field(page: Page, path: str) -> Locator:
     return page.locator(f'[data-path="{path}"]').locator("input, select").first
+
+
+def product(base: int, exits: int) -> str:
+    counted = f"{base} variant{'s' * (base > 1)}", f"{exits} exit{'s' * (exits > 1)}"
+    return " \N{MULTIPLICATION SIGN} ".join(counted)
 
 
 def document(page: Page) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def add(page: Page, typed: str) -> None:
 def test_typing_rsi_finds_the_indicator(visit: Visit) -> None:
     page = ready(visit.open("/new"))
     page.get_by_role("combobox", name="Add an indicator").fill("RSI")
-    options = page.get_by_role("option")
+    options = page.locator("#found").get_by_role("option")
     expect(options.first).to_contain_text("momentum.rsi")
     assert all("rsi" in text.lower() for text in options.all_inner_texts())
     page.keyboard.press("Enter")
@@ -78,7 +82,7 @@ def test_variants_are_counted_while_one_types(visit: Visit) -> None:
     add(page, "ma.sma")
     field(page, "template.indicator_grids[0].params.window").fill("10..200 step 5")
     field(page, "template.risk_grid.sl").fill("off, 1, 2")
-    expect(page.locator(".product")).to_have_text("39 variants × 3 exits")
+    expect(page.locator(".product")).to_have_text(product(39, 3))
     expect(page.get_by_role("button", name="Run the sweep")).to_be_enabled()
     assert visit.complaints == []
 
@@ -147,13 +151,11 @@ def test_an_answer_that_comes_late_is_dropped(visit: Visit) -> None:
     page.route("**/backtests/estimate", hold_the_first)
     ready(visit.open("/new"))
     add(page, "ma.sma")
-    page.wait_for_function("() => document.querySelector('#state').textContent !== ''")
-    deadline = page.locator("#state")
-    expect(deadline).to_have_text("checking…")
+    expect(page.locator("#state")).to_have_text("checking…")
     while not held:
         page.wait_for_timeout(20)
     field(page, "template.indicator_grids[0].params.window").fill("5, 10")
-    expect(page.locator(".product")).to_have_text("2 variants × 1 exit")
+    expect(page.locator(".product")).to_have_text(product(2, 1))
     held[0].fulfill(
         json={
             "accepted": True,
@@ -168,7 +170,7 @@ def test_an_answer_that_comes_late_is_dropped(visit: Visit) -> None:
         }
     )
     page.evaluate("() => new Promise((done) => setTimeout(done, 0))")
-    expect(page.locator(".product")).to_have_text("2 variants × 1 exit")
+    expect(page.locator(".product")).to_have_text(product(2, 1))
 
 
 def test_closing_the_tab_loses_nothing(visit: Visit) -> None:
@@ -190,7 +192,7 @@ def test_closing_the_tab_loses_nothing(visit: Visit) -> None:
 def test_a_sweep_is_submitted_once_and_its_page_follows(stack: Stack, visit: Visit) -> None:
     page = ready(visit.open("/new"))
     write(page, SWEEP | {"name": "mine", "note": "why not"})
-    expect(page.locator(".product")).to_have_text("24 variants × 6 exits")
+    expect(page.locator(".product")).to_have_text(product(24, 6))
     page.get_by_role("button", name="Run the sweep").dblclick()
     page.wait_for_url("**/jobs/*")
     items = visit.user.get("/backtests/jobs").json()["items"]
@@ -238,7 +240,7 @@ def test_copied_commands_submit_the_request(stack: Stack, visit: Visit, tmp_path
     done = subprocess.run(
         curl, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout)["name"] == "it's copied"
+    assert json.loads(done.stdout).get("name") == "it's copied", done.stdout
     page.get_by_role("button", name="Copy as command").click()
     expect(page.get_by_role("status").filter(has_text="Command copied")).to_be_visible()
     command = page.evaluate("() => navigator.clipboard.readText()")
@@ -256,7 +258,7 @@ def test_a_strategy_is_kept_renamed_run_elsewhere_and_deleted(stack: Stack, visi
     page = visit.open("/strategies")
     expect(page.get_by_role("heading", level=2).first).to_have_text("<b>Best</b>")
     page.get_by_role("button", name="Rename").click()
-    page.get_by_label("Name").fill("Best of all")
+    page.get_by_role("textbox", name="Name").fill("Best of all")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=2).first).to_have_text("Best of all")
     page.get_by_role("link", name="Run").click()
@@ -264,7 +266,7 @@ def test_a_strategy_is_kept_renamed_run_elsewhere_and_deleted(stack: Stack, visi
     page.locator("#start").fill("2024-02-10")
     overrides = document(page)["overrides"]
     assert list(overrides) == ["time_range"]
-    expect(page.locator(".product")).to_have_text("1 variant × 1 exit")
+    expect(page.locator(".product")).to_have_text(product(1, 1))
     page.get_by_role("button", name="Run the sweep").click()
     page.wait_for_url("**/jobs/*")
     run = visit.user.get(f"/backtests/jobs/{page.url.rpartition('/')[2]}").json()
@@ -281,11 +283,5 @@ def test_a_job_that_is_not_there_is_said_plainly(visit: Visit) -> None:
 
 
 def _write_jar(file: Path, token: str) -> None:
-    jar = MozillaCookieJar(file)
-    jar.set_cookie(
-        Cookie(
-            *(0, tokens.COOKIE, token, None, False, "127.0.0.1", False, False),
-            *("/", True, False, None, True, None, None, {}),
-        )
-    )
-    jar.save(ignore_discard=True)
+    line = "\t".join(("127.0.0.1", "FALSE", "/", "FALSE", "0", tokens.COOKIE, token))
+    file.write_text(f"# Netscape HTTP Cookie File\n{line}\n")
