@@ -58,7 +58,7 @@ def test_jobs_are_compared_by_their_best_variants(
     assert curves(page) == 2
     returns = page.locator(".figures-table tr", has_text="total return").locator("td")
     shown = [
-        float(text.split(" ")[0].replace("−", "-").replace(",", ""))
+        float(text.split(" ")[0].replace("\N{MINUS SIGN}", "-").replace(",", ""))
         for text in returns.all_inner_texts()
     ]
     stored = [best(owner, job_id)["total_return_pct"] for job_id in job_ids]
