@@ -272,3 +272,11 @@ IDEMPOTENCY_KEY: Schema = {
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
     "description": "A retry under the same key returns the same job.",
 }
+
+LAST_EVENT_ID: Schema = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The last event that was received: later ones follow. What is none is ignored.",
+}
