@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -40,6 +41,7 @@ def serve(host: str, port: int, processes: int) -> int:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         with _bound(host, port) as listening:
+            structlog.get_logger().info("listening", url=_url(listening))
             return _several(config, listening) if processes > 1 else _one(config, listening)
 
 
@@ -81,6 +83,11 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         ) from None
     with listening:
         yield listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
