@@ -22,7 +22,7 @@ JOB_ID = "job"
 
 
 class JobId(StringConvertor):
-    """A part of a path that stands for a job: not one of the words that have a call of their own."""
+    """A part of a path that stands for a job: none of the words that have a call of their own."""
 
     regex = "(?!(?:cancel|stream)(?:/|$))[^/]+"
 

@@ -57,7 +57,6 @@ def fuzzed(
         text=True,
         check=False,
     )
-    print(ran.stdout)
     return ran.returncode, ran.stdout + ran.stderr
 
 
