@@ -15,7 +15,8 @@ ROWS = 300
 _JOBS = """
 INSERT INTO backtest_jobs (
     user_id, mode, state, created_at, updated_at, started_at, finished_at, next_dispatch_at,
-    request_json, request_hash, engine_params_hash, backtest_runtime_config_hash, name
+    request_json, request_hash, engine_params_hash, backtest_runtime_config_hash, name,
+    name_folded
 )
 SELECT %(user)s, 'template', state, at, at + interval '1 minute', at,
        CASE WHEN state <> 'queued' THEN at + interval '1 minute' END,
@@ -23,7 +24,7 @@ SELECT %(user)s, 'template', state, at, at + interval '1 minute', at,
        jsonb_set(%(request)s, '{template,instrument_id,symbol}',
                  to_jsonb((%(symbols)s::text[])[1 + n %% %(kinds)s])),
        md5(n::text) || md5(n::text), repeat('0', 64), repeat('0', 64),
-       CASE WHEN n %% 3 = 0 THEN 'sweep ' || n END
+       CASE WHEN n %% 3 = 0 THEN 'sweep ' || n END, CASE WHEN n %% 3 = 0 THEN 'sweep ' || n END
 FROM (
     SELECT n, %(end)s::timestamptz - n * interval '1 minute' AS at,
            CASE WHEN n < 2 THEN 'queued' WHEN n %% 100 = 7 THEN 'failed'
