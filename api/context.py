@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Made with the application, closed when it stops; nothing connects before its first use."""
+    """Made with the application, closed when it stops; connects nothing before its first use."""
 
     settings: Settings
     environ: Mapping[str, str]

@@ -130,7 +130,8 @@ def new_hits(bars: int, columns: int, all_runs: bool) -> Hits:
 @inlined
 def row_of(k: int, hits: Hits) -> int:
     """Return the row for the hits of run k: the last one is for all runs that have none."""
-    return min(k, hits.shape[0] - 1)
+    last: int = hits.shape[0] - 1
+    return min(k, last)
 
 
 @inlined

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 import migrations
+from api import tokens
 from storage import jobs, leases
 from storage.records import Stage
 from tests.api.running import Api, running
@@ -177,3 +179,46 @@ def test_a_thousand_changes_of_progress_are_one_to_a_viewer_who_does_not_read(
             leases.progress(connection, lease, Stage.STAGE_A, done, 1000)
         making.fail(connection, lease)
         assert sum(sent.name == "progress" for sent in viewer.rest()) < 20
+
+
+def with_a_long_lifecycle(conn: psycopg.Connection, user_id: UUID) -> UUID:
+    """A job whose events are more than all buffers between API and client hold."""
+    job_id = making.submitted(conn, user_id=user_id).job_id
+    conn.execute(
+        "INSERT INTO backtest_job_events (job_id, event, attempt, actor, details)"
+        " SELECT %s, 'lease_released', 1, 'test', jsonb_build_object('x', repeat('x', 1000))"
+        " FROM generate_series(1, 20000)",
+        [job_id],
+    )
+    return job_id
+
+
+def test_a_viewer_who_reads_nothing_does_not_keep_the_process(
+    own_api: Api, connection: psycopg.Connection
+) -> None:
+    job_id = with_a_long_lifecycle(connection, own_api.user_id)
+    with Viewer(own_api, job_path(job_id)) as stuck, Viewer(own_api, job_path(job_id)) as viewer:
+        viewer.lifecycle(20_001)
+        assert stuck.status == 200
+        began = time.monotonic()
+        own_api.stop()
+        assert time.monotonic() - began < EXITS_WITHIN
+
+
+def test_a_viewer_who_reads_nothing_loses_the_stream_with_the_token(
+    own_api: Api, connection: psycopg.Connection
+) -> None:
+    job_id = with_a_long_lifecycle(connection, own_api.user_id)
+    lasting = tokens.Token(own_api.user_id, None, int(time.time()) + 3)
+    with ExitStack() as stack:
+        token = tokens.sign(own_api.secret, lasting)
+        stack.enter_context(Viewer(own_api, job_path(job_id), token=token))
+        for _ in range(19):
+            stack.enter_context(Viewer(own_api, LIST_PATH))
+        assert own_api.get(LIST_PATH).status_code == 429
+
+        def free() -> bool:
+            with Viewer(own_api, LIST_PATH) as another:
+                return another.status == 200
+
+        wait_for(free, "the place of who reads nothing", every=0.2)

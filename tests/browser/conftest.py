@@ -179,3 +179,4 @@ def visit(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> It
     theme, size = request.param or ("light", DESKTOP)
     with stack.visit(chromium, theme=theme, size=size) as opened:
         yield opened
+        stack.cancel_all(opened.user)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api import tokens
 from cli import programs
@@ -25,6 +25,9 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 DAYS = 90
 SYMBOL = "BTCUSDT"
 SECONDS = 60.0
+"""How long a condition is waited for: machines may be busy."""
+
+expect.set_options(timeout=SECONDS * 500)
 
 SWEEP: dict[str, Any] = {
     "time_range": {"start": "2024-01-15", "end": "2024-03-01"},
@@ -158,6 +161,12 @@ class Stack:
                 return status
             assert time.monotonic() < deadline, status
             time.sleep(0.05)
+
+    def cancel_all(self, user: Caller) -> None:
+        """Leave the worker free for the next test."""
+        for state in ("queued", "running"):
+            for item in user.get(f"/backtests/jobs?state={state}").json()["items"]:
+                user.post(f"/backtests/jobs/{item['job_id']}/cancel")
 
     def finished(self, user: Caller, request: dict[str, Any] = SWEEP, **changes: Any) -> str:
         """Run a sweep to its end and return its id."""

@@ -59,7 +59,7 @@ def test_a_stack_on_a_full_disk_says_so_and_leaves_no_process(
     backtest: Backtest, mounted: Mount
 ) -> None:
     folder = mounted("size=3m")
-    ended = backtest("up", "--data-dir", folder / "stack")
+    ended = backtest("up", "--api-port", 0, "--data-dir", folder / "stack")
     refused(ended, folder, "No space left on device")
     assert ended.err.splitlines() == ["starting Postgres", ended.err.splitlines()[-1]]
     assert using(folder) == []

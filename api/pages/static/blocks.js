@@ -54,7 +54,7 @@ function block(document_, grid, at, indicator, edit) {
 /** What stands above the axes: a name, the output, the price series; each only where there is a choice. */
 function head(document_, grid, path, indicator, output, edit) {
   const fields = [];
-  if (grid.name !== undefined) {
+  if (grid.name !== undefined && grid.name !== grid.indicator_id) {
     fields.push(text(path, "name", "Name", grid.name));
   }
   if (indicator.outputs.length > 1) {

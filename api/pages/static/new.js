@@ -182,4 +182,5 @@ for (const chip of form.querySelectorAll("[data-days]")) {
   chip.addEventListener("click", () => choseSpan(Number(chip.dataset.days)));
 }
 find("#afresh").addEventListener("click", () => { forget(); location.assign("/new"); });
-begin().catch((error) => answer.refuse(error.message));
+begin().catch((error) => form.replaceChildren(el("div", { class: "card empty stack" }, el("p", {}, error.message),
+  el("p", {}, el("a", { class: "button", href: "/new" }, "Begin with an empty form")))));
