@@ -7,7 +7,7 @@ says where to go on. Each function belongs into one transaction.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -69,7 +69,7 @@ class JobLine:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Make a line of a row by column name."""
-        values = {field.name: row[field.name] for field in fields(cls)}
+        values = {name: row[name] for name in cls.__slots__}
         stage = values["stage"]
         values |= {
             "mode": Mode(values["mode"]),

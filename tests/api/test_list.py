@@ -167,6 +167,7 @@ def encoded(document: Any) -> str:
         encoded({"created_at": "2024-01-01T00:00:00Z", "job_id": "7"}),
         encoded({"created_at": "0001-01-01T00:00:00+23:59", "job_id": str(uuid4())}),
         encoded({"created_at": "2024-01-01T00:00:00Z", "strategy_id": str(uuid4())}),
+        encoded({"created_at": "2024-01-01T00:00:00Z", "job_id": str(uuid4())}),  # not canonical
     ],
 )
 def test_a_bad_cursor_is_refused(user: Caller, cursor: str) -> None:
