@@ -1,4 +1,4 @@
-"""The curl lines of the runbook, as they are typed: with a cookie jar that `backtest token` made."""
+"""The curl lines of the runbook as they are typed, with a cookie jar of `backtest token`."""
 
 import json
 import re
