@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api import schemas
 from api.auth import signed_in
@@ -16,6 +17,17 @@ Schema = Mapping[str, Any]
 ALWAYS = (422, 500, 503)
 SIGNED_IN = (401, 403)
 BODY = (400, 408, 413, 415)
+
+JOB_ID = "job"
+
+
+class JobId(StringConvertor):
+    """A part of a path that stands for a job: none of the words that have a call of their own."""
+
+    regex = "(?!(?:cancel|stream)(?:/|$))[^/]+"
+
+
+register_url_convertor(JOB_ID, JobId())
 
 
 def call(
@@ -49,7 +61,7 @@ def call(
 
     def add(endpoint: Endpoint) -> Endpoint:
         router.add_api_route(
-            path,
+            path.replace("{job_id}", f"{{job_id:{JOB_ID}}}"),
             endpoint,
             methods=[method],
             dependencies=[*([] if public else [Depends(signed_in)]), Depends(known_query)],

@@ -1,8 +1,7 @@
 """What every call needs and is made once: settings, connections, the catalogue."""
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Made with the application, closed when it stops; nothing is connected before its first use.
-
-    `stopping` is set as soon as the process was asked to end: streams end then.
-    """
+    """Made with the application, closed when it stops; connects nothing before its first use."""
 
     settings: Settings
     environ: Mapping[str, str]
@@ -35,7 +31,6 @@ class Context:
     limits: Limits
     sign_ins: "SignIns"
     hub: "Hub"
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def api(self) -> ApiSettings:
@@ -44,7 +39,6 @@ class Context:
 
     def stop(self) -> None:
         """Say that the process ends; called in the event loop."""
-        self.stopping.set()
         self.hub.end_streams()
 
 

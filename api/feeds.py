@@ -113,9 +113,8 @@ class JobFeed(Feed):
             self._end = ending("gone")
         else:
             for event_id, text in found.lifecycle:
-                if event_id > self.position:
-                    self._ids.append(event_id)
-                    self._lifecycle.append(text)
+                self._ids.append(event_id)
+                self._lifecycle.append(text)
             if found.progress != self._progress:
                 self._progress = found.progress
                 self._revision += 1

@@ -21,11 +21,11 @@ from uuid import UUID
 
 import structlog
 
-from api.errors import ApiError, unavailable, understood
+from api.errors import ApiError, unavailable
 from api.feeds import Feed, JobFeed, ListFeed
 from api.look import Asked, Told, look
 from configs.logs import one_line
-from storage import schema
+from storage import faults, schema
 from storage.listener import Listener
 from storage.session import Session
 
@@ -197,5 +197,5 @@ class Hub:
             return
         self._failing = True
         self._woken.set()
-        known = understood(error) is not None
+        known = faults.passing(error) or isinstance(error, schema.SchemaUnusable)
         log.warning("look_failed", error=one_line(error), exc_info=None if known else error)

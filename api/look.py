@@ -78,6 +78,8 @@ def _listing(
     conn: Connection, user_id: UUID, known: Listing | None, lines: list[JobLine]
 ) -> Listing:
     """Return the list with these lines, of which later ones are newer, and with its counts."""
+    if known is not None and not lines:
+        return known
     items = dict(known.items) if known is not None else {}
     moving = {line.job_id for line in lines}
     for line in lines:

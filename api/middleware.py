@@ -75,7 +75,7 @@ class _Call:
     @property
     def route(self) -> str:
         """The template of the path."""
-        return getattr(self._scope.get("route"), "path", UNMATCHED)
+        return getattr(self._scope.get("route"), "path_format", UNMATCHED)
 
     async def send(self, message: Message) -> None:
         """Pass on a part of the answer; nothing of what comes after the time limit."""

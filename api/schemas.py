@@ -229,7 +229,7 @@ LIVES = _object(status=_words(("ok",)))
 SIGN_IN = _object({"token": {"type": "string", "minLength": 1, "maxLength": 4096}})
 
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 120, "pattern": _PRINTABLE}
-NOTE: Schema = {"type": "string", "minLength": 1, "maxLength": 4000}
+NOTE: Schema = {"type": "string", "maxLength": 4000}
 LABEL = _object({"name": _or_null(NAME), "note": _or_null(NOTE)})
 REQUEST: Schema = {
     "type": "object",
@@ -271,4 +271,12 @@ IDEMPOTENCY_KEY: Schema = {
     "required": False,
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
     "description": "A retry under the same key returns the same job.",
+}
+
+LAST_EVENT_ID: Schema = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The last event that was received: later ones follow. What is none is ignored.",
 }

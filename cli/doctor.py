@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cli import running_stack, service_checks
-from cli.errors import UNREACHABLE, USAGE, understood
+from cli.errors import UNREACHABLE, USAGE, CommandError, understood
 from cli.findings import Finding
 from configs.logs import one_line
 
@@ -52,7 +52,7 @@ def _checked(
     try:
         return check(variables)
     except Exception as error:  # whatever is broken is a finding
-        said = understood(error)
+        said = error if isinstance(error, CommandError) else understood(error)
         unreachable = said is not None and said.code == UNREACHABLE
         return Finding(subject, "unreachable" if unreachable else "wrong", one_line(said or error))
 

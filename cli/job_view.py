@@ -1,12 +1,10 @@
-"""How jobs print: a list of them, one with everything it was asked and what became of it."""
+"""How a job prints: everything it was asked and what became of it, and what is said of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from math import inf
-from typing import Any, Literal
+from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +15,6 @@ from cli.render import (
     figure,
     moment,
     room,
-    since,
     state_text,
     value_text,
     verdict,
@@ -27,81 +24,8 @@ Json = Mapping[str, Any]
 
 STAGES = {"stage_a": "A  score variants", "stage_b": "B  expand risk", "finalizing": "reports"}
 SHORT_ID = 8
-NAMED = 28
 TIMES = "\N{MULTIPLICATION SIGN}"
 NARROWEST = 52  # an id and its label
-
-
-def jobs_table(items: Sequence[Json], width: int) -> RenderableType:
-    """Lay out jobs, one a line; where that does not fit, the id stands above the rest."""
-    named = ("name",) if any(item["name"] for item in items) else ()
-    for optional in (("range", "ranked by"), ("range",), ()):
-        table = _jobs_table(items, (*named, *optional))
-        if room(table) <= width:
-            return table
-    lines: list[RenderableType] = []
-    for item in items:
-        lines += [Text(item["job_id"]), Text.assemble("  ", _in_short(item))]
-        if item["name"]:
-            lines.append(Padding(Text(item["name"]), (0, 0, 0, 2)))
-    return Group(*lines)
-
-
-def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in (
-        "job",
-        "state",
-        "instrument",
-        "tf",
-        *optional,
-        "best",
-        "progress",
-        "age",
-        "took",
-    ):
-        justify: Literal["left", "right"] = "right" if header == "best" else "left"
-        table.add_column(header, no_wrap=True, justify=justify)
-    for item in items:
-        cells = {
-            "name": Text(_cut(item["name"] or "")),
-            "range": _range(item),
-            "ranked by": item["primary_metric"],
-        }
-        table.add_row(
-            item["job_id"],
-            state_text(item["state"]),
-            Text(item["symbol"]),
-            item["timeframe"],
-            *(cells[header] for header in optional),
-            _best(item),
-            progress_text(item),
-            duration(since(item["created_at"])),
-            duration(between(item["started_at"], item["finished_at"])),
-        )
-    return table
-
-
-def _in_short(item: Json) -> Text:
-    progress, best = progress_text(item), _best(item)
-    return Text.assemble(
-        state_text(item["state"]),
-        f" {progress}" if progress else "",
-        f"  {item['symbol']} {item['timeframe']}",
-        f"  best {best}" if best else "",
-        f"  {duration(since(item['created_at']))} ago",
-    )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= NAMED else text[: NAMED - 1] + "…"
-
-
-def _best(item: Json) -> str:
-    """Return the ranking metric of the best variant so far; nothing where there is none."""
-    if item["best_infinite"]:
-        return figure(inf, 2)
-    return "" if item["best"] is None else figure(item["best"], 2)
 
 
 def job_page(item: Json, events: Sequence[Json], width: int) -> Iterator[RenderableType]:
@@ -145,7 +69,7 @@ def _asked(request: Json) -> Iterator[tuple[str, str]]:
         f"{instrument['symbol']} (market {instrument['market_id']}), {template['timeframe']}",
     )
     length = between(request["time_range"]["start"], request["time_range"]["end"])
-    yield "range", f"{_range(request['time_range'])} UTC ({duration(length)})"
+    yield "range", f"{period(request['time_range'])} UTC ({duration(length)})"
     yield "warm-up", f"{request['warmup_bars']:,} bars before it"
     label = "blocks"
     for block, members in groupby(axes.of_blocks(request), key=lambda axis: axis.block):
@@ -305,5 +229,6 @@ def unfinished(item: Json) -> str | None:
     return None
 
 
-def _range(edges: Json) -> str:
+def period(edges: Json) -> str:
+    """Say from when to when."""
     return " to ".join(moment(edges[edge]) for edge in ("start", "end"))

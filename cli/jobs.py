@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import help_text, job_ids, job_view, lean, printing, render
+from cli import help_text, job_ids, job_list, lean, printing, render
 from cli.errors import CommandError
 from cli.options import JOBS_PANEL, AsJson, JobId, Note, connected
 from storage.records import State
@@ -48,7 +48,7 @@ def jobs(
     if as_json:
         render.as_json(items)
     elif items:
-        console.print(job_view.jobs_table(items, console.width), crop=False)
+        console.print(job_list.jobs_table(items, console.width), crop=False)
     elif state or symbol or search:
         console.print("no such jobs")
     else:

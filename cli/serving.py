@@ -6,7 +6,9 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
+import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -39,6 +41,7 @@ def serve(host: str, port: int, processes: int) -> int:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         with _bound(host, port) as listening:
+            structlog.get_logger().info("listening", url=_url(listening))
             return _several(config, listening) if processes > 1 else _one(config, listening)
 
 
@@ -54,6 +57,15 @@ def _one(config: uvicorn.Config, listening: socket.socket) -> int:
 
 def _several(config: uvicorn.Config, listening: socket.socket) -> int:
     processes = Multiprocess(config, sockets=[listening])
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # It looks at its signals twice a second only; its processes shall begin to end at once.
+        for each in processes.processes:
+            each.process.terminate()
+        processes.signal_queue.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     processes.run()
     failed = any(process.exitcode not in (0, -signal.SIGTERM) for process in processes.processes)
     return UNEXPECTED if failed else SUCCEEDED
@@ -71,6 +83,11 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         ) from None
     with listening:
         yield listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager

@@ -73,8 +73,8 @@ def _start(
 
     complete = {"ROEHUB_ENV": "dev"} | {name: value for name, value in environ.items() if value}
     settings.load(environ=complete)  # a bad configuration ends here, before anything is started
-    port = local_api.free_port(api_port)
     contexts.enter_context(running_stack.owning(folder))
+    port = local_api.free_port(api_port)
     _complete_api(complete, folder, port)
     reaper = Reaper()
     contexts.callback(reaper.dismiss)  # the last thing: by then everything has been stopped

@@ -41,8 +41,10 @@ _TALLY_BYTES = 2 * 8 * PLACES  # histograms of total return and of the primary m
 _DIGIT_BYTES = 3 * 8  # ... and per block its number, copies of it, its chunk
 _TABLE_BYTES = 160  # a block variant in the tables of parameters, signals and comparisons
 _TEST_BYTES = 400  # a signal variant while comparisons are told apart
-# Cash, safe, trades and ruin of a risk combination, the levels of its target, where it is hit.
-_BALANCE_BYTES = 8 * 8
+# Cash, safe, trades and ruin of a risk combination, the levels of its target, where it is hit; its
+# columns and the sum of its trades while it is signed.
+_BALANCE_BYTES = 9 * 8
+_KEPT_HITS_BYTES = 4 * 2**17  # of runs that will be signed: `hits.KEPT_HITS`
 _LEDGER_BYTES = 6 * 8 + 4  # a trade, and where its run ends by itself
 _HIT_BYTES = 4
 _SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant
@@ -109,6 +111,8 @@ class Work:
         if self.recorded:
             hits = levels_at_once(self.words) * _HIT_BYTES * bars
             scoring += _LEDGER_BYTES * bars + hits
+        else:
+            scoring += _KEPT_HITS_BYTES
         return max(signals, scoring) + (
             (1 + PIECES_AHEAD) * PIECE_VARIANTS * _FIND_BYTES + _TALLY_BYTES
         )

@@ -126,6 +126,13 @@ def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: in
     return _all(conn, _SQL["find_jobs"], values)
 
 
+def alike(conn: psycopg.Connection[Any], user_id: UUID, request_hash: str) -> UUID | None:
+    """Find the newest job of a user that succeeded with the same request."""
+    values = {"user_id": user_id, "request_hash": request_hash}
+    row = conn.execute(_SQL["alike"], values).fetchone()
+    return None if row is None else row[0]
+
+
 def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, client: Client) -> Job | None:
     """Cancel a queued job at once, or ask a running one to stop; return it as it is then.
 

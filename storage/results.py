@@ -67,6 +67,12 @@ def shortlist(conn: psycopg.Connection[Any], job_id: UUID) -> StoredShortlist | 
     return StoredShortlist(Shortlist(**row), attempt=attempt, updated_at=updated_at)
 
 
+def candles_hash(conn: psycopg.Connection[Any], job_id: UUID) -> str | None:
+    """Read which candles a job was computed from; None before stage A has ended."""
+    row = conn.execute(_SQL["candles_hash"], {"job_id": job_id}).fetchone()
+    return None if row is None else row[0]
+
+
 def outcomes(conn: psycopg.Connection[Any], job_id: UUID) -> dict[str, Any] | None:
     """Read the statistics of a job's search with their histograms; None until stage A has ended."""
     row = conn.execute(_SQL["outcomes"], {"job_id": job_id}).fetchone()

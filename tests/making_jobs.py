@@ -83,16 +83,25 @@ def changed(**changes: Any) -> dict[str, Any]:
     return document
 
 
-def finish(connection: psycopg.Connection[Any], job_id: str) -> None:
-    """End the job as a worker does, with four variants of which the best has its trades."""
+def finish(connection: psycopg.Connection[Any], job_id: str, candles: Path | None = None) -> None:
+    """End the job as a worker does, with four variants of which the best has its trades.
+
+    `candles` is the folder of those it is said to have been computed with; without it, its bars
+    count as changed.
+    """
+    from engine.candles import load
     from engine.grid import Grid
     from engine.request import parse
 
     lease = claim(connection, UUID(job_id))
     assert isinstance(lease, Claimed)
-    grid = Grid.of(parse(lease.job.request_json))
+    request = parse(lease.job.request_json)
+    grid, candles_hash = Grid.of(request), "0" * 64
+    if candles is not None:
+        with open_store(CandlesFolder(candles)) as store:
+            candles_hash = load(request, store.bars).content_hash()
     leases.start_stage(connection, lease.lease, Stage.STAGE_B, 16)
-    shortlist = Shortlist(range(8), [1] * 8, 8, 2, 8, "engine-1", "0" * 64)
+    shortlist = Shortlist(range(8), [1] * 8, 8, 2, 8, "engine-1", candles_hash)
     save_shortlist(connection, lease.lease, shortlist)
     rows = [
         TopVariant(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import interim, schemas, views
+from api import schemas, views
 from api.answers import answer
 from api.auth import SignedIn
 from api.calls import call
@@ -16,6 +16,7 @@ from api.errors import ApiError, invalid_value
 from api.job_ids import JobDigits, own, wanted_by
 from api.parameters import Asked, Query, moment, whole
 from engine.candles import NoMarketData
+from storage import results
 from storage.connection import Connection
 from storage.records import Job
 
@@ -48,7 +49,7 @@ def bars(
 
     def look(conn: Connection) -> tuple[Job, str | None]:
         job = own(conn, who, wanted)
-        return job, interim.candles_hash(conn, job.job_id)
+        return job, results.candles_hash(conn, job.job_id)
 
     job, expected = context.pool.run(look, again=True)
     try:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import cursor, interim, schemas, submission, views
+from api import cursor, schemas, submission, views
 from api.answers import answer
 from api.auth import Identity, SignedIn
 from api.bodies import JsonBody
@@ -101,7 +101,7 @@ def estimate(request: Request, who: SignedIn, document: JsonBody) -> Response:
     alike = None
     if found.effective is not None and not found.errors:
         wanted = request_hash(found.effective)
-        alike = context.pool.run(lambda conn: interim.alike(conn, who.user_id, wanted), again=True)
+        alike = context.pool.run(lambda conn: jobs.alike(conn, who.user_id, wanted), again=True)
     return answer(views.estimate(found, alike))
 
 

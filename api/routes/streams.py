@@ -44,6 +44,7 @@ router = APIRouter(tags=["streams"])
     "/backtests/jobs/{job_id}/stream",
     answers={200: schemas.STREAM},
     errors=(404, 409, 429),
+    headers=(schemas.LAST_EVENT_ID,),
 )
 def stream_of_job(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
     """Tell the lifecycle of a job and its progress, until it ends."""
@@ -62,7 +63,7 @@ async def stream_of_list(request: Request, who: SignedIn) -> Response:
 
 def last_event_id(text: str) -> int:
     """Read the header Last-Event-ID; 0, as if it was not there, for what no stream has sent."""
-    if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII):
+    if not re.fullmatch(r"[0-9]{1,19}", text):
         return 0
     number = int(text)
     return number if number <= LARGEST_EVENT_ID else 0

@@ -1,8 +1,8 @@
 """Every indicator by id: those declared here and those of installed packages. Free of numba."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 
 from engine.indicators import plugins
@@ -43,10 +43,19 @@ FAMILIES = ("ma", "momentum", "structure", "trend", "volatility", "volume")
 class UnknownIndicator(LookupError):
     """No indicator has this id; the hint names the closest ones and what was left out."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, search: Callable[[], str] | None = None) -> None:
+        super().__init__(message)
         self.message = message
-        self.hint = hint
-        super().__init__(f"{message}; {hint}" if hint else message)
+        self.search = search
+
+    @property
+    def hint(self) -> str | None:
+        """What to write instead, where that is known; looked for when it is asked."""
+        return self.search() if self.search is not None else None
+
+    def __str__(self) -> str:
+        hint = self.hint
+        return f"{self.message}; {hint}" if hint else self.message
 
 
 def get(indicator_id: str) -> Indicator:
@@ -60,11 +69,17 @@ def get(indicator_id: str) -> Indicator:
             f"indicator {indicator_id!r} is not available: "
             f"{plugin} could not be loaded: {plugin.error}"
         )
+    raise UnknownIndicator(
+        f"unknown indicator {indicator_id!r}", partial(_hint, indicator_id, known)
+    )
+
+
+def _hint(indicator_id: str, known: Collection[str]) -> str:
     close = _alike(indicator_id, known)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known))}"
     for plugin in left_out():
         hint += f"; {plugin} could not be loaded: {plugin.error}"
-    raise UnknownIndicator(f"unknown indicator {indicator_id!r}", hint)
+    return hint
 
 
 def _alike(indicator_id: str, known: Collection[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Stage B: shortlisted base variants, every one under a tile of risk combinations.
 
 A tile is a part of each risk axis. What a call keeps depends on the tile and on the bars, never on
-the whole grid: hits of one run at a time where the balance is all that is wanted, else of all runs.
+the whole grid. Where the balance is all that is wanted, hits are needed for one run at a time; as
+many as fit a cache are kept for those combinations that are signed.
 """
 
 from typing import NamedTuple
@@ -24,10 +25,20 @@ from engine.kernels.account import (
 )
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.doublings import NEVER
-from engine.kernels.hits import Levels, apply_risk, natural_exits, scan_run, scan_runs
+from engine.kernels.hits import (
+    Hits,
+    Levels,
+    apply_risk,
+    natural_exits,
+    new_hits,
+    row_of,
+    scan_into,
+    scan_runs,
+)
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
 from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
-from engine.kernels.signature import sign_combinations, trade_signature
+from engine.kernels.signature import trade_signature
+from engine.kernels.signing import places_of, sign_combinations
 
 Numbers = NDArray[np.int32]
 
@@ -147,22 +158,23 @@ def grow_all(
     market: Market,
     costs: Costs,
     levels: Levels,
-    hit: Numbers,
+    hits: Hits,
     balances: Balances,
 ) -> bool:
     """Compute the account of every risk combination after all runs.
 
-    Runs are the outer loop: each combination still folds its trades in time order, the combinations
-    side by side keep the processor busy, and `hit` int32[columns] is needed for one run only. The
-    longer of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
+    Runs are the outer loop: each combination still folds its trades in time order, and the
+    combinations side by side keep the processor busy. `hits` int32[rows, columns] keeps what it has
+    room for. The longer of the sides sl and (tp, tsl) is the fast one in `balances`; returns
+    whether that is sl.
     """
     closes, inverse = market.closes, market.inverse
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     first_tp, first_tsl = sls, sls + tps
-    factor = np.empty(hit.shape[0])
+    factor = np.empty(hits.shape[1])
     target_hit = np.empty(tps * tsls, np.int32)
     target = np.empty(tps * tsls)
-    stop_hit, stop = hit[:sls], factor[:sls]
+    stop_hit, stop = np.empty(sls, np.int32), factor[:sls]
     compounding = compounds(costs)
     sl_fast: bool = sls > tps * tsls
     cash, safe, traded = balances.cash, balances.safe, balances.traded
@@ -173,14 +185,18 @@ def grow_all(
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, reciprocal = is_long(scratch, bar), inverse[bar]
-        scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hit)
-        for c in range(hit.shape[0]):
-            factor[c] = growth(costs, long, reciprocal, closes[min(np.uint32(hit[c]), end)])
+        row = row_of(k, hits)
+        scan_into(row, scratch, k, market, costs, levels, hits)
+        for c in range(hits.shape[1]):
+            exit_ = min(np.uint32(hits[row, c]), end)
+            factor[c] = growth(costs, long, reciprocal, closes[exit_])
+        for s in range(sls):
+            stop_hit[s] = hits[row, s]
         for i in range(tps):
             for j in range(tsls):
-                earlier = hit[first_tp + i] < hit[first_tsl + j]
+                earlier = hits[row, first_tp + i] < hits[row, first_tsl + j]
                 column = first_tp + i if earlier else first_tsl + j
-                target_hit[i * tsls + j] = hit[column]
+                target_hit[i * tsls + j] = hits[row, column]
                 target[i * tsls + j] = factor[column]
         if may_be_ruined(market, bar, end, long):
             outer_hit, inner_hit = (target_hit, stop_hit) if sl_fast else (stop_hit, target_hit)
@@ -221,12 +237,14 @@ def expand_risk(
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words if recorded else 0)
-    hits = np.empty((64 * words if recorded else 1, sls + tps + tsls), np.int32)
+    hits = new_hits(64 * words, sls + tps + tsls, recorded)
     combinations = 0 if recorded else sls * targets
     balances = new_balances(combinations)
     natural = scratch.events[:0]
     columns = np.empty((combinations, 3), np.int32)  # of those that pass the cut
     ruin = np.empty(combinations, np.uint32)
+    sums = np.empty((combinations, 2), np.uint64)
+    places = places_of(levels)
     sl_fast = False
     n = 0
     for v in range(rows.shape[0]):
@@ -236,7 +254,7 @@ def expand_risk(
             scan_runs(scratch, runs, market, costs, levels, hits)
             natural = natural_exits(scratch, runs)
         else:
-            sl_fast = grow_all(scratch, runs, market, costs, levels, hits[0], balances)
+            sl_fast = grow_all(scratch, runs, market, costs, levels, hits, balances)
         first = n
         for s in range(sls):
             for q in range(targets):
@@ -265,7 +283,7 @@ def expand_risk(
                 n = after
         if n > first and not recorded:
             sign_combinations(
-                scratch, market, costs, levels, hits[0], columns, ruin,
-                found.trades[first:n], found.signature[first:n],
+                scratch, runs, market, costs, levels, places, hits, columns, ruin,
+                found.trades[first:n], sums, found.signature[first:n],
             )  # fmt: skip
     return n

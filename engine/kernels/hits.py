@@ -24,6 +24,7 @@ NO_HIT = 2**31 - 1  # later than any bar
 # Levels stand this much nearer to the price than their percent says, so that a close that equals
 # one in decimals hits it, whatever the products round to.
 MARGIN = 1e-12
+KEPT_HITS = 2**17  # of runs that will be looked at again, so many hits fit a core's cache
 
 
 class Levels(NamedTuple):
@@ -100,15 +101,51 @@ def scan_run(
         bar = behind
 
 
+@inlined
+def scan_into(
+    row: int, scratch: Scratch, k: int, market: Market, costs: Costs, levels: Levels, hits: Hits
+) -> None:
+    """Fill a row of the hit table int32[rows, columns] for run k of those listed in steps of 2."""
+    bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
+    long = is_long(scratch, bar)
+    scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hits[row])
+
+
 @part
 def scan_runs(
     scratch: Scratch, runs: int, market: Market, costs: Costs, levels: Levels, hits: Hits
 ) -> None:
-    """Fill the hit table int32[runs, columns] of runs listed in steps of 2."""
+    """Fill the hit table int32[runs, columns]."""
     for k in range(runs):
-        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        long = is_long(scratch, bar)
-        scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hits[k])
+        scan_into(k, scratch, k, market, costs, levels, hits)
+
+
+@part
+def new_hits(bars: int, columns: int, all_runs: bool) -> Hits:
+    """Return room int32[rows, columns] for the hits of all runs, or of so many as are kept."""
+    rows = bars if all_runs else max(1, min(bars, KEPT_HITS // columns))
+    return np.empty((rows, columns), np.int32)
+
+
+@inlined
+def row_of(k: int, hits: Hits) -> int:
+    """Return the row for the hits of run k: the last one is for all runs that have none."""
+    last: int = hits.shape[0] - 1
+    return min(k, last)
+
+
+@inlined
+def kept_row(
+    scratch: Scratch, k: int, market: Market, costs: Costs, levels: Levels, hits: Hits
+) -> int:
+    """Return the row with the hits of run k, which was scanned before; see to it that it holds.
+
+    The first runs have a row each, but what the last row holds is of any run.
+    """
+    row = row_of(k, hits)
+    if row == hits.shape[0] - 1:
+        scan_into(row, scratch, k, market, costs, levels, hits)
+    return row
 
 
 @part

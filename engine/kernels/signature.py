@@ -1,7 +1,9 @@
 """Identity of a variant: 128 bits of its position planes (stage A) or of its trades (stage B).
 
 Everything is taken in by one step: the two halves of the state, each with a word, are multiplied to
-128 bits, as in wyhash (Wang Yi, 2019), so each word reaches both halves.
+128 bits, as in wyhash (Wang Yi, 2019), so each word reaches both halves. Planes are taken in word
+after word. Trades are mixed each by itself and added up: a sum can be taken in any order, and of
+many risk combinations at once (`signing.py`). No trade is twice in a sum, for entries differ.
 """
 
 from typing import Any
@@ -10,15 +12,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-from engine.compiled import borrowing, inlined, part
-from engine.kernels.account import Costs, Int64, Market
-from engine.kernels.bits import U0, U1, U63, Numbers32, Words
-from engine.kernels.hits import Hits, Levels, scan_run
+from engine.compiled import borrowing, inlined
+from engine.kernels.account import Market
+from engine.kernels.bits import U0, U1, U63, Words
 from engine.kernels.runs import U2, Scratch, is_long
-
-Signatures = NDArray[np.uint64]  # uint64[n, 2]
 
 U3, U4 = np.uint64(3), np.uint64(4)
 U32, U33 = np.uint64(32), np.uint64(33)
@@ -134,61 +132,26 @@ def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
 
 
 @inlined
-def absorb_trade(
-    s: Any, t: Any, scratch: Scratch, entry: Any, exit_: Any, market: Market
-) -> tuple[Any, Any]:
-    """Return the state after a trade: its bars, which are below 2^31, direction and exit price."""
-    side = U1 << U63 if is_long(scratch, entry) else U0
+def trade_value(market: Market, entry: Any, exit_: Any, long: bool) -> tuple[Any, Any]:
+    """Return two mixed words of a trade: its bars, which are below 2^31, direction and exit price.
+
+    Values of trades are added modulo 2^64, so each must be random by itself: two products, as one
+    may lose the highest bits of a factor, and the finaliser.
+    """
+    side = U0 if long else U1 << U63
     bars = np.uint64(entry) | (np.uint64(exit_) << U32) | side
-    return absorb(s, t, bars, canonical_bits(market.closes[exit_]))
+    s, t = absorb(S0, S1, bars, canonical_bits(market.closes[exit_]))
+    s, t = absorb(s, t, S2, S3)
+    return finalise(s), finalise(t)
 
 
 @borrowing
 def trade_signature(scratch: Scratch, trades: int, market: Market) -> tuple[Any, Any]:
-    """Return the identity of trades listed in steps of 2."""
-    s, t = S0, S1
+    """Return the identity of trades listed in steps of 2: the sealed sum of their values."""
+    s, t = U0, U0
     for k in range(trades):
         entry, exit_ = scratch.events[2 * k], scratch.events[2 * k + 1]
-        s, t = absorb_trade(s, t, scratch, entry, exit_, market)
+        value_s, value_t = trade_value(market, entry, exit_, is_long(scratch, entry))
+        s += value_s
+        t += value_t
     return seal(s, t, trades)
-
-
-@part
-def sign_combinations(
-    scratch: Scratch,
-    market: Market,
-    costs: Costs,
-    levels: Levels,
-    hit: Hits,
-    columns: Hits,
-    ruin: Numbers32,
-    trades: Int64,
-    signatures: Signatures,
-) -> None:
-    """Write the identities of some risk combinations of one variant: uint64[C, 2].
-
-    Where hits are kept for one run at a time, the runs are scanned once more. `hit` int32[columns]
-    is room for those of one run; `columns` int32[C, 3] are the columns of sl, tp and tsl of each
-    combination, `ruin` uint32[C] the bar on which its last trade was ruined or NEVER, `trades`
-    int64[C] how many of the runs it trades: the first ones.
-    """
-    signatures[:, 0] = S0
-    signatures[:, 1] = S1
-    most = 0
-    for c in range(trades.shape[0]):
-        most = max(most, trades[c])
-    for k in range(most):
-        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        long = is_long(scratch, bar)
-        scan_run(market, costs, levels, np.int64(bar), np.int64(end), long, hit)
-        for c in range(trades.shape[0]):
-            if k < trades[c]:
-                first = np.uint32(min(hit[columns[c, 0]], hit[columns[c, 1]], hit[columns[c, 2]]))
-                if k == trades[c] - 1:
-                    first = min(first, ruin[c])
-                signatures[c, 0], signatures[c, 1] = absorb_trade(
-                    signatures[c, 0], signatures[c, 1], scratch, bar,
-                    min(end, first), market,
-                )  # fmt: skip
-    for c in range(trades.shape[0]):
-        signatures[c, 0], signatures[c, 1] = seal(signatures[c, 0], signatures[c, 1], trades[c])

@@ -1,6 +1,7 @@
 """Reading the axes of one block, and counting the variants they make."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -84,7 +85,7 @@ def _refuse_parameter(
         field.refuse(f"{reader} does not use it: it would only multiply equal variants; remove it")
     elif declared:
         known = used or [param.name for param in declared]
-        field.refuse("unknown parameter", hint=misplaced(key, place, known))
+        field.refuse("unknown parameter", hint=partial(misplaced, key, place, known))
     else:
         field.refuse(f"{reader} has no parameters: remove it")
 

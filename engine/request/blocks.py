@@ -96,7 +96,7 @@ def _read_indicator(block: Members) -> Indicator | None:
     try:
         return registry.get(indicator_id[:100])
     except registry.UnknownIndicator as error:
-        field.refuse(error.message, hint=error.hint)
+        field.refuse(error.message, hint=error.search)
         return None
 
 

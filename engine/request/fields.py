@@ -6,7 +6,7 @@ the reader raises all of them together in the end.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from engine.request.table import Pattern
 from engine.request.words import printable, shown
 
 Code = Literal["invalid_request", "guard_exceeded"]
+
+MOST_ERRORS = 100
+"""So many are told, the first by path; who has more has another problem."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,14 +39,19 @@ class FieldError:
 
 
 class RequestError(ValueError):
-    """Everything that is wrong with a request, sorted by path.
+    """Everything that is wrong with a request, sorted by path; the first of very many.
 
     `code` is `guard_exceeded` when the request is well-formed and only too large.
     """
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
-        self.errors = tuple(sorted(set(errors)))
-        too_large = all(error.code == "guard_exceeded" for error in self.errors)
+        found = sorted(set(errors))
+        too_large = all(error.code == "guard_exceeded" for error in found)
+        more = len(found) - MOST_ERRORS
+        if more > 0:
+            found = found[:MOST_ERRORS]
+            found.append(FieldError("request", f"has {more} more problems, which are not listed"))
+        self.errors = tuple(found)
         self.code: Code = "guard_exceeded" if too_large else "invalid_request"
         super().__init__("\n".join(f"{error.path}: {error.text}" for error in self.errors))
 
@@ -56,8 +64,19 @@ class Field:
     path: str
     errors: list[FieldError]
 
-    def refuse(self, message: str, code: Code = "invalid_request", hint: str | None = None) -> None:
-        """Collect an error at this path."""
+    def refuse(
+        self,
+        message: str,
+        code: Code = "invalid_request",
+        hint: str | Callable[[], str] | None = None,
+    ) -> None:
+        """Collect an error at this path.
+
+        A hint that takes a search is given as a function: where hundreds of things are wrong, no
+        more are looked for, or a text of nothing but unknown names would take minutes.
+        """
+        if callable(hint):
+            hint = (hint() or None) if len(self.errors) < MOST_ERRORS else None
         self.errors.append(FieldError(self.path or "request", message, code, hint))
 
     def member(self, name: str, value: Any) -> "Field":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from engine.request.entries import TABLE
@@ -92,7 +93,7 @@ def known_members(field: Field, path: str, keys: Sequence[str] = ()) -> dict[str
     found = field.all_members()
     for key, member in found.items():
         if key not in names:
-            member.refuse("unknown key", hint=misplaced(key, path, names))
+            member.refuse("unknown key", hint=partial(misplaced, key, path, names))
     return {key: member for key, member in found.items() if key in names}
 
 
@@ -124,7 +125,7 @@ def read_choice(field: Field, choices: Sequence[str], noun: str) -> str | None:
         field.refuse(f"must be a string, the {noun}, got {shown(value)}")
         return None
     if value not in choices:
-        field.refuse(f"unknown {noun} {shown(value)}", hint=suggestion(value, choices))
+        field.refuse(f"unknown {noun} {shown(value)}", hint=partial(suggestion, value, choices))
         return None
     return value
 

@@ -63,6 +63,11 @@ CREATE INDEX IF NOT EXISTS backtest_jobs_list_by_symbol_and_state
     """)
     # Compared byte by byte, so that names with a common beginning are a range of it.
     op.execute("""
+CREATE INDEX backtest_jobs_alike
+    ON backtest_jobs (user_id, request_hash, created_at DESC)
+    WHERE state = 'succeeded'
+    """)
+    op.execute("""
 CREATE INDEX backtest_jobs_by_name
     ON backtest_jobs (user_id, name_folded text_pattern_ops, job_id)
     WHERE name_folded IS NOT NULL
@@ -124,6 +129,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION backtest_job_events_notify()")
     op.execute("DROP INDEX backtest_jobs_list_by_symbol_and_state")
     op.execute("DROP INDEX backtest_jobs_list_by_symbol")
+    op.execute("DROP INDEX backtest_jobs_alike")
     # The index of names goes with its column.
     op.execute("""
 ALTER TABLE backtest_jobs

@@ -61,6 +61,13 @@ FROM backtest_jobs
 WHERE user_id = %(user_id)s AND job_id = ANY(%(job_ids)s)
 ORDER BY job_id;
 
+-- name: alike
+SELECT job_id
+FROM backtest_jobs
+WHERE user_id = %(user_id)s AND request_hash = %(request_hash)s AND state = 'succeeded'
+ORDER BY created_at DESC
+LIMIT 1;
+
 -- name: describe
 -- What is not given stays as it is.
 UPDATE backtest_jobs

@@ -47,6 +47,11 @@ SELECT stage_a_indexes_json AS indexes, twins_json AS twins, stage_a_variants_to
 FROM backtest_job_stage_a_shortlist
 WHERE job_id = %(job_id)s;
 
+-- name: candles_hash
+SELECT candles_hash
+FROM backtest_job_stage_a_shortlist
+WHERE job_id = %(job_id)s;
+
 -- name: outcomes
 SELECT outcomes_json
 FROM backtest_jobs

@@ -17,6 +17,7 @@ from tests.api.running import Api, Caller
 from tests.making_jobs import REQUEST, changed
 
 MEGABYTE = 2**20
+BOUNDED_SECONDS = 10.0
 JSON = {"Content-Type": "application/json"}
 SHAPE = {"code", "message", "details"}
 
@@ -78,7 +79,7 @@ TEXTS = [
     "%s %(job_id)s {0} ${jndi:ldap://127.0.0.1/a}",
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
     "../../../../etc/passwd",
-    "\u202eright to left, \u0301 combining, \U0001f600",
+    "e\u0301 combining, \u0627\u0644 right to left, \U0001f600",
 ]
 
 
@@ -110,14 +111,13 @@ def refused(answer: Any, *statuses: int) -> dict[str, Any]:
 def test_a_hostile_body_is_refused_and_nothing_is_stored(
     user: Caller, count: Callable[[], int], path: str, body: bytes, status: int
 ) -> None:
-    before, began = count(), time.monotonic()
-    answer = user.post(path, content=body, headers=JSON)
+    before = count()
+    answer = user.post(path, content=body, headers=JSON, timeout=BOUNDED_SECONDS)
     if answer.status_code == 200:  # an estimate says why it would not be accepted
         assert path == "/backtests/estimate"
         assert not answer.json()["accepted"]
     else:
         refused(answer, status)
-    assert time.monotonic() - began < 5
     assert count() == before
 
 
@@ -200,8 +200,6 @@ def _forged(api: Api) -> dict[str, str]:
         ),
         "a changed letter": good[:-2] + ("A" if good[-2] != "A" else "B") + good[-1],
         "cut off": good[: len(good) // 2],
-        "nothing": "",
-        "binary": "\x7f" * 40,
         "very long": "a" * 6000,
         "deep": base64.urlsafe_b64encode(b"[" * 3000).decode() + "." + "e30.AA",
     }
@@ -352,8 +350,18 @@ def test_a_method_that_a_path_does_not_have_is_405_in_our_shape(user: Caller, me
 
 
 def test_unknown_paths_are_404_in_our_shape(user: Caller) -> None:
-    for path in ("/backtests", "/backtests/jobs/", "/docs/../etc/passwd", "/%2e%2e/x", "//"):
+    for path in ("/backtests", "/backtests/jobs/", "/%2e%2e/x", "/static/x/%2e%2e/app.py", "/x"):
         refused(user.get(path, headers={"Accept": "application/json"}), 404)
+
+
+def test_a_name_that_would_turn_the_text_around_it_is_refused(
+    user: Caller, count: Callable[[], int]
+) -> None:
+    before = count()
+    for text in ("\u202egnp.exe", "two\nlines", "bell\x07", ""):
+        error = refused(user.post("/backtests/jobs", json=REQUEST | {"name": text}), 422)
+        assert error["details"][0]["path"] == "name"
+    assert count() == before
 
 
 def test_a_strategy_of_a_million_parts_is_refused(user: Caller, count: Callable[[], int]) -> None:

@@ -180,6 +180,7 @@ def test_defaults_that_the_engine_refuses_are_named_by_file_and_key(
     (tmp_path / "backtest.yaml").write_text(SHIPPED.read_text())
     (tmp_path / file).write_text(text)
     monkeypatch.setenv("ROEHUB_BACKTEST_CONFIG", str(tmp_path / "backtest.yaml"))
+    monkeypatch.setenv("ROEHUB_JWT_SECRET", "s" * 32)
     for command in (("api", "--port", 0), ("indicators",)):
         ended = service(*command)
         assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import job_view, top_table
+from cli import job_list, job_view, top_table
 from tests.cli.conftest import REQUEST
 
 WIDTHS = (60, 100, 160)
@@ -235,7 +235,7 @@ def test_a_page_fits_the_terminal_and_cuts_nothing(width: int) -> None:
 @pytest.mark.parametrize("width", [30, *WIDTHS])
 def test_ids_are_never_cut_in_a_list(width: int, name: str | None) -> None:
     items = [listed("running", symbol="S" * 24, name=name), listed("queued")]
-    text = text_of([job_view.jobs_table(items, width)], width)
+    text = text_of([job_list.jobs_table(items, width)], width)
     if width < 36:
         text = text.replace("\n", "")
     assert text.count(ID) == 2
@@ -247,7 +247,7 @@ def test_ids_are_never_cut_in_a_list(width: int, name: str | None) -> None:
 
 
 def test_a_wide_list_tells_ranges_and_rankings_apart() -> None:
-    text = text_of([job_view.jobs_table([listed()], 160)], 160)
+    text = text_of([job_list.jobs_table([listed()], 160)], 160)
     assert "2024-01-01 to 2024-01-03" in text
     assert "sharpe" in text
 
@@ -261,13 +261,13 @@ def test_a_wide_list_tells_ranges_and_rankings_apart() -> None:
 )
 @pytest.mark.parametrize("width", [60, 160])
 def test_a_list_shows_the_best_figure_so_far(found: Json, shown: str, width: int) -> None:
-    assert shown in text_of([job_view.jobs_table([listed(**found)], width)], width)
+    assert shown in text_of([job_list.jobs_table([listed(**found)], width)], width)
 
 
 def test_a_long_name_is_cut_in_a_wide_list_and_whole_in_a_narrow_one() -> None:
     items = [listed(name="n" * 120)]
-    assert f"{'n' * 27}… " in text_of([job_view.jobs_table(items, 160)], 160)
-    assert text_of([job_view.jobs_table(items, 60)], 60).count("n") == 120
+    assert f"{'n' * 27}… " in text_of([job_list.jobs_table(items, 160)], 160)
+    assert text_of([job_list.jobs_table(items, 60)], 60).count("n") == 120
 
 
 def test_name_and_note_stand_below_the_id() -> None:

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.api.running import Api
 from tests.cli.conftest import Backtest, Ended, finish, submitted
 
 Mount = Callable[[str], Path]
@@ -58,7 +59,7 @@ def test_a_stack_on_a_full_disk_says_so_and_leaves_no_process(
     backtest: Backtest, mounted: Mount
 ) -> None:
     folder = mounted("size=3m")
-    ended = backtest("up", "--data-dir", folder / "stack")
+    ended = backtest("up", "--api-port", 0, "--data-dir", folder / "stack")
     refused(ended, folder, "No space left on device")
     assert ended.err.splitlines() == ["starting Postgres", ended.err.splitlines()[-1]]
     assert using(folder) == []
@@ -77,13 +78,14 @@ def test_a_stack_in_a_read_only_folder_is_one_line(
 @pytest.mark.parametrize("place", ["", "page.html", "folder/page.html"])
 def test_a_page_that_cannot_be_written_is_one_line(
     service: Backtest,
+    served: Api,
     tmp_path: Path,
     connection: psycopg.Connection[Any],
     mounted: Mount,
     place: str,
 ) -> None:
     job_id = submitted(service, tmp_path)
-    finish(connection, job_id)
+    finish(connection, job_id, served.candles)
     folder = mounted("size=1m,ro")
     ended = service("report", job_id, "--html", folder / place)
     refused(ended, folder, "Is a directory" if place == "" else "Read-only file system")

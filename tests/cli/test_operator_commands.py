@@ -13,16 +13,19 @@ import pytest
 import redis
 from psycopg.conninfo import make_conninfo
 
-from cli import render
+from cli import render, running_stack
 from storage import schema
+from tests.api.running import free_port
 from tests.cli.conftest import Backtest, Ended
 from tests.pooler import pooler
 from tests.storage.making import new_database
 
 SECRET = "0123456789abcdef0123456789abcdef"
 COMMANDS = [
-    *("submit", "jobs", "show", "top", "watch", "cancel", "report"),
-    *("up", "demo", "migrate", "worker", "token", "doctor", "candles import", "candles list"),
+    *("submit", "jobs", "show", "top", "watch", "cancel", "report", "name", "export"),
+    *("strategies list", "strategies save", "strategies delete"),
+    *("up", "demo", "migrate", "worker", "api", "token", "doctor"),
+    *("candles import", "candles list"),
 ]
 
 CSV = "ts_open,open,high,low,close,volume\n" + "".join(
@@ -60,6 +63,29 @@ def test_a_token_is_signed_for_the_user(
     )
     assert UUID(claims["sub"]) == user
     assert 0 < claims["exp"] - time.time() <= 86_400
+
+
+def test_a_token_for_an_operator_says_so(
+    backtest: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROEHUB_JWT_SECRET", SECRET)
+    roles = [
+        jwt.decode(backtest("token", *options).out.strip(), SECRET, algorithms=["HS256"]).get(
+            "role"
+        )
+        for options in ((), ("--operator",))
+    ]
+    assert roles == [None, "operator"]
+
+
+def test_next_to_a_running_stack_a_token_is_signed_with_its_secret(
+    backtest: Backtest, bare: Path
+) -> None:
+    folder = running_stack.data_folder()
+    with running_stack.owning(folder):
+        running_stack.announce(folder, {"ROEHUB_JWT_SECRET": SECRET})
+        token = backtest("token").out.strip()
+    assert jwt.decode(token, SECRET, algorithms=["HS256"])["sub"]
 
 
 @pytest.mark.parametrize(("env", "secure"), [("dev", False), ("prod", True)])
@@ -179,8 +205,27 @@ def test_doctor_finds_working_services(service: Backtest, own_redis: redis.Redis
     ended = service("doctor", "--json")
     found = findings(ended)
     assert ended.code == 0
-    subjects = ("configuration", "Postgres", "Redis")
-    assert [found[subject]["grade"] for subject in subjects] == ["ok"] * 3
+    subjects = ("configuration", "Postgres", "Redis", "API")
+    assert [found[subject]["grade"] for subject in subjects] == ["ok"] * 4
+
+
+def test_doctor_finds_an_api_that_is_away(
+    service: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("ROEHUB_API_URL", url)
+    ended = service("doctor", "--json")
+    assert (ended.code, findings(ended)["API"]["grade"]) == (3, "unreachable")
+    assert url in findings(ended)["API"]["found"]
+
+
+def test_doctor_finds_a_token_that_is_refused(
+    service: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROEHUB_API_TOKEN", "stale")
+    ended = service("doctor", "--json")
+    assert (ended.code, findings(ended)["API"]["grade"]) == (2, "wrong")
+    assert "backtest token" in findings(ended)["API"]["found"]
 
 
 def test_doctor_does_not_count_its_own_deployment_as_a_stranger(
@@ -223,8 +268,8 @@ def test_doctor_knows_a_database_that_does_not_exist(
 def test_a_command_on_a_database_that_does_not_exist_is_one_line(
     service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(database, dbname="nowhere"))
-    ended = service("jobs")
+    monkeypatch.setenv("POSTGRES_DSN", make_conninfo(database, dbname="nowhere"))
+    ended = service("migrate")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "no such database" in ended.err
 

@@ -113,6 +113,18 @@ def test_a_terminal_without_the_characters_gets_others(
     assert "ranked by total_return_pct ?" in ended.stdout
 
 
+def test_a_command_starts_without_the_engine_and_without_what_the_api_is_made_of() -> None:
+    heavy = ("engine", "numpy", "api", "fastapi", "uvicorn", "httpx", "jwt", "psycopg", "plotly")
+    code = (
+        "import sys; from cli.__main__ import main; code = main(['--help']);"
+        f"print(code, [name for name in {heavy} if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
+    assert ended.stdout.splitlines()[-1] == "0 []"
+
+
 def test_the_version_names_product_engine_and_python_without_a_compiler(bare: Path) -> None:
     import engine
 

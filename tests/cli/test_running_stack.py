@@ -36,6 +36,19 @@ def test_a_variable_that_is_set_wins_over_the_stack(
     assert (found["STRATEGY_PG_DSN"], found["ROEHUB_ENV"]) == ("postgresql://mine", "dev")
 
 
+def test_the_token_of_a_stack_is_for_its_own_api_alone(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = running_stack.data_folder(), "http://127.0.0.1:8000"
+    with running_stack.owning(folder):
+        running_stack.announce(folder, {"ROEHUB_API_URL": url, "ROEHUB_API_TOKEN": "secret"})
+        assert running_stack.environment()["ROEHUB_API_TOKEN"] == "secret"
+        monkeypatch.setenv("ROEHUB_API_URL", url)
+        assert running_stack.environment()["ROEHUB_API_TOKEN"] == "secret"
+        monkeypatch.setenv("ROEHUB_API_URL", "https://elsewhere.example")
+        assert "ROEHUB_API_TOKEN" not in running_stack.environment()
+
+
 def test_the_folder_can_be_named_by_the_environment(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

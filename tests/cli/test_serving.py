@@ -1,13 +1,14 @@
 """`backtest api`: real processes that are started, asked, killed and told to stop."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,10 +16,11 @@ import psutil
 import psycopg
 import pytest
 
-from tests.api.running import Api, free_port
+from tests.api.running import Api
 from tests.cli.conftest import Backtest
 
 SECONDS = 60.0
+ADDRESS = re.compile(r"event=listening url=(\S+)")
 STOPS_WITHIN = 5.0
 
 
@@ -26,9 +28,8 @@ class Running:
     """`backtest api` on the database of the session's API."""
 
     def __init__(self, served: Api, log: Path, *options: object) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        port = self.url.rpartition(":")[2]
-        command = (sys.executable, "-m", "cli", "api", "--port", port, *map(str, options))
+        self.url = ""
+        command = (sys.executable, "-m", "cli", "api", "--port", "0", *map(str, options))
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 command, env=served.environ(), stdout=output, stderr=subprocess.STDOUT
@@ -40,6 +41,10 @@ class Running:
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
+        said = ADDRESS.findall(self.log.read_text())
+        if not said:
+            return False
+        (self.url,) = said
         try:
             return self.get("/healthz").status_code == 200
         except httpx.TransportError:
@@ -47,8 +52,12 @@ class Running:
 
     def servers(self) -> list[psutil.Process]:
         """The processes that serve: children of the one that was started."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
 
 @contextmanager
@@ -93,6 +102,7 @@ def test_a_call_that_waits_for_the_database_does_not_hold_it(
     ):
         holder.execute("LOCK TABLE backtest_jobs")
         waiting = caller.build_request("GET", f"{api.url}/backtests/jobs/abcd", headers=headers)
+
         def call() -> None:
             try:
                 caller.send(waiting)
@@ -143,6 +153,11 @@ def test_a_port_that_is_taken_is_one_line(
     assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
     assert f"127.0.0.1:{served.port} cannot be listened on" in ended.err
     assert "--port" in ended.err
+
+
+def test_it_says_where_it_listens(served: Api, tmp_path: Path) -> None:
+    with running(served, tmp_path, "--host", "::1") as api:
+        assert api.url.startswith("http://[::1]:")
 
 
 @pytest.mark.parametrize(

@@ -265,14 +265,25 @@ def test_report_prints_the_table(
 
 
 def test_report_writes_a_page_with_prices(
-    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+    service: Backtest, served: Api, tmp_path: Path, connection: psycopg.Connection[Any]
 ) -> None:
     job_id = submitted(service, tmp_path)
-    finish(connection, job_id)
+    finish(connection, job_id, served.candles)
     file = tmp_path / "pages" / "best.html"
     ended = service("report", job_id, "--html", file)
     assert ended.code == 0, ended.err
     assert "TESTUSDT" in file.read_text()
+
+
+def test_a_page_is_not_made_of_other_candles_than_the_job_was(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    finish(connection, job_id)
+    ended = service("report", job_id, "--html", tmp_path / "best.html")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "candles of this job's range are no longer those" in ended.err
+    assert not (tmp_path / "best.html").exists()
 
 
 def test_a_page_for_a_variant_without_trades_is_refused(

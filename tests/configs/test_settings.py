@@ -275,7 +275,7 @@ REFUSED = {
         "  warmup_bars_default: null\n  warmup_bars_default: 100",
         ["line 5", "warmup_bars_default", "twice"],
     ),
-    "bad yaml": ("reporting: {", "reporting: [", ["line 34", "invalid YAML"]),
+    "bad yaml": ("reporting: {", "reporting: [", ["line 44", "invalid YAML"]),
     "tab": ("  guards:", "\tguards:", ["line 12", "invalid YAML"]),
     "negative number of trades": (
         "min_trades_default: 30",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from engine.indicators import registry
 from engine.indicators.registry import UnknownIndicator, get
 from engine.request import FieldError, RequestError
 from engine.request.entries import AXES, TABLE
@@ -131,3 +132,19 @@ def test_an_error_without_a_right_name_has_no_hint() -> None:
 def test_hints_do_not_make_one_error_two() -> None:
     same = [FieldError("a", "b"), FieldError("a", "b", hint="c"), FieldError("a", "a", hint="d")]
     assert [error.message for error in RequestError(same).errors] == ["a", "b"]
+
+
+def test_of_very_many_problems_the_first_are_listed_and_the_others_counted() -> None:
+    keys = {f"key{number:05}": 1 for number in range(20_000)}
+    *listed, last = refused(document() | keys).errors
+    assert len(listed) == 100
+    assert last.message == "has 19900 more problems, which are not listed"
+
+
+def test_a_request_of_nothing_but_unknown_indicators_is_not_searched_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched = []
+    monkeypatch.setattr(registry, "_alike", lambda *given: searched.append(given) or [])
+    refused(with_value("template.indicator_grids", [{"indicator_id": "x"}] * 5_000))
+    assert len(searched) <= 100

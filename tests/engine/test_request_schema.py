@@ -309,8 +309,8 @@ def changed(draw: st.DrawFn) -> Any:
     return whole
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(changed())
 def test_what_the_reader_accepts_is_valid(drawn: Any) -> None:
-    if accepted(drawn):  # of five about one
+    if accepted(drawn):  # of nine about one
         VALIDATOR.validate(drawn)

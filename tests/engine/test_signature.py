@@ -1,5 +1,6 @@
-"""Signatures of planes are well mixed 128-bit numbers: no structure of planes survives in them."""
+"""Signatures are well mixed 128-bit numbers: no structure of planes or trades survives in them."""
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,18 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernels.signature import canonical_bits, plane_signature, seal
+from engine.kernels.account import Market
+from engine.kernels.inputs import costs_of, market_of
+from engine.kernels.runs import new_scratch
+from engine.kernels.signature import (
+    canonical_bits,
+    plane_signature,
+    seal,
+    trade_signature,
+    trade_value,
+)
+from tests.engine.adapter import rules_of
+from tests.engine.simulator import Execution
 
 Words = NDArray[np.uint64]
 
@@ -144,3 +156,103 @@ def test_prices_that_are_equal_have_equal_bits() -> None:
 def test_the_number_of_trades_is_in_the_signature() -> None:
     state = np.uint64(3), np.uint64(4)
     assert seal(*state, 0) != seal(*state, 1)
+
+
+# --- trades ----------------------------------------------------------------------------------
+
+
+@njit
+def value_each(entries: Any, exits: Any, longs: Any, market: Market) -> Any:
+    out = np.empty((entries.shape[0], 2), np.uint64)
+    for row in range(entries.shape[0]):
+        out[row, 0], out[row, 1] = trade_value(market, entries[row], exits[row], longs[row])
+    return out
+
+
+@njit
+def sign_lists(entries: Any, exits: Any, longs: Any, lengths: Any, market: Market) -> Any:
+    """Sign lists [n, trades] of which the first `lengths[n]` trades count."""
+    out = np.empty((exits.shape[0], 2), np.uint64)
+    scratch = new_scratch(market.closes.shape[0] // 64 + 1)
+    for row in range(exits.shape[0]):
+        scratch.long[:] = np.uint64(0)
+        for k in range(lengths[row]):
+            bar = entries[row, k]
+            scratch.events[2 * k], scratch.events[2 * k + 1] = bar, exits[row, k]
+            if longs[row, k]:
+                word = (bar >> np.uint32(6)) + np.uint32(1)
+                scratch.long[word] |= np.uint64(1) << np.uint64(bar & np.uint32(63))
+        out[row, 0], out[row, 1] = trade_signature(scratch, lengths[row], market)
+    return out
+
+
+def market_at(closes: NDArray[np.float64]) -> Market:
+    return market_of(closes, costs_of(rules_of(Execution())))
+
+
+def test_two_million_lists_of_like_trades_have_different_signatures() -> None:
+    level = market_at(np.full(400, 100.0))  # prices tell nothing apart
+    entries = np.arange(20, dtype=np.uint32) * np.uint32(20)
+    numbers = np.arange(2**20)
+    every = np.broadcast_to(entries, (2**20, 20))
+    # Twenty trades that go either way; ten with one of four exits each; twenty that may begin a
+    # bar later each; fewer trades.
+    ways = (numbers[:, None] >> np.arange(20)) & 1 == 1
+    exits = (entries[:10] + 1 + ((numbers[:, None] >> 2 * np.arange(10)) & 3)).astype(np.uint32)
+    later = (every + ways).astype(np.uint32)
+    ends = every + np.uint32(9)
+    twenty, ten = np.full(2**20, 20), np.full(2**20, 10)
+    up = np.ones((2**20, 20), bool)
+    signatures = np.concatenate(
+        (
+            sign_lists(every, ends, ways, twenty, level),
+            sign_lists(every, exits, up, ten, level),
+            sign_lists(later[1:], ends[1:], up[1:], twenty[1:], level),
+            sign_lists(every[:20], ends[:20], up[:20], np.arange(20), level),
+        )
+    )
+    assert len(signatures) > 3 * 10**6
+    assert_all_differ(signatures)
+    assert_evenly_spread(signatures)
+
+
+@pytest.mark.parametrize("what", ["entry", "exit", "direction", "price"])
+def test_a_flipped_bit_of_a_trade_flips_each_bit_of_its_value_half_the_time(what: str) -> None:
+    trades = 4_000
+    random = np.random.default_rng(6)
+    entries = random.integers(0, 2**31, trades, np.uint32)
+    exits = random.permutation(8_192)[:trades].astype(np.uint32)
+    longs = random.integers(0, 2, trades) == 1
+    level = np.full(8_192, 100.0)
+    before = bits(value_each(entries, exits, longs, market_at(level)))
+    if what == "entry":
+        entries = entries ^ (np.uint32(1) << random.integers(0, 31, trades, np.uint32))
+    elif what == "exit":
+        exits = exits ^ (np.uint32(1) << random.integers(0, 13, trades, np.uint32))
+    elif what == "direction":
+        longs = ~longs
+    else:
+        flips = np.uint64(1) << random.integers(0, 62, 8_192, np.uint64)  # positive, finite
+        level = (level.view(np.uint64) ^ flips).view(np.float64)
+    after = bits(value_each(entries, exits, longs, market_at(level)))
+    share = (before != after).mean(axis=0)
+    assert np.abs(share - 0.5).max() < SIGMAS * 0.5 / np.sqrt(trades)
+
+
+def test_the_halves_of_a_trade_are_independent() -> None:
+    trades = 40_000
+    exits = np.arange(trades, dtype=np.uint32)  # numbers: as like as can be
+    entries, longs = np.zeros_like(exits), np.ones(trades, bool)
+    values = value_each(entries, exits, longs, market_at(np.full(trades, 100.0)))
+    signs = 2.0 * bits(values) - 1.0
+    correlation = signs.T @ signs / trades
+    np.fill_diagonal(correlation, 0.0)
+    assert np.abs(correlation).max() < SIGMAS / np.sqrt(trades)
+
+
+def test_it_matters_which_trade_has_which_exit() -> None:
+    entries = np.arange(5, dtype=np.uint32)
+    exits = np.array(list(permutations(range(10, 15))), np.uint32)
+    lists = np.broadcast_to(entries, exits.shape).copy()
+    longs, lengths = np.ones(exits.shape, bool), np.full(len(exits), 5)
+    assert_all_differ(sign_lists(lists, exits, longs, lengths, market_at(np.full(64, 100.0))))

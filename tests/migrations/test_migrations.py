@@ -1,6 +1,7 @@
 """Moving a database along the revisions: up, down, from any folder, by any form of DSN."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -88,6 +89,26 @@ def test_upgrading_an_upgraded_database_changes_nothing(database: str) -> None:
     before = description(database)
     migrations.upgrade(database)
     assert description(database) == before
+
+
+@pytest.mark.parametrize("runbook", ["runbook.md", "runbook.ru.md"])
+def test_indexes_that_were_built_beforehand_as_the_runbook_says_are_taken_over(
+    empty_database: str, database: str, runbook: str
+) -> None:
+    migrations.upgrade(empty_database, "0003")
+    text = (ROOT / "docs" / runbook).read_text("utf-8")
+    statements = re.findall(r"^ +CREATE INDEX CONCURRENTLY [^;]*;", text, re.M)
+    assert len(statements) == 2
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        for statement in statements:
+            conn.execute(statement)
+        before = conn.execute(OIDS).fetchall()
+        migrations.upgrade(empty_database)
+        assert conn.execute(OIDS).fetchall() == before != []
+    assert description(empty_database) == description(database)
+
+
+OIDS = "SELECT oid FROM pg_class WHERE relname LIKE 'backtest_jobs_list_by_symbol%' ORDER BY 1"
 
 
 def test_simultaneous_upgrades_take_turns(empty_database: str) -> None:

@@ -46,8 +46,8 @@ OUTCOMES = {
     "beat_benchmark": 1,
     "ruined": 0,
     "benchmark_return_pct": 12.5,
-    "total_return_pct": {"bins": [[1, 60], [2, 40]], "undefined": 0, "infinite": 0},
-    "primary": {"metric": "sharpe", "bins": [[5, 99]], "undefined": 1, "infinite": 0},
+    "total_return_pct": {"bins": [[65503, 60], [196772, 40]], "undefined": 0, "infinite": 0},
+    "primary": {"metric": "sharpe", "bins": [[196480, 99]], "undefined": 1, "infinite": 0},
 }
 
 
@@ -181,6 +181,12 @@ def set_crashes(conn: psycopg.Connection, job_id: UUID, crash_count: int) -> Non
     conn.execute(
         "UPDATE backtest_jobs SET crash_count = %s WHERE job_id = %s", [crash_count, job_id]
     )
+
+
+def count(conn: psycopg.Connection, table: str) -> int:
+    row = conn.execute(f"SELECT count(*) FROM {table}").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def current(conn: psycopg.Connection, job_id: UUID) -> Job:

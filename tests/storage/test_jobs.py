@@ -15,6 +15,7 @@ from tests.storage.making import (
     UNBOUNDED,
     cancelled,
     claimed,
+    count,
     current,
     event_names,
     expire,
@@ -26,12 +27,6 @@ from tests.storage.making import (
     succeed,
     variants,
 )
-
-
-def count(conn: psycopg.Connection, table: str) -> int:
-    row = conn.execute(f"SELECT count(*) FROM {table}").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connection) -> None:
@@ -235,7 +230,7 @@ def test_simultaneous_cancels_of_the_same_jobs_do_not_deadlock(
     barrier = threading.Barrier(4)
 
     def cancel(number: int) -> int:
-        with psycopg.connect(database, autocommit=True) as conn:
+        with psycopg.connect(database) as conn:  # one transaction, as everywhere
             barrier.wait(timeout=20)
             order = made if number % 2 else made[::-1]
             return len(jobs.cancel_many(conn, user_id, order, client=Client.API))

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from storage import leases, listener
+from storage import leases, listener, schema
 from storage.listener import Listener
 from tests.faults.harness import wait_for
 from tests.network import postgres_proxy
@@ -169,3 +169,16 @@ def test_a_server_without_notifications_is_said_once(
 
 def test_stopping_a_listener_that_was_never_started_is_harmless(database: str) -> None:
     Listener(database, lambda: None, Said()).stop()
+
+
+def test_a_listener_of_events_hears_of_every_event_and_of_no_submission(
+    database: str, connection: psycopg.Connection
+) -> None:
+    wakes = Wakes()
+    with Listener(database, wakes, Said(), channel=schema.EVENTS_CHANNEL):
+        wakes.reach(1)  # connected
+        connection.execute("NOTIFY backtest_jobs")
+        submitted(connection)
+        wakes.reach(2)
+        claimed(connection)
+        wakes.reach(3)

@@ -25,6 +25,7 @@ UNGUARDED = {
     ("leases", "claimable"),
     ("leases", "recognise"),
     ("leases", "own_end"),
+    ("results", "candles_hash"),
     ("results", "shortlist"),
     ("results", "outcomes"),
     ("results", "outline"),

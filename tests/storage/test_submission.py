@@ -13,6 +13,7 @@ from storage.records import Client, Job, NewJob, State
 from storage.session import Session
 from tests.storage.making import (
     claimed,
+    count,
     current,
     event_names,
     fail,
@@ -22,12 +23,6 @@ from tests.storage.making import (
     submitted,
     succeed,
 )
-
-
-def count(conn: psycopg.Connection, table: str) -> int:
-    row = conn.execute(f"SELECT count(*) FROM {table}").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def create(conn: psycopg.Connection, new: NewJob, max_active: int = 9) -> jobs.Submitted:

@@ -1,9 +1,11 @@
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import redis
@@ -17,7 +19,7 @@ def stack() -> Iterator[Terminal]:
     """A terminal next to a running `backtest up`, with two days of candles."""
     with own_folder() as folder:
         terminal = Terminal(folder)
-        terminal.start("up")
+        terminal.start("up", *ANY_PORT)
         try:
             terminal.wait_for("ready")
             fill(terminal.folder / "stack" / "candles", days=2)
@@ -25,6 +27,10 @@ def stack() -> Iterator[Terminal]:
         finally:
             terminal.close()
         assert terminal.left_running() == []
+
+
+ANY_PORT = ("--api-port", 0)
+PAGE = re.compile(r"^the page is at (http://127\.0\.0\.1:\d+)$", flags=re.MULTILINE)
 
 
 def request(folder: Path, **changes: object) -> Path:
@@ -73,6 +79,53 @@ def test_a_killed_worker_is_replaced(stack: Terminal) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def test_the_page_is_where_the_stack_says_and_knows_the_local_user(stack: Terminal) -> None:
+    (url,) = PAGE.findall((stack.folder / "output").read_text())
+    assert httpx.get(f"{url}/readyz").json() == {"status": "ok"}
+    token = stack.run("token").stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    theirs = httpx.get(f"{url}/backtests/jobs?limit=250", headers=headers).json()["items"]
+    ours = json.loads(stack.run("jobs", "--json", "--limit", 250).stdout)
+    assert theirs == ours
+
+
+def test_a_killed_api_is_replaced_and_commands_do_not_notice(stack: Terminal) -> None:
+    def servers() -> set[int]:
+        return {
+            pid
+            for pid, command, environ in processes()
+            if "-m cli api" in command
+            and environ.get("ROEHUB_DATA_DIR") == stack.environ["ROEHUB_DATA_DIR"]
+        }
+
+    (killed,) = servers()
+    os.kill(killed, signal.SIGKILL)
+    ended = stack.run("jobs", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert servers() - {killed}
+
+
+def test_a_port_that_is_taken_is_one_line_and_nothing_is_left(
+    stack: Terminal, terminal: Terminal
+) -> None:
+    (url,) = PAGE.findall((stack.folder / "output").read_text())
+    port = url.rpartition(":")[2]
+    ended = terminal.run("up", "--api-port", port)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert f"port {port} of 127.0.0.1" in ended.stderr
+    assert "--api-port" in ended.stderr
+    assert terminal.left_running() == []
+
+
+def test_secrets_are_for_their_owner_and_are_not_printed(stack: Terminal) -> None:
+    folder = stack.folder / "stack"
+    for file in (folder / "jwt-secret", folder / "stack.json"):
+        assert file.stat().st_mode & 0o077 == 0, file
+    printed = (stack.folder / "output").read_text()
+    assert (folder / "jwt-secret").read_text() not in printed
+    assert stack.run("token").stdout.split(".")[0] not in printed
+
+
 def test_a_second_stack_in_the_same_folder_is_refused(stack: Terminal) -> None:
     ended = stack.run("up")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
@@ -88,7 +141,7 @@ def test_doctor_is_content_with_a_running_stack(stack: Terminal) -> None:
 def test_a_stack_that_is_told_to_stop_leaves_nothing_and_exits_0(
     terminal: Terminal, number: signal.Signals
 ) -> None:
-    process = terminal.start("up")
+    process = terminal.start("up", *ANY_PORT)
     terminal.wait_for("ready")
     process.send_signal(number)
     process.send_signal(number)
@@ -97,7 +150,7 @@ def test_a_stack_that_is_told_to_stop_leaves_nothing_and_exits_0(
 
 
 def test_a_killed_stack_leaves_nothing_behind(terminal: Terminal) -> None:
-    process = terminal.start("up", "--workers", 2)
+    process = terminal.start("up", *ANY_PORT, "--workers", 2)
     terminal.wait_for("ready")
     process.kill()
     process.wait()
@@ -108,7 +161,7 @@ def test_services_of_the_environment_are_used_and_left_alone(
     tmp_path: Path, database: str, redis_url: str
 ) -> None:
     terminal = Terminal(tmp_path, STRATEGY_PG_DSN=database, REDIS_URL=redis_url)
-    process = terminal.start("up")
+    process = terminal.start("up", *ANY_PORT)
     terminal.wait_for("ready")
     fill(tmp_path / "stack" / "candles", days=2)
     ended = terminal.run("submit", request(tmp_path), "--watch")
@@ -131,7 +184,7 @@ def test_a_bad_setting_ends_up_before_anything_is_started(tmp_path: Path) -> Non
 
 def test_a_service_that_is_away_is_code_3_and_nothing_is_left(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, REDIS_URL=f"unix://{tmp_path}/nobody.sock")
-    ended = terminal.run("up")
+    ended = terminal.run("up", *ANY_PORT)
     assert ended.returncode == 3, ended.stderr
     assert "REDIS_URL" in ended.stderr
     assert terminal.left_running() == []

@@ -27,9 +27,13 @@ async function read({ job, rank }, jobs, ranked) {
   if (!jobs.has(job)) jobs.set(job, Promise.all([request("GET", path), request("GET", `${path}/top?limit=300&include=none`)]));
   const [status, top] = await jobs.get(job);
   const line_ = top.items.find((row) => row.rank === rank);
-  if (!line_) throw new Error(`${status.name ?? usualName(status)} has no variant of rank ${rank}${top.items.length ? "" : ": it is " + status.state}.`);
+  if (!line_) throw new Error(`${nameOf(status)} has no variant of rank ${rank}${top.items.length ? "" : ": it is " + status.state}.`);
   const row = await request("GET", `/backtests/jobs/${status.job_id}/variants/${line_.variant_key}`);
-  return { status, row, name: `${status.name ?? usualName(status)}${ranked ? `, rank ${rank}` : ""}` };
+  return { status, row, name: ranked ? `${nameOf(status)}, rank ${rank}` : nameOf(status) };
+}
+
+function nameOf(status) {
+  return status.name ?? usualName(status);
 }
 
 function headings(items) {
@@ -121,6 +125,10 @@ async function begin() {
     if (asked.length < 2 || asked.length > MOST) throw new Error(`Two to ${MOST} jobs or variants can be compared, not ${asked.length}.`);
     const jobs = new Map(), ranked = location.search.includes("variants=");
     const items = await Promise.all(asked.map((one) => read(one, jobs, ranked)));
+    if (ranked && jobs.size === 1) {
+      find("h1").replaceChildren("Variants of ", el("a", { href: `/jobs/${items[0].status.job_id}` }, nameOf(items[0].status)));
+      for (const item of items) item.name = `rank ${item.row.rank}`;
+    }
     showCurves(items);
     showFigures(items);
     showDifferences(items);
