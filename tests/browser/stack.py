@@ -27,6 +27,9 @@ SYMBOL = "BTCUSDT"
 SECONDS = 60.0
 """How long a condition is waited for: machines may be busy."""
 
+COMPILED_WITHIN = 900.0
+"""How long the first sweep may take: its worker may have kernels to compile."""
+
 expect.set_options(timeout=SECONDS * 500)
 
 SWEEP: dict[str, Any] = {
@@ -152,9 +155,11 @@ class Stack:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["job_id"])
 
-    def wait(self, user: Caller, job_id: str, *states: str) -> dict[str, Any]:
+    def wait(
+        self, user: Caller, job_id: str, *states: str, seconds: float = SECONDS
+    ) -> dict[str, Any]:
         """Wait until a job is in one of these states and return its status."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             status: dict[str, Any] = user.get(f"/backtests/jobs/{job_id}").json()
             if status["state"] in states:
@@ -207,4 +212,6 @@ def running_stack(dsn: str, redis_url: str, folder: Path) -> Iterator[Stack]:
         programs.supervising(supervisor),
         running(dsn, candles, folder / "api", changes={"ROEHUB_ENV": "dev"}) as api,
     ):
-        yield Stack(api)
+        stack, first = Stack(api), api.new_user()
+        stack.wait(first, stack.submit(first, SWEEP), "succeeded", seconds=COMPILED_WITHIN)
+        yield stack

@@ -100,6 +100,7 @@ function showRange() {
     const whole = value === undefined || (!Number.isNaN(ms) && /^\d{4}-\d\d-\d\d$/.test(text(ms)));
     input.type = whole ? "date" : "text";
     input.value = value === undefined ? "" : whole ? text(ms) : value;
+    if (input.dataset.range === "end") find("#end-hint").textContent = whole ? "The first day that is not traded." : "The first moment that is not traded.";
     if (known) {
       const all = lastDays(known, 0);
       input.min = all.start.slice(0, 10);
