@@ -158,7 +158,7 @@ def test_a_drag_along_an_axis_filters_the_table(opened: Visit, owner: Caller, jo
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
-    x = box["x"] + 44  # the first axis
+    x = box["x"] + 56  # the first axis
     opened.page.mouse.move(x, box["y"] + 36)
     opened.page.mouse.down()
     opened.page.mouse.move(x, box["y"] + 120, steps=4)
