@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from cli import html_report
-from tests.browser.stack import DESKTOP, Stack, Visit, running_stack
+from tests.api.running import Caller
+from tests.browser.job_page import HOSTILE, KEPT, read
+from tests.browser.stack import DESKTOP, SWEEP, Stack, Visit, running_stack
 from tests.making_jobs import REQUEST, TABLE
 from tests.storage.making import new_database
 
@@ -180,3 +183,24 @@ def visit(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> It
     with stack.visit(chromium, theme=theme, size=size) as opened:
         yield opened
         stack.cancel_all(opened.user)
+
+
+@pytest.fixture(scope="module")
+def owner(stack: Stack) -> Caller:
+    """A user of the tests of one file."""
+    return stack.api.as_user(uuid4())
+
+
+@pytest.fixture(scope="module")
+def job_id(stack: Stack, owner: Caller) -> str:
+    """A finished sweep that kept the trades of its three best variants."""
+    return stack.finished(owner, SWEEP, name=HOSTILE, top_trades_n=KEPT)
+
+
+@pytest.fixture
+def opened(stack: Stack, chromium: Browser, owner: Caller, job_id: str) -> Iterator[Visit]:
+    """The page of the finished sweep."""
+    with stack.visit(chromium, user_id=owner.user_id) as visit:
+        read(visit, job_id)
+        yield visit
+        assert visit.complaints == []

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -11,11 +10,6 @@ from tests.api.running import Caller
 from tests.browser.stack import DESKTOP, PHONE, SWEEP, Stack, Visit
 
 NAMES = ("<i>one</i>", "two")
-
-
-@pytest.fixture(scope="module")
-def owner(stack: Stack) -> Caller:
-    return stack.api.as_user(uuid4())
 
 
 @pytest.fixture(scope="module")

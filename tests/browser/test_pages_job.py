@@ -1,74 +1,19 @@
 """The page of a job, in a real browser against the running product."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, expect
 
 from storage import leases
 from storage.records import Claimed, Failure, State
 from tests.api.running import Caller
+from tests.browser.job_page import HOSTILE, drawn, lean, open_row, ranks, read
 from tests.browser.stack import DESKTOP, LONG_SWEEP, PHONE, SWEEP, SYMBOL, Stack, Visit
 from tests.storage.making import claim, submitted
-
-HOSTILE = '<img src=x onerror="document.title=1">&amp;'
-KEPT = 3
-CHART = "#drawer .chart path.box"
-
-
-@pytest.fixture(scope="module")
-def owner(stack: Stack) -> Caller:
-    return stack.api.as_user(uuid4())
-
-
-@pytest.fixture(scope="module")
-def job_id(stack: Stack, owner: Caller) -> str:
-    """A finished sweep that kept the trades of its three best variants."""
-    return stack.finished(owner, SWEEP, name=HOSTILE, top_trades_n=KEPT)
-
-
-@pytest.fixture
-def opened(stack: Stack, chromium: Browser, owner: Caller, job_id: str) -> Iterator[Visit]:
-    """The page of the finished sweep."""
-    with stack.visit(chromium, user_id=owner.user_id) as visit:
-        read(visit, job_id)
-        yield visit
-        assert visit.complaints == []
-
-
-def read(visit: Visit, job_id: str, more: str = "") -> Page:
-    page = visit.open(f"/jobs/{job_id}{more}")
-    expect(page.locator("#job")).to_have_attribute("aria-busy", "false")
-    return page
-
-
-def lean(user: Caller, job_id: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = user.get(
-        f"/backtests/jobs/{job_id}/top", params={"limit": 300, "include": "none"}
-    ).json()["items"]
-    return rows
-
-
-def ranks(page: Page) -> list[int]:
-    return [int(text) for text in page.locator(".top-rows tbody a").all_inner_texts()]
-
-
-def open_row(page: Page, rank: int) -> None:
-    page.get_by_role("link", name=f"Open the variant of rank {rank}", exact=True).click()
-    expect(page.locator("#drawer-title")).to_contain_text(f"Rank {rank}")
-
-
-def drawn(page: Page) -> None:
-    page.locator(CHART).first.wait_for(state="attached")
-
-
-def resources(page: Page) -> str:
-    names = page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
-    return "\n".join(names)
 
 
 def test_the_verdict_stands_above_everything_it_is_about(
@@ -149,7 +94,7 @@ def test_a_drag_along_an_axis_filters_the_table(opened: Visit, owner: Caller, jo
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
-    x = box["x"] + 44  # the first axis
+    x = box["x"] + 56  # the first axis
     opened.page.mouse.move(x, box["y"] + 36)
     opened.page.mouse.down()
     opened.page.mouse.move(x, box["y"] + 120, steps=4)
@@ -167,138 +112,6 @@ def test_j_and_k_move_and_enter_opens(opened: Visit) -> None:
         page.keyboard.press(key)
     page.keyboard.press("Enter")
     expect(page.locator("#drawer-title")).to_contain_text("Rank 2")
-
-
-def test_a_row_opens_with_its_report_and_the_back_button_closes_it(
-    opened: Visit, owner: Caller, job_id: str
-) -> None:
-    page, [first, *_] = opened.page, lean(owner, job_id)
-    assert "plotly" not in resources(page)
-    open_row(page, 1)
-    assert f"variant={first['variant_key']}" in page.url
-    drawn(page)
-    expect(page.locator("#drawer .all-figures")).to_contain_text("Profit Factor")
-    page.reload()
-    drawn(page)
-    page.go_back()
-    expect(page.locator("#drawer")).to_be_hidden()
-    assert page.url.endswith(f"/jobs/{job_id}")
-    page.go_forward()
-    drawn(page)
-    page.keyboard.press("Escape")
-    expect(page.locator("#drawer")).to_be_hidden()
-
-
-def test_keys_step_through_the_trades_and_the_chart_goes_along(
-    opened: Visit, owner: Caller, job_id: str
-) -> None:
-    [first, *_] = lean(owner, job_id)
-    path = f"/backtests/jobs/{job_id}/variants/{first['variant_key']}"
-    trades = owner.get(path).json()["trades"]
-    page = opened.page
-    open_row(page, 1)
-    drawn(page)
-    shown = "document.querySelector('.chart').layout.xaxis.range.map((at) => Date.parse(at))"
-    page.wait_for_function("document.querySelector('.chart').data.length > 5")
-    whole = page.evaluate(shown)
-    page.keyboard.press("n")
-    page.keyboard.press("n")
-    said = page.locator(".stepper [role=status]")
-    expect(said).to_contain_text(f"Trade 2 of {len(trades)}: {trades[1]['direction']}")
-    page.wait_for_function(f"({shown})[1] < {whole[1]}")
-    page.keyboard.press("p")
-    expect(said).to_contain_text("Trade 1 of")
-    page.get_by_role("button", name="whole range").click()
-    page.wait_for_function(f"({shown})[1] === {whole[1]}")
-
-
-def test_charts_follow_the_theme(opened: Visit) -> None:
-    page = opened.page
-    open_row(page, 1)
-    drawn(page)
-    line = "getComputedStyle(document.querySelector('.chart .scatterlayer .js-line')).stroke"
-    before = page.evaluate(line)
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"({line}) !== '{before}'")
-
-
-def save(page: Page, name: str) -> Locator:
-    page.get_by_role("button", name="Save as strategy").click()
-    page.get_by_label("Name of the strategy").fill(name)
-    page.get_by_role("button", name="Save", exact=True).click()
-    return page.locator(".saving")
-
-
-def test_a_variant_is_saved_as_a_strategy(opened: Visit, owner: Caller, job_id: str) -> None:
-    open_row(opened.page, 2)
-    expect(save(opened.page, "From the drawer")).to_contain_text("Saved as From the drawer")
-    [saved] = [
-        item
-        for item in owner.get("/strategies").json()["items"]
-        if item["name"] == "From the drawer"
-    ]
-    assert saved["source_job_id"] == job_id
-    assert saved["source_variant_key"] == lean(owner, job_id)[1]["variant_key"]
-
-
-def test_a_name_that_is_taken_can_be_corrected(
-    stack: Stack, chromium: Browser, owner: Caller, job_id: str
-) -> None:
-    with stack.visit(chromium, user_id=owner.user_id) as visit:
-        page = read(visit, job_id)
-        open_row(page, 1)
-        expect(save(page, "Taken")).to_contain_text("Saved as")
-        open_row(page, 2)
-        expect(save(page, "Taken").get_by_role("alert")).to_contain_text("Taken")
-        page.get_by_label("Name of the strategy").fill("Not taken")
-        page.get_by_role("button", name="Save", exact=True).click()
-        expect(page.locator(".saving")).to_contain_text("Saved as Not taken")
-
-
-def test_a_row_without_stored_trades_is_computed_in_place_and_found_again(
-    opened: Visit, owner: Caller
-) -> None:
-    page = opened.page
-    open_row(page, KEPT + 1)
-    expect(page.locator("#drawer .notice")).to_contain_text(f"the best {KEPT} variants")
-    page.get_by_role("button", name="Open as one-variant job").click()
-    drawn(page)
-    expect(page.locator("#drawer")).to_contain_text("a job of its own")
-    count = len(owner.get("/backtests/jobs").json()["items"])
-    page.reload()
-    drawn(page)
-    page.keyboard.press("Escape")
-    open_row(page, KEPT + 1)
-    page.get_by_role("button", name="Open as one-variant job").click()
-    drawn(page)
-    assert len(owner.get("/backtests/jobs").json()["items"]) == count
-
-
-def test_any_variant_of_the_grid_opens_by_its_number(
-    opened: Visit, owner: Caller, job_id: str
-) -> None:
-    stored = {row["variant_index"] for row in lean(owner, job_id)}
-    index = next(number for number in range(144) if number not in stored)
-    page = opened.page
-    page.get_by_label("Variant number").fill("100000")
-    expect(page.locator("#any")).to_contain_text("There are variants 0 to 143.")
-    page.get_by_label("Variant number").fill(str(index))
-    expect(page.locator("#any")).to_contain_text("rsi window")
-    page.get_by_role("button", name="Show its report").click()
-    expect(page.locator("#drawer-title")).to_contain_text(f"Variant {index} of the grid")
-    drawn(page)
-    page.go_back()
-    expect(page.locator("#drawer")).to_be_hidden()
-
-
-def test_a_stored_variant_opens_by_its_number_as_it_is(
-    opened: Visit, owner: Caller, job_id: str
-) -> None:
-    [first, *_] = lean(owner, job_id)
-    opened.page.get_by_label("Variant number").fill(str(first["variant_index"]))
-    expect(opened.page.locator("#any")).to_contain_text("stored at rank 1")
-    opened.page.get_by_role("button", name="Show its report").click()
-    expect(opened.page.locator("#drawer-title")).to_contain_text("Rank 1")
 
 
 def test_what_a_user_wrote_is_text_and_can_be_changed(

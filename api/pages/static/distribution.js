@@ -5,7 +5,7 @@ import { number } from "./format.js";
 import { figureWithUnit } from "./measures.js";
 import { fitted, picture, svg, ticks } from "./svg.js";
 
-const HEIGHT = 230, TOP = 46, BOTTOM = 26, SIDE = 12;
+const HEIGHT = 230, TOP = 46, BOTTOM = 26, SIDE = 24;
 const NAME = "total_return_pct";
 const OUTER = 0.005; // of the variants on either side: one of them far out must not flatten the rest
 

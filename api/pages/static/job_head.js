@@ -5,7 +5,6 @@ import { rangeText } from "./asked.js";
 import { cancelled } from "./cancel.js";
 import { copyButton, el, toast } from "./dom.js";
 import { ago, duration } from "./format.js";
-import { progressWords } from "./progress.js";
 
 const NAME_MOST = 120, NOTE_MOST = 4000;
 
@@ -115,7 +114,7 @@ function problems(error) {
 export function whyEmpty(status) {
   switch (status.state) {
     case "queued": return "No variants yet: the job is queued, no worker has taken it so far.";
-    case "running": return `No variants yet (${progressWords(status)}): the first ones come with the stops and targets.`;
+    case "running": return "No variants yet: the first ones come with the stops and targets, when all variants are scored.";
     case "failed": return "No variants: the job failed before it had found any.";
     case "cancelled": return "No variants: the job was cancelled before it had found any.";
     default: return "The job has succeeded without a variant.";

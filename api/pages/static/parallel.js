@@ -9,6 +9,7 @@ import { fitted } from "./svg.js";
 import { color, onTheme } from "./theme.js";
 
 const HEIGHT = 280, TOP = 40, BOTTOM = 18, NEAREST = 64;
+const SIDE = 56; // px for the figures beside the outermost axes
 const REACH = 26; // px around an axis in which a drag is meant for it
 const CLICK = 4; // px: a shorter drag is a click, and takes the brush away
 const LEVELS = 12; // an axis with more values than this has a scale instead of a label each
@@ -103,7 +104,7 @@ export class Parallel {
   }
 
   #x(at) {
-    const side = this.axes.length > 1 ? 44 : this.span / 2;
+    const side = this.axes.length > 1 ? SIDE : this.span / 2;
     return side + (at / Math.max(this.axes.length - 1, 1)) * (this.span - 2 * side);
   }
 
