@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvloop
 
@@ -75,11 +76,10 @@ class _Client(asyncio.Protocol):
         self._requests, self._load, self._until, self._end = requests, load, until, end
         self._asked = 0
         self._received = bytearray()
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # that of uvloop is no asyncio.Transport
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._ask()
 
