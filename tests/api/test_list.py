@@ -11,6 +11,8 @@ import pytest
 from tests.api.running import Caller
 from tests.making_jobs import REQUEST, finish
 
+AN_ID = "8a6f3f0e-4f0f-4c5c-9a53-0d6f5c1b2e3d"
+
 LIST = "/backtests/jobs"
 
 
@@ -162,12 +164,12 @@ def encoded(document: Any) -> str:
         encoded([]),
         encoded({}),
         encoded({"created_at": "2024-01-01T00:00:00Z"}),
-        encoded({"created_at": "yesterday", "job_id": str(uuid4())}),
-        encoded({"created_at": 5, "job_id": str(uuid4())}),
+        encoded({"created_at": "yesterday", "job_id": AN_ID}),
+        encoded({"created_at": 5, "job_id": AN_ID}),
         encoded({"created_at": "2024-01-01T00:00:00Z", "job_id": "7"}),
-        encoded({"created_at": "0001-01-01T00:00:00+23:59", "job_id": str(uuid4())}),
-        encoded({"created_at": "2024-01-01T00:00:00Z", "strategy_id": str(uuid4())}),
-        encoded({"created_at": "2024-01-01T00:00:00Z", "job_id": str(uuid4())}),  # not canonical
+        encoded({"created_at": "0001-01-01T00:00:00+23:59", "job_id": AN_ID}),
+        encoded({"created_at": "2024-01-01T00:00:00Z", "strategy_id": AN_ID}),
+        encoded({"created_at": "2024-01-01T00:00:00Z", "job_id": AN_ID}),  # not canonical
     ],
 )
 def test_a_bad_cursor_is_refused(user: Caller, cursor: str) -> None:
