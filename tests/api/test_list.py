@@ -3,7 +3,7 @@
 import base64
 import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
