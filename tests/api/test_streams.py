@@ -310,10 +310,12 @@ def test_streams_that_clients_leave_are_no_streams_any_more(
 ) -> None:
     path = job_path(queued(stored, user.user_id or uuid4()))
     for number in range(200):
-        viewer = Viewer(api, (path, LIST_PATH)[number % 2], user_id=user.user_id)
-        while viewer.status == 429:  # goodbyes take a moment to arrive
+        here = (path, LIST_PATH)[number % 2]
+        viewer = Viewer(api, here, user_id=user.user_id)
+        if viewer.status == 429:  # goodbyes take a moment to arrive
             viewer.close()
-            viewer = Viewer(api, path, user_id=user.user_id)
+            wait_for(lambda here=here: opens(api, here, user.user_id), "a free place", seconds=5)
+            continue
         assert viewer.status == 200
         if number % 3:
             next(viewer)
