@@ -59,7 +59,7 @@ class Viewer:
 
     def __next__(self) -> Sent:
         """Return the next block; ends where the connection does. Raises TimeoutError."""
-        lines = []
+        lines: list[str] = []
         while True:
             # Comments keep a stream alive for ever.
             assert time.monotonic() < self._until, f"nothing of that in {PATIENCE:g} s"
