@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -45,6 +46,7 @@ class Viewer:
         self.socket: socket.socket = self._conn.sock
         self.response = self._conn.getresponse()
         self.status = self.response.status
+        self._until = time.monotonic() + PATIENCE
 
     def __enter__(self) -> Self:
         return self
@@ -57,8 +59,10 @@ class Viewer:
 
     def __next__(self) -> Sent:
         """Return the next block; ends where the connection does. Raises TimeoutError."""
-        lines = []
+        lines: list[str] = []
         while True:
+            # Comments keep a stream alive for ever.
+            assert time.monotonic() < self._until, f"nothing of that in {PATIENCE:g} s"
             try:
                 line = self.response.readline().decode()
             except (http.client.IncompleteRead, ConnectionError):
@@ -75,6 +79,7 @@ class Viewer:
 
     def until(self, wanted: Callable[[Sent], bool]) -> Sent:
         """Return the next block that is wanted."""
+        self._until = time.monotonic() + PATIENCE
         for sent in self:
             if wanted(sent):
                 return sent
@@ -86,6 +91,7 @@ class Viewer:
 
     def rest(self) -> list[Sent]:
         """Return everything up to the end of the stream."""
+        self._until = time.monotonic() + PATIENCE
         return list(self)
 
     def reset(self) -> None:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from api import tokens
+from api.feeds import JobFeed, JobNews, Place, event
 from api.routes.streams import last_event_id
 from storage import jobs, leases
 from storage.records import Client, Stage
@@ -112,6 +113,18 @@ def test_progress_is_the_latest_one_without_an_id(
         ]
         assert sent.data["progress"]["total"] == 1000
         assert sent.data["progress"]["stage"] == sent.data["stage"] == "stage_b"
+
+
+def test_a_viewer_who_reads_slowly_gets_the_latest_progress_and_every_event() -> None:
+    feed, place = JobFeed(uuid4()), Place(look=0)
+    for number in range(1, 1001):
+        progress = event("progress", b"%d" % number)
+        lifecycle = [(number, event("lifecycle", b"{}", number))] if number % 100 == 0 else []
+        feed.look = number
+        feed.publish(JobNews(lifecycle, progress, over=False))
+    events = b"".join(event("lifecycle", b"{}", number) for number in range(100, 1001, 100))
+    assert feed.news(place) == events + event("progress", b"1000")
+    assert feed.news(place) == b""
 
 
 def test_new_top_rows_are_announced_by_the_time_they_were_written(
@@ -310,10 +323,12 @@ def test_streams_that_clients_leave_are_no_streams_any_more(
 ) -> None:
     path = job_path(queued(stored, user.user_id or uuid4()))
     for number in range(200):
-        viewer = Viewer(api, (path, LIST_PATH)[number % 2], user_id=user.user_id)
-        while viewer.status == 429:  # goodbyes take a moment to arrive
+        here = (path, LIST_PATH)[number % 2]
+        viewer = Viewer(api, here, user_id=user.user_id)
+        if viewer.status == 429:  # goodbyes take a moment to arrive
             viewer.close()
-            viewer = Viewer(api, path, user_id=user.user_id)
+            wait_for(lambda here=here: opens(api, here, user.user_id), "a free place", seconds=5)
+            continue
         assert viewer.status == 200
         if number % 3:
             next(viewer)

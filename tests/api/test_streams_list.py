@@ -147,6 +147,10 @@ def test_who_joins_later_gets_what_others_have_and_nothing_twice(
         about(first, renamed, state="cancelled")
         first.named("counts")
         jobs.describe(stored, user_id, renamed, changes={"name": "later"})
+        stored.execute(
+            "UPDATE backtest_jobs SET finished_at = now() - interval '1 hour' WHERE job_id = %s",
+            [renamed],
+        )
         job_id = making.submitted(stored, user_id=user_id).job_id
         with Viewer(api, LIST_PATH, user_id=user_id) as second:
             items = second.named("snapshot").data["items"]
