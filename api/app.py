@@ -4,7 +4,9 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
+import orjson
 from fastapi import APIRouter, FastAPI
+from psycopg.types.json import set_json_loads
 from starlette.exceptions import HTTPException
 
 from api import errors, openapi, stopping, tokens
@@ -31,6 +33,7 @@ from configs import environment, logs, settings
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
 from storage import schema
+from storage.connection import Connection
 from storage.pool import SessionPool
 
 APPLICATION_NAME = "backtest-api"
@@ -96,7 +99,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             size=loaded.backtest.api.pool_size,
             lock_seconds=ANSWER_SECONDS,
             statement_seconds=ANSWER_SECONDS,
-            on_connect=schema.check,
+            on_connect=_greet,
         ),
         candles=candles,
         charts=Loaded(candles, cache_seconds=cache_seconds),
@@ -108,6 +111,12 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             streams_per_user=loaded.backtest.api.streams_per_user,
         ),
     )
+
+
+def _greet(conn: Connection) -> None:
+    """Check the schema, and read JSON several times as fast: answers are made of little else."""
+    schema.check(conn)
+    set_json_loads(orjson.loads, conn)
 
 
 @asynccontextmanager

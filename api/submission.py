@@ -7,10 +7,12 @@ from uuid import UUID
 
 from api import coverage
 from api.auth import Identity
+from api.candles import Known
 from api.context import Context
 from api.errors import Detail, not_found, of_request
 from engine import rate
 from engine.grid import Estimate, estimate
+from engine.rate import Rate
 from engine.request import (
     Request,
     RequestError,
@@ -32,6 +34,10 @@ from storage.records import Mode, NewJob
 from storage.strategies import Strategy
 
 Json = dict[str, Any]
+
+RATE = "rate"
+_RATE = Known(seconds=300, most=1)
+"""Finding it takes a look at every kernel's source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +180,19 @@ def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
 def estimated(request: Request, context: Context) -> Json:
     """Return how much there is to compute, and how long one worker of this machine takes."""
     threads = context.limits.threads
-    known = rate.known()
+    known = _rate()
     seconds = None if known is None else round(rate.seconds(request, known, threads=threads), 3)
     return sizes(estimate(request, threads=threads), request.risk.total, seconds)
+
+
+def _rate() -> Rate | None:
+    """Return the rate of this machine; a worker may have measured it a moment ago."""
+    found: Rate | None = _RATE.get(RATE)
+    if found is None:
+        found = rate.known()
+        if found is not None:
+            _RATE.put(RATE, found)
+    return found
 
 
 def sizes(found: Estimate | None, risks: int | None, seconds: float | None = None) -> Json:

@@ -27,50 +27,43 @@ def time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def plain(values: Mapping[str, Any]) -> Json:
-    """Return values of a row in JSON types."""
-    return {name: _value(value) for name, value in values.items()}
-
-
 def status(job: Job, rows: Sequence[Json], line: JobLine | None = None) -> Json:
     """Return what a user may know of a job: no lease, no wake-ups.
 
     `rows` is what a verdict needs of its top rows, from `storage.results.outline`; `line` is the
     job as lists show it, which knows when a running job's stage began.
     """
-    shown = plain(
-        {
-            "job_id": job.job_id,
-            "name": job.name,
-            "note": job.note,
-            "mode": job.mode,
-            "state": job.state,
-            "stage": job.stage,
-            "progress": None if line is None else progress(line),
-            "attempt": job.attempt,
-            "created_at": job.created_at,
-            "started_at": job.started_at,
-            "finished_at": job.finished_at,
-            "cancel_requested_at": job.cancel_requested_at,
-            "progress_updated_at": job.progress_updated_at,
-            "request_hash": job.request_hash,
-            "engine_params_hash": job.engine_params_hash,
-            "backtest_runtime_config_hash": job.backtest_runtime_config_hash,
-            "spec_hash": job.spec_hash,
-            "spec_payload": job.spec_payload_json,
-            "engine_version": job.engine_version,
-            "request": job.request_json,
-            "coverage": job.coverage_json,
-            "outcomes": job.outcomes_json,
-            "verdict": verdict(
-                coverage=job.coverage_json,
-                outcomes=job.outcomes_json,
-                top=rows,
-                request=job.request_json,
-                state=job.state,
-            ),
-        }
-    )
+    shown = {
+        "job_id": job.job_id,
+        "name": job.name,
+        "note": job.note,
+        "mode": job.mode,
+        "state": job.state,
+        "stage": job.stage,
+        "progress": None if line is None else progress(line),
+        "attempt": job.attempt,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "cancel_requested_at": job.cancel_requested_at,
+        "progress_updated_at": job.progress_updated_at,
+        "request_hash": job.request_hash,
+        "engine_params_hash": job.engine_params_hash,
+        "backtest_runtime_config_hash": job.backtest_runtime_config_hash,
+        "spec_hash": job.spec_hash,
+        "spec_payload": job.spec_payload_json,
+        "engine_version": job.engine_version,
+        "request": job.request_json,
+        "coverage": job.coverage_json,
+        "outcomes": job.outcomes_json,
+        "verdict": verdict(
+            coverage=job.coverage_json,
+            outcomes=job.outcomes_json,
+            top=rows,
+            request=job.request_json,
+            state=job.state,
+        ),
+    }
     if job.state is State.FAILED:
         shown |= {"last_error": job.last_error, "last_error_json": job.last_error_json}
     return shown
@@ -100,30 +93,28 @@ def progress(job: JobLine | Watched) -> Json | None:
 
 def item(line: JobLine) -> Json:
     """Return a job as lists show it."""
-    return plain(
-        {
-            "job_id": line.job_id,
-            "name": line.name,
-            "mode": line.mode,
-            "state": line.state,
-            "stage": line.stage,
-            "progress": progress(line),
-            "attempt": line.attempt,
-            "created_at": line.created_at,
-            "started_at": line.started_at,
-            "finished_at": line.finished_at,
-            "cancel_requested_at": line.cancel_requested_at,
-            "market_id": line.market_id,
-            "symbol": line.symbol,
-            "timeframe": line.timeframe,
-            "start": line.start,
-            "end": line.end,
-            "primary_metric": line.primary_metric,
-            "best": line.best,
-            "best_infinite": line.best_infinite,
-            "last_error": line.last_error,
-        }
-    )
+    return {
+        "job_id": line.job_id,
+        "name": line.name,
+        "mode": line.mode,
+        "state": line.state,
+        "stage": line.stage,
+        "progress": progress(line),
+        "attempt": line.attempt,
+        "created_at": line.created_at,
+        "started_at": line.started_at,
+        "finished_at": line.finished_at,
+        "cancel_requested_at": line.cancel_requested_at,
+        "market_id": line.market_id,
+        "symbol": line.symbol,
+        "timeframe": line.timeframe,
+        "start": line.start,
+        "end": line.end,
+        "primary_metric": line.primary_metric,
+        "best": line.best,
+        "best_infinite": line.best_infinite,
+        "last_error": line.last_error,
+    }
 
 
 def counts(found: Mapping[State, Count]) -> Json:
@@ -145,30 +136,26 @@ def listed(lines: Sequence[JobLine], next_cursor: str | None, found: Mapping[Sta
 
 def event(row: Event) -> Json:
     """Return what happened to a job."""
-    return plain(
-        {
-            "event_id": row.event_id,
-            "at": row.at,
-            "event": row.event,
-            "attempt": row.attempt,
-            "actor": row.actor,
-            "details": row.details,
-        }
-    )
+    return {
+        "event_id": row.event_id,
+        "at": row.at,
+        "event": row.event,
+        "attempt": row.attempt,
+        "actor": row.actor,
+        "details": row.details,
+    }
 
 
 def moving(job: Watched) -> Json:
     """Return what moves about a job while somebody looks at it."""
-    return plain(
-        {
-            "state": job.state,
-            "stage": job.stage,
-            "progress": progress(job),
-            "attempt": job.attempt,
-            "cancel_requested_at": job.cancel_requested_at,
-            "snapshot_at": job.snapshot_at,
-        }
-    )
+    return {
+        "state": job.state,
+        "stage": job.stage,
+        "progress": progress(job),
+        "attempt": job.attempt,
+        "cancel_requested_at": job.cancel_requested_at,
+        "snapshot_at": job.snapshot_at,
+    }
 
 
 def estimate(found: "Assessed", same_as: UUID | None) -> Json:
@@ -180,7 +167,7 @@ def estimate(found: "Assessed", same_as: UUID | None) -> Json:
         "errors": [asdict(error) for error in found.errors],
         "warnings": found.warnings,
         "coverage": found.coverage,
-        "same_as": None if same_as is None else str(same_as),
+        "same_as": same_as,
     }
 
 
@@ -207,18 +194,16 @@ def variant(row: TopVariant, shown: Collection[str]) -> Json:
 
 def strategy(row: Strategy) -> Json:
     """Return a saved strategy."""
-    return plain(
-        {
-            "strategy_id": row.strategy_id,
-            "name": row.name,
-            "note": row.note,
-            "template": row.template_json,
-            "source_job_id": row.source_job_id,
-            "source_variant_key": row.source_variant_key,
-            "created_at": row.created_at,
-            "updated_at": row.updated_at,
-        }
-    )
+    return {
+        "strategy_id": row.strategy_id,
+        "name": row.name,
+        "note": row.note,
+        "template": row.template_json,
+        "source_job_id": row.source_job_id,
+        "source_variant_key": row.source_variant_key,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
 
 
 def distribution(outcomes: Json | None, rows: Sequence[Json]) -> Json | None:
@@ -245,12 +230,4 @@ def bars(found: Drawn) -> Json:
 
 def instrument(found: Instrument) -> Json:
     """Return what there is of an instrument."""
-    return plain(asdict(found))
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return time(value)
-    if isinstance(value, UUID):
-        return str(value)
-    return value
+    return asdict(found)

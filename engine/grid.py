@@ -7,21 +7,21 @@ fastest. A variant index is `base_index * risk_total + risk_index`. No list of v
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.indicators.declaration import Relation
 from engine.indicators.registry import RULES, Indicator, Output, Param
-from engine.request.axes import joint_groups, joint_rows
+from engine.request.axes import joint_count, joint_groups, joint_rows
 from engine.request.estimate import Estimate, bars_between
 from engine.request.hashes import canonical_json, sha256_hex
 from engine.request.model import RISK_AXES, BlockRequest, Level, Request, Risk
 
 Float64 = NDArray[np.float64]
 
-__all__ = ["Block", "Estimate", "Grid", "estimate", "indicator_key"]
+__all__ = ["Block", "Counts", "Estimate", "Grid", "estimate", "indicator_key"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +80,36 @@ class Block:
             "params": _named(self.indicator.params, self.compute_table[compute], used),
             "signals": _named(RULES[self.output.rule].params, self.signal_table[signal]),
         }
+
+
+class Counts(NamedTuple):
+    """How many variants a block has, found without listing them."""
+
+    sources: int
+    compute: int
+    signals: int
+
+    @classmethod
+    def of(cls, block: BlockRequest) -> "Counts":
+        """Count the variants of a requested block: those that `Block` lists."""
+        axes = {
+            name: {"mode": "explicit", "values": values} for name, values in block.params.items()
+        }
+        relations = block.indicator.relations
+        names = tuple(
+            param.name for param in block.indicator.params if param.name in block.output.params
+        )
+        compute = prod(
+            joint_count(group, axes, relations) if len(group) > 1 else len(block.params[group[0]])
+            for group in joint_groups(names, relations)
+        )
+        signals = prod(len(block.signals[param.name]) for param in RULES[block.output.rule].params)
+        return cls(max(1, len(block.sources)), compute, signals)
+
+    @property
+    def total(self) -> int:
+        """Variants of the block."""
+        return self.sources * self.compute * self.signals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +211,7 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
     if traded_bars is None:
         traded_bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
     return Estimate.of(
-        [Block.of(block).total for block in request.blocks],
+        [Counts.of(block).total for block in request.blocks],
         risk_total=request.risk.total,
         preselect=request.preselect,
         top_k=request.top_k,

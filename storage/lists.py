@@ -126,18 +126,17 @@ def lines(conn: psycopg.Connection[Any], user_id: UUID, job_ids: Collection[UUID
 
 def counts(conn: psycopg.Connection[Any], user_id: UUID) -> dict[State, Count]:
     """Count a user's jobs in every state: active ones exactly, ended ones up to `COUNTED`."""
-    active = dict(conn.execute(_SQL["counts_of_active"], {"user_id": user_id}).fetchall())
-    counted = {}
-    for state in State:
-        number = active.get(state, 0)
-        if state.terminal:
-            values = {"user_id": user_id, "state": state, "limit": COUNTED + 1}
-            row = conn.execute(_SQL["count_of_ended"], values).fetchone()
-            assert row is not None
-            number = row[0]
-        more = state.terminal and number > COUNTED
-        counted[state] = Count(COUNTED if more else number, more)
-    return counted
+    values = {
+        "user_id": user_id,
+        "states": list(State),
+        "most": [COUNTED + 1 if state.terminal else None for state in State],
+    }
+    return {
+        State(state): Count(min(number, COUNTED), more=True)
+        if State(state).terminal and number > COUNTED
+        else Count(number, more=False)
+        for state, number in conn.execute(_SQL["counts"], values)
+    }
 
 
 def _too_many(named: int, with_ids: int) -> bool:

@@ -141,9 +141,16 @@ def variant(conn: psycopg.Connection[Any], job_id: UUID, variant_key: str) -> To
 
 
 def outline(conn: psycopg.Connection[Any], job_id: UUID) -> list[dict[str, Any]]:
-    """Read what a verdict needs of the rows, by rank; only the best one has its `metrics_json`."""
+    """Read what a verdict needs of the rows, by rank: figures of the best, of the others nothing.
+
+    Those are read for every look at a job, and nobody wants more than their number.
+    """
     with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_SQL["outline"], {"job_id": job_id}).fetchall()
+        best = cursor.execute(_SQL["outline"], {"job_id": job_id}).fetchone()
+    if best is None:
+        return []
+    others: list[dict[str, Any]] = [{}] * (best.pop("variants") - 1)
+    return [best, *others]
 
 
 def _replace(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> None:

@@ -184,6 +184,12 @@ def _read_range(axis: Field, kind: Kind, reading: Reading) -> dict[str, Any] | N
             _too_long(count, limit, kind, "use a larger step or a shorter range"), "guard_exceeded"
         )
         # The count goes on to the total of the grid, which is refused as well.
+    elif count > reading.limits.max_axis_values:
+        axis.refuse(
+            f"has {count} values, one axis may have {reading.limits.max_axis_values} "
+            "(max_axis_values): use a larger step or a shorter range",
+            "guard_exceeded",
+        )
     elif not kind.whole and numbers["step"] < 2 * _spacing(numbers):
         members["step"].refuse(
             f"{shown(numbers['step'])} is too small to tell neighbouring values apart: enlarge it"

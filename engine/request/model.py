@@ -55,6 +55,7 @@ class Defaults:
 class Limits:
     """The largest request that is accepted: variants of stage A and B, estimated bytes.
 
+    `max_axis_values` is how many values one axis has at most: whoever reads a request lists them.
     `threads` is how many compute a job, each with memory of its own.
     """
 
@@ -62,9 +63,10 @@ class Limits:
     max_compute_bytes_total: int
     max_stage_b_variants: int = 20_000_000
     threads: int = 1
+    max_axis_values: int = 1_000_000
 
 
-UNGUARDED = Limits(MAX_INDEX, MAX_INDEX, MAX_INDEX)
+UNGUARDED = Limits(MAX_INDEX, MAX_INDEX, MAX_INDEX, max_axis_values=MAX_INDEX)
 """For reading what a guard has accepted before: no more than what can be numbered."""
 
 

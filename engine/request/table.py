@@ -118,6 +118,9 @@ class Table:
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         self.entries = entries
         self._by_path: Mapping[str, Entry] = {entry.path: entry for entry in entries}
+        self._keys: dict[str, tuple[str, ...]] = {}
+        for entry in entries:
+            self._keys[entry.parent] = (*self._keys.get(entry.parent, ()), entry.name)
 
     def at(self, path: str) -> Entry:
         """Return the entry of a path, with `[]` for the items of arrays."""
@@ -125,7 +128,7 @@ class Table:
 
     def keys(self, parent: str) -> tuple[str, ...]:
         """Return the keys of an object."""
-        return tuple(entry.name for entry in self.entries if entry.parent == parent)
+        return self._keys.get(parent, ())
 
     def settings(self) -> dict[str, Entry]:
         """Return by field of `Defaults` the entry that it is a default of."""

@@ -71,19 +71,17 @@ FROM backtest_jobs AS job
 WHERE job.user_id = %(user_id)s AND job.job_id = ANY(%(job_ids)s)
 ORDER BY job.created_at DESC, job.job_id DESC;
 
--- name: counts_of_active
-SELECT state, count(*)
-FROM backtest_jobs
-WHERE user_id = %(user_id)s AND state IN ('queued', 'running')
-GROUP BY state;
-
--- name: count_of_ended
--- No further than anybody wants to know, in the order of the index that is meant.
-SELECT count(*)
-FROM (
-    SELECT
-    FROM backtest_jobs
-    WHERE user_id = %(user_id)s AND state = %(state)s
-    ORDER BY created_at DESC, job_id DESC
-    LIMIT %(limit)s
-) AS counted;
+-- name: counts
+-- Each state no further than anybody wants to know (null: all of them), in the order of the index
+-- that is meant.
+SELECT wanted.state, (
+    SELECT count(*)
+    FROM (
+        SELECT
+        FROM backtest_jobs
+        WHERE user_id = %(user_id)s AND state = wanted.state
+        ORDER BY created_at DESC, job_id DESC
+        LIMIT wanted.most
+    ) AS counted
+)
+FROM unnest(%(states)s::text[], %(most)s::bigint[]) AS wanted (state, most);

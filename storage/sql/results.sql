@@ -88,12 +88,11 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
 );
 
 -- name: outline
--- What a verdict reads of the rows: the figures of the best one, and that there are others.
-SELECT rank, total_return_pct, twins,
-       CASE rank WHEN 1 THEN metrics_json ELSE '{}' END AS metrics_json
+-- What a verdict reads of the rows: the figures of the best one, and how many there are.
+SELECT total_return_pct, twins, metrics_json,
+       (SELECT count(*) FROM backtest_job_top_variants WHERE job_id = %(job_id)s) AS variants
 FROM backtest_job_top_variants
-WHERE job_id = %(job_id)s
-ORDER BY rank;
+WHERE job_id = %(job_id)s AND rank = 1;
 
 -- name: top
 -- What is left out is not read either: a large document lies outside the row.

@@ -124,6 +124,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert backtest.guards.model_dump() == {
         "max_variants_per_compute": 100_000_000,
         "max_stage_b_variants": 20_000_000,
+        "max_axis_values": 1_000_000,
         "max_compute_bytes_total": 5368709120,
     }
     assert backtest.ranking.model_dump() == {
@@ -275,7 +276,7 @@ REFUSED = {
         "  warmup_bars_default: null\n  warmup_bars_default: 100",
         ["line 5", "warmup_bars_default", "twice"],
     ),
-    "bad yaml": ("reporting: {", "reporting: [", ["line 44", "invalid YAML"]),
+    "bad yaml": ("reporting: {", "reporting: [", ["line 45", "invalid YAML"]),
     "tab": ("  guards:", "\tguards:", ["line 12", "invalid YAML"]),
     "negative number of trades": (
         "min_trades_default: 30",

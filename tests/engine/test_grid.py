@@ -1,5 +1,6 @@
 """Index ↔ parameters, in the documented order, without a list of variants."""
 
+import tracemalloc
 from math import prod
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.grid import Estimate, Grid, estimate
+from engine.grid import Block, Counts, Estimate, Grid, estimate
 from engine.memory import PLANES_BYTES, Layout, row_bytes
 from engine.request import Limits, Request, canonical_json, complete, parse, sha256_hex
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
@@ -269,3 +270,45 @@ def test_as_many_variants_as_the_limit_are_accepted_and_one_more_is_not() -> Non
     assert refused(found, 96, most, found.bytes - 1, 6) == ["template.indicator_grids"]
     assert refused(alone, 96, 96, alone.bytes, 1) == []
     assert refused(alone, 95, 96, alone.bytes, 1) == ["template.indicator_grids"]
+
+
+BLOCKS = (
+    {
+        "indicator_id": "momentum.rsi",
+        "params": {"window": [5, 9]},
+        "signals": {"long_threshold": 30},
+    },
+    {"indicator_id": "ma.cross", "params": {"fast": ranged(5, 50, 5), "slow": ranged(20, 90, 7)}},
+    {"indicator_id": "ma.cross", "params": {"fast": [30, 5, 12], "slow": [20, 10, 40, 31]}},
+    {"indicator_id": "momentum.macd"},
+    {
+        "indicator_id": "volume.obv",
+        "signals": {"long_delta_periods": [1, 2, 3], "short_delta_periods": 4},
+    },
+)
+
+
+@pytest.mark.parametrize("asked", BLOCKS)
+def test_a_block_is_counted_as_it_is_listed(asked: dict[str, Any]) -> None:
+    (block,) = parse(
+        complete(with_value("template.indicator_grids", [asked]), DEFAULTS, LIMITS)
+    ).blocks
+    listed = Block.of(block)
+    counts = Counts.of(block)
+    assert counts.total == listed.total
+    assert (counts.compute, counts.signals) == (len(listed.compute_table), len(listed.signal_table))
+
+
+def test_an_estimate_of_millions_lists_none_of_them() -> None:
+    crossings = {
+        "indicator_id": "ma.cross",
+        "params": {"ma": ["sma"], "fast": ranged(1, 5000, 1), "slow": ranged(5001, 10_000, 1)},
+    }
+    large = with_value("template.indicator_grids", [crossings])
+    tracemalloc.start()
+    try:
+        wanted = parse(complete(large, DEFAULTS, Limits(10**8, 2**50)))
+        assert estimate(wanted).stage_a_variants == 25_000_000
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()

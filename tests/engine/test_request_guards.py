@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.grid import estimate
 from engine.indicators.declaration import Relation
-from engine.request import Limits, RequestError, TooLarge, complete, parse
+from engine.request import UNGUARDED, Limits, RequestError, TooLarge, complete, parse
 from engine.request.axes import axis_values, joint_count
 from engine.request.model import RISK_AXES
 from tests.engine.requests import (
@@ -175,7 +175,7 @@ def test_both_stages_are_named_when_both_are_too_large() -> None:
     assert paths == ["template.indicator_grids", "template.risk_grid"]
 
 
-PLENTY = Limits(10**9, 2**60, 10**9)
+PLENTY = Limits(10**9, 2**60, 10**9, max_axis_values=10**9)
 
 
 def test_a_guard_of_a_billion_accepts_more_than_ten_million_variants() -> None:
@@ -284,9 +284,17 @@ def test_what_is_only_too_large_says_how_large_it_is(wrong: Any, bases: int, ris
     assert isinstance(error, TooLarge)
     assert (error.estimate.stage_a_variants, error.risk_total) == (bases, risks)
     assert error.estimate.stage_b_variants == min(20_000, bases) * risks
-    assert error.effective == complete(wrong, DEFAULTS, Limits(10**30, 10**30, 10**30))
+    assert error.effective == complete(wrong, DEFAULTS, UNGUARDED)
 
 
 def test_what_is_wrong_besides_has_no_size() -> None:
     wrong = with_value(WINDOW, ranged(1, 100_000, 1)) | {"colour": "red"}
     assert not isinstance(refused(wrong), TooLarge)
+
+
+def test_a_range_holds_as_many_values_as_the_configured_guard_says() -> None:
+    path = "template.risk_grid.sl"
+    wide = with_value(path, ranged(1, 11, 0.000001))
+    errors = refused(wide, replace(PLENTY, max_axis_values=1_000_000)).errors
+    (said,) = [error.message for error in errors if error.path == path]
+    assert "has 10000001 values, one axis may have 1000000 (max_axis_values)" in said
