@@ -130,7 +130,7 @@ def distribution(histogram: Mapping[str, Any], *, bins: int = 120) -> dict[str, 
     below = above = 0
     for bin_, count in stored:
         low, high = _sides(bin_)
-        at = bisect_right(edges, low + (high - low) / 2) - 1
+        at = bisect_right(edges, low + 0.5 * (high - low)) - 1
         below += count if at < 0 else 0
         above += count if at >= len(counts) else 0
         counts[min(max(at, 0), len(counts) - 1)] += count
