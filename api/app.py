@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 from psycopg.types.json import set_json_loads
 from starlette.exceptions import HTTPException
@@ -40,6 +41,8 @@ APPLICATION_NAME = "backtest-api"
 
 ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
+
+THREADS_PER_SESSION = 2
 
 ALWAYS = (
     pages.router,
@@ -122,6 +125,9 @@ def _greet(conn: Connection) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
+    # More would only wait for each other: for a connection, and for the interpreter.
+    limiter = to_thread.current_default_thread_limiter()
+    limiter.total_tokens = THREADS_PER_SESSION * context.api.pool_size
     with stopping.heard(context.stop):
         await context.hub.start()
         try:

@@ -36,8 +36,8 @@ from storage.strategies import Strategy
 Json = dict[str, Any]
 
 RATE = "rate"
-_RATE = Known(seconds=300, most=1)
-"""Finding it takes a look at every kernel's source."""
+_RATE = Known(seconds=30, most=1)
+"""Finding it, or that there is none yet, takes a look at every kernel's source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +187,11 @@ def estimated(request: Request, context: Context) -> Json:
 
 def _rate() -> Rate | None:
     """Return the rate of this machine; a worker may have measured it a moment ago."""
-    found: Rate | None = _RATE.get(RATE)
-    if found is None:
-        found = rate.known()
-        if found is not None:
-            _RATE.put(RATE, found)
-    return found
+    looked: tuple[Rate | None] | None = _RATE.get(RATE)
+    if looked is None:
+        looked = (rate.known(),)
+        _RATE.put(RATE, looked)
+    return looked[0]
 
 
 def sizes(found: Estimate | None, risks: int | None, seconds: float | None = None) -> Json:
