@@ -143,6 +143,7 @@ def test_keys_search_move_select_and_open(stack: Stack, visit: Visit) -> None:
     expect(page.get_by_role("link", name="Compare")).to_have_attribute(
         "href", f"/compare?jobs={ids[0]},{ids[1]}"
     )
+    expect(page.locator("#selection")).to_have_text("2 selectedCompareClear")
     page.keyboard.press("k")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/jobs/{last}")

@@ -14,8 +14,17 @@ export function el(tag, properties = {}, ...children) {
     else if (name in made && name !== "list") made[name] = value;
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...shown(children));
   return made;
+}
+
+/** Put these in place of what an element holds; null, undefined and false are nothing. */
+export function fill(parent, ...children) {
+  parent.replaceChildren(...shown(children));
+}
+
+function shown(children) {
+  return children.flat().filter((child) => child !== null && child !== undefined && child !== false);
 }
 
 export function find(selector, within = document) {

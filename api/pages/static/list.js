@@ -2,7 +2,7 @@
 
 import { request, stream } from "./api.js";
 import { cancelled } from "./cancel.js";
-import { debounced, el, find, toast, typing } from "./dom.js";
+import { debounced, el, fill, find, toast, typing } from "./dom.js";
 import { number } from "./format.js";
 import { progressText, row, STATES, title } from "./job_row.js";
 import { welcome } from "./welcome.js";
@@ -178,7 +178,7 @@ function showSelection() {
   const ids = [...selected];
   const open = ids.filter((id) => !rows.get(id)?.item.finished_at);
   const few = ids.length >= 2 && ids.length <= COMPARED;
-  bar.replaceChildren(
+  fill(bar,
     el("b", { class: "grow" }, `${ids.length} selected`),
     few ? el("a", { class: "button small primary", href: `/compare?jobs=${ids.join(",")}` }, "Compare")
       : el("span", { class: "small soft" }, `Compare takes 2 to ${COMPARED} jobs`),

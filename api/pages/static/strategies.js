@@ -3,7 +3,7 @@
 import { request } from "./api.js";
 import { axisText } from "./axis_text.js";
 import { confirmed } from "./cancel.js";
-import { el, find, toast } from "./dom.js";
+import { el, fill, find, toast } from "./dom.js";
 import { ago } from "./format.js";
 
 const place = find("#strategies"), pager = find("#pager");
@@ -14,8 +14,8 @@ async function load() {
   try {
     const { items, next_cursor: next } = await request("GET", `/strategies${query}`);
     place.replaceChildren(items.length ? el("div", { class: "list" }, items.map(card)) : none());
-    pager.replaceChildren(...[query && el("a", { class: "button", href: "/strategies" }, "← Newest"),
-      next && el("a", { class: "button", href: `/strategies?cursor=${encodeURIComponent(next)}` }, "Older →")].filter(Boolean));
+    fill(pager, query && el("a", { class: "button", href: "/strategies" }, "← Newest"),
+      next && el("a", { class: "button", href: `/strategies?cursor=${encodeURIComponent(next)}` }, "Older →"));
   } catch (error) {
     place.replaceChildren(el("div", { class: "card empty stack" }, el("p", {}, error.message),
       el("p", {}, el("button", { type: "button", on: { click: load } }, "Try again"))));
