@@ -84,6 +84,15 @@ def test_a_job_appears_and_moves_without_a_reload(stack: Stack, visit: Visit) ->
     expect(page).to_have_title("Jobs")
 
 
+def test_jobs_of_one_moment_all_appear_newest_first(stack: Stack, visit: Visit) -> None:
+    page = visit.open("/")
+    cancelled(stack, visit, "there before")
+    expect(page.locator("[data-role=open]")).to_have_text(["there before"])
+    for name in ("one", "two", "three"):
+        cancelled(stack, visit, name)
+    expect(page.locator("[data-role=open]")).to_have_text(["three", "two", "one", "there before"])
+
+
 def test_nothing_is_cancelled_before_the_question_is_answered(stack: Stack, visit: Visit) -> None:
     long_job = stack.submit(visit.user, LONG_SWEEP)
     page = visit.open("/")

@@ -131,17 +131,29 @@ document.addEventListener("keydown", (event) => {
 
 // --- while it runs
 
-const again = debounced(async () => {
+const again = debounced(() => persistently(again, async () => {
   await Promise.all([readStatus(), readEvents()]);
   await readRows();
   showJob();
   showRows();
-}, 200);
+}), 200);
 
-const newRows = debounced(async () => {
+const newRows = debounced(() => persistently(newRows, async () => {
   await readRows();
   showRows();
-}, 100);
+}), 100);
+
+/** Do `work`; where the API is not reached, say so and do it once more later: its stream may have ended. */
+async function persistently(retry, work) {
+  try {
+    await work();
+    find("#lost").hidden = true;
+  } catch (error) {
+    if (error.status !== 0 && error.status !== 503) throw error;
+    find("#lost").hidden = false;
+    setTimeout(retry, 1000);
+  }
+}
 
 function follow() {
   if (ended()) return;

@@ -87,9 +87,9 @@ function made(item) {
 function changed(item) {
   const known = rows.get(item.job_id);
   if (!known) {
-    if (body && !filters().get("cursor") && matches(item) && newest(item)) {
+    if (body && !filters().get("cursor") && matches(item)) {
       if (rows.size === 0) return load();
-      body.prepend(made(item));
+      insert(item);
     }
   } else if (!matches(item)) {
     known.element.remove();
@@ -118,9 +118,11 @@ function update(known, item) {
   if (before.state !== item.state && item.finished_at) toast(`${title(item)}: ${item.state}`);
 }
 
-function newest(item) {
-  const first = rows.values().next().value;
-  return !first || [...rows.values()].every((known) => known.item.created_at <= item.created_at);
+/** Put a new row in its place, newest first: jobs of one moment are told of in any order. */
+function insert(item) {
+  const older = [...body.children].find((element) => rows.get(element.dataset.job).item.created_at < item.created_at);
+  if (older) older.before(made(item));
+  else if (!nextCursor) body.append(made(item)); // otherwise it belongs to a later page
 }
 
 function matches(item) {
