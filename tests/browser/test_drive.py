@@ -314,9 +314,11 @@ def test_a_watched_job_goes_on_while_the_api_is_restarted(stack: Stack, visit: V
     expect(page).to_have_title(RUNNING)
     page.evaluate("window.same = true")
     stack.api.stop()
-    expect(page.locator("#lost")).to_be_visible()
-    before = percent(page)
-    stack.api.start()
+    try:
+        expect(page.locator("#lost")).to_be_visible()
+        before = percent(page)
+    finally:
+        stack.api.start()
     expect(page.locator("#lost")).to_be_hidden()
     until(page, f"parseInt(document.querySelector('#progress .percent').textContent) > {before}")
     visit.user.post(f"/backtests/jobs/{job_id}/cancel")

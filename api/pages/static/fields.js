@@ -61,11 +61,15 @@ export function axisField(path, label, { value, byDefault, hint }) {
   return field;
 }
 
+/** The names of an axis: one, a list, or an object with its values (a list has a method of that name). */
+function names(axis) {
+  if (axis === undefined) return [];
+  return Array.isArray(axis) ? axis : [axis?.values ?? axis].flat();
+}
+
 /** Chips for an axis of names; none pressed means the default. */
 export function choiceField(path, label, { value, choices, byDefault, changed }) {
-  const given = value === undefined ? undefined : [value?.values ?? value].flat();
-  const standard = byDefault === undefined ? [] : [byDefault?.values ?? byDefault].flat();
-  const chosen = new Set(given ?? []);
+  const standard = names(byDefault), chosen = new Set(names(value));
   const field = el("div", { class: "field", dataset: { path } });
   const draw = () => {
     field.replaceChildren(el("span", { class: "label", id: `${path}-label` }, label),

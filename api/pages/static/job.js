@@ -16,7 +16,7 @@ import { TopTable } from "./table.js";
 import { showTimeline } from "./timeline.js";
 
 const MOST_ROWS = 300;
-const page = find("#job");
+const page = find("#job"), away = new Set();
 const asked = decodeURIComponent(location.pathname.split("/")[2]);
 let status = null, axes = [], rows = [], events = [], table = null, parallel = null, drawer = null, snapshot = null;
 
@@ -147,17 +147,23 @@ const newRows = debounced(() => persistently(newRows, async () => {
 async function persistently(retry, work) {
   try {
     await work();
-    find("#lost").hidden = true;
+    reached("reads", true);
   } catch (error) {
     if (error.status !== 0 && error.status !== 503) throw error;
-    find("#lost").hidden = false;
+    reached("reads", false);
     setTimeout(retry, 1000);
   }
 }
 
+/** Keep whether "reads" or the "stream" reach the API: what stands here is fresh while both do. */
+function reached(what, well) {
+  if (well) away.delete(what);
+  else away.add(what);
+  find("#lost").hidden = away.size === 0;
+}
+
 function follow() {
   if (ended()) return;
-  const lost = find("#lost");
   stream(`/backtests/jobs/${status.job_id}/stream`, {
     lifecycle: (event) => {
       if (events.some((known) => known.event_id === event.event_id)) return;
@@ -172,9 +178,9 @@ function follow() {
       snapshot = at;
     },
     end: () => again(),
-    lost: () => { lost.hidden = false; },
-    found: () => { lost.hidden = true; again(); },
-    refused: () => { lost.hidden = false; },
+    lost: () => reached("stream", false),
+    found: () => { reached("stream", true); again(); },
+    refused: () => reached("stream", false),
   });
 }
 
