@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test pooler browser curl lint format up clean
+.PHONY: demo test pooler browser curl prometheus lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -13,12 +13,12 @@ demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to 
 # Two processes, because most tests wait for other processes. A file stays in one of them, so that
 # what its tests share is made once. A process that dies fails the run: without the last option
 # pytest-xdist would start another one and wait for ever.
-test: lint pooler browser curl  ## every check and the whole test suite
+test: lint pooler browser curl prometheus  ## every check and the whole test suite
 	$(BIN)/backtest compile
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --durations 20
 
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
-pooler browser curl:
+pooler browser curl prometheus:
 	@PATH="$$PATH:/usr/sbin"; command -v $(DEBIAN_$@) >/dev/null || { \
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing $(DEBIAN_$@)" \
 	    && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
@@ -28,6 +28,7 @@ pooler browser curl:
 DEBIAN_pooler := pgbouncer
 DEBIAN_browser := chromium
 DEBIAN_curl := curl
+DEBIAN_prometheus := prometheus
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom
 	$(BIN)/ruff format --check .
