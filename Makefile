@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test pooler browser curl prometheus lint format up clean
+.PHONY: demo test pooler browser curl prometheus alarms lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -16,6 +16,9 @@ demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to 
 test: lint pooler browser curl prometheus  ## every check and the whole test suite
 	$(BIN)/backtest compile
 	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --durations 20
+
+alarms: $(VENV)/.dev prometheus  ## every alert is made to fire on a real stack; a few minutes, with a table
+	$(BIN)/python -m pytest -m alarms --log-cli-level INFO tests/watching
 
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
 pooler browser curl prometheus:
