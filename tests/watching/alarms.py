@@ -1,7 +1,10 @@
 """What is done to a stack so that each alert fires, and when it did."""
 
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Self
 
 from storage.records import Stage
 from tests.faults.conftest import small_sweep, sweep
@@ -13,34 +16,46 @@ STARTED = 'process_start_time_seconds{job="backtest-worker"}'
 
 
 class Alarms:
-    """Remembers what made each alert fire, when it did, and when that was over."""
+    """Looks twice a second at what fires, and remembers which deed was the reason."""
 
     def __init__(self, prometheus: Prometheus) -> None:
         self._prometheus = prometheus
         self._seen: list[tuple[float, set[str]]] = []
         self._deeds: list[tuple[str, str, float, float]] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
 
-    def look(self) -> set[str]:
-        """Read what fires now."""
-        firing = self._prometheus.firing()
-        self._seen.append((time.monotonic(), firing))
-        return firing
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_for(lambda: self._seen, "a first look", 60)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.5):
+            self._seen.append((time.monotonic(), self._prometheus.firing()))
+
+    def firing(self) -> set[str]:
+        """What fired when it was last looked at."""
+        return self._seen[-1][1]
 
     def fires(self, deed: str, begun: float, *names: str) -> None:
         """Wait until each of these has fired because of `deed`, which was done at `begun`."""
-        missing = dict.fromkeys(names)
+        for name in names:
+            fired = wait_for(partial(self._first, name, begun), f"{name}: {deed}", 120)
+            self._deeds.append((name, deed, begun, fired))
 
-        def all_have() -> bool:
-            for name in self.look() & missing.keys():
-                del missing[name]
-                self._deeds.append((name, deed, begun, time.monotonic()))
-            return not missing
+    def over(self, *names: str) -> None:
+        """Wait until these, or all, do not fire."""
+        wait_for(lambda: not self.firing() & (set(names) or self.firing()), f"end of {names}", 120)
 
-        wait_for(all_have, f"{deed}: {set(names)}", 120, every=0.2)
-
-    def clear(self, seconds: float = 120) -> None:
-        """Wait until nothing fires."""
-        wait_for(lambda: not self.look(), "the end of all alerts", seconds, every=0.2)
+    def _first(self, name: str, after: float, fires: bool = True) -> float | None:
+        """When it was first seen that an alert fires, or does not; None where it never was."""
+        seen = (at for at, names in self._seen if at > after and (name in names) is fires)
+        return next(seen, None)
 
     def names(self) -> set[str]:
         """The alerts that deeds made fire."""
@@ -50,7 +65,8 @@ class Alarms:
         """One line for each alert and deed: seconds from the deed to fire, and to be over."""
         lines = ["| alert | what was done | fired after | cleared after |", "|---|---|---|---|"]
         for name, deed, begun, fired in sorted(self._deeds):
-            cleared = next(at for at, firing in self._seen if at > fired and name not in firing)
+            cleared = self._first(name, fired, fires=False)
+            assert cleared is not None, f"{name} still fires"
             lines.append(f"| {name} | {deed} | {fired - begun:.0f} s | {cleared - begun:.0f} s |")
         return "\n".join(lines)
 
@@ -132,6 +148,7 @@ def redis_is_stopped(watched: Watched, alarms: Alarms) -> None:
 
 def postgres_is_stopped(watched: Watched, alarms: Alarms) -> None:
     """The scheduler answers Prometheus all the time, and is silent all the same."""
+    alarms.over("BacktestSchedulerSilent")
     begun = time.monotonic()
     watched.postgres.stop()
     alarms.fires("Postgres stopped", begun, "BacktestPostgresAway", "BacktestSchedulerSilent")
@@ -141,9 +158,10 @@ def postgres_is_stopped(watched: Watched, alarms: Alarms) -> None:
 
 
 def the_scheduler_is_killed(watched: Watched, alarms: Alarms) -> None:
-    alarms.clear()
+    alarms.over("BacktestSchedulerSilent")
+    begun = time.monotonic()
     watched.scheduler.kill()
-    alarms.fires("the scheduler killed", time.monotonic(), "BacktestSchedulerSilent")
+    alarms.fires("the scheduler killed", begun, "BacktestSchedulerSilent")
     watched.start_scheduler()
 
 

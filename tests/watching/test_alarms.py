@@ -15,11 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def test_every_alert_fires_on_the_real_stack_and_clears(tmp_path: Path) -> None:
-    with watched_stack(tmp_path) as watched:
-        alarms = Alarms(watched.prometheus)
-        alarms.clear()
+    with watched_stack(tmp_path) as watched, Alarms(watched.prometheus) as alarms:
+        alarms.over()
         for deed in DEEDS:
             deed(watched, alarms)
-        alarms.clear()
+        alarms.over()
     log.info("\n%s", alarms.table())
     assert alarms.names() == {rule["alert"] for rule in shipped_rules()}
