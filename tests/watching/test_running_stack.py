@@ -190,7 +190,9 @@ def test_a_command_for_an_alert_tells_something(watched: Watched, command: str) 
     path = os.pathsep.join([str(Path(sys.executable).parent), str(PSQL), os.environ["PATH"]])
     ended = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
-        env=watched.stack.environ(PATH=path, ROEHUB_API_URL=watched.api.url),
+        env=watched.stack.environ(
+            PATH=path, ROEHUB_API_URL=watched.api.url, ROEHUB_API_TOKEN=watched.api.token()
+        ),
         capture_output=True,
         text=True,
         timeout=60,
