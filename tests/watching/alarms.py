@@ -166,10 +166,10 @@ def the_scheduler_is_killed(watched: Watched, alarms: Alarms) -> None:
 
 
 DEEDS: tuple[Callable[[Watched, Alarms], None], ...] = (
+    a_worker_starts_again_and_again,
     jobs_fail,
     everybody_is_gone,
     a_job_kills_its_workers,
-    a_worker_starts_again_and_again,
     redis_is_stopped,
     postgres_is_stopped,
     the_scheduler_is_killed,
