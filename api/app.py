@@ -30,7 +30,7 @@ from api.routes import (
     strategies,
     streams,
 )
-from configs import environment, logs, settings
+from configs import environment, logs, settings, tracing
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
 from storage import schema
@@ -113,6 +113,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             environment.postgres_dsn(environ),
             streams_per_user=loaded.backtest.api.streams_per_user,
         ),
+        tracer=tracing.start(APPLICATION_NAME, environ),
     )
 
 
@@ -136,3 +137,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await context.hub.stop()
             context.candles.close()
             context.pool.close()
+            if context.tracer is not None:
+                context.tracer.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 from configs.settings import ApiSettings, Settings
+from configs.tracing import Tracer
 from engine.request import Defaults, Limits
 from storage.pool import SessionPool
 
@@ -31,6 +32,7 @@ class Context:
     limits: Limits
     sign_ins: "SignIns"
     hub: "Hub"
+    tracer: Tracer | None
 
     @property
     def api(self) -> ApiSettings:

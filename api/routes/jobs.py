@@ -17,6 +17,7 @@ from api.fields import members
 from api.job_ids import JobDigits, digits, own, wanted_by
 from api.parameters import Asked, Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
+from api.traces import traced
 from api.variant_keys import RESERVED, IdempotencyKey, requested_variant
 from engine.request import Request as Wanted
 from engine.request import read_label, request_hash
@@ -58,6 +59,13 @@ STATUS = Query(words("include", ("distribution",), "What to add: distribution.")
 def submit(request: Request, who: SignedIn, document: JsonBody, key: IdempotencyKey) -> Response:
     """Submit a request as a job; a retry under the same Idempotency-Key returns that job."""
     context = of(request)
+    with traced(request, context) as traceparent:
+        return _submit(document, who, key, traceparent, context)
+
+
+def _submit(
+    document: Any, who: Identity, key: str | None, traceparent: str | None, context: Context
+) -> Response:
     sent = Sent.of(document)
     # Before the candles are looked at: they may be gone, and the job is there.
     job = None if key is None or sent.problems else _known(who, key, sent, context)
@@ -74,6 +82,7 @@ def submit(request: Request, who: SignedIn, document: JsonBody, key: Idempotency
         context,
         idempotency_key=key,
         replace_ended=variant is not None,
+        traceparent=traceparent,
     )
     limit = context.settings.backtest.jobs.max_active_jobs_per_user
     stored = context.pool.run(
