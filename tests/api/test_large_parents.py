@@ -68,7 +68,7 @@ CALLS: dict[str, Callable[[Caller, str], Any]] = {
     "base": lambda owner, job_id: owner.get(f"{JOBS}/{job_id}/variants/base/{VARIANTS - 1}"),
     "by index": lambda owner, job_id: owner.get(f"{JOBS}/{job_id}/variants/by-index/77"),
     "open a variant": open_variant,
-    "save its template": lambda owner, job_id: owner.post(
+    "save its template": lambda owner, _: owner.post(
         "/strategies", json={"name": "large", "template": LARGE["template"]}
     ),
 }
