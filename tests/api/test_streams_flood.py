@@ -14,7 +14,7 @@ from tests.faults.harness import wait_for
 TRIED = 10_000
 PLACES = 20  # streams_per_user
 CONNECTING = 500
-"""At the same time: fewer than the server keeps waiting, or the kernel tries again a second later."""
+"""At the same time; what a server has no room to keep waiting comes a second later."""
 BYTES_EACH = 20 * 2**10
 """Of memory that the process may keep for each try: what the open sockets took at the same time."""
 SPARE = 300
