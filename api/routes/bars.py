@@ -53,7 +53,7 @@ def bars(
 
     job, expected = context.pool.run(look, again=True)
     try:
-        candles, found = context.charts.of(wanted_by(job))
+        candles, found = context.charts.of(wanted_by(job), expected)
     except NoMarketData:
         raise _changed() from None
     if expected is not None and found != expected:

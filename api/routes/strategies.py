@@ -16,7 +16,7 @@ from api.bodies import JsonBody
 from api.calls import call
 from api.context import Context, of
 from api.errors import invalid, invalid_value, not_found, of_request
-from api.fields import members, uuid
+from api.fields import members, together, uuid
 from api.job_ids import digits, own, wanted_by
 from api.parameters import Asked, Query, cursor_of, whole
 from api.submission import own_strategy
@@ -56,9 +56,12 @@ def create(request: Request, who: SignedIn, document: JsonBody) -> Response:
     """Save a template, or the one of a variant that a job stored."""
     context = of(request)
     taken = isinstance(document, Mapping) and not {"job_id", "variant_key"}.isdisjoint(document)
-    given = members(document, TAKEN if taken else WRITTEN)
-    name, note = _label(given)
-    make = _of_a_variant(given, who) if taken else _as_written(given, context)
+    _, (name, note), make = together(
+        document,
+        lambda given: members(given, TAKEN if taken else WRITTEN),
+        _label,
+        lambda given: _of_a_variant(given, who) if taken else _as_written(given, context),
+    )
     made = context.pool.run(
         lambda conn: strategies.create(conn, who.user_id, replace(make(conn), name=name, note=note))
     )
@@ -102,9 +105,13 @@ def change(request: Request, who: SignedIn, document: JsonBody) -> Response:
     """Replace name, note and template; jobs made of the strategy keep what they were made of."""
     context = of(request)
     strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
-    given = members(document, WRITTEN)
-    name, note = _label(given)
-    new = NewStrategy(name, _template(given, context), note)
+    _, (name, note), template = together(
+        document,
+        lambda given: members(given, WRITTEN),
+        _label,
+        lambda given: _template(given, context),
+    )
+    new = NewStrategy(name, template, note)
 
     def store(conn: Connection) -> Strategy | None:
         before = own_strategy(conn, who, strategy_id)

@@ -26,7 +26,7 @@ def read_label(document: Any) -> tuple[str | None, str | None, Any]:
     given = {key: Field(document.get(key), key, errors) for key in LABEL}
     name = _read_text(given["name"], MAX_NAME, "")
     note = _read_text(given["note"], MAX_NOTE, _LINES)
-    if name is not None and not name.strip():
+    if name is not None and all(one.isspace() or one in _JOINERS for one in name):
         given["name"].refuse("is blank: give it letters or digits, or leave it out")
     if errors:
         raise RequestError(errors)
