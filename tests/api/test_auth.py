@@ -232,6 +232,21 @@ def test_after_ten_failed_sign_ins_an_address_has_to_wait(
         assert status(api, Authorization=f"Bearer {good}") == 200  # calls are not held up
 
 
+def test_behind_a_proxy_of_this_machine_failures_count_for_whom_it_names(
+    own_database: str, candles: Path, tmp_path: Path
+) -> None:
+    with running(own_database, candles, tmp_path) as api:
+        nobody = api.nobody()
+        first, second = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in (1, 2))
+
+        def fail(headers: dict[str, str]) -> int:
+            return nobody.post("/session", json={"token": "no"}, headers=headers).status_code
+
+        assert [fail(first) for _ in range(11)] == [401] * 10 + [429]
+        assert fail(second) == 401
+        assert fail({"X-Forwarded-For": "198.51.100.7, 203.0.113.1"}) == 429  # the first is made up
+
+
 def test_good_sign_ins_are_not_limited(api: Api) -> None:
     nobody, token = api.nobody(), signed(api)
     answers = [nobody.post("/session", json={"token": token}) for _ in range(12)]
