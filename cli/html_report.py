@@ -47,11 +47,13 @@ def _why_without_trades(status: Json, row: Json) -> str:
     )
 
 
-def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float]) -> str:
+def page(
+    status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float], every: int = 1
+) -> str:
     """Return the page of a variant with its trades and equity curve.
 
     `status` and `row` are a job and one of its variants as the API gives them; `close_times`
-    (ms) and `closes` belong to the traded bars.
+    (ms) and `closes` belong to the traded bars, to one of `every` many.
     """
     from plotly.offline import get_plotlyjs
 
@@ -76,6 +78,7 @@ def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[f
         parameters="".join(parts.parameters(row["payload_json"])),
         metrics="".join(parts.metric_rows(row["report_table_md"])),
         plots_text=escape(parts.plots_text(row)),
+        price_note=parts.price_note(every),
         trades_note=parts.trades_note(len(trades), len(row["trades"])),
         trades_head="".join(
             f'<th scope="col">{name}</th>' for name, _key, _ in parts.TRADE_COLUMNS

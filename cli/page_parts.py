@@ -87,6 +87,15 @@ def metric_rows(table_md: str) -> Iterator[str]:
         yield f'<tr><th scope="row">{name}</th><td>{value}</td></tr>'
 
 
+def price_note(every: int) -> str:
+    """Say what the line of the price leaves out."""
+    if every == 1:
+        return ""
+    return (
+        f"; price and buy and hold have the close of one bar in {every:,}, not the extremes between"
+    )
+
+
 def trades_note(shown: int, total: int) -> str:
     """Say which trades are shown where they are not all."""
     if shown == total:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from api import tokens
+
 from tests.api.running import Api, running
 from tests.making_jobs import REQUEST
 
@@ -219,6 +219,17 @@ def test_in_dev_nobody_else_is_signed_in_by_itself(dev_api: Api, headers: dict[s
     assert "set-cookie" not in answer.headers
 
 
+def test_a_token_that_was_good_is_refused_as_soon_as_it_has_expired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, secret = int(time.time()), "s" * 32
+    text = tokens.sign(secret, tokens.Token(uuid4(), None, now + 60))
+    assert tokens.read(secret, text).expires_at == now + 60
+    monkeypatch.setattr(time, "time", lambda: now + 60.0)
+    with pytest.raises(tokens.BadToken, match="expired"):
+        tokens.read(secret, text)
+
+
 def test_after_ten_failed_sign_ins_an_address_has_to_wait(
     own_database: str, candles: Path, tmp_path: Path
 ) -> None:
@@ -230,6 +241,21 @@ def test_after_ten_failed_sign_ins_an_address_has_to_wait(
         assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
         assert 0 < int(answer.headers["Retry-After"]) <= 60
         assert status(api, Authorization=f"Bearer {good}") == 200  # calls are not held up
+
+
+def test_behind_a_proxy_of_this_machine_failures_count_for_whom_it_names(
+    own_database: str, candles: Path, tmp_path: Path
+) -> None:
+    with running(own_database, candles, tmp_path) as api:
+        nobody = api.nobody()
+        first, second = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in (1, 2))
+
+        def fail(headers: dict[str, str]) -> int:
+            return nobody.post("/session", json={"token": "no"}, headers=headers).status_code
+
+        assert [fail(first) for _ in range(11)] == [401] * 10 + [429]
+        assert fail(second) == 401
+        assert fail({"X-Forwarded-For": "198.51.100.7, 203.0.113.1"}) == 429  # the first is made up
 
 
 def test_good_sign_ins_are_not_limited(api: Api) -> None:

@@ -2,12 +2,14 @@
 
 import base64
 import json
+import select
 import socket
 import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import jwt
 import psycopg
 import pytest
@@ -327,6 +329,25 @@ def test_a_length_that_lies_waits_no_longer_than_a_body_may_take(
         answered = _said(quick, _head(quick, "Content-Length: 1000"), then=drip)
         assert b" 408 " in answered.split(b"\r\n")[0]
         assert json.loads(answered.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+
+
+def test_others_are_answered_while_a_large_body_is_read(api: Api) -> None:
+    body = b"[" + b"[]," * 349_000 + b"[]]"
+    head = _head(api, f"Content-Length: {len(body)}").replace(b"/backtests/jobs", b"/session")
+    with (
+        socket.create_connection(("127.0.0.1", api.port), timeout=60) as connection,
+        httpx.Client(base_url=api.url) as others,
+    ):
+        connection.sendall(head + body[:-1])
+        for _ in range(20):  # until everything but the last byte has been taken in
+            others.get("/healthz")
+        connection.sendall(body[-1:])
+        answered = 0
+        while not select.select([connection], [], [], 0)[0]:
+            assert others.get("/healthz").status_code == 200
+            answered += 1
+        assert connection.recv(100).startswith(b"HTTP/1.1 422 ")
+    assert answered >= 5, answered
 
 
 def test_a_thousand_slow_bodies_do_not_keep_others_waiting(api: Api) -> None:

@@ -99,6 +99,7 @@ def test_a_cookie_jar_is_read_like_curl_reads_it(
     monkeypatch.setenv("ROEHUB_JWT_SECRET", SECRET)
     monkeypatch.setenv("ROEHUB_ENV", env)
     file = tmp_path / "cookies.txt"
+    file.touch(mode=0o644)  # one of curl's, say
     assert backtest("token", "--cookie-jar", file).code == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     jar = MozillaCookieJar(file)
