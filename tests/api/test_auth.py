@@ -9,7 +9,7 @@ from uuid import uuid4
 import jwt
 import pytest
 
-
+from api import tokens
 from tests.api.running import Api, running
 from tests.making_jobs import REQUEST
 
