@@ -346,7 +346,7 @@ class Stack:
             job = self.job(job_id)
             return job if job.state.terminal else None
 
-        return wait_for(ended, f"end of {job_id}", seconds)
+        return wait_for(ended, f"end of {job_id}", seconds, every=0.05)
 
     def rows(self, job_id: UUID) -> list[TopVariant]:
         """The top variants as stored: everything but when they were written."""
