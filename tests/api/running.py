@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,17 +16,12 @@ from uuid import UUID, uuid4
 import httpx
 
 from api import tokens
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("ROEHUB_", "CH_", "CLICKHOUSE_", "STRATEGY_PG_DSN", "POSTGRES_DSN", "REDIS_URL")
 STARTED_WITHIN = 60.0
 STOPPED_WITHIN = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def client(url: str, **options: Any) -> httpx.Client:

@@ -11,9 +11,10 @@ import pytest
 from cli import transport
 from cli.client import Client
 from cli.transport import Away
-from tests.api.running import Api, free_port
+from tests.api.running import Api
 from tests.cli.conftest import REQUEST, Backtest, written
 from tests.cli.http_peer import LOSE, Answer, peer
+from tests.ports import free_port
 
 EMPTY = b'{"items": [], "next_cursor": null, "counts": {}}'
 AWAY = Answer(503, b'{"error": {"code": "unavailable", "message": "away", "details": []}}')

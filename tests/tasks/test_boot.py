@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.faults.harness import Program, Stack, free_port, wait_for
+from tests.faults.harness import Program, Stack, wait_for
+from tests.ports import free_port
 
 # Name: what is wrong with the environment, and what the one line must say. An empty value counts
 # as a variable that is not set.
