@@ -355,9 +355,10 @@ def test_a_thousand_slow_bodies_do_not_keep_others_waiting(api: Api) -> None:
     try:
         for connection in slow:
             connection.sendall(_head(api, "Content-Length: 1000") + b"{")
-        began = time.monotonic()
         assert api.get("/backtests/jobs").status_code == 200
-        assert time.monotonic() - began < 5
+        slow[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):  # no answer: its body has not yet taken too long
+            slow[-1].recv(1)
     finally:
         for connection in slow:
             connection.close()

@@ -29,7 +29,7 @@ def chromium() -> Iterator[Browser]:
     """The browser that the machine has; tests that need it skip where there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed: `make browser` as root does it")
+        pytest.skip(f"none of {', '.join(NAMES)} is installed: `make packages` as root does it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser

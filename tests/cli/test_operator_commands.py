@@ -15,9 +15,9 @@ from psycopg.conninfo import make_conninfo
 
 from cli import render, running_stack
 from storage import schema
-from tests.api.running import free_port
 from tests.cli.conftest import Backtest, Ended
 from tests.pooler import pooler
+from tests.ports import free_port
 from tests.storage.making import new_database
 
 SECRET = "0123456789abcdef0123456789abcdef"
