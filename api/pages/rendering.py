@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.pages.files import files, plotly_name, plotly_styles
+from engine.metric_names import METRICS
+from engine.metric_words import words_with_unit
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -25,7 +27,13 @@ def _environment() -> Environment:
         "plotly": f"/static/{plotly_name()}",
         "plotly_styles": plotly_styles,
     }
+    made.filters["shown"] = _shown
     return made
+
+
+def _shown(choice: str) -> str:
+    """Return a choice of a request as people read it."""
+    return words_with_unit(choice) if choice in METRICS else choice.replace("_", " ")
 
 
 def rendered(template: str, **given: Any) -> str:

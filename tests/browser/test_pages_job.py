@@ -59,8 +59,8 @@ def test_the_ranking_metric_is_a_marked_column_that_cannot_be_taken_away(opened:
     expect(opened.page.locator("th.ranked")).to_contain_text("▼")
     opened.page.get_by_text("Columns", exact=True).click()
     offered = opened.page.locator(".chooser label").all_inner_texts()
-    assert "total return" not in offered
-    assert "Sharpe" in offered
+    assert "total return (%)" not in offered
+    assert "Sharpe ratio" in offered
 
 
 def test_chosen_columns_are_remembered(opened: Visit, job_id: str) -> None:

@@ -3,7 +3,7 @@
 import { valueText } from "./axes.js";
 import { el } from "./dom.js";
 import { duration, moment, number } from "./format.js";
-import { measure } from "./measures.js";
+import { metricWords } from "./measures.js";
 
 /** "2024-01-01 to 2024-02-01". */
 export function rangeText(range) {
@@ -47,10 +47,10 @@ export function showAsked(details, status, axes) {
   details.replaceChildren(details.querySelector("summary"), list);
 }
 
-/** "ranked by return over max. drawdown ▼; at least 30 trades". */
+/** "by return / max drawdown; variants with fewer than 30 trades come last". */
 export function rankingText(ranking) {
-  let text = `by ${measure(ranking.primary_metric).words}`;
-  if (ranking.secondary_metric) text += `, then ${measure(ranking.secondary_metric).words}`;
+  let text = `by ${metricWords(ranking.primary_metric)}`;
+  if (ranking.secondary_metric) text += `, then ${metricWords(ranking.secondary_metric)}`;
   if (ranking.min_trades) text += `; variants with fewer than ${number(ranking.min_trades)} trades come last`;
   return ranking.distinct ? `${text}; equal outcomes stand as one row` : text;
 }

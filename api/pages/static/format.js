@@ -72,12 +72,6 @@ export function tick() {
   for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = since(time.dateTime);
 }
 
-/** "total_return_pct" -> "Total return %". */
-export function metricName(name) {
-  const words = name.replace(/_pct$/, "").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1) + (name.endsWith("_pct") ? " %" : "");
-}
-
 /** A metric's figure; `infinite` is shown as such. */
 export function metric(name, value, infinite = false) {
   if (infinite) return "∞";

@@ -1,7 +1,8 @@
 // One job as a row of the list.
 
 import { el } from "./dom.js";
-import { ago, duration, metric, metricName, moment, number } from "./format.js";
+import { ago, duration, metric, moment, number } from "./format.js";
+import { metricWords } from "./measures.js";
 
 export const STATES = ["queued", "running", "succeeded", "failed", "cancelled"];
 const STAGES = { queued: "waiting", stage_a: "stage A", stage_b: "stage B", finalizing: "writing reports" };
@@ -44,7 +45,7 @@ function best(item) {
   if (item.best === null && !item.best_infinite) return [];
   const tone = item.primary_metric === "total_return_pct" ? (item.best >= 0 ? "gain" : "loss") : "";
   return [el("b", { class: tone }, metric(item.primary_metric, item.best, item.best_infinite)),
-    el("span", { class: "metric-name" }, metricName(item.primary_metric).replace(/ %$/, ""))];
+    el("span", { class: "metric-name" }, metricWords(item.primary_metric))];
 }
 
 function going(item) {

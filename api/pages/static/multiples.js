@@ -3,7 +3,7 @@
 import { compareValues, valueText } from "./axes.js";
 import { el } from "./dom.js";
 import { number } from "./format.js";
-import { ascending, figure, figureText, measure } from "./measures.js";
+import { ascending, figure, figureText, metricWords, metricWordsWithUnit } from "./measures.js";
 import { fitted, picture, svg } from "./svg.js";
 
 const HEIGHT = 150, TOP = 14, BOTTOM = 34, LEFT = 10, RIGHT = 10;
@@ -41,7 +41,7 @@ export function showMultiples(section, rows, axes, name) {
   const low = Math.min(...all), high = Math.max(...all);
   const cells = shown.map(({ axis, groups }) => cell(axis, groups, { low, high }, name));
   section.replaceChildren(section.querySelector("h2"),
-    el("p", { class: "soft small" }, `Median and quartiles of ${measure(name).words} by value, over the ${number(rows.length)} ` +
+    el("p", { class: "soft small" }, `Median and quartiles of ${metricWordsWithUnit(name)} by value, over the ${number(rows.length)} ` +
       "variants above: they are the best, so this says where the best are, not what a value does by itself."),
     el("div", { class: "multiples" }, cells));
 }
@@ -50,7 +50,7 @@ function cell(axis, groups, scale, name) {
   const title = [axis.short, axis.label].filter(Boolean).join(" ") + (axis.group === "risk" ? " %" : "");
   const middles = groups.map((group) => group.middle), best = ascending(name) ? Math.min(...middles) : Math.max(...middles);
   const drawing = el("div", { class: "drawing" });
-  const words = `${title}: median of ${measure(name).words} by value`;
+  const words = `${title}: median of ${metricWords(name)} by value`;
   fitted(drawing, (width) => drawing.replaceChildren(draw(width, groups, scale, words)));
   const table = el("table", {}, el("thead", {}, el("tr", {}, ...["value", "median", "quartiles", "variants"].map((head) =>
     el("th", { scope: "col" }, head)))), el("tbody", {}, groups.map((group) => el("tr", { class: group.middle === best ? "best" : "" },
