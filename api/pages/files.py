@@ -18,7 +18,7 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Everything in the folder, read once, and the table of names. `version` is a hash of it all."""
+    """Everything in the folder, read once, and the names of figures. `version` hashes it all."""
 
     contents: dict[str, bytes]
     version: str

@@ -55,6 +55,18 @@ SWEEP: dict[str, Any] = {
 }
 """A small sweep: done in a second."""
 
+PROFITABLE: dict[str, Any] = SWEEP | {
+    "template": SWEEP["template"]
+    | {
+        "timeframe": "4h",
+        "direction_mode": "long",
+        "execution": {"fee_pct": 0, "slippage_pct": 0},
+        "risk_grid": {},
+    },
+    "ranking": {"min_trades": 1},
+}
+"""A sweep whose winner makes money, on candles that rise."""
+
 LONG_SWEEP: dict[str, Any] = SWEEP | {
     "name": "long",
     "template": SWEEP["template"]

@@ -57,14 +57,18 @@ def test_typing_rsi_finds_the_indicator(visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("typed", "axis", "count"),
     [
-        ("10..200 step 5", {"mode": "range", "start": 10, "stop_incl": 200, "step": 5}, "39"),
-        ("5..9", {"mode": "range", "start": 5, "stop_incl": 9, "step": 1}, "5"),
-        ("0.1..0.3 step 0.1", {"mode": "range", "start": 0.1, "stop_incl": 0.3, "step": 0.1}, "3"),
-        ("5, 10, 20", [5, 10, 20], "3"),
-        ("[7 14]", [7, 14], "2"),
-        ("21", 21, "1"),
-        ("5..x", "5..x", "1"),
-        ("", None, "196"),
+        ("10..200 step 5", {"mode": "range", "start": 10, "stop_incl": 200, "step": 5}, "→ 39"),
+        ("5..9", {"mode": "range", "start": 5, "stop_incl": 9, "step": 1}, "→ 5"),
+        (
+            "0.1..0.3 step 0.1",
+            {"mode": "range", "start": 0.1, "stop_incl": 0.3, "step": 0.1},
+            "→ 3",
+        ),
+        ("5, 10, 20", [5, 10, 20], "→ 3"),
+        ("[7 14]", [7, 14], "→ 2"),
+        ("21", 21, "→ 1"),
+        ("5..x", "5..x", ""),
+        ("", None, "→ 196"),
     ],
 )
 def test_an_axis_is_what_was_typed(visit: Visit, typed: str, axis: Any, count: str) -> None:
@@ -74,7 +78,7 @@ def test_an_axis_is_what_was_typed(visit: Visit, typed: str, axis: Any, count: s
     window.fill(typed)
     grid = document(page)["template"]["indicator_grids"][0]
     assert grid.get("params", {}).get("window") == axis
-    expect(page.locator('[data-path$="params.window"] output')).to_have_text(f"→ {count}")
+    expect(page.locator('[data-path$="params.window"] output')).to_have_text(count)
 
 
 def test_variants_are_counted_while_one_types(visit: Visit) -> None:
@@ -97,12 +101,20 @@ def test_what_is_wrong_stands_at_its_field_and_in_a_list(visit: Visit) -> None:
     expect(field(page, "template.risk_grid.tp")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#problems li")).to_have_count(2)
     expect(page.get_by_role("button", name="Run the sweep")).to_be_disabled()
-    page.get_by_role("link", name="template.execution.fee_pct").click()
+    page.get_by_role("link", name="Fee % a fill").click()
     expect(field(page, "template.execution.fee_pct")).to_be_focused()
     field(page, "template.execution.fee_pct").fill("0.1")
     field(page, "template.risk_grid.tp").fill("")
     expect(page.locator(".error")).to_have_count(0)
     expect(field(page, "template.risk_grid.tp")).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_costs_are_seen_before_anything_is_typed(visit: Visit) -> None:
+    page = ready(visit.open("/new"))
+    for name in ("fee_pct", "slippage_pct"):
+        cost = field(page, f"template.execution.{name}")
+        expect(cost).to_be_visible()
+        assert float(cost.get_attribute("placeholder") or "") > 0
 
 
 def test_a_warning_stands_beside_the_form(visit: Visit) -> None:

@@ -273,7 +273,8 @@ def test_one_variant_is_one_variant() -> None:
 def test_a_running_job_says_what_is_best_so_far_and_judges_nothing_yet() -> None:
     found = said(state="running", top=rows(-5.0), request=request("sharpe"))
     assert found == [
-        "So far, ranked by Sharpe ratio, the best of 601 328 variants lost money: \N{MINUS SIGN}5 %;"
+        "So far, ranked by Sharpe ratio, the best of 601 328 variants lost money:"
+        " \N{MINUS SIGN}5 %;"
         " buy and hold made 64 %."
     ]
     assert said(state="running", top=[], outcomes=None) == []

@@ -30,8 +30,8 @@ export function askedLines(status, axes) {
   lines.push(["costs", `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`]);
   lines.push(["cash", cashText(template.sizing_mode, execution)]);
   lines.push(["ranking", rankingText(request.ranking)]);
-  lines.push(["kept", `${number(request.preselect)} of stage A, the best ${number(request.top_k)} of stage B, ` +
-    `trades of ${number(request.top_trades_n)}`]);
+  lines.push(["kept", `the best ${number(request.preselect)} are tried with stops and targets, ${number(request.top_k)} stay in the end, ` +
+    `${number(request.top_trades_n)} of them with their trades`]);
   if (status.coverage) lines.push(["candles", coverageText(status.coverage)]);
   if (status.outcomes) lines.push(["outcomes", outcomesText(status.outcomes)]);
   if (status.mode === "saved") lines.push(["strategy", `a saved one, as it was (${status.spec_hash.slice(0, 12)})`]);

@@ -1,7 +1,7 @@
 // Two to five jobs, or variants, side by side: equity, figures, and the parameters that differ.
 
 import { request } from "./api.js";
-import { valueText } from "./axes.js";
+import { riskWords, valueText } from "./axes.js";
 import { rangeText } from "./asked.js";
 import { el, find } from "./dom.js";
 import { usualName } from "./job_head.js";
@@ -10,6 +10,7 @@ import { Chart, line, plain, times, upright } from "./plotting.js";
 import { color } from "./theme.js";
 
 const MOST = 5;
+const WIDE = 7; // px: seen on both sides of an equal curve that is drawn over it
 
 /** What may tell jobs of one name apart, as texts. */
 const TRAITS = [({ request: { template } }) => template.instrument_id.symbol, ({ request: { template } }) => template.timeframe,
@@ -109,7 +110,7 @@ function flat({ status, row }) {
       found.set(`${block.name} ${name.replace("_threshold", "")}`, valueText(value));
     }
   }
-  for (const [name, value] of Object.entries(payload.risk)) found.set(`${name} %`, valueText(value));
+  for (const [name, value] of Object.entries(payload.risk)) found.set(`${riskWords(name)} %`, valueText(value));
   return found;
 }
 
@@ -137,9 +138,10 @@ function showCurves(items) {
   const chart = new Chart(place, words, {
     traces: () => drawn.map((item) => {
       const cash = item.status.request.template.execution.init_cash_quote;
+      const covered = drawn.some((other) => other.at > item.at && JSON.stringify(other.row.equity) === JSON.stringify(item.row.equity));
       return line(plain(fullName(item)), color(`curve-${item.at}`), { x: times(item.row.equity.map(([time]) => time)),
         y: item.row.equity.map(([, value]) => (value === null ? null : (100 * value) / cash)), hovertemplate: "%{y:.2f} %",
-        line: { color: color(`curve-${item.at}`), width: 2 } });
+        line: { color: color(`curve-${item.at}`), width: covered ? WIDE : 2 } });
     }),
     layout: () => ({ showlegend: false, xaxis: { type: "date", gridcolor: color("grid") }, yaxis: upright([0, 1], "% of the initial cash") }),
   });

@@ -6,22 +6,22 @@ import { WORDS } from "./metric_words.js";
 /** In the order in which they are shown. `column`: the heading of a narrow column. Names stand in WORDS. */
 export const MEASURES = [
   { name: "total_return_pct", column: ["return", "%"], digits: 2 },
-  { name: "max_drawdown_pct", column: ["max dd", "%"], digits: 2 },
+  { name: "max_drawdown_pct", column: ["max", "drawdown %"], digits: 2 },
   { name: "num_trades", column: ["trades"], digits: 0 },
-  { name: "win_rate_pct", column: ["win", "%"], digits: 1 },
+  { name: "win_rate_pct", column: ["win rate", "%"], digits: 1 },
   { name: "profit_factor", column: ["profit", "factor"], digits: 2 },
   { name: "sharpe", column: ["Sharpe"], digits: 2 },
-  { name: "return_over_max_drawdown", column: ["return", "/ dd"], digits: 2 },
+  { name: "return_over_max_drawdown", column: ["return /", "max drawdown"], digits: 2 },
   { name: "sortino", column: ["Sortino"], digits: 2 },
   { name: "calmar", column: ["Calmar"], digits: 2 },
-  { name: "expectancy_pct", column: ["expect.", "%"], digits: 3 },
+  { name: "expectancy_pct", column: ["expectancy", "%"], digits: 3 },
   { name: "sqn", column: ["SQN"], digits: 2 },
-  { name: "avg_drawdown_pct", column: ["avg dd", "%"], digits: 2 },
+  { name: "avg_drawdown_pct", column: ["average", "drawdown %"], digits: 2 },
   { name: "position_coverage_pct", column: ["in market", "%"], digits: 1 },
   { name: "gross_exposure", column: ["exposure"], digits: 3 },
   { name: "best_trade_pct", column: ["best", "trade %"], digits: 2 },
   { name: "worst_trade_pct", column: ["worst", "trade %"], digits: 2 },
-  { name: "max_drawdown_duration_ms", column: ["longest", "dd"], digits: 0 },
+  { name: "max_drawdown_duration_ms", column: ["longest", "drawdown"], digits: 0 },
   { name: "avg_trade_duration_ms", column: ["trade", "length"], digits: 0 },
 ];
 

@@ -13,7 +13,7 @@ export function showProblems(form, place, heading, details, warnings) {
   place.replaceChildren(...[
     heading && el("div", { class: "notice bad" }, el("b", {}, heading),
       details.length > 0 && el("ul", { class: "list" }, details.map((detail) => el("li", {}, line(form, detail))))),
-    ...warnings.map((warning) => el("p", { class: "notice warn" }, warning.message)),
+    ...warnings.map((warning) => el("p", { class: "notice warn" }, warning.message[0].toUpperCase() + warning.message.slice(1))),
   ].filter(Boolean));
 }
 
@@ -50,14 +50,22 @@ function fieldOf(form, path) {
   return null;
 }
 
+/** What a field is called on the page, with its block; the path where the field is a larger part. */
+function named(field, path) {
+  const label = find("label, .label", field)?.firstChild?.textContent.trim();
+  if (!label || field.dataset.path !== path) return path;
+  const block = find("h3", field.closest("fieldset.block") ?? field)?.textContent;
+  return [block, label].filter(Boolean).join(" ");
+}
+
 function line(form, detail) {
   const field = fieldOf(form, detail.path);
   const input = field && find("input, select, textarea, button", field);
   const words = [detail.path && el("code", {}, detail.path), detail.path ? " " : "", sentence(detail)];
   if (!input) return words;
-  return [detail.path ? el("a", { href: `#${input.id}`, class: "mono", on: { click: (event) => {
+  return [detail.path ? el("a", { href: `#${input.id}`, title: detail.path, on: { click: (event) => {
     event.preventDefault();
     input.closest("details")?.setAttribute("open", "");
     input.focus();
-  } } }, detail.path) : null, " ", sentence(detail)];
+  } } }, named(field, detail.path)) : null, " ", sentence(detail)];
 }

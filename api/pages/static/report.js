@@ -57,7 +57,7 @@ export class Report {
     this.parts.push(el("section", { class: "stack tight" },
       el("div", { class: "spread" }, el("h3", {}, "Equity, drawdown, price and trades"),
         el("span", { class: "soft small pointer" }, "drag to zoom, double-click for all of it; ", el("kbd", {}, "n"), " ", el("kbd", {}, "p"), " step through trades")),
-      trouble, this.trades.stepper, place, this.trades.list));
+      trouble, this.trades.stepper, narrowLegend(), place, this.trades.list));
   }
 
   #table() {
@@ -67,4 +67,12 @@ export class Report {
       el("table", {}, el("tbody", {}, lines.map(([name, value]) =>
         el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "number" }, value)))))));
   }
+}
+
+/** What the curves and marks are, where the chart has no room to say it itself. */
+function narrowLegend() {
+  const kinds = [["equity", "equity"], ["hold", "buy and hold"]].map(([kind, words]) => el("li", {}, el("i", { class: `swatch ${kind}` }), words));
+  const marks = [["▲", "long entry", "gain"], ["▼", "short entry", "loss"], ["×", "exit", ""]].map(([mark, words, tone]) =>
+    el("li", {}, el("b", { class: tone }, mark), ` ${words}`));
+  return el("ul", { class: "legend narrow-only small", "aria-label": "What the chart shows" }, kinds, marks);
 }
