@@ -59,7 +59,7 @@ PROFITABLE: dict[str, Any] = SWEEP | {
     "template": SWEEP["template"]
     | {
         "timeframe": "4h",
-        "direction_mode": "long",
+        "direction_mode": "long-only",
         "execution": {"fee_pct": 0, "slippage_pct": 0},
         "risk_grid": {},
     },

@@ -158,7 +158,9 @@ def test_pictures_say_in_words_what_they_show(opened: Visit, owner: Caller, job_
 
 def test_small_pictures_have_a_scale(opened: Visit) -> None:
     for picture in opened.page.locator("#multiples svg").all():
-        scale = [text for text in picture.locator("text").all_text_contents() if text.endswith(" %")]
+        scale = [
+            text for text in picture.locator("text").all_text_contents() if text.endswith(" %")
+        ]
         assert len(scale) >= 2
 
 

@@ -109,6 +109,16 @@ def test_what_is_wrong_stands_at_its_field_and_in_a_list(visit: Visit) -> None:
     expect(field(page, "template.risk_grid.tp")).not_to_have_attribute("aria-invalid", "true")
 
 
+def test_what_is_no_axis_is_refused_in_the_words_one_types(visit: Visit) -> None:
+    page = ready(visit.open("/new"))
+    add(page, "ma.sma")
+    field(page, "template.indicator_grids[0].params.window").fill("10..x")
+    words = "cannot be read: write a range like 10..200 step 5"
+    expect(page.locator('[data-path$="params.window"] .error')).to_contain_text(words)
+    expect(page.locator("#problems li")).to_contain_text(f"ma.sma window {words}")
+    expect(page.locator("#state")).to_have_text("One thing is wrong")
+
+
 def test_costs_are_seen_before_anything_is_typed(visit: Visit) -> None:
     page = ready(visit.open("/new"))
     for name in ("fee_pct", "slippage_pct"):
@@ -291,7 +301,7 @@ def test_a_strategy_is_kept_renamed_run_elsewhere_and_deleted(stack: Stack, visi
 
 def test_a_job_that_is_not_there_is_said_plainly(visit: Visit) -> None:
     page = visit.open("/new?from=ffffffff")
-    expect(page.locator(".empty")).to_contain_text("no job of yours begins with ffffffff")
+    expect(page.locator(".empty")).to_contain_text("No job of yours begins with ffffffff")
 
 
 def _write_jar(file: Path, token: str) -> None:

@@ -10,7 +10,7 @@ import { Chart, line, plain, times, upright } from "./plotting.js";
 import { color } from "./theme.js";
 
 const MOST = 5;
-const WIDE = 7; // px: seen on both sides of an equal curve that is drawn over it
+const WIDE = 5; // px: seen on both sides of an equal curve that is drawn over it
 
 /** What may tell jobs of one name apart, as texts. */
 const TRAITS = [({ request: { template } }) => template.instrument_id.symbol, ({ request: { template } }) => template.timeframe,
