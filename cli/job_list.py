@@ -59,7 +59,7 @@ def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:
         justify: Literal["left", "right"] = "right" if header == "best" else "left"
         table.add_column(header, no_wrap=True, justify=justify)
     for item in items:
-        cells = {
+        cells: dict[str, str | Text] = {
             "name": Text(_cut(item["name"] or "")),
             "range": period(item),
             "ranked by": words_with_unit(item["primary_metric"]),

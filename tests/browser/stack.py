@@ -114,10 +114,10 @@ class Visit:
         found = Axe().run(self.page)
         return found.generate_report() if found.response["violations"] else ""
 
-    def fits(self) -> bool:
-        """Whether the page is no wider than its window."""
-        wide, window = self.page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    def fits(self, part: str = "html") -> bool:
+        """Whether the page, or a part that scrolls by itself, is no wider than there is room."""
+        wide, window = self.page.locator(part).evaluate(
+            "(one) => [one.scrollWidth, one.clientWidth]"
         )
         return bool(wide <= window)
 

@@ -351,6 +351,7 @@ def test_anybody_can_use_page_and_drawer(
         open_row(page, 1)
         drawn(page)
         page.locator("#drawer .trades summary").click()
+        expect(page.locator("#drawer .trades tbody tr").first).to_be_visible()
         assert visit.accessible() == ""
-        assert visit.fits()
+        assert visit.fits("#drawer")
         assert visit.complaints == []
