@@ -51,7 +51,7 @@ export function showAsked(details, status, axes) {
 export function rankingText(ranking) {
   let text = `by ${metricWords(ranking.primary_metric)}`;
   if (ranking.secondary_metric) text += `, then ${metricWords(ranking.secondary_metric)}`;
-  if (ranking.min_trades) text += `; variants with fewer than ${number(ranking.min_trades)} trades come last`;
+  if (ranking.min_trades) text += `; variants with fewer than ${number(ranking.min_trades)} ${ranking.min_trades === 1 ? "trade" : "trades"} come last`;
   return ranking.distinct ? `${text}; equal outcomes stand as one row` : text;
 }
 
