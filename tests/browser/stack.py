@@ -204,7 +204,8 @@ def store_candles(folder: Path) -> Path:
 @contextmanager
 def running_stack(dsn: str, redis_url: str, folder: Path) -> Iterator[Stack]:
     """Run scheduler, worker and API on a database, a Redis and candles of their own."""
-    candles = store_candles(folder / "candles")
+    candles = folder / "candles"
+    candles.mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environ = inherited | {
         "ROEHUB_ENV": "dev",
@@ -220,10 +221,10 @@ def running_stack(dsn: str, redis_url: str, folder: Path) -> Iterator[Stack]:
         programs.worker(1, environ, logs / "worker.log"),
     ]
     supervisor = programs.Supervisor(started, notify=lambda _: None, changed=lambda: None)
-    with (
-        programs.supervising(supervisor),
-        running(dsn, candles, folder / "api", changes={"ROEHUB_ENV": "dev"}) as api,
-    ):
-        stack, first = Stack(api), api.new_user()
-        stack.wait(first, stack.submit(first, SWEEP), "succeeded", seconds=COMPILED_WITHIN)
-        yield stack
+    with programs.supervising(supervisor):
+        store_candles(candles)  # while the worker loads its kernels
+        with running(dsn, candles, folder / "api", changes={"ROEHUB_ENV": "dev"}) as api:
+            stack, first = Stack(api), api.new_user()
+            job_id = stack.submit(first, SWEEP)
+            stack.wait(first, job_id, "succeeded", seconds=COMPILED_WITHIN)
+            yield stack
