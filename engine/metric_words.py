@@ -1,6 +1,7 @@
-"""What the figures of a variant are called where people read them: pages, terminal, reports, verdict.
+"""What figures of a variant are called where people read them: page, terminal, report, verdict.
 
-Requests, stored rows and machine-readable output say `total_return_pct`; a person reads "total return".
+Requests, stored rows and machine-readable output say `total_return_pct`; people read
+"total return".
 """
 
 WORDS: dict[str, str] = {
