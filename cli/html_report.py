@@ -10,6 +10,7 @@ from typing import Any
 from cli import page_parts as parts
 from cli.client import Client
 from cli.errors import CommandError
+from engine.metric_words import words
 
 TEMPLATE = Path(__file__).with_name("report_page.html")
 PRICE_POINTS = 4000
@@ -174,7 +175,7 @@ def _period(status: Json) -> str:
 
 def _rank(status: Json, row: Json) -> str:
     ranking = status["request"]["ranking"]
-    text = f"ranked by {parts.metric_words(ranking['primary_metric'])}"
+    text = f"ranked by {words(ranking['primary_metric'])}"
     if ranking["min_trades"]:
         text += f", {ranking['min_trades']} trades at least"
     if row.get("twins", 1) > 1:
