@@ -58,7 +58,7 @@ ALWAYS = (
     strategies.router,
 )
 
-OF_JOBS = (streams.router, jobs.router, results.router, bars.router)
+OF_JOBS = (jobs.router, results.router, streams.router, bars.router)
 """Not there where jobs are switched off."""
 
 
@@ -90,8 +90,9 @@ def create_app() -> FastAPI:
 
 
 def _routers(*, jobs_enabled: bool) -> Iterator[APIRouter]:
-    yield from ALWAYS
+    # In this order they are tried for each call: what is called most comes first.
     yield from OF_JOBS if jobs_enabled else (disabled.router,)
+    yield from ALWAYS
 
 
 def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:

@@ -108,10 +108,16 @@ class SignIns:
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, address: str) -> None:
-        """Raise 429 where too many have failed."""
+    def tries(self, address: str) -> None:
+        """Count a try as failed until it has `passed`: none of many at once comes uncounted.
+
+        Raises 429 where too many have failed.
+        """
+        now = time.monotonic()
         with self._lock:
-            wait = self._wait(address, time.monotonic())
+            wait = self._wait(address, now)
+            if wait <= 0:
+                self._count(address, now)
         if wait > 0:
             raise ApiError(
                 429,
@@ -120,14 +126,18 @@ class SignIns:
                 headers={"Retry-After": str(math.ceil(wait))},
             )
 
-    def failed(self, address: str) -> None:
-        """Remember a failure."""
+    def passed(self, address: str) -> None:
+        """Take back the last try of an address."""
         with self._lock:
-            times = self._failures.setdefault(address, deque(maxlen=self._limit))
-            times.append(time.monotonic())
-            self._failures.move_to_end(address)
-            while len(self._failures) > self.ADDRESSES:
-                self._failures.popitem(last=False)
+            if times := self._failures.get(address):
+                times.pop()
+
+    def _count(self, address: str, now: float) -> None:
+        times = self._failures.setdefault(address, deque(maxlen=self._limit))
+        times.append(now)
+        self._failures.move_to_end(address)
+        while len(self._failures) > self.ADDRESSES:
+            self._failures.popitem(last=False)
 
     def _wait(self, address: str, now: float) -> float:
         times = self._failures.get(address)

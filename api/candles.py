@@ -18,7 +18,10 @@ STORES = 4
 """How many calls may wait for the candle source at once: others go on meanwhile."""
 
 ANSWER_SECONDS = 10
-TURN_SECONDS = 5.0
+TURN_SECONDS = 1.0
+"""Whoever waits for a turn holds a thread of the server: where the source is silent, the calls that
+need none of it would soon wait as well."""
+
 REMEMBERED = 1_000
 
 

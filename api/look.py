@@ -14,6 +14,7 @@ from api.feeds import KEPT, PAGE, Item, JobNews, Listing, event
 from storage import lists, watching
 from storage.connection import Connection
 from storage.lists import JobLine
+from storage.records import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ def look(conn: Connection, asked: Asked) -> Told:
         conn,
         asked.jobs,
         asked.lists.keys(),
+        listed=[
+            job_id
+            for known in asked.lists.values()
+            if known is not None
+            for job_id, item in known.items.items()
+            if State(item.state).terminal
+        ],
         finished_within=watching.FINISHED_WITHIN_SECONDS + asked.seconds,
     )
     moving: dict[UUID, list[JobLine]] = defaultdict(list)

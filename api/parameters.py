@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from api import cursor
 from api.errors import Detail, invalid
 from engine.request.fields import Field
+from engine.request.label import printable_in_names
 from engine.request.times import milliseconds, read_time
 from engine.request.words import shown
 
@@ -157,7 +158,7 @@ def text(name: str, sentence: str, most: int = LONGEST_TEXT) -> Parameter:
     """Declare a printable text."""
 
     def read(value: str) -> str:
-        if 1 <= len(value) <= most and value.isprintable():
+        if 1 <= len(value) <= most and all(map(printable_in_names, value)):
             return value
         raise ValueError(f"must be 1 to {most} printable characters")
 

@@ -161,23 +161,25 @@ def _line(
     job_id: UUID, user_id: UUID, name: str, mode: str, state: str, stage: str, *rest: Any
 ) -> JobLine:
     *moving, market_id, symbol, timeframe, start, end, metric, best, infinite, error = rest
-    return JobLine(
-        job_id,
-        user_id,
-        name,
-        _MODES[mode],
-        _STATES[state],
-        _STAGES[stage],
-        *moving,
-        None if market_id is None else int(market_id),
-        symbol,
-        timeframe,
-        start,
-        end,
-        metric,
-        None if best is None else float(best),
-        infinite,
-        error,
+    return JobLine._make(
+        (
+            job_id,
+            user_id,
+            name,
+            _MODES[mode],
+            _STATES[state],
+            _STAGES[stage],
+            *moving,
+            None if market_id is None else int(market_id),
+            symbol,
+            timeframe,
+            start,
+            end,
+            metric,
+            None if best is None else float(best),
+            infinite,
+            error,
+        )
     )
 
 

@@ -43,7 +43,7 @@ def bars(call: Call) -> Response:
     found_job, expected = context.pool.ask(jobs.by_id(job_id), results.candles_hash(job_id))
     job = owned(found_job, job_id, who)
     try:
-        candles, found = context.charts.of(wanted_by(job))
+        candles, found = context.charts.of(wanted_by(job), expected)
     except NoMarketData:
         raise _changed() from None
     if expected is not None and found != expected:

@@ -10,8 +10,8 @@ from api.answers import answer
 from api.auth import Identity
 from api.calls import Call, route
 from api.context import Context
-from api.errors import invalid_value
-from api.fields import members
+from api.errors import invalid_value, not_found
+from api.fields import members, together
 from api.job_ids import digits, named, own, owned, wanted_by
 from api.parameters import Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
@@ -171,14 +171,17 @@ def status(call: Call) -> Response:
 )
 def describe(call: Call) -> Response:
     """Change name and note, in any state; null clears."""
-    who, wanted, given = call.who, call.job, members(call.document, LABEL)
-    name, note, _ = read_label(given)
+    who, wanted = call.who, call.job
+    given, (name, note, _) = together(
+        call.document, lambda document: members(document, LABEL), read_label
+    )
     changes = {key: value for key, value in (("name", name), ("note", note)) if key in given}
 
     def change(conn: Connection) -> dict[str, Any]:
         job_id = own(conn, who, wanted).job_id
         job = jobs.describe(conn, who.user_id, job_id, changes=changes)
-        assert job is not None
+        if job is None:  # deleted meanwhile
+            raise not_found(f"there is no job {job_id}")
         return _status(conn, job)
 
     return answer(call.context.pool.run(change))
@@ -198,7 +201,8 @@ def cancel(call: Call) -> Response:
     def change(conn: Connection) -> dict[str, Any]:
         job_id = own(conn, who, wanted).job_id
         job = jobs.cancel(conn, job_id, client=who.client)
-        assert job is not None
+        if job is None:  # deleted meanwhile
+            raise not_found(f"there is no job {job_id}")
         return _status(conn, job)
 
     return answer(call.context.pool.run(change))
@@ -221,7 +225,7 @@ def cancel_many(call: Call) -> Response:
         ids = dict.fromkeys(own(conn, who, one).job_id for one in wanted)
         jobs.cancel_many(conn, who.user_id, list(ids), client=who.client)
         found = {line.job_id: line for line in lists.lines(who.user_id, list(ids)).of(conn)}
-        return [found[job_id] for job_id in ids]
+        return [found[job_id] for job_id in ids if job_id in found]
 
     return answer({"items": [views.item(line) for line in call.context.pool.run(change)]})
 
@@ -247,8 +251,11 @@ def _known(who: Identity, key: str, sent: Sent, context: Context) -> Job | None:
     (job,) = context.pool.ask(jobs.by_idempotency_key(who.user_id, key))
     if job is None or job.submission_hash is None:  # one of an older release is compared whole
         return None
-    if job.state in ENDED and key.startswith(RESERVED):
-        return None
+    if key.startswith(RESERVED):
+        # Such a key names its request, whatever it was written like in an older release.
+        resolved = submission.resolve(sent.document, who, context)
+        requested_variant(key, who, resolved.document, context)
+        return None if job.state in ENDED else job
     if job.submission_hash != sent.hash:
         raise jobs.IdempotencyConflict(job)
     return job

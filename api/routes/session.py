@@ -70,9 +70,10 @@ def sign_out(call: Call) -> Response:
 
 def _checked(request: Request, context: Context, text: str) -> tokens.Token:
     address = request.client.host if request.client else ""
-    context.sign_ins.check(address)
+    context.sign_ins.tries(address)
     try:
-        return tokens.read(context.secret, text)
+        token = tokens.read(context.secret, text)
     except tokens.BadToken as error:
-        context.sign_ins.failed(address)
         raise unauthenticated(str(error)) from None
+    context.sign_ins.passed(address)
+    return token

@@ -14,7 +14,7 @@ from api.auth import Identity
 from api.calls import Call, route
 from api.context import Context
 from api.errors import invalid, invalid_value, not_found, of_request
-from api.fields import members, uuid
+from api.fields import members, together, uuid
 from api.job_ids import digits, own, wanted_by
 from api.parameters import Query, cursor_of, whole
 from api.submission import own_strategy
@@ -54,9 +54,12 @@ def create(call: Call) -> Response:
     """Save a template, or the one of a variant that a job stored."""
     context, who, document = call.context, call.who, call.document
     taken = isinstance(document, Mapping) and not {"job_id", "variant_key"}.isdisjoint(document)
-    given = members(document, TAKEN if taken else WRITTEN)
-    name, note = _label(given)
-    make = _of_a_variant(given, who) if taken else _as_written(given, context)
+    _, (name, note), make = together(
+        document,
+        lambda given: members(given, TAKEN if taken else WRITTEN),
+        _label,
+        lambda given: _of_a_variant(given, who) if taken else _as_written(given, context),
+    )
     made = context.pool.run(
         lambda conn: strategies.create(conn, who.user_id, replace(make(conn), name=name, note=note))
     )
@@ -100,9 +103,13 @@ def change(call: Call) -> Response:
     """Replace name, note and template; jobs made of the strategy keep what they were made of."""
     context, who = call.context, call.who
     strategy_id = uuid(call.path(ID_NAME), ID_NAME)
-    given = members(call.document, WRITTEN)
-    name, note = _label(given)
-    new = NewStrategy(name, _template(given, context), note)
+    _, (name, note), template = together(
+        call.document,
+        lambda given: members(given, WRITTEN),
+        _label,
+        lambda given: _template(given, context),
+    )
+    new = NewStrategy(name, template, note)
 
     def store(conn: Connection) -> Strategy | None:
         before = own_strategy(conn, who, strategy_id)

@@ -1,6 +1,8 @@
 """A user's jobs in lists: order, pages, filters, search, counts."""
 
 import math
+import re
+import secrets
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from engine.request.entries import TABLE
 from storage import jobs, leases, lists
 from storage.lists import Count, JobLine
 from storage.paging import Position
@@ -263,6 +266,24 @@ def test_a_list_can_be_limited_to_a_symbol_and_a_state(connection: psycopg.Conne
     assert ids(connection, user_id, symbol="BTC") == []
     assert ids(connection, user_id, symbol="BTCUSDT", state=State.QUEUED) == [btc]
     assert ids(connection, user_id, symbol="ETHUSDT", state=State.RUNNING) == []
+
+
+def test_the_longest_symbol_of_a_request_is_a_filter(connection: psycopg.Connection) -> None:
+    user_id, longest = uuid4(), "B" * 63 + "T"
+    made = submitted(connection, user_id=user_id, request_json=of(longest)).job_id
+    submitted(connection, user_id=user_id, request_json=of("B" * 63 + "X"))
+    assert ids(connection, user_id, symbol=longest) == [made]
+    assert ids(connection, user_id, symbol=longest, state=State.QUEUED) == [made]
+    pattern = TABLE.at("template.instrument_id.symbol").pattern
+    assert pattern is not None
+    accepted = [re.fullmatch(pattern.expression, text) for text in (longest, longest + "T")]
+    assert [match is not None for match in accepted] == [True, False]
+
+
+def test_a_symbol_that_no_index_could_hold_is_stored(connection: psycopg.Connection) -> None:
+    user_id, old = uuid4(), secrets.token_hex(5_000)
+    made = submitted(connection, user_id=user_id, request_json=of(old)).job_id
+    assert ids(connection, user_id) == [made]
 
 
 # --- search

@@ -134,6 +134,41 @@ def test_a_job_that_ended_a_moment_ago_is_among_the_lines(
     assert lines(connection, user_id, within=60) == [lease.job_id]
 
 
+def renamed_after_an_hour(conn: psycopg.Connection, user_id: UUID) -> UUID:
+    job_id = submitted(conn, user_id=user_id).job_id
+    jobs.cancel(conn, job_id, client=Client.API)
+    conn.execute(
+        "UPDATE backtest_jobs SET updated_at = updated_at - interval '1 hour',"
+        " finished_at = finished_at - interval '1 hour' WHERE job_id = %s",
+        [job_id],
+    )
+    jobs.describe(conn, user_id, job_id, changes={"name": "later"})
+    return job_id
+
+
+def test_a_listed_job_that_ended_long_ago_is_among_the_lines_when_it_is_renamed(
+    connection: psycopg.Connection,
+) -> None:
+    user_id = uuid4()
+    renamed, other = (renamed_after_an_hour(connection, user_id) for _ in range(2))
+    (line,) = watching.look(connection, {}, [user_id], listed=[renamed]).lines
+    assert (line.job_id, line.name) == (renamed, "later")
+    connection.execute("UPDATE backtest_jobs SET updated_at = now() - interval '40 seconds'")
+    assert watching.look(connection, {}, [user_id], listed=[renamed, other]).lines == []
+
+
+def test_a_listed_job_that_ended_a_moment_ago_is_one_line(connection: psycopg.Connection) -> None:
+    user_id = uuid4()
+    job_id = submitted(connection, user_id=user_id).job_id
+    jobs.cancel(connection, job_id, client=Client.API)
+    assert len(watching.look(connection, {}, [user_id], listed=[job_id]).lines) == 1
+
+
+def test_a_listed_job_of_somebody_else_is_no_line(connection: psycopg.Connection) -> None:
+    theirs = renamed_after_an_hour(connection, uuid4())
+    assert watching.look(connection, {}, [uuid4()], listed=[theirs]).lines == []
+
+
 def test_every_event_is_announced_with_its_job(
     database: str, connection: psycopg.Connection
 ) -> None:

@@ -18,7 +18,8 @@ from tasks import runner
 from tasks.worker import Worker
 from tests.engine.requests import explicit
 from tests.faults.conftest import START_MS, small_sweep
-from tests.faults.harness import Stack, free_port
+from tests.faults.harness import Stack
+from tests.ports import free_port
 from tests.storage.making import OUTCOMES
 from tests.tasks.answering import counted, failure, run
 
