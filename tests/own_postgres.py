@@ -65,6 +65,14 @@ class OwnPostgres:
         if (self._data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-w", "-m", mode)
 
+    def running(self) -> bool:
+        """Whether it accepts connections."""
+        try:
+            with psycopg.connect(self.dsn):
+                return True
+        except psycopg.OperationalError:
+            return False
+
     def become_standby(self) -> None:
         """Restart as a standby that waits to be promoted: transactions can only read."""
         self.stop()
@@ -102,9 +110,11 @@ class OwnPostgres:
 
 
 @contextmanager
-def own_postgres(version: int = NEWEST) -> Iterator[OwnPostgres]:
-    """A running server that ends with the context."""
-    with tempfile.TemporaryDirectory(prefix="own-postgres-", ignore_cleanup_errors=True) as folder:
+def own_postgres(version: int = NEWEST, *, disk: Path | None = None) -> Iterator[OwnPostgres]:
+    """A running server that ends with the context; its files are on `disk`."""
+    with tempfile.TemporaryDirectory(
+        prefix="own-postgres-", dir=disk, ignore_cleanup_errors=True
+    ) as folder:
         server = OwnPostgres(Path(folder), version)
         server.start()
         try:

@@ -72,9 +72,14 @@ class Clockwork:
 
     # --------------------------------------------------------------------------- the clockwork
 
+    @staticmethod
+    def method_of(kind: str) -> str:
+        """Name of the method that does a kind of fault."""
+        return "_" + kind.lower().replace(" ", "_")
+
     def strike(self, planned: Planned) -> None:
         """Do it; what finds no victim, or a server that is away already, is only counted."""
-        act = getattr(self, "_" + planned.kind.lower().replace(" ", "_"))
+        act = getattr(self, self.method_of(planned.kind))
         try:
             hit = act(planned)
         except (*AWAY, psutil.Error, ProcessLookupError, redis.RedisError):
