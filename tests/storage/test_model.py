@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -512,10 +511,9 @@ class Life(RuleBasedStateMachine):
         assert shortlists == {j.job_id: j.shortlist for j in self.jobs.values() if j.shortlist}
 
 
-@pytest.mark.timeout(0)
 def test_jobs_do_what_the_model_says(database: str) -> None:
     Life.database = database
-    chosen = {"deadline": None, "print_blob": True}
+    chosen = settings(deadline=None, print_blob=True)
     if settings.get_current_profile_name() != "chaos":
-        chosen |= {"max_examples": 40, "stateful_step_count": 40}
-    run_state_machine_as_test(Life, settings=settings(**chosen))
+        chosen = settings(chosen, max_examples=40, stateful_step_count=40)
+    run_state_machine_as_test(Life, settings=chosen)

@@ -108,8 +108,15 @@ class ToSurroundings(Clockwork):
         return self._lose(planned, b"WITH decided AS (")
 
     def _lose(self, planned: Planned, after: bytes) -> bool:
-        slot = self._worker(planned)
-        slot.postgres.drop_answer_of(b"COMMIT", after=after)
+        network = self._worker(planned).postgres
+        network.drop_answer_of(b"COMMIT", after=after)
+
+        def count() -> None:
+            if not network.dropped.is_set():  # nobody wrote that meanwhile
+                self.done[planned.kind] -= 1
+                self.missed[planned.kind] += 1
+
+        self._later(planned.seconds, count)
         return True
 
     # --------------------------------------------------------------------------- candles
