@@ -65,6 +65,22 @@ def test_a_source_that_breaks_off_in_the_middle_of_an_answer_is_asked_again(
     assert stack.stored_bytes(job_id) == undisturbed
 
 
+def test_a_folder_that_is_away_for_a_moment_is_asked_again(
+    stack: Stack, undisturbed: list[tuple[str, ...]]
+) -> None:
+    (worker,) = stack.workers(1)
+    away = stack.candles.with_name("away")
+    stack.candles.rename(away)
+    try:
+        job_id = stack.submit(sweep())
+        worker.logged(f"event=candle_source_unavailable job_id={job_id}")
+    finally:
+        away.rename(stack.candles)
+    ended = stack.ends(job_id)
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1), ended.last_error_json
+    assert stack.stored_bytes(job_id) == undisturbed
+
+
 def test_a_source_that_always_breaks_off_fails_the_job_and_shows_nothing(
     stack: Stack, worker: Program, endpoint: Endpoint
 ) -> None:
