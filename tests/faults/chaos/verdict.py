@@ -62,9 +62,9 @@ def judge(site: Site, load: Load, harm: Harm) -> Verdict:
         verdict.outcomes[" ".join(filter(None, [job.state, error.get("code")]))] += 1
         verdict.attempts[job.attempt] += 1
         found = [
-            *_wrong_events(job, events),
-            *_unprovoked_crashes(events, harm, owners),
-            *_wrong_end(job, kind, harm),
+            *wrong_events(job, events),
+            *unprovoked_crashes(events, harm, owners),
+            *wrong_end(job, kind, harm),
         ]
         times = publications.get(job_id, 0)
         if times != (job.state is State.SUCCEEDED):
@@ -105,7 +105,8 @@ def left_behind(site: Site) -> list[str]:
     return wrong
 
 
-def _wrong_events(job: Job, events: list[Event]) -> Iterator[str]:
+def wrong_events(job: Job, events: list[Event]) -> Iterator[str]:
+    """What no sequence of events may show: nobody ends twice, owns in between, or writes late."""
     if not job.state.terminal:
         yield f"it is {job.state} in attempt {job.attempt}, owned by {job.locked_by}"
         return
@@ -128,10 +129,11 @@ def _wrong_events(job: Job, events: list[Event]) -> Iterator[str]:
         if event.event in BY_OWNER and event.actor != owner:
             yield f"{event.event} was written by {event.actor} in the time of {owner}"
         if event.event is EventName.RECLAIMED:
-            yield from _wrong_reclaim(event, events)
+            yield from wrong_reclaim(event, events)
 
 
-def _wrong_reclaim(event: Event, events: list[Event]) -> Iterator[str]:
+def wrong_reclaim(event: Event, events: list[Event]) -> Iterator[str]:
+    """Why somebody took a lease that had neither run out nor been released."""
     released = any(
         earlier.event is EventName.LEASE_RELEASED and earlier.attempt == event.attempt - 1
         for earlier in events
@@ -153,7 +155,8 @@ def _programs_of_owners(folder: Path) -> dict[str, str]:
     return programs
 
 
-def _unprovoked_crashes(events: list[Event], harm: Harm, owners: dict[str, str]) -> Iterator[str]:
+def unprovoked_crashes(events: list[Event], harm: Harm, owners: dict[str, str]) -> Iterator[str]:
+    """Leases that ran out although nobody did anything to their owners."""
     claims = {event.actor: event.at.timestamp() for event in events if event.event in CLAIMS}
     for event in events:
         crashed = event.event is EventName.RECLAIMED and event.details["reason"] == "crashed"
@@ -175,7 +178,8 @@ def _within(blows: list[Blow], since: float, until: float, program: str | None) 
     )
 
 
-def _wrong_end(job: Job, kind: str, harm: Harm) -> Iterator[str]:
+def wrong_end(job: Job, kind: str, harm: Harm) -> Iterator[str]:
+    """An end that nobody provoked."""
     if job.state is State.CANCELLED and job.cancel_requested_at is None:
         yield "it was cancelled by nobody"
     if job.state is State.SUCCEEDED and kind == NO_CANDLES:
