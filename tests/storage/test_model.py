@@ -38,9 +38,9 @@ from tests.storage.making import (
 )
 
 USERS = [UUID(int=1), UUID(int=2)]
-OWNERS = ["host-1-0000000a", "host-2-0000000b", "host-3-0000000c"]
-MAX_ACTIVE = 3
-MAX_CRASHES = 1
+OWNERS = ["host-1-0000000a", "host-2-0000000b"]
+MAX_ACTIVE = 2
+MAX_CRASHES = 2
 ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 some = st.integers(0, 1000)
@@ -150,14 +150,27 @@ class Life(RuleBasedStateMachine):
         return among[which % len(among)]
 
     def job(self, which: int) -> Model:
-        job: Model = self.one(which, list(self.jobs.values()))
+        """Any job, though mostly one that lives."""
+        living = [job for job in self.jobs.values() if job.active]
+        few = living if living and which % 4 else list(self.jobs.values())
+        job: Model = self.one(which // 4, few)
         return job
+
+    def lease(self, which: int) -> Lease:
+        """Any lease that was given, though mostly one of a job that lives."""
+        living = [one for one in self.leases if one.job_id in self.jobs]
+        living = [one for one in living if self.jobs[one.job_id].active]
+        few = living if living and which % 4 else self.leases
+        lease: Lease = self.one(which // 4, few)
+        return lease
 
     # --------------------------------------------------------------------------- users
 
     @initialize()
     def begin(self) -> None:
-        self.submit(0, 0, None)
+        for user, priority in enumerate((0, 1, 0)):
+            self.submit(user, priority, None)
+        self.claimed_by(self.job(1), OWNERS[0])
 
     @rule(user=some, priority=st.integers(-1, 1), key=st.sampled_from([None, None, "k"]))
     def submit(self, user: int, priority: int, key: str | None) -> None:
@@ -200,7 +213,10 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(which=some, owner=some)
     def claim(self, which: int, owner: int) -> None:
-        job, actor = self.job(which), self.one(owner, OWNERS)
+        self.recognise(which, owner)
+        self.claimed_by(self.job(which), self.one(owner, OWNERS))
+
+    def claimed_by(self, job: Model, actor: str) -> None:
         who = claimer(actor, max_crashes=MAX_CRASHES)
         taken = leases.try_claim(self.conn, job.job_id, who)
         if not job.free:
@@ -217,8 +233,14 @@ class Life(RuleBasedStateMachine):
         assert (taken.lease.locked_by, taken.lease.attempt) == (actor, job.attempt)
         self.leases.append(taken.lease)
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: any(job.alive for job in self.jobs.values()))
     @rule(which=some, owner=some)
+    def rescue(self, which: int, owner: int) -> None:
+        """The owner vanished, and somebody takes the job over."""
+        job: Model = self.one(which, [job for job in self.jobs.values() if job.alive])
+        self.lease_runs_out(job)
+        self.claimed_by(job, self.one(owner, OWNERS))
+
     def recognise(self, which: int, owner: int) -> None:
         job, actor = self.job(which), self.one(owner, OWNERS)
         found = leases.recognise(self.conn, job.job_id, claimer(actor))
@@ -230,22 +252,18 @@ class Life(RuleBasedStateMachine):
     @contextmanager
     def owner(self, which: int) -> Iterator[tuple[Lease, Model | None]]:
         """A lease that was given once, and its job where that is still owned by it."""
-        lease = self.one(which, self.leases)
+        lease = self.lease(which)
         job = self.jobs.get(lease.job_id)
         yield lease, job if job is not None and job.is_of(lease) else None
 
     def leased(self) -> bool:
         return bool(self.leases)
 
-    @precondition(leased)
-    @rule(which=some)
     def renew(self, which: int) -> None:
         with self.owner(which) as (lease, job):
             beat = leases.renew(self.conn, lease)
             assert beat == (None if job is None else Beat(job.cancel_requested))
 
-    @precondition(leased)
-    @rule(which=some, stage=st.sampled_from(Stage), processed=st.integers(0, 9))
     def progress(self, which: int, stage: Stage, processed: int) -> None:
         with self.owner(which) as (lease, job):
             beat = leases.progress(self.conn, lease, stage, processed, 9)
@@ -253,8 +271,6 @@ class Life(RuleBasedStateMachine):
             if job is not None:
                 job.stage, job.processed, job.total = stage, processed, 9
 
-    @precondition(leased)
-    @rule(which=some, stage=st.sampled_from(Stage))
     def start_stage(self, which: int, stage: Stage) -> None:
         with self.owner(which) as (lease, job):
             beat = leases.start_stage(self.conn, lease, stage, 7)
@@ -263,8 +279,6 @@ class Life(RuleBasedStateMachine):
                 job.stage, job.processed, job.total = stage, 0, 7
                 job.happened("stage_started", lease.locked_by)
 
-    @precondition(leased)
-    @rule(which=some)
     def resume(self, which: int) -> None:
         with self.owner(which) as (lease, job):
             done = leases.resumed_from_shortlist(self.conn, lease, written_by_attempt=1)
@@ -272,16 +286,12 @@ class Life(RuleBasedStateMachine):
             if job is not None:
                 job.happened("resumed_from_shortlist", lease.locked_by)
 
-    @precondition(leased)
-    @rule(which=some)
     def save_coverage(self, which: int) -> None:
         with self.owner(which) as (lease, job):
             assert results.save_coverage(self.conn, lease, COVERAGE) == (job is not None)
             if job is not None:
                 job.coverage = True
 
-    @precondition(leased)
-    @rule(which=some)
     def save_shortlist(self, which: int) -> None:
         self.written += 1
         found = Shortlist([self.written], [1], 100, 9, 1, "engine-1", "a" * 64)
@@ -291,8 +301,6 @@ class Life(RuleBasedStateMachine):
             if job is not None:
                 job.shortlist = (self.written, job.attempt)
 
-    @precondition(leased)
-    @rule(which=some, count=st.integers(0, 3))
     def snapshot(self, which: int, count: int) -> None:
         self.written += 1
         found = variants(count, first_key=10 * self.written)
@@ -301,8 +309,6 @@ class Life(RuleBasedStateMachine):
             if job is not None:
                 job.rows = [(row.variant_key, False) for row in found]
 
-    @precondition(leased)
-    @rule(which=some, count=st.integers(0, 3))
     def succeed(self, which: int, count: int) -> None:
         self.written += 1
         found = variants(count, reports=True, first_key=10 * self.written)
@@ -315,8 +321,6 @@ class Life(RuleBasedStateMachine):
                     job.processed = job.total
             assert ended == (None if job is None else job.state)
 
-    @precondition(leased)
-    @rule(which=some, state=st.sampled_from(["failed", "cancelled"]))
     def end(self, which: int, state: str) -> None:
         failure = FAILURE if state == "failed" else None
         with self.owner(which) as (lease, job):
@@ -325,8 +329,6 @@ class Life(RuleBasedStateMachine):
                 job.ends(state, lease.locked_by, str(FAILURE.code))
             assert ended == (None if job is None else job.state)
 
-    @precondition(leased)
-    @rule(which=some)
     def release(self, which: int) -> None:
         with self.owner(which) as (lease, job):
             assert leases.release(self.conn, lease) == (job is not None)
@@ -334,10 +336,8 @@ class Life(RuleBasedStateMachine):
                 job.happened("lease_released", lease.locked_by)
                 job.owner, job.alive = None, False
 
-    @precondition(leased)
-    @rule(which=some)
     def own_end(self, which: int) -> None:
-        lease = self.one(which, self.leases)
+        lease = self.lease(which)
         job = self.jobs.get(lease.job_id)
         own = (
             job is not None
@@ -348,14 +348,42 @@ class Life(RuleBasedStateMachine):
         assert found == (job.state if job is not None and own else None)
 
     @precondition(leased)
+    @rule(which=some, number=st.integers(0, 3), what=st.integers(0, 15))
+    def write(self, which: int, number: int, what: int) -> None:
+        """Each owner there has been writes anything; few rules, so that a run has most of them."""
+        stage = list(Stage)[number % 3]
+        match what:
+            case 0:
+                self.renew(which)
+            case 1 | 2:
+                self.progress(which, stage, number)
+            case 3 | 4:
+                self.start_stage(which, stage)
+            case 5:
+                self.resume(which)
+            case 6:
+                self.save_coverage(which)
+            case 7:
+                self.save_shortlist(which)
+            case 8 | 9:
+                self.snapshot(which, number)
+            case 10 | 14:
+                self.succeed(which, number)
+            case 11 | 15:
+                self.end(which, "failed" if number % 2 else "cancelled")
+            case 12:
+                self.release(which)
+            case 13:
+                self.own_end(which)
+
+    @precondition(leased)
     @rule(which=some, name=st.sampled_from(sorted(WRITES)))
     def vanish_before_the_commit(self, which: int, name: str) -> None:
         with self.conn.transaction(force_rollback=True):
-            WRITES[name](self.conn, self.one(which, self.leases))
+            WRITES[name](self.conn, self.lease(which))
 
     # --------------------------------------------------------------------------- schedulers
 
-    @rule(limit=st.integers(1, 3), spared=st.integers(0, 7))
     def mark_due(self, limit: int, spared: int) -> None:
         waiting = [j.job_id for n, j in enumerate(self.jobs.values()) if spared >> n & 1]
         marked = dispatch.mark_due(self.conn, limit=limit, redispatch_seconds=60, waiting=waiting)
@@ -371,7 +399,6 @@ class Life(RuleBasedStateMachine):
             assert mark.dispatch_count == job.dispatch_count
         self.marks += marked
 
-    @rule(waits=st.integers(0, 7))
     def postpone_waiting(self, waits: int) -> None:
         waiting = [j for n, j in enumerate(self.jobs.values()) if waits >> n & 1]
         put_off = [job for job in waiting if job.due and job.free]
@@ -380,8 +407,6 @@ class Life(RuleBasedStateMachine):
         for job in put_off:
             job.due = False
 
-    @precondition(lambda self: self.marks)
-    @rule(which=some)
     def unmark(self, which: int) -> None:
         mark = self.one(which, self.marks)
         job = self.jobs.get(mark.job_id)
@@ -395,7 +420,6 @@ class Life(RuleBasedStateMachine):
         if job is not None and undone:
             job.due = True
 
-    @rule()
     def sweep(self) -> None:
         swept = dispatch.sweep(self.conn, max_crashes=MAX_CRASHES)
         ended = [
@@ -407,7 +431,6 @@ class Life(RuleBasedStateMachine):
         ]
         assert sorted(swept.elements()) == sorted(ended)
 
-    @rule(batch=st.integers(1, 3))
     def delete_finished(self, batch: int) -> None:
         old = [job_id for job_id, job in self.jobs.items() if job.old]
         deleted = jobs.delete_finished(self.conn, older_than_days=10, batch=batch)
@@ -416,19 +439,39 @@ class Life(RuleBasedStateMachine):
         assert set(self.jobs) - left <= set(old)
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id in left}
 
+    @rule(what=st.integers(0, 5), number=st.integers(0, 7))
+    def schedule(self, what: int, number: int) -> None:
+        match what:
+            case 0 | 1:
+                self.mark_due(1 + number % 3, number)
+            case 2:
+                self.postpone_waiting(number)
+            case 3 if self.marks:
+                self.unmark(number)
+            case 4:
+                self.sweep()
+            case 5:
+                self.delete_finished(1 + number % 3)
+
     # --------------------------------------------------------------------------- time
 
-    @precondition(lambda self: any(job.alive for job in self.jobs.values()))
-    @rule(which=some)
-    def lease_runs_out(self, which: int) -> None:
-        job: Model = self.one(which, [job for job in self.jobs.values() if job.alive])
+    @rule(which=some, what=st.integers(0, 5))
+    def time_passes(self, which: int, what: int) -> None:
+        living = [job for job in self.jobs.values() if job.alive]
+        ended = [job for job in self.jobs.values() if job.state in ENDS]
+        marked = [job for job in self.jobs.values() if not job.due]
+        if what < 3 and living:
+            self.lease_runs_out(self.one(which, living))
+        elif what < 5 and marked:
+            self.wake_up_is_overdue(self.one(which, marked))
+        elif what == 5 and ended:
+            self.months_pass(self.one(which, ended))
+
+    def lease_runs_out(self, job: Model) -> None:
         expire(self.conn, job.job_id)
         job.alive = False
 
-    @precondition(lambda self: any(not job.due for job in self.jobs.values()))
-    @rule(which=some)
-    def wake_up_is_overdue(self, which: int) -> None:
-        job: Model = self.one(which, [job for job in self.jobs.values() if not job.due])
+    def wake_up_is_overdue(self, job: Model) -> None:
         self.conn.execute(
             "UPDATE backtest_jobs SET next_dispatch_at = now()"
             " WHERE job_id = %s AND next_dispatch_at IS NOT NULL",
@@ -436,10 +479,7 @@ class Life(RuleBasedStateMachine):
         )
         job.due = True
 
-    @precondition(lambda self: any(job.state in ENDS for job in self.jobs.values()))
-    @rule(which=some)
-    def months_pass(self, which: int) -> None:
-        job: Model = self.one(which, [job for job in self.jobs.values() if job.state in ENDS])
+    def months_pass(self, job: Model) -> None:
         self.conn.execute(
             "UPDATE backtest_jobs SET finished_at = finished_at - interval '90 days'"
             " WHERE job_id = %s",
@@ -515,5 +555,5 @@ def test_jobs_do_what_the_model_says(database: str) -> None:
     Life.database = database
     chosen = settings(deadline=None, print_blob=True)
     if settings.get_current_profile_name() != "chaos":
-        chosen = settings(chosen, max_examples=40, stateful_step_count=40)
+        chosen = settings(chosen, max_examples=60, stateful_step_count=50)
     run_state_machine_as_test(Life, settings=chosen)

@@ -31,8 +31,8 @@ BY_OWNER = (
     EventName.LEASE_RELEASED,
     EventName.SUCCEEDED,
 )
-# What dramatiq keeps of workers that it has not missed yet.
-REDIS_KEYS = re.compile(rb"^[0-9a-f]{12}:__(heartbeats__|acks__\..+)$")
+# What dramatiq keeps of workers that it has not missed yet: it waits a minute for them.
+HEARTBEATS, TAKEN, MESSAGES = b"__heartbeats__", b"__acks__", b".msgs"
 
 
 @dataclass
@@ -94,15 +94,26 @@ def left_behind(site: Site) -> list[str]:
     with suppress(AssertionError):
         wait_for(lambda: not sessions(), "end of all sessions", 15)
     wrong += [f"session left: {session}" for session in sessions()]
-    with redis.Redis.from_url(site.redis.url) as client:
-        keys = [key for key in client.scan_iter() if not REDIS_KEYS.match(key)]
-    wrong += [f"key left in Redis: {key!r}" for key in keys]
+    wrong += _left_in_redis(site.redis.url)
     for slot in site.slots:
         wrong += [f"{slot.name} left {path.name}" for path in slot.temporary.iterdir()]
     for path in Path("/dev/shm").iterdir():
         if path.name in site.shared_memory:
             wrong.append(f"shared memory left: {path.name}")
     return wrong
+
+
+def _left_in_redis(url: str) -> Iterator[str]:
+    """Keys that belong to nobody; the message of a killed worker waits until that one is missed."""
+    with redis.Redis.from_url(url) as client:
+        keys = [key for key in client.scan_iter() if HEARTBEATS not in key]
+        taken = [name for key in keys if TAKEN in key for name in client.smembers(key)]
+        for key in keys:
+            if key.endswith(MESSAGES):
+                for name in set(client.hkeys(key)) - set(taken):
+                    yield f"message left in Redis: {client.hget(key, name)!r}"
+            elif TAKEN not in key:
+                yield f"key left in Redis: {key!r}"
 
 
 def wrong_events(job: Job, events: list[Event]) -> Iterator[str]:
