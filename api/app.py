@@ -15,6 +15,7 @@ from api.auth import SignIns
 from api.candles import Candles
 from api.charts import Loaded
 from api.context import Context
+from api.known import Known
 from api.live import Hub
 from api.metrics import Metrics
 from api.middleware import Around
@@ -43,6 +44,10 @@ ANSWER_SECONDS = 15.0
 """How long a statement may take, and a wait for a lock."""
 
 THREADS_PER_SESSION = 2
+
+CROWDED_SECONDS = 60.0
+"""How long ended jobs that are too many to be counted are believed to be so: nothing but retention
+makes them fewer."""
 
 ALWAYS = (
     pages.router,
@@ -113,6 +118,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             environment.postgres_dsn(environ),
             streams_per_user=loaded.backtest.api.streams_per_user,
         ),
+        crowded=Known(CROWDED_SECONDS, most=10_000),
     )
 
 

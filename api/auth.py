@@ -6,11 +6,9 @@ import threading
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends
 from starlette.requests import Request
 
 from api import tokens
@@ -36,7 +34,7 @@ class Identity:
     client: Client
 
 
-async def signed_in(request: Request) -> Identity:
+def signed_in(request: Request) -> Identity:
     """Return who calls. Raises 401, and 403 for what another site's page sends with our cookie."""
     authorization = request.headers.get("authorization")
     if authorization is not None:
@@ -54,13 +52,10 @@ async def signed_in(request: Request) -> Identity:
     return Identity(token.user_id, token.role, token.expires_at, _client(request))
 
 
-SignedIn = Annotated[Identity, Depends(signed_in)]
-
-
 async def visitor(request: Request) -> Identity | None:
     """Return who looks at a page; None for nobody, whatever the cookie is."""
     try:
-        return await signed_in(request)
+        return signed_in(request)
     except ApiError:
         return None
 

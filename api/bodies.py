@@ -1,9 +1,8 @@
 """The body of a call: JSON within limits of size, depth and time."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends
 from starlette.requests import ClientDisconnect, Request
 
 from api.context import of
@@ -39,9 +38,6 @@ async def json_body(request: Request) -> Any:
         return read_json(text, depth_max=settings.json_depth_max, bytes_max=settings.body_bytes_max)
     except RequestError as error:
         raise ApiError(400, "malformed", "; ".join(one.message for one in error.errors)) from None
-
-
-JsonBody = Annotated[Any, Depends(json_body)]
 
 
 def _check_type(request: Request) -> None:

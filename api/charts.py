@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.candles import Candles as Source
-from api.candles import Known
+from api.known import Known
 from engine.candles import Candles, load
 from engine.request import Request
 from storage.candles import CandleSourceUnavailable

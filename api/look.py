@@ -39,7 +39,7 @@ class Told:
 def look(conn: Connection, asked: Asked) -> Told:
     """Look once at everything; belongs into one transaction."""
     pages = {
-        user_id: lists.page(conn, user_id, limit=PAGE).items
+        user_id: lists.plain_page(user_id, limit=PAGE).of(conn).items
         for user_id, known in asked.lists.items()
         if known is None
     }
@@ -94,5 +94,5 @@ def _listing(
     found = Listing(kept, b"" if known is None else known.counts)
     # Counting takes longer than everything else, and is the same as long as nothing moved.
     if known is None or found.states() != known.states():
-        return Listing(kept, encoded(views.counts(lists.counts(conn, user_id))))
+        return Listing(kept, encoded(views.counts(lists.counts(user_id).of(conn))))
     return found

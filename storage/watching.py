@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from storage import statements
-from storage.lists import JobLine
+from storage.lists import JobLine, lines_of
 from storage.records import Event, EventName, Stage, State
 
 _SQL = statements.load("watching")
@@ -72,14 +72,14 @@ def look(
         "user_ids": list(user_ids),
         "finished_within": finished_within,
     }
+    lines = conn.execute(_SQL["lines"], values).fetchall() if user_ids else []
     with conn.cursor(row_factory=dict_row) as cursor:
-        lines = cursor.execute(_SQL["lines"], values).fetchall() if user_ids else []
         jobs = cursor.execute(_SQL["watched"], values).fetchall() if after else []
         events = cursor.execute(_SQL["events"], values).fetchall() if after else []
     return Seen(
         [_watched(row) for row in jobs],
         [Event(**(row | {"event": EventName(row["event"])})) for row in events],
-        [JobLine.of(row) for row in lines],
+        lines_of(lines),
     )
 
 

@@ -329,7 +329,7 @@ class Stack:
             begun = any(
                 event.event is EventName.STAGE_STARTED
                 and (event.attempt, event.details["stage"]) == (job.attempt, stage)
-                for event in jobs.events(self.connection, job_id)
+                for event in jobs.events(job_id).of(self.connection)
             )
             return job if begun and job.stage is stage and job.locked_by else None
 
@@ -382,7 +382,7 @@ class Stack:
         )
 
     def events(self, job_id: UUID) -> list[EventName]:
-        return [event.event for event in jobs.events(self.connection, job_id)]
+        return [event.event for event in jobs.events(job_id).of(self.connection)]
 
     def backends(self) -> list[int]:
         """Pids of the Postgres processes that serve the workers."""

@@ -124,7 +124,7 @@ def test_a_line_of_a_queued_job(connection: psycopg.Connection) -> None:
 def only_line(conn: psycopg.Connection, job_id: UUID) -> JobLine:
     job = jobs.get(conn, job_id)
     assert job is not None
-    (line,) = lists.lines(conn, job.user_id, [job_id])
+    (line,) = lists.lines(job.user_id, [job_id]).of(conn)
     return line
 
 
@@ -138,7 +138,7 @@ def test_a_line_of_a_running_job_says_since_when_it_is_in_its_stage(
     leases.progress(connection, lease, Stage.STAGE_B, 7, 20)
     line = only_line(connection, lease.job_id)
     assert (line.stage, line.processed_units, line.total_units) == (Stage.STAGE_B, 7, 20)
-    assert line.stage_started_at == jobs.events(connection, lease.job_id)[-1].at
+    assert line.stage_started_at == jobs.events(lease.job_id).of(connection)[-1].at
     assert leases.release(connection, lease)
     again = reclaimed(connection, lease.job_id)
     assert only_line(connection, lease.job_id).stage_started_at is None  # of another attempt
@@ -387,7 +387,7 @@ def test_lines_by_id_are_the_users_own_newest_first(connection: psycopg.Connecti
     user_id = uuid4()
     made = at_times(connection, user_id, [1, 2])
     theirs = submitted(connection).job_id
-    found = lists.lines(connection, user_id, [theirs, uuid4(), *reversed(made)])
+    found = lists.lines(user_id, [theirs, uuid4(), *reversed(made)]).of(connection)
     assert [line.job_id for line in found] == made
 
 
@@ -399,7 +399,7 @@ def test_counts_are_by_state_and_of_the_user(connection: psycopg.Connection) -> 
         claimed(connection, user_id=user_id)
     succeed(connection, claimed(connection, user_id=user_id), [])
     jobs.cancel(connection, submitted(connection, user_id=user_id).job_id, client=Client.CLI)
-    assert lists.counts(connection, user_id) == {
+    assert lists.counts(user_id).of(connection) == {
         State.QUEUED: (1, False),
         State.RUNNING: (2, False),
         State.SUCCEEDED: (1, False),
@@ -420,6 +420,6 @@ def test_ended_jobs_are_counted_up_to_a_number_and_active_ones_to_the_last(
     for _ in range(there):
         jobs.cancel(connection, submitted(connection, user_id=user_id).job_id, client=Client.CLI)
         submitted(connection, user_id=user_id)
-    counted = lists.counts(connection, user_id)
+    counted = lists.counts(user_id).of(connection)
     assert counted[State.CANCELLED] == shown
     assert counted[State.QUEUED] == Count(there, False)

@@ -24,7 +24,7 @@ def events(conn: psycopg.Connection, after: dict[UUID, int]) -> list[tuple[UUID,
 
 
 def last_event(conn: psycopg.Connection, job_id: UUID) -> int:
-    return jobs.events(conn, job_id)[-1].event_id
+    return jobs.events(job_id).of(conn)[-1].event_id
 
 
 def test_nothing_watched_is_nothing_seen(connection: psycopg.Connection) -> None:
@@ -41,7 +41,7 @@ def test_a_watched_job_says_how_far_it_is(connection: psycopg.Connection) -> Non
     for name in type(seen).__slots__:
         if name not in ("stage_started_at", "snapshot_at"):
             assert getattr(seen, name) == getattr(job, name), name
-    assert seen.stage_started_at == jobs.events(connection, lease.job_id)[-1].at
+    assert seen.stage_started_at == jobs.events(lease.job_id).of(connection)[-1].at
     assert seen.snapshot_at is None
 
 
@@ -67,7 +67,7 @@ def test_a_job_that_does_not_exist_any_more_is_not_among_the_jobs(
 def test_the_events_after_the_last_one_seen_of_each_job(connection: psycopg.Connection) -> None:
     first, second = claimed(connection).job_id, submitted(connection).job_id
     submitted(connection)
-    after = {first: jobs.events(connection, first)[0].event_id, second: 0}
+    after = {first: jobs.events(first).of(connection)[0].event_id, second: 0}
     assert events(connection, after) == [(first, "claimed"), (second, "queued")]
     after = {each: last_event(connection, each) for each in (first, second)}
     assert events(connection, after) == []
@@ -148,6 +148,6 @@ def test_every_event_is_announced_with_its_job(
         heard: list[str] = []
         while "end" not in heard:
             heard += [n.payload for n in listening.notifies(timeout=20, stop_after=1)]
-    number = len(jobs.events(connection, lease.job_id))
+    number = len(jobs.events(lease.job_id).of(connection))
     assert heard == [str(lease.job_id)] * number + ["end"]
     assert number == 4

@@ -149,7 +149,7 @@ def test_a_job_resumes_from_its_own_shortlist(stack: Stack, worker: Worker) -> N
     undisturbed = run(stack, worker)
     stored = results.shortlist(stack.connection, undisturbed.job_id)
     assert stored is not None
-    outcomes = results.outcomes(stack.connection, undisturbed.job_id)
+    outcomes = results.outcomes(undisturbed.job_id).of(stack.connection)
     assert outcomes is not None
     job_id = _interrupted_after_stage_a(stack, stored.shortlist, outcomes)
 
