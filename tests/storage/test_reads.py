@@ -51,7 +51,7 @@ BOUNDS: dict[str, Bound] = {
     "dispatch.unmark": Bound(rows=150, blocks=600),
     # What waits and what runs is looked through, what has ended is not.
     "jobs.count_active": Bound(rows=ACTIVE, blocks=ACTIVE),
-    "dispatch.mark_due": Bound(rows=ACTIVE, blocks=4 * ACTIVE),
+    "dispatch.mark_due": Bound(rows=400, blocks=3000),
     "dispatch.sweep": Bound(rows=ACTIVE, blocks=4 * ACTIVE),
     "dispatch.gauges": Bound(rows=2 * ACTIVE, blocks=4 * ACTIVE),
     "jobs.delete_finished": Bound(rows=1000, blocks=5000),
