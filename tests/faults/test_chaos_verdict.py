@@ -41,7 +41,7 @@ def test_a_life_as_it_should_be_is_no_violation(witnessed: Conn) -> None:
     succeed(witnessed, third, variants(2, reports=True))
     assert audit.violations(witnessed) == []
     assert audit.publications(witnessed) == {lease.job_id: 1}
-    job, events = current(witnessed, lease.job_id), jobs.events(witnessed, lease.job_id)
+    job, events = current(witnessed, lease.job_id), jobs.events(lease.job_id).of(witnessed)
     assert [*verdict.wrong_reclaim(events[3], events)] == []
     assert all("last heartbeat" in wrong for wrong in verdict.wrong_events(job, events))
 
@@ -88,7 +88,7 @@ def life(connection: Conn) -> tuple[Any, list[Event]]:
     leases.release(connection, lease)
     second = reclaimed(connection, lease.job_id)
     succeed(connection, second, [])
-    return current(connection, lease.job_id), jobs.events(connection, lease.job_id)
+    return current(connection, lease.job_id), jobs.events(lease.job_id).of(connection)
 
 
 def wrong_in(job: Any, events: list[Event]) -> str:
@@ -115,7 +115,7 @@ def test_a_lease_that_was_taken_too_early_is_seen(connection: Conn) -> None:
     lease = claimed(connection)
     expire(connection, lease.job_id)
     reclaimed(connection, lease.job_id)
-    events = jobs.events(connection, lease.job_id)
+    events = jobs.events(lease.job_id).of(connection)
     (wrong,) = verdict.wrong_reclaim(events[2], events)
     assert "after the last heartbeat" in wrong
     later = replace(events[2], at=events[2].at + verdict.LEASE + timedelta(seconds=1))
@@ -126,7 +126,7 @@ def test_a_crash_that_nobody_provoked_is_seen(connection: Conn) -> None:
     lease = claimed(connection)
     expire(connection, lease.job_id)
     reclaimed(connection, lease.job_id)
-    events = jobs.events(connection, lease.job_id)
+    events = jobs.events(lease.job_id).of(connection)
     at = events[2].at.timestamp()
     owners = {lease.locked_by: "3.log"}
 

@@ -157,10 +157,11 @@ class Life(RuleBasedStateMachine):
         return job
 
     def lease(self, which: int) -> Lease:
-        """Any lease that was given, though mostly one of a job that lives."""
+        """Any lease that was given, though mostly the last one of a job that lives."""
         living = [one for one in self.leases if one.job_id in self.jobs]
         living = [one for one in living if self.jobs[one.job_id].active]
-        few = living if living and which % 4 else self.leases
+        last = list({one.job_id: one for one in living}.values())
+        few = [self.leases, last, living, last][which % 4] or self.leases
         lease: Lease = self.one(which // 4, few)
         return lease
 
@@ -348,7 +349,7 @@ class Life(RuleBasedStateMachine):
         assert found == (job.state if job is not None and own else None)
 
     @precondition(leased)
-    @rule(which=some, number=st.integers(0, 3), what=st.integers(0, 15))
+    @rule(which=some, number=st.integers(0, 3), what=st.integers(0, 17))
     def write(self, which: int, number: int, what: int) -> None:
         """Each owner there has been writes anything; few rules, so that a run has most of them."""
         stage = list(Stage)[number % 3]
@@ -371,7 +372,7 @@ class Life(RuleBasedStateMachine):
                 self.succeed(which, number)
             case 11 | 15:
                 self.end(which, "failed" if number % 2 else "cancelled")
-            case 12:
+            case 12 | 16 | 17:
                 self.release(which)
             case 13:
                 self.own_end(which)
@@ -439,14 +440,14 @@ class Life(RuleBasedStateMachine):
         assert set(self.jobs) - left <= set(old)
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id in left}
 
-    @rule(what=st.integers(0, 5), number=st.integers(0, 7))
+    @rule(what=st.integers(0, 7), number=st.integers(0, 7))
     def schedule(self, what: int, number: int) -> None:
         match what:
-            case 0 | 1:
-                self.mark_due(1 + number % 3, number)
+            case 0 | 1 | 6:
+                self.mark_due(1 + number % 3, number // 2)
             case 2:
                 self.postpone_waiting(number)
-            case 3 if self.marks:
+            case 3 | 7 if self.marks:
                 self.unmark(number)
             case 4:
                 self.sweep()

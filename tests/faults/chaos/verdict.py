@@ -56,7 +56,7 @@ def judge(site: Site, load: Load, harm: Harm) -> Verdict:
     publications = audit.publications(conn)
     for job_id in stored:
         job = stack.job(job_id)
-        events = jobs.events(conn, job_id)
+        events = jobs.events(job_id).of(conn)
         kind = load.kinds.get(job_id, "unknown")
         error = job.last_error_json or {}
         verdict.outcomes[" ".join(filter(None, [job.state, error.get("code")]))] += 1
