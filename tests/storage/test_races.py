@@ -86,11 +86,12 @@ class Race:
 
 @pytest.fixture
 def race(database: str) -> Iterator[Race]:
+    # The first one is left first: somebody may still wait for its locks.
     with (
-        psycopg.connect(database) as first,
+        ThreadPoolExecutor(1) as threads,
         psycopg.connect(database) as second,
         psycopg.connect(database, autocommit=True) as observer,
-        ThreadPoolExecutor(1) as threads,
+        psycopg.connect(database) as first,
     ):
         yield Race(first, second, observer, threads)
 
