@@ -57,6 +57,7 @@ def fuzzed(
         text=True,
         check=False,
     )
+    print(ran.stdout)  # `pytest -rP` shows how many operations and cases there were
     return ran.returncode, ran.stdout + ran.stderr
 
 
