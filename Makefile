@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test pooler browser curl lint format up clean
+.PHONY: demo test test-deploy pooler browser curl lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -28,6 +28,16 @@ pooler browser curl:
 DEBIAN_pooler := pgbouncer
 DEBIAN_browser := chromium
 DEBIAN_curl := curl
+
+# Not a part of `make test`: it makes images, for a quarter of an hour the first time. Where containers
+# cannot run, it says why and skips everything.
+test-deploy: $(VENV)/.dev  ## image and compose file of deploy/, really built and brought up
+	@command -v mmdebstrap >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+	    echo "installing $(FOR_CONTAINERS)" && apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq install --yes --no-install-recommends $(FOR_CONTAINERS) >/dev/null; }
+	tests/deploy/box.sh $(BIN)/python -m pytest tests/deploy/containers.py --capture=no -v
+
+FOR_CONTAINERS := podman buildah crun uidmap netavark aardvark-dns iproute2 iptables tini mmdebstrap
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom
 	$(BIN)/ruff format --check .

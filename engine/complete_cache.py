@@ -3,7 +3,7 @@
 from numba.core.caching import UserProvidedCacheLocator
 
 
-class CompleteCache(UserProvidedCacheLocator):  # type: ignore[misc]
+class CompleteCache(UserProvidedCacheLocator):
     """A folder in which nothing has to be written."""
 
     def ensure_cache_path(self) -> None:
