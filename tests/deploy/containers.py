@@ -1,4 +1,4 @@
-"""The product in containers: image and compose file of `deploy/`, in the order of an operator's day.
+"""The product in containers: image and compose file of `deploy/`, as in an operator's day.
 
 `make test-deploy` runs it; `make test` does not collect it, because its name does not begin like a
 test's. It says what it does, how large the image is and how long things took.
@@ -52,7 +52,7 @@ LONG = changed(
 )
 """Several seconds of computation, and some hundred megabytes."""
 ROOM_MIB = 100
-"""What a worker's container may have beyond what an idle worker has: enough for a small job only."""
+"""What a worker's container may have beyond an idle worker: enough for a small job only."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,14 +70,14 @@ def image(possible: None) -> str:
     say(f"base image: {time.monotonic() - begin:.0f} s")
     begin = time.monotonic()
     engine.build(engine.IMAGE, engine.ROOT / "deploy" / "Dockerfile", engine.ROOT)
-    size, base = (
-        int(podman("image", "inspect", name, "--format={{.Size}}"))
-        for name in (engine.IMAGE, engine.BASE)
-    )
-    say(
-        f"image: built in {time.monotonic() - begin:.0f} s, {size / 1e6:.0f} MB, its base {base / 1e6:.0f} MB"
-    )
+    took = time.monotonic() - begin
+    say(f"image: built in {took:.0f} s, {megabytes(engine.IMAGE)} MB")
+    say(f"{megabytes(engine.BASE)} MB of it are its base")
     return engine.IMAGE
+
+
+def megabytes(image: str) -> int:
+    return int(podman("image", "inspect", image, "--format={{.Size}}")) // 10**6
 
 
 # ------------------------------------------------------------------------------------- the image
@@ -186,10 +186,8 @@ def compose(network: engine.Network, folder: Path, variables: dict[str, str]) ->
     begin = time.monotonic()
     stack.up(*Compose.STORES)
     stack("run", "--rm", "--no-deps", "migrate")
-    stack.up("scheduler", "worker", "api", scheduler=2, worker=2)
-    say(
-        f"stores, schema, 2 schedulers, 2 workers and the API healthy after {time.monotonic() - begin:.0f} s"
-    )
+    stack.up("scheduler", "worker", "api")
+    say(f"2 schedulers, 2 workers and the API healthy after {time.monotonic() - begin:.0f} s")
     yield stack
     stack("down", "--volumes", code=None)
 
@@ -326,8 +324,8 @@ def test_a_job_that_needs_more_memory_than_its_worker_may_have_fails_alone(
 ) -> None:
     idle = max(anonymous_bytes(compose, name) for name in compose.containers("worker")[1:])
     limit = idle // 2**20 + ROOM_MIB
-    small = compose.changed(WORKER_MEMORY=f"{limit}m")
-    small("up", "--detach", "--no-deps", "--force-recreate", "--scale=worker=1", "worker")
+    small = compose.changed(WORKER_MEMORY=f"{limit}m", WORKERS="1")
+    small("up", "--detach", "--no-deps", "--force-recreate", "worker")
     name = small.containers("worker")[0]
     small.wait_until_healthy(name)
     started = engine.state(name)["StartedAt"]

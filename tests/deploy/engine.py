@@ -67,7 +67,7 @@ def make_base() -> None:
 def build(tag: str, file: Path, context: Path) -> None:
     """Build an image with the package sources of this machine, as far as they are configured."""
     with tempfile.TemporaryDirectory() as folder:
-        mounts = (f"--volume={source}:{target}:ro" for source, target in _sources(Path(folder)))
+        mounts = (f"--volume={source}:{target}" for source, target in _sources(Path(folder)))
         options = ("--network=host", f"--build-arg=BASE={BASE}", f"--tag={tag}", f"--file={file}")
         podman("build", *options, *mounts, context, seconds=3600)
 
@@ -81,11 +81,13 @@ def _sources(folder: Path) -> list[tuple[Path, str]]:
     merged = folder / "pip.conf"
     lines = (f"{name} = {value}" for name, value in settings.items())
     merged.write_text("\n".join(("[global]", *lines, "")), encoding="utf-8")
-    found = [(merged, "/etc/pip.conf"), (Path("/etc/apt"), "/etc/apt")]
+    shutil.copytree("/etc/apt", folder / "apt")  # packages write into it
+    found = [(merged, "/etc/pip.conf:ro"), (folder / "apt", "/etc/apt")]
     for word in " ".join(settings.values()).split():
-        path = Path(urlsplit(word).path if word.startswith("file:") else word)
+        # An index refers to files beside itself.
+        path = Path(urlsplit(word).path).parent if word.startswith("file:") else Path(word)
         if path.is_absolute() and path.exists():
-            found.append((path, str(path)))
+            found.append((path, f"{path}:ro"))
     return found
 
 
@@ -143,9 +145,14 @@ class Compose:
 
     def __init__(self, folder: Path, network: Network, variables: Mapping[str, str]) -> None:
         self._network = network
-        override = {"postgres": ["/stores/postgres.sh"], "prometheus": ["prometheus"]}
-        override["clickhouse"] = ["/opt/clickhouse/bin/python", "/stores/clickhouse.py"]
-        document = {"services": {name: {"entrypoint": e} for name, e in override.items()}}
+        clickhouse = ["/opt/clickhouse/bin/python", "/stores/clickhouse.py"]
+        document = {
+            "services": {
+                "postgres": {"entrypoint": ["/stores/postgres.sh"]},
+                "clickhouse": {"entrypoint": clickhouse, "ulimits": {"nofile": 4096}},
+                "prometheus": {"entrypoint": ["prometheus"]},
+            }
+        }
         self._override = folder / "override.yml"
         self._override.write_text(json.dumps(document), encoding="utf-8")
         self._environ = os.environ | variables
@@ -157,10 +164,9 @@ class Compose:
         command = (*self._network.enter, program, *files, *arguments)
         return run(*command, env=self._environ, **options).stdout.strip()
 
-    def up(self, *services: str, **scale: int) -> None:
+    def up(self, *services: str) -> None:
         """Start services without those that they depend on, and wait until they are healthy."""
-        scales = [f"--scale={name}={count}" for name, count in scale.items()]
-        self("up", "--detach", "--no-deps", *scales, *services)
+        self("up", "--detach", "--no-deps", *services)
         for service in services:
             for name in self.containers(service):
                 self.wait_until_healthy(name)

@@ -102,7 +102,7 @@ def test_the_command_of_every_unit_starts_with_what_the_unit_gives_it_and_ends_w
         Unit(name, tmp_path, ours, ports[name]) for name in ("worker@", "scheduler", "api")
     )
     api.logs("listening")
-    worker.logs("ready")
+    worker.logs('"event": "ready"')
     for name, path in (("worker@", "metrics"), ("scheduler", "metrics"), ("api", "readyz")):
         address = f"http://127.0.0.1:{ports[name]}/{path}"
         wait_for(lambda address=address: answers(address), address)

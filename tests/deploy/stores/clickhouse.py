@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP port with the user of the environment; the engine is chDB, its data in memory."""
+"""ClickHouse's HTTP port with the user of the environment; chDB is the engine, in memory."""
 
 import os
 from http.server import ThreadingHTTPServer
