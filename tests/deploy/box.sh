@@ -37,9 +37,11 @@ exec unshare --mount --propagation private --pid --fork --kill-child=KILL --moun
     tini -s -- bash -c '
 # Two versions of cgroups at once are refused: only the first is seen in here.
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
-mkdir -p /var/lib/containers /run/containers /run/libpod
+mkdir -p /var/lib/containers
 mount --bind "$BOX_HOME/storage" /var/lib/containers
 mount --bind "$BOX_HOME/etc" /etc/containers
-mount -t tmpfs tmpfs /run/containers
-mount -t tmpfs tmpfs /run/libpod
+for state in containers libpod crun netns; do
+    mkdir -p /run/$state
+    mount -t tmpfs tmpfs /run/$state
+done
 exec "$@"' box "$@"

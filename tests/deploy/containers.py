@@ -180,6 +180,7 @@ def network(image: str) -> Iterator[engine.Network]:
 @pytest.fixture(scope="module")
 def compose(network: engine.Network, folder: Path, variables: dict[str, str]) -> Iterator[Compose]:
     begin = time.monotonic()
+    engine.clear()
     engine.make_stores()
     say(f"images of stores: {time.monotonic() - begin:.0f} s")
     stack = Compose(folder, network, variables)

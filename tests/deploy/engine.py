@@ -25,6 +25,8 @@ STORES_IMAGE = "localhost/backtest-test-stores"
 IMAGE, TAG = "localhost/backtest-jobs-under-test", "latest"
 PACKAGES = "ca-certificates,python3,python3-venv"
 SECONDS = 600
+ULIMITS = {"nofile": 4096, "nproc": 4096}
+"""Where the file asks for more than may be set without CAP_SYS_RESOURCE."""
 
 
 def say(text: str) -> None:
@@ -145,11 +147,11 @@ class Compose:
 
     def __init__(self, folder: Path, network: Network, variables: Mapping[str, str]) -> None:
         self._network = network
-        clickhouse = ["/opt/clickhouse/bin/python", "/stores/clickhouse.py"]
+        clickhouse = ["/opt/clickhouse/bin/python", "/opt/stores/clickhouse.py"]
         document = {
             "services": {
-                "postgres": {"entrypoint": ["/stores/postgres.sh"]},
-                "clickhouse": {"entrypoint": clickhouse, "ulimits": {"nofile": 4096}},
+                "postgres": {"entrypoint": ["/opt/stores/postgres.sh"]},
+                "clickhouse": {"entrypoint": clickhouse, "ulimits": ULIMITS},
                 "prometheus": {"entrypoint": ["prometheus"]},
             }
         }
@@ -224,7 +226,16 @@ def state(name: str) -> dict[str, Any]:
 
 def left() -> list[str]:
     """Names of the containers, networks and volumes of the stack that are there."""
-    kinds = (("ps", "--all", "--format={{.Names}}"), ("network", "ls"), ("volume", "ls"))
-    named = (kind if len(kind) == 3 else (*kind, "--format={{.Name}}") for kind in kinds)
-    found = " ".join(podman(*command) for command in named).split()
+    kinds = (("ps", "--all", "--format={{.Names}}"), *_NAMED)
+    found = " ".join(podman(*kind) for kind in kinds).split()
     return [name for name in found if name.startswith(Compose.PROJECT)]
+
+
+def clear() -> None:
+    """Remove what a run that was broken off has left in the storage of images."""
+    podman("rm", "--all", "--force", "--volumes", code=None)
+    podman("network", "prune", "--force", code=None)
+    podman("volume", "prune", "--force", code=None)
+
+
+_NAMED = (("network", "ls", "--format={{.Name}}"), ("volume", "ls", "--format={{.Name}}"))
