@@ -273,9 +273,8 @@ def test_doctor_is_content_in_a_container(compose: Compose, user: User) -> None:
         f["subject"]: f["grade"]
         for f in json.loads(compose.exec(api, "backtest", "doctor", "--json", code=None))
     }
-    assert {
-        found[name] for name in ("configuration", "Postgres", "Redis", "candles", "kernels")
-    } == {"ok"}
+    named = ("configuration", "Postgres", "Redis", "candles", "kernels")
+    assert {name: found[name] for name in named} == dict.fromkeys(named, "ok")
 
 
 def test_a_job_is_computed(user: User) -> None:
