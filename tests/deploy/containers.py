@@ -325,16 +325,19 @@ def test_a_job_that_needs_more_memory_than_its_worker_may_have_fails_alone(
     workers = [name for name in compose.containers("worker") if engine.state(name)["Running"]]
     idle = max(anonymous_bytes(compose, name) for name in workers)
     limit = idle // 2**20 + ROOM_MIB
-    small = compose.changed(WORKER_MEMORY=f"{limit}m", WORKERS="1")
-    small("up", "--detach", "--no-deps", "--force-recreate", "worker")
-    name = small.containers("worker")[0]
-    small.wait_until_healthy(name)
+    podman("stop", "--time=40", *workers)
+    name = f"{compose.PROJECT}_small-worker"
+    small = compose.changed(WORKER_MEMORY=f"{limit}m")
+    small("run", "--detach", "--no-deps", f"--name={name}", "worker")
+    compose.wait_until_healthy(name)
     started = engine.state(name)["StartedAt"]
     job = user.ends(user.submit(LONG))
     assert job["state"] == "failed", job
     assert job["last_error_json"]["code"] == "memory_limit_exceeded", job
     assert user.ends(user.submit(SMALL))["state"] == "succeeded"
     assert engine.state(name)["StartedAt"] == started
+    podman("rm", "--force", name)
+    podman("start", *workers)
     say(f"job ended for memory in a worker of {limit} MiB, which went on")
 
 
