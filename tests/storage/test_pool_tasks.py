@@ -231,6 +231,7 @@ def test_a_cancelled_question_leaves_no_answer_for_the_next(
             asking = asyncio.create_task(mine.ask(one("SELECT 'stale' FROM pg_sleep(600)")))
             await until(lambda: busy(connection) == 1, "the question")
             await cancelled_at_once(asking)
+            assert not mine._idle[0].connected
             assert await mine.ask(one("SELECT 'new'")) == ("new",)
 
     in_a_loop(work())
