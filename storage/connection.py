@@ -4,6 +4,7 @@ Nothing is set on a session: behind a pooler in transaction mode the session bel
 What every transaction needs, it sets for itself (`storage.session`).
 """
 
+import asyncio
 import json
 import os
 import time
@@ -12,11 +13,11 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import psycopg
-from psycopg import waiting
 from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps
+from psycopg.waiting import Ready, Wait
 
 Result = TypeVar("Result")
 
@@ -112,12 +113,72 @@ class LoopConnection(psycopg.AsyncConnection[Any]):
         return self._own_adapters
 
     async def wait(
-        self, gen: PQGen[Result], interval: float = LOOK_SECONDS, timeout: float | None = None
+        self,
+        gen: PQGen[Result],
+        interval: float = LOOK_SECONDS,  # noqa: ARG002 – psycopg's signature
+        timeout: float | None = None,  # noqa: ARG002
     ) -> Result:
-        """Wait for an answer; called by psycopg for everything that needs one."""
-        # Not psycopg's own way, which delays a cancellation until the statement has ended.
-        watched = _watched(gen, self.answer_seconds, never)
-        return await waiting.wait_async(watched, self.pgconn.socket, interval, timeout)
+        """Wait for an answer; called by psycopg for everything that needs one.
+
+        Not in psycopg's own way. That makes a task and registers the socket anew for each piece of
+        an answer, which takes longer than the piece, and it delays a cancellation until the
+        statement has ended.
+        """
+        watch = _Watch(self.pgconn.socket, self.answer_seconds)
+        try:
+            wanted = next(gen)
+            while True:
+                wanted = gen.send(await watch.ready(wanted))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        finally:
+            watch.close()
+
+
+class _Watch:
+    """A socket that a task of the running loop waits for, `seconds` in all."""
+
+    def __init__(self, socket: int, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket
+        self._seconds = seconds
+        self._waiting: asyncio.Future[Ready] | None = None
+        self._timer = self._loop.call_later(seconds, self._wake, Ready.NONE)
+        self._over = self._reading = self._writing = False
+
+    async def ready(self, wanted: Wait) -> Ready:
+        """Wait until one of these is possible, and return it. Raises NoAnswer."""
+        self._watch(wanted)
+        self._waiting = self._loop.create_future()
+        found = Ready.NONE if self._over else await self._waiting
+        if not found:
+            raise NoAnswer(f"no answer within {self._seconds:g} s")
+        return found
+
+    def close(self) -> None:
+        """Leave the socket alone."""
+        self._timer.cancel()
+        if self._reading:
+            self._loop.remove_reader(self._socket)
+        if self._writing:
+            self._loop.remove_writer(self._socket)
+
+    def _watch(self, wanted: Wait) -> None:
+        if wanted & Wait.R and not self._reading:
+            self._loop.add_reader(self._socket, self._wake, Ready.R)
+            self._reading = True
+        writes = bool(wanted & Wait.W)
+        if writes and not self._writing:
+            self._loop.add_writer(self._socket, self._wake, Ready.W)
+        elif self._writing and not writes:
+            self._loop.remove_writer(self._socket)
+        self._writing = writes
+
+    def _wake(self, ready: Ready) -> None:
+        self._over = self._over or not ready
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(ready)
 
 
 def _watched(
