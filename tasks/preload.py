@@ -40,11 +40,9 @@ def load_engine() -> Preloaded:
     """Import everything that a job needs and compile its kernels, or load them from the cache."""
     # All but the candle engine itself: chDB starts threads as soon as it is imported, and threads
     # do not survive a fork.
-    import clickhouse_connect  # noqa: F401
-
-    import storage.candles  # noqa: F401
-    import tasks.compute  # noqa: F401
     from engine import compiled, report, sweep  # noqa: F401
+    from storage.candles import folder, server, silent_client  # noqa: F401
+    from tasks import compute  # noqa: F401
 
     begin = time.monotonic()
     from_cache = compiled.cached()

@@ -80,6 +80,24 @@ def embedded_faults(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def reading_faults(place: Path) -> Iterator[None]:
+    """Turn an error while candle files are read into `CandleSourceUnavailable`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        # What Arrow says of damaged content is sometimes an OSError without a number.
+        damaged = getattr(error, "errno", None) is None
+        raise CandleSourceUnavailable(
+            f"the candle files in {place} cannot be read: {_first_line(str(error))}",
+            permanent=damaged,
+        ) from error
+
+
+@contextmanager
 def writing_faults(folder: Path) -> Iterator[None]:
     """Turn an error while candle files are written into `CandleSourceUnavailable`."""
     import pyarrow as pa

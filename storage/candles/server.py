@@ -58,6 +58,9 @@ class ServerStore(CandleStore):
                 published += len(part)
         return published
 
+    def start(self, market_id: int, symbol: str) -> None:
+        """Do nothing: a server has been started, and a connection is opened by the first query."""
+
     def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
@@ -78,17 +81,18 @@ class ServerStore(CandleStore):
 
     def _connection(self) -> Any:
         if self._client is None:
-            import clickhouse_connect
+            from storage.candles.silent_client import SilentClient
 
             # It warns of every error that it also raises.
             logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
-            self._client = clickhouse_connect.get_client(
+            self._client = SilentClient(
+                interface="https" if self._server.secure else "http",
                 host=self._server.host,
                 port=self._server.port,
                 username=self._server.user,
                 password=self._server.password,
-                interface="https" if self._server.secure else "http",
+                database=None,
                 verify=self._server.verify,
                 connect_timeout=CONNECT_SECONDS,
                 send_receive_timeout=self._answer_seconds,
