@@ -92,7 +92,7 @@ def reading_faults(place: Path) -> Iterator[None]:
         # What Arrow says of damaged content is sometimes an OSError without a number.
         damaged = getattr(error, "errno", None) is None
         raise CandleSourceUnavailable(
-            f"the candle files in {place} cannot be read: {_first_line(str(error))}",
+            f"candles in {place} cannot be read: {_first_line(str(error))}",
             permanent=damaged,
         ) from error
 

@@ -68,7 +68,8 @@ class InstrumentFiles:
         """
         with reading_faults(store):
             _refuse_misplaced(store)
-            return cls(tuple(_footer(path, market_id, symbol) for path in _imports(folder)))
+            paths = _imports(folder)
+        return cls(tuple(_footer(path, market_id, symbol) for path in paths))
 
     def extent(self, from_ms: int, to_ms: int) -> tuple[int, int] | None:
         """First and last time (ms) of the row groups that reach into the range, None without."""
@@ -143,7 +144,7 @@ def _refuse(entry: "os.DirEntry[str]") -> None:
 
 
 def _footer(path: Path, market_id: int, symbol: str) -> _File:
-    with _opened(path) as file:
+    with reading_faults(path), _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
     if schema.names != SCHEMA.names or schema.types != SCHEMA.types:
         raise ForeignFile(path)

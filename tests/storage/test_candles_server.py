@@ -144,6 +144,28 @@ def test_a_year_of_bars_is_one_query(endpoint: Endpoint, filled: ServerStore) ->
     assert len(endpoint.queries()) == before + 1
 
 
+def test_a_new_store_asks_for_bars_at_once(
+    endpoint: Endpoint, filled: ServerStore, server: ClickHouseServer
+) -> None:
+    before = len(endpoint.queries())
+
+    with ServerStore(server) as store:
+        store.start(1, "BTCUSDT")
+        read(store)
+
+    assert len(endpoint.queries()) == before + 1
+
+
+def test_names_that_come_as_bytes_are_texts(filled: ServerStore, server: ClickHouseServer) -> None:
+    # As servers before 24 send them.
+    command(server, "SET output_format_arrow_string_as_string = 0")
+    try:
+        assert filled.names() == [(1, "BTCUSDT")]
+        assert [instrument.symbol for instrument in filled.instruments()] == ["BTCUSDT"]
+    finally:
+        command(server, "SET output_format_arrow_string_as_string = 1")
+
+
 def test_nothing_is_asked_before_the_store_is_used() -> None:
     nobody = ClickHouseServer("127.0.0.1", 1, "market_data", USER, PASSWORD, False, True)
 
