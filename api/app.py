@@ -15,6 +15,7 @@ from api.auth import SignIns
 from api.candles import Candles
 from api.charts import Loaded
 from api.context import Context
+from api.known import Known
 from api.live import Hub
 from api.metrics import Metrics
 from api.middleware import Around
@@ -44,6 +45,10 @@ ANSWER_SECONDS = 15.0
 
 THREADS_PER_SESSION = 2
 
+CROWDED_SECONDS = 60.0
+"""How long ended jobs that are too many to be counted are believed to be so: nothing but retention
+makes them fewer."""
+
 ALWAYS = (
     pages.router,
     health.router,
@@ -53,7 +58,7 @@ ALWAYS = (
     strategies.router,
 )
 
-OF_JOBS = (streams.router, jobs.router, results.router, bars.router)
+OF_JOBS = (jobs.router, results.router, streams.router, bars.router)
 """Not there where jobs are switched off."""
 
 
@@ -85,8 +90,9 @@ def create_app() -> FastAPI:
 
 
 def _routers(*, jobs_enabled: bool) -> Iterator[APIRouter]:
-    yield from ALWAYS
+    # In this order they are tried for each call: what is called most comes first.
     yield from OF_JOBS if jobs_enabled else (disabled.router,)
+    yield from ALWAYS
 
 
 def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
@@ -113,6 +119,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             environment.postgres_dsn(environ),
             streams_per_user=loaded.backtest.api.streams_per_user,
         ),
+        crowded=Known(CROWDED_SECONDS, most=10_000),
     )
 
 

@@ -6,11 +6,9 @@ import threading
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends
 from starlette.requests import Request
 
 from api import tokens
@@ -36,7 +34,7 @@ class Identity:
     client: Client
 
 
-async def signed_in(request: Request) -> Identity:
+def signed_in(request: Request) -> Identity:
     """Return who calls. Raises 401, and 403 for what another site's page sends with our cookie."""
     authorization = request.headers.get("authorization")
     if authorization is not None:
@@ -54,13 +52,10 @@ async def signed_in(request: Request) -> Identity:
     return Identity(token.user_id, token.role, token.expires_at, _client(request))
 
 
-SignedIn = Annotated[Identity, Depends(signed_in)]
-
-
 async def visitor(request: Request) -> Identity | None:
     """Return who looks at a page; None for nobody, whatever the cookie is."""
     try:
-        return await signed_in(request)
+        return signed_in(request)
     except ApiError:
         return None
 
@@ -113,10 +108,16 @@ class SignIns:
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, address: str) -> None:
-        """Raise 429 where too many have failed."""
+    def tries(self, address: str) -> None:
+        """Count a try as failed until it has `passed`: none of many at once comes uncounted.
+
+        Raises 429 where too many have failed.
+        """
+        now = time.monotonic()
         with self._lock:
-            wait = self._wait(address, time.monotonic())
+            wait = self._wait(address, now)
+            if wait <= 0:
+                self._count(address, now)
         if wait > 0:
             raise ApiError(
                 429,
@@ -125,14 +126,18 @@ class SignIns:
                 headers={"Retry-After": str(math.ceil(wait))},
             )
 
-    def failed(self, address: str) -> None:
-        """Remember a failure."""
+    def passed(self, address: str) -> None:
+        """Take back the last try of an address."""
         with self._lock:
-            times = self._failures.setdefault(address, deque(maxlen=self._limit))
-            times.append(time.monotonic())
-            self._failures.move_to_end(address)
-            while len(self._failures) > self.ADDRESSES:
-                self._failures.popitem(last=False)
+            if times := self._failures.get(address):
+                times.pop()
+
+    def _count(self, address: str, now: float) -> None:
+        times = self._failures.setdefault(address, deque(maxlen=self._limit))
+        times.append(now)
+        self._failures.move_to_end(address)
+        while len(self._failures) > self.ADDRESSES:
+            self._failures.popitem(last=False)
 
     def _wait(self, address: str, now: float) -> float:
         times = self._failures.get(address)

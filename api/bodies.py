@@ -1,9 +1,10 @@
 """The body of a call: JSON within limits of size, depth and time."""
 
 import asyncio
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
-from fastapi import Depends
+from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from api.context import of
@@ -11,6 +12,9 @@ from api.errors import ApiError
 from engine.request import RequestError, read_json
 
 MEDIA_TYPE = "application/json"
+
+SHORT_BYTES = 2**14
+"""A longer text is read beside the event loop: the longest takes most of a second."""
 
 
 async def json_body(request: Request) -> Any:
@@ -35,13 +39,13 @@ async def json_body(request: Request) -> Any:
         raise ApiError(400, "malformed", "the body ended too early") from None
     if not text:
         raise ApiError(400, "malformed", "the body is empty: send a JSON document")
+    read = partial(
+        read_json, text, depth_max=settings.json_depth_max, bytes_max=settings.body_bytes_max
+    )
     try:
-        return read_json(text, depth_max=settings.json_depth_max, bytes_max=settings.body_bytes_max)
+        return read() if len(text) <= SHORT_BYTES else await to_thread.run_sync(read)
     except RequestError as error:
         raise ApiError(400, "malformed", "; ".join(one.message for one in error.errors)) from None
-
-
-JsonBody = Annotated[Any, Depends(json_body)]
 
 
 def _check_type(request: Request) -> None:

@@ -1,12 +1,11 @@
 """What the API asks the candle store, through a few stores that stay open."""
 
 import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from api.known import Known
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine.candles import load_range
 from engine.coverage import Presence
@@ -19,7 +18,10 @@ STORES = 4
 """How many calls may wait for the candle source at once: others go on meanwhile."""
 
 ANSWER_SECONDS = 10
-TURN_SECONDS = 5.0
+TURN_SECONDS = 1.0
+"""Whoever waits for a turn holds a thread of the server: where the source is silent, the calls that
+need none of it would soon wait as well."""
+
 REMEMBERED = 1_000
 
 
@@ -98,27 +100,3 @@ class Candles:
             if self._idle:
                 return self._idle.pop()
         return open_store(self._source, answer_seconds=ANSWER_SECONDS)
-
-
-class Known:
-    """Answers that are believed for some seconds; beyond `most` the eldest make room."""
-
-    def __init__(self, seconds: float, most: int) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._answers: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> Any:
-        """Return an answer, None where there is none any more."""
-        with self._lock:
-            at, answer = self._answers.get(key, (0.0, None))
-        return answer if answer is not None and time.monotonic() < at + self._seconds else None
-
-    def put(self, key: Hashable, answer: Any) -> None:
-        """Keep an answer."""
-        with self._lock:
-            self._answers[key] = time.monotonic(), answer
-            self._answers.move_to_end(key)
-            while len(self._answers) > self._most:
-                self._answers.popitem(last=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.candles import Candles as Source
-from api.candles import Known
+from api.known import Known
 from engine.candles import Candles, load
 from engine.request import Request
 from storage.candles import CandleSourceUnavailable
@@ -73,10 +73,11 @@ class Loaded:
         self._kept = Known(cache_seconds, KEPT)
         self._turn = threading.Lock()
 
-    def of(self, request: Request) -> tuple[Candles, str]:
+    def of(self, request: Request, expected: str | None) -> tuple[Candles, str]:
         """Return the candles of a request and their hash.
 
-        Raises NoMarketData, and what asking the candle source raises.
+        What is kept with another hash than the expected one may be older than the job that has it,
+        and is loaded again. Raises NoMarketData, and what asking the candle source raises.
         """
         key = (
             *(request.market_id, request.symbol, request.timeframe_ms),
@@ -86,7 +87,7 @@ class Loaded:
             raise CandleSourceUnavailable("the candle source is busy: too many questions at once")
         try:
             kept: tuple[Candles, str] | None = self._kept.get(key)
-            if kept is None:
+            if kept is None or (expected is not None and kept[1] != expected):
                 candles = self._source.ask(lambda store: load(request, store.bars))
                 kept = candles, candles.content_hash()
                 self._kept.put(key, kept)

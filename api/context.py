@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from api.auth import SignIns
     from api.candles import Candles
     from api.charts import Loaded
+    from api.known import Known
     from api.live import Hub
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Made with the application, closed when it stops; connects nothing before its first use."""
+    """Made with the application, closed when it stops; connects nothing before its first use.
+
+    `crowded` is in which ended states a user has more jobs than are counted.
+    """
 
     settings: Settings
     environ: Mapping[str, str]
@@ -31,6 +35,7 @@ class Context:
     limits: Limits
     sign_ins: "SignIns"
     hub: "Hub"
+    crowded: "Known"
 
     @property
     def api(self) -> ApiSettings:

@@ -8,6 +8,7 @@ Everything here belongs to the event loop.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Place:
     over: bool = False
 
 
-class Feed:
+class Feed(ABC):
     """What both kinds have."""
 
     def __init__(self, key: UUID) -> None:
@@ -78,8 +79,9 @@ class Feed:
         """Return what a viewer has not been told yet, and move its place."""
         return self._news(place) if self.look > place.look else b""
 
+    @abstractmethod
     def _news(self, place: Place) -> bytes:
-        raise NotImplementedError
+        """Return it, and move the place; called only where there may be some."""
 
 
 class JobNews(NamedTuple):

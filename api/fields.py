@@ -1,10 +1,11 @@
 """Members of small bodies; requests for sweeps are read by `engine.request`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from api.errors import Detail, invalid, invalid_value
+from api.errors import ApiError, Detail, invalid, invalid_value, of_request
+from engine.request import RequestError
 from engine.request.words import printable, shown
 
 
@@ -21,6 +22,24 @@ def members(document: Any, names: Sequence[str], path: str = "request") -> Mappi
             for name in unknown
         )
     return document
+
+
+def together(document: Any, *reads: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
+    """Return what each of `reads` makes of an object. Raises 422 with what all of them refuse."""
+    made, problems = [], set[Detail]()
+    given = members(document, tuple(document) if isinstance(document, Mapping) else ())
+    for read in reads:
+        try:
+            made.append(read(given))
+        except RequestError as error:
+            problems.update(of_request(error))
+        except ApiError as error:
+            if not error.details:
+                raise
+            problems.update(error.details)
+    if problems:
+        raise invalid(problems)
+    return made
 
 
 def text(value: Any, path: str, most: int, *, lines: bool = False) -> str:

@@ -1,11 +1,8 @@
 """Job ids as people give them: whole, or as many digits as tell one job from their others."""
 
 import re
-from typing import Annotated
+from typing import TypeVar
 from uuid import UUID
-
-from fastapi import Depends
-from starlette.requests import Request
 
 from api.auth import Identity
 from api.errors import ApiError, Detail, invalid_value, not_found
@@ -14,19 +11,15 @@ from engine.request import RequestError, parse
 from engine.request.words import shown
 from storage import jobs
 from storage.connection import Connection
+from storage.jobs import Head
+from storage.pool import SessionPool
 from storage.records import Job
+
+Owned = TypeVar("Owned", Job, Head)
 
 SHORTEST = 4
 WHOLE = 32
 NAMED = 5
-
-
-async def job_digits(request: Request) -> str:
-    """Return the 4 to 32 hexadecimal digits of `{job_id}`; dashes and case do not matter."""
-    return digits(request.path_params["job_id"], "job_id")
-
-
-JobDigits = Annotated[str, Depends(job_digits)]
 
 
 def digits(text: str, path: str) -> str:
@@ -47,19 +40,26 @@ def own(conn: Connection, who: Identity, wanted: str) -> Job:
     Raises 404 where there is none, 403 for the whole id of somebody else's, 409 where they are the
     beginning of several of the caller's own.
     """
+    if len(wanted) < WHOLE:
+        return _only(jobs.find(conn, who.user_id, wanted, limit=NAMED + 1), wanted)
+    job_id = UUID(hex=wanted)
+    return owned(jobs.get(conn, job_id), job_id, who)
+
+
+def named(pool: SessionPool, who: Identity, wanted: str) -> UUID:
+    """Return the id that these digits name, for `owned` to look at. Raises as `own` does."""
     if len(wanted) == WHOLE:
-        job = jobs.get(conn, UUID(hex=wanted))
-        if job is None:
-            raise not_found(f"there is no job {UUID(hex=wanted)}")
-        if job.user_id != who.user_id:
-            raise ApiError(403, "forbidden", f"job {job.job_id} belongs to another user")
-        return job
-    found = jobs.find(conn, who.user_id, wanted, limit=NAMED + 1)
-    if not found:
-        raise not_found(f"no job of yours begins with {wanted}")
-    if len(found) > 1:
-        raise _ambiguous(wanted, found)
-    return found[0]
+        return UUID(hex=wanted)
+    return pool.run(lambda conn: own(conn, who, wanted), again=True).job_id
+
+
+def owned(found: Owned | None, job_id: UUID, who: Identity) -> Owned:
+    """Return what was found of a job if it is the caller's. Raises 404 and 403."""
+    if found is None:
+        raise not_found(f"there is no job {job_id}")
+    if found.user_id != who.user_id:
+        raise ApiError(403, "forbidden", f"job {job_id} belongs to another user")
+    return found
 
 
 def wanted_by(job: Job) -> Wanted:
@@ -74,6 +74,14 @@ def wanted_by(job: Job) -> Wanted:
         raise ApiError(
             409, "conflict", f"the request of job {job.job_id} cannot be read here: {error}"
         ) from None
+
+
+def _only(found: list[Job], wanted: str) -> Job:
+    if not found:
+        raise not_found(f"no job of yours begins with {wanted}")
+    if len(found) > 1:
+        raise _ambiguous(wanted, found)
+    return found[0]
 
 
 def _ambiguous(wanted: str, found: list[Job]) -> ApiError:

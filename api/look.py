@@ -14,6 +14,7 @@ from api.feeds import KEPT, PAGE, Item, JobNews, Listing, event
 from storage import lists, watching
 from storage.connection import Connection
 from storage.lists import JobLine
+from storage.records import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Told:
 def look(conn: Connection, asked: Asked) -> Told:
     """Look once at everything; belongs into one transaction."""
     pages = {
-        user_id: lists.page(conn, user_id, limit=PAGE).items
+        user_id: lists.plain_page(user_id, limit=PAGE).of(conn).items
         for user_id, known in asked.lists.items()
         if known is None
     }
@@ -47,6 +48,13 @@ def look(conn: Connection, asked: Asked) -> Told:
         conn,
         asked.jobs,
         asked.lists.keys(),
+        listed=[
+            job_id
+            for known in asked.lists.values()
+            if known is not None
+            for job_id, item in known.items.items()
+            if State(item.state).terminal
+        ],
         finished_within=watching.FINISHED_WITHIN_SECONDS + asked.seconds,
     )
     moving: dict[UUID, list[JobLine]] = defaultdict(list)
@@ -94,5 +102,5 @@ def _listing(
     found = Listing(kept, b"" if known is None else known.counts)
     # Counting takes longer than everything else, and is the same as long as nothing moved.
     if known is None or found.states() != known.states():
-        return Listing(kept, encoded(views.counts(lists.counts(conn, user_id))))
+        return Listing(kept, encoded(views.counts(lists.counts(user_id).of(conn))))
     return found

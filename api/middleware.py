@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError, shown, unavailable, understood, unexpected
@@ -24,7 +23,13 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-STREAM = "text/event-stream"
+STREAM = b"text/event-stream"
+
+_SECURITY = [
+    (name.lower().encode("ascii"), value.encode("ascii"))
+    for name, value in SECURITY_HEADERS.items()
+]
+_SECURITY_NAMES = frozenset(name for name, _ in _SECURITY)
 
 
 class Around:
@@ -118,11 +123,13 @@ class _Call:
     def _start(self, message: Message) -> None:
         self.started = True
         self._status = message["status"]
-        headers = MutableHeaders(raw=message["headers"])
-        for name, value in SECURITY_HEADERS.items():
-            headers[name] = value
-        headers.setdefault("Cache-Control", "no-store")
-        if headers.get("content-type", "").startswith(STREAM):
+        names = {name for name, _ in message["headers"]}
+        kept = ((name, value) for name, value in message["headers"] if name not in _SECURITY_NAMES)
+        headers = [*kept, *_SECURITY]
+        if b"cache-control" not in names:
+            headers.append((b"cache-control", b"no-store"))
+        message["headers"] = headers
+        if dict(headers).get(b"content-type", b"").startswith(STREAM):
             self._observe()
             self._status = 0
 

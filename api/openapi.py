@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from api import schemas, tokens
 from api.answers import JSON, encoded
-from api.parameters import parameters_of
 
 PATH = "/openapi.json"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
@@ -27,12 +26,6 @@ def document(app: FastAPI) -> dict[str, Any]:
         description="Parameter sweeps of trading strategies as jobs.",
         routes=app.routes,
     )
-    for route in app.routes:
-        for method in getattr(route, "methods", None) or ():
-            operation = found["paths"].get(getattr(route, "path", ""), {}).get(method.lower())
-            if operation is not None:
-                query = [one.described() for one in parameters_of(route).values()]
-                operation["parameters"] = [*operation.get("parameters", []), *query]
     found["components"] = {
         "schemas": dict(schemas.COMPONENTS),
         "securitySchemes": {

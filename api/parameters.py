@@ -1,7 +1,6 @@
 """Query parameters, declared once: they are read and described by the same declaration.
 
-A route declares its own as `Annotated[Asked, Depends(Query(...))]`; a router with the dependency
-`known_query` refuses all others by name.
+All others are refused by name.
 """
 
 import re
@@ -9,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
 
 from api import cursor
 from api.errors import Detail, invalid
 from engine.request.fields import Field
+from engine.request.label import printable_in_names
 from engine.request.times import milliseconds, read_time
 from engine.request.words import shown
 
@@ -48,55 +48,47 @@ class Parameter:
 
 
 class Query:
-    """The parameters of a call. As a dependency it returns their values by name."""
+    """The parameters of a call."""
 
     def __init__(self, *parameters: Parameter) -> None:
-        self.parameters = {parameter.name: parameter for parameter in parameters}
+        self._parameters = {parameter.name: parameter for parameter in parameters}
+        self._defaults = {parameter.name: parameter.default for parameter in parameters}
 
-    async def __call__(self, request: Request) -> Asked:
-        """Read them; raises 422 with everything that is wrong."""
-        values: dict[str, Any] = {}
-        problems = []
-        given = request.query_params
-        for name, parameter in self.parameters.items():
-            text = given.get(name)
+    def described(self) -> list[dict[str, Any]]:
+        """Return them as OpenAPI has them."""
+        return [parameter.described() for parameter in self._parameters.values()]
+
+    def read(self, given: QueryParams) -> Asked:
+        """Return all values by name; raises 422 with everything that is wrong."""
+        pairs = given.multi_items()
+        if not pairs:
+            return self._defaults
+        values = dict(self._defaults)
+        problems = self._unknown([name for name, _ in pairs])
+        for name, text in dict(pairs).items():
+            parameter = self._parameters.get(name)
+            if parameter is None:
+                continue
             try:
-                values[name] = parameter.default if text is None else parameter.read(text)
+                values[name] = parameter.read(text)
             except ValueError as error:
                 problems.append(Detail(name, "invalid_request", f"{error}, got {shown(text)}"))
         if problems:
-            raise invalid(problems)
+            raise invalid(set(problems))
         return values
 
-
-async def known_query(request: Request) -> None:
-    """Refuse parameters that the call does not have, and those that are given twice."""
-    given = request.query_params.multi_items()
-    if not given:
-        return
-    known = parameters_of(request.scope["route"])
-    problems = []
-    seen: set[str] = set()
-    for name, _ in given:
-        if name not in known:
-            have = f"it has {', '.join(sorted(known))}" if known else "it has none"
-            problems.append(
-                Detail(shown(name).strip("'\""), "invalid_request", f"is no parameter: {have}")
-            )
-        elif name in seen:
-            problems.append(Detail(name, "invalid_request", "is given twice: give it once"))
-        seen.add(name)
-    if problems:
-        raise invalid(set(problems))
-
-
-def parameters_of(route: Any) -> dict[str, Parameter]:
-    """Return the query parameters that a route declares."""
-    found: dict[str, Parameter] = {}
-    for dependency in route.dependant.dependencies:
-        if isinstance(dependency.call, Query):
-            found |= dependency.call.parameters
-    return found
+    def _unknown(self, names: list[str]) -> list[Detail]:
+        """Name what the call does not have, and what is given twice."""
+        known = ", ".join(sorted(self._parameters))
+        have = f"it has {known}" if known else "it has none"
+        problems = []
+        for at, name in enumerate(names):
+            if name not in self._parameters:
+                path = shown(name).strip("'\"")
+                problems.append(Detail(path, "invalid_request", f"is no parameter: {have}"))
+            elif name in names[:at]:
+                problems.append(Detail(name, "invalid_request", "is given twice: give it once"))
+        return problems
 
 
 def whole(name: str, least: int, most: int, sentence: str, default: int | None) -> Parameter:
@@ -166,7 +158,7 @@ def text(name: str, sentence: str, most: int = LONGEST_TEXT) -> Parameter:
     """Declare a printable text."""
 
     def read(value: str) -> str:
-        if 1 <= len(value) <= most and value.isprintable():
+        if 1 <= len(value) <= most and all(map(printable_in_names, value)):
             return value
         raise ValueError(f"must be 1 to {most} printable characters")
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from api import coverage
 from api.auth import Identity
-from api.candles import Known
 from api.context import Context
 from api.errors import Detail, not_found, of_request
+from api.known import Known
 from engine import rate
 from engine.grid import Estimate, estimate
 from engine.rate import Rate

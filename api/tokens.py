@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 import jwt
@@ -18,6 +19,8 @@ LOCAL_USER = UUID("00000000-0000-4000-8000-000000000001")
 """Whom the page signs in by itself on a developer's machine, and whose tokens `backtest` makes."""
 
 ROLES = ("operator",)
+
+LONGEST_KEPT = 1024
 
 
 class BadToken(Exception):
@@ -55,12 +58,19 @@ def sign(secret: str, token: Token) -> str:
 
 def read(secret: str, text: str) -> Token:
     """Return what a JWT of ours proves now. Raises BadToken."""
+    token = _verified(secret, text) if len(text) <= LONGEST_KEPT else _verify(secret, text)
+    if token.expires_at <= time.time():
+        raise _expired()
+    return token
+
+
+def _verify(secret: str, text: str) -> Token:
     try:
         claims = jwt.decode(
             text, secret, algorithms=[ALGORITHM], options={"require": ["exp", "sub"]}, leeway=0
         )
     except jwt.ExpiredSignatureError:
-        raise BadToken("the token has expired") from None
+        raise _expired() from None
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise BadToken("the token is not valid") from None
     return _token(claims)
@@ -77,6 +87,15 @@ def _token(claims: Mapping[str, object]) -> Token:
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
         raise BadToken("the token is not valid")
     return Token(user_id, None if role is None else str(role), int(expires_at))
+
+
+# What was signed once stays so, and all of it but the expiry is the same at any time. Only what was
+# good is kept; a long text is not, so that strangers' texts cannot fill the memory.
+_verified = lru_cache(maxsize=4096)(_verify)
+
+
+def _expired() -> BadToken:
+    return BadToken("the token has expired")
 
 
 def lasting(user_id: UUID, days: int) -> Token:

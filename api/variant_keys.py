@@ -6,10 +6,9 @@ Every variant of a job's grid opens as a job of its own, found again under the k
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import Depends
 from starlette.requests import Request
 
 from api.auth import Identity
@@ -27,7 +26,7 @@ SPACES: Mapping[str, Any] = {"base": base_variant, "variant": variant_by_index}
 _KEY = re.compile(r"variant:([0-9a-f-]{36}):(base|variant):(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
-async def idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """Return the header of a submission. Raises 422."""
     given = request.headers.getlist(HEADER)
     if not given:
@@ -35,9 +34,6 @@ async def idempotency_key(request: Request) -> str | None:
     if len(given) > 1:
         raise invalid_value("idempotency_key", "is given twice: give it once")
     return read_idempotency_key(given[0])
-
-
-IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]
 
 
 def reserved(job_id: UUID, space: str, index: int) -> str:

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import orjson
+
 from api.charts import Drawn
 from engine.outcomes import TOTAL_RETURN
 from engine.outcomes import distribution as drawn_distribution
 from engine.verdict import verdict
 from storage.candles import Instrument
 from storage.lists import Count, JobLine
-from storage.records import Event, Job, State, TopVariant
+from storage.records import Event, Job, State, TopText
 from storage.strategies import Strategy
 from storage.watching import Watched
 
@@ -171,8 +173,11 @@ def estimate(found: "Assessed", same_as: UUID | None) -> Json:
     }
 
 
-def variant(row: TopVariant, shown: Collection[str]) -> Json:
-    """Return a stored variant with what is shown of report, trades and equity."""
+def variant(row: TopText, shown: Collection[str]) -> Json:
+    """Return a stored variant with what is shown of report, trades and equity.
+
+    JSON of the database is passed on as it is.
+    """
     found: Json = {
         "rank": row.rank,
         "variant_key": row.variant_key,
@@ -180,16 +185,20 @@ def variant(row: TopVariant, shown: Collection[str]) -> Json:
         "variant_index": row.variant_index,
         "total_return_pct": row.total_return_pct,
         "twins": row.twins,
-        "metrics_json": row.metrics_json,
-        "payload_json": row.payload_json,
+        "metrics_json": _passed_on(row.metrics_json),
+        "payload_json": _passed_on(row.payload_json),
         "trades_omitted": row.trades_omitted,
     }
     details = {
         "report": ("report_table_md", row.report_table_md),
-        "trades": ("trades", row.trades_json),
-        "equity": ("equity", row.equity_json),
+        "trades": ("trades", _passed_on(row.trades_json)),
+        "equity": ("equity", _passed_on(row.equity_json)),
     }
     return found | {name: value for part, (name, value) in details.items() if part in shown}
+
+
+def _passed_on(text: str | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)
 
 
 def strategy(row: Strategy) -> Json:

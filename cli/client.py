@@ -110,15 +110,18 @@ class Client:
         """Return when the API and what it needs answer; raises `Away` at once when not."""
         self._ask("GET", "/readyz", wait_seconds=0.0)
 
-    def closes(self, job: str) -> tuple[list[int], list[float]]:
-        """Return close times (ms) and closes of the bars a job trades, the first one always."""
+    def closes(self, job: str) -> tuple[list[int], list[float], int]:
+        """Return close times (ms) and closes of the bars a job trades: one of how many bars.
+
+        The first bar is always there.
+        """
         bars = self._ask("GET", f"{JOBS}/{job}/bars", params={"points": CURVE_POINTS})
-        times, closes = list(bars["times"]), list(bars["close"])
-        if bars["every"] > 1:  # a point stands for the last of its bars
+        times, closes, every = list(bars["times"]), list(bars["close"]), int(bars["every"])
+        if every > 1:  # a point stands for the last of its bars
             within_first = {"points": CURVE_POINTS, "to": times[0]}
             bars = self._ask("GET", f"{JOBS}/{job}/bars", params=within_first)
             times[:0], closes[:0] = bars["times"][:1], bars["close"][:1]
-        return times, closes
+        return times, closes, every
 
     def save_strategy(self, strategy: Mapping[str, Any]) -> Json:
         """Save a strategy: a name, and a `template` or the `job_id` and `variant_key` of one."""

@@ -10,6 +10,7 @@ from typing import Any
 from cli import page_parts as parts
 from cli.client import Client
 from cli.errors import CommandError
+from engine.metric_words import words
 
 TEMPLATE = Path(__file__).with_name("report_page.html")
 PRICE_POINTS = 4000
@@ -47,11 +48,13 @@ def _why_without_trades(status: Json, row: Json) -> str:
     )
 
 
-def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float]) -> str:
+def page(
+    status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float], every: int = 1
+) -> str:
     """Return the page of a variant with its trades and equity curve.
 
     `status` and `row` are a job and one of its variants as the API gives them; `close_times`
-    (ms) and `closes` belong to the traded bars.
+    (ms) and `closes` belong to the traded bars, to one of `every` many.
     """
     from plotly.offline import get_plotlyjs
 
@@ -76,6 +79,7 @@ def page(status: Json, row: Json, close_times: Sequence[int], closes: Sequence[f
         parameters="".join(parts.parameters(row["payload_json"])),
         metrics="".join(parts.metric_rows(row["report_table_md"])),
         plots_text=escape(parts.plots_text(row)),
+        price_note=parts.price_note(every),
         trades_note=parts.trades_note(len(trades), len(row["trades"])),
         trades_head="".join(
             f'<th scope="col">{name}</th>' for name, _key, _ in parts.TRADE_COLUMNS
@@ -171,7 +175,7 @@ def _period(status: Json) -> str:
 
 def _rank(status: Json, row: Json) -> str:
     ranking = status["request"]["ranking"]
-    text = f"ranked by {parts.metric_words(ranking['primary_metric'])}"
+    text = f"ranked by {words(ranking['primary_metric'])}"
     if ranking["min_trades"]:
         text += f", {ranking['min_trades']} trades at least"
     if row.get("twins", 1) > 1:

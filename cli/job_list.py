@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cli.job_view import period, progress_text
 from cli.render import between, duration, figure, room, since, state_text
+from engine.metric_words import words_with_unit
 
 Json = Mapping[str, Any]
 
@@ -58,10 +59,10 @@ def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:
         justify: Literal["left", "right"] = "right" if header == "best" else "left"
         table.add_column(header, no_wrap=True, justify=justify)
     for item in items:
-        cells = {
+        cells: dict[str, str | Text] = {
             "name": Text(_cut(item["name"] or "")),
             "range": period(item),
-            "ranked by": item["primary_metric"],
+            "ranked by": words_with_unit(item["primary_metric"]),
         }
         table.add_row(
             item["job_id"],

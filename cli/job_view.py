@@ -19,6 +19,7 @@ from cli.render import (
     value_text,
     verdict,
 )
+from engine.metric_words import words
 
 Json = Mapping[str, Any]
 
@@ -107,9 +108,9 @@ def _cash(sizing: str, execution: Json) -> str:
 
 
 def _ranking(ranking: Json) -> str:
-    text = f"by {ranking['primary_metric']}"
+    text = f"by {words(ranking['primary_metric'])}"
     if ranking["secondary_metric"]:
-        text += f", then {ranking['secondary_metric']}"
+        text += f", then {words(ranking['secondary_metric'])}"
     text += f"; variants with fewer than {ranking['min_trades']} trades come last"
     return text + ("; equal outcomes stand as one" if ranking.get("distinct") else "")
 

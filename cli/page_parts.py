@@ -5,17 +5,17 @@ from html import escape
 from typing import Any
 
 from cli.render import figure, metric, value_text
+from engine.metric_words import unit, words
 
 CARDS = (
-    ("Total return", "total_return_pct", 2, " %"),
-    ("Buy and hold", "benchmark_return_pct", 2, " %"),
-    ("Max. drawdown", "max_drawdown_pct", 2, " %"),
-    ("Sharpe", "sharpe", 2, ""),
-    ("Profit factor", "profit_factor", 2, ""),
-    ("Win rate", "win_rate_pct", 1, " %"),
-    ("Trades", "num_trades", 0, ""),
+    ("total_return_pct", 2),
+    ("benchmark_return_pct", 2),
+    ("max_drawdown_pct", 2),
+    ("sharpe", 2),
+    ("profit_factor", 2),
+    ("win_rate_pct", 1),
+    ("num_trades", 0),
 )
-PERCENT = "_pct"
 SIGNED = ("total_return_pct", "benchmark_return_pct")
 TRADE_COLUMNS = (
     ("#", "id", None),
@@ -43,8 +43,8 @@ def verdict(sentences: Sequence[str]) -> str:
 def plots_text(row: Json) -> str:
     """Say in words what the plots show."""
     facts = ", ".join(
-        f"{label.lower()} {figure(value, digits)}{unit}"
-        for label, name, digits, unit in CARDS
+        f"{words(name)} {_with_unit(name, value, digits)}"
+        for name, digits in CARDS
         if (value := metric(row, name)) is not None
     )
     return f"Plots of equity beside buy and hold, drawdown, and price with the trades: {facts}"
@@ -54,18 +54,18 @@ def cards(status: Json, row: Json) -> Iterator[str]:
     """Yield a card per key figure, first of all the metric that variants are ranked by."""
     primary = status["request"]["ranking"]["primary_metric"]
     chosen = list(CARDS)
-    if all(name != primary for _label, name, _digits, _unit in chosen):
-        unit = " %" if primary.endswith(PERCENT) else ""
-        chosen.insert(0, (metric_words(primary).capitalize(), primary, 2, unit))
+    if all(name != primary for name, _digits in chosen):
+        chosen.insert(0, (primary, 2))
     infinite = row["metrics_json"].get("infinite", ())
-    for label, name, digits, unit in chosen:
+    for name, digits in chosen:
+        label = words(name)[0].upper() + words(name)[1:]
         if name in infinite:
             yield f'<div class="card"><b>∞</b><span>{label}</span></div>'
             continue
         value = metric(row, name)
         tone = "" if value is None or name not in SIGNED else ("gain" if value >= 0 else "loss")
         sign = "+" if tone == "gain" else ""
-        text = figure(value, digits) + (unit if value is not None else "")
+        text = _with_unit(name, value, digits)
         yield f'<div class="card {tone}"><b>{sign}{text}</b><span>{label}</span></div>'
 
 
@@ -87,6 +87,15 @@ def metric_rows(table_md: str) -> Iterator[str]:
         yield f'<tr><th scope="row">{name}</th><td>{value}</td></tr>'
 
 
+def price_note(every: int) -> str:
+    """Say what the line of the price leaves out."""
+    if every == 1:
+        return ""
+    return (
+        f"; price and buy and hold have the close of one bar in {every:,}, not the extremes between"
+    )
+
+
 def trades_note(shown: int, total: int) -> str:
     """Say which trades are shown where they are not all."""
     if shown == total:
@@ -106,9 +115,9 @@ def trade_rows(trades: Sequence[Json]) -> Iterator[str]:
         yield f'<tr class="{tone}">{"".join(cells)}</tr>'
 
 
-def metric_words(name: str) -> str:
-    """Return the name of a metric in words."""
-    return name.removesuffix(PERCENT).replace("_", " ")
+def _with_unit(name: str, value: float | None, digits: int) -> str:
+    known = value is not None and unit(name)
+    return f"{figure(value, digits)} {unit(name)}" if known else figure(value, digits)
 
 
 def _chips(name: str, values: Json) -> str:

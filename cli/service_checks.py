@@ -37,8 +37,8 @@ def postgres(variables: Mapping[str, str]) -> Finding:
         session.close()
     if pooled:
         advice = (
-            "everything works, but new jobs are found by polling, not at once: "
-            "give the scheduler a DSN that leads to Postgres itself"
+            "everything works, but new jobs and what streams tell are found by polling, not at "
+            "once: give scheduler and API a DSN that leads to Postgres itself"
         )
         return Finding("Postgres", "note", f"{found}, behind a pooler", advice)
     return Finding("Postgres", "ok", found)

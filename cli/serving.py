@@ -17,6 +17,12 @@ from cli.errors import SUCCEEDED, UNEXPECTED, CommandError
 APPLICATION = "api.app:create_app"
 GRACE_SECONDS = 3
 """How long open answers may take to end; the application itself ends the process soon after."""
+UNANSWERED_SECONDS = 30
+"""How long what was sent may stay without an acknowledgement until a connection is given up.
+
+A viewer who vanished without a word is found that way, for a stream sends a comment every 15 s.
+Linux by itself goes on for a quarter of an hour, and for ever where the other end takes no more.
+"""
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -76,6 +82,10 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(address[:2], family=family)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections take it from the listener
+            listening.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_SECONDS * 1000
+            )
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no name of a host"
         raise CommandError(

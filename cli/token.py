@@ -35,6 +35,7 @@ def write_jar(file: Path, host: str, token: str, *, secure: bool, expires_at: in
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as jar:
+            os.fchmod(descriptor, 0o600)  # one that was there before may be open to everybody
             jar.write("# Netscape HTTP Cookie File\n" + "\t".join((*fields, COOKIE, token)) + "\n")
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}") from None

@@ -18,6 +18,7 @@ from cli import axes
 from cli.axes import Axis
 from cli.job_view import no_variants, unfinished
 from cli.render import figure, metric, room, unbroken, verdict
+from engine.metric_words import words
 
 Json = Mapping[str, Any]
 
@@ -173,9 +174,9 @@ def _usual(axis: Axis) -> bool:
 
 def _order(ranking: Json) -> str:
     first, *second = ranking_metrics(ranking)
-    text = f"ranked by {first.name} {first.mark}"
+    text = f"ranked by {words(first.name)} {first.mark}"
     if second:
-        text += f", then {second[0].name} {second[0].mark}"
+        text += f", then {words(second[0].name)} {second[0].mark}"
     if ranking["min_trades"]:
         text += f"; at least {ranking['min_trades']} trades"
     return text + ("; equal outcomes stand as one row" if ranking.get("distinct") else "")

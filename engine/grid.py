@@ -2,131 +2,43 @@
 
 A base index is the mixed-radix number of the block variants, blocks sorted by name, the last one
 fastest. A variant index is `base_index * risk_total + risk_index`. No list of variants exists.
+
+`Variants` lists the variants of no block either: it is for whoever asks for a few of them. `Grid`
+is for a sweep, which computes all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine.indicators.declaration import Relation
-from engine.indicators.registry import RULES, Indicator, Output, Param
-from engine.request.axes import joint_count, joint_groups, joint_rows
+from engine.blocks import Block, UnlistedBlock
 from engine.request.estimate import Estimate, bars_between
 from engine.request.hashes import canonical_json, sha256_hex
 from engine.request.model import RISK_AXES, BlockRequest, Level, Request, Risk
 
-Float64 = NDArray[np.float64]
-
-__all__ = ["Block", "Counts", "Estimate", "Grid", "estimate", "indicator_key"]
+__all__ = ["Estimate", "Grid", "Variants", "estimate", "indicator_key"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """One indicator with its variants.
-
-    `compute_table` is float64[C, K]: one row per compute variant, one column per declared parameter
-    (a choice is its index; an unused parameter holds its filler). `signal_table` is float64[S, J]:
-    one row per combination of the rule's parameters, S >= 1 even when J = 0. A block variant is
-    number `((source * C) + compute) * S + signal` of `total`.
-    """
-
-    name: str
-    indicator: Indicator
-    output: Output
-    sources: tuple[str, ...]
-    compute_table: Float64
-    signal_table: Float64
-    total: int
-
-    @classmethod
-    def of(cls, block: BlockRequest) -> "Block":
-        """List the compute and signal variants of a requested block."""
-        used = block.output.params
-        compute = _table(block.indicator.params, used, block.params, block.indicator.relations)
-        rule = RULES[block.output.rule]
-        names = tuple(param.name for param in rule.params)
-        signal = _table(rule.params, names, block.signals, ())
-        return cls(
-            name=block.name,
-            indicator=block.indicator,
-            output=block.output,
-            sources=block.sources,
-            compute_table=compute,
-            signal_table=signal,
-            total=max(1, len(block.sources)) * len(compute) * len(signal),
-        )
-
-    def coordinates(self, number: int) -> tuple[int, int, int]:
-        """Return the source index, compute row and signal row of block variant `number`."""
-        if not 0 <= number < self.total:
-            raise IndexError(f"block {self.name} has variants 0..{self.total - 1}, not {number}")
-        rest, signal = divmod(number, len(self.signal_table))
-        source, compute = divmod(rest, len(self.compute_table))
-        return source, compute, signal
-
-    def parameters(self, number: int) -> dict[str, Any]:
-        """Return what block variant `number` is, in JSON types; unused parameters are left out."""
-        source, compute, signal = self.coordinates(number)
-        used = self.output.params
-        return {
-            "name": self.name,
-            "indicator_id": self.indicator.id,
-            "output": self.output.name,
-            "source": self.sources[source] if self.sources else None,
-            "params": _named(self.indicator.params, self.compute_table[compute], used),
-            "signals": _named(RULES[self.output.rule].params, self.signal_table[signal]),
-        }
-
-
-class Counts(NamedTuple):
-    """How many variants a block has, found without listing them."""
-
-    sources: int
-    compute: int
-    signals: int
-
-    @classmethod
-    def of(cls, block: BlockRequest) -> "Counts":
-        """Count the variants of a requested block: those that `Block` lists."""
-        axes = {
-            name: {"mode": "explicit", "values": values} for name, values in block.params.items()
-        }
-        relations = block.indicator.relations
-        names = tuple(
-            param.name for param in block.indicator.params if param.name in block.output.params
-        )
-        compute = prod(
-            joint_count(group, axes, relations) if len(group) > 1 else len(block.params[group[0]])
-            for group in joint_groups(names, relations)
-        )
-        signals = prod(len(block.signals[param.name]) for param in RULES[block.output.rule].params)
-        return cls(max(1, len(block.sources)), compute, signals)
-
-    @property
-    def total(self) -> int:
-        """Variants of the block."""
-        return self.sources * self.compute * self.signals
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grid:
+class Variants:
     """All variants of a request; `fixed` is what they share."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block | UnlistedBlock, ...]
     base_total: int
     risk_total: int
     risk: Risk
     fixed: Mapping[str, Any]
 
     @classmethod
-    def of(cls, request: Request) -> "Grid":
+    def of(cls, request: Request) -> Self:
         """Lay out the variants of a request."""
+        return cls._of(request, UnlistedBlock.of)
+
+    @classmethod
+    def _of(cls, request: Request, made: Callable[[BlockRequest], Any]) -> Self:
         blocks = tuple(
-            Block.of(block) for block in sorted(request.blocks, key=lambda block: block.name)
+            made(block) for block in sorted(request.blocks, key=lambda block: block.name)
         )
         template = request.document["template"]
         names = ("instrument_id", "timeframe", "direction_mode", "sizing_mode", "execution")
@@ -198,6 +110,18 @@ class Grid:
         return indicator_key(self.variant(variant_index))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid(Variants):
+    """The same variants with the tables of their blocks, which a sweep computes with."""
+
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """List the variants of every block of a request."""
+        return cls._of(request, Block.of)
+
+
 def indicator_key(variant: Mapping[str, Any]) -> str:
     """Return the hash of what a variant computes, whatever it then does with the values."""
     names = ("indicator_id", "output", "source", "params")
@@ -211,7 +135,7 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
     if traded_bars is None:
         traded_bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
     return Estimate.of(
-        [Counts.of(block).total for block in request.blocks],
+        [UnlistedBlock.of(block).total for block in request.blocks],
         risk_total=request.risk.total,
         preselect=request.preselect,
         top_k=request.top_k,
@@ -220,51 +144,3 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
         traded_bars=traded_bars,
         threads=threads,
     )
-
-
-def _table(
-    declared: tuple[Param, ...],
-    used: tuple[str, ...],
-    values: Mapping[str, tuple[float | str, ...]],
-    relations: tuple[Relation, ...],
-) -> Float64:
-    """Return float64[rows, len(declared)]: all combinations of the axes, the last one fastest."""
-    by_name = {param.name: param for param in declared}
-    column = {param.name: position for position, param in enumerate(declared)}
-    names = tuple(param.name for param in declared if param.name in used)
-    axes = [
-        (group, joint_rows(group, [_numbers(by_name[n], values[n]) for n in group], relations))
-        for group in joint_groups(names, relations)
-    ]
-    shape = tuple(len(rows) for _, rows in axes)
-    total = prod(shape)
-    table = np.empty((total, len(declared)), dtype=np.float64)
-    table[:] = [param.filler for param in declared]
-    digits = np.unravel_index(np.arange(total), shape) if shape else ()
-    for (group, rows), digit in zip(axes, digits, strict=True):
-        for position, name in enumerate(group):
-            table[:, column[name]] = rows[digit, position]
-    table.setflags(write=False)
-    return table
-
-
-def _numbers(param: Param, values: tuple[float | str, ...]) -> Float64:
-    if param.kind == "choice":
-        return np.array([param.choices.index(str(value)) for value in values], dtype=np.float64)
-    return np.array(values, dtype=np.float64)
-
-
-def _named(
-    declared: tuple[Param, ...], row: Float64, used: tuple[str, ...] | None = None
-) -> dict[str, Any]:
-    return {
-        param.name: _json_value(param, value)
-        for param, value in zip(declared, row.tolist(), strict=True)
-        if used is None or param.name in used
-    }
-
-
-def _json_value(param: Param, value: float) -> int | float | str:
-    if param.kind == "choice":
-        return param.choices[int(value)]
-    return int(value) if param.kind == "int" else value

@@ -7,7 +7,7 @@ asks for it, by a request that has no other variant.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from engine.grid import Grid
+from engine.grid import Variants
 from engine.request import Request, canonical_json, parse, sha256_hex
 
 
@@ -26,7 +26,7 @@ def base_variant(parent: Mapping[str, Any], base_index: int) -> OneVariant:
     `parent` is an effective request of any version. Raises IndexError with the range there is.
     """
     wanted = parse(parent)
-    return _alone(wanted, base_index, Grid.of(wanted).base_variant(base_index))
+    return _alone(wanted, base_index, Variants.of(wanted).base_variant(base_index))
 
 
 def variant_by_index(parent: Mapping[str, Any], variant_index: int) -> OneVariant:
@@ -35,8 +35,8 @@ def variant_by_index(parent: Mapping[str, Any], variant_index: int) -> OneVarian
     `parent` is an effective request of any version. Raises IndexError with the range there is.
     """
     wanted = parse(parent)
-    grid = Grid.of(wanted)
-    return _alone(wanted, grid.split(variant_index)[0], grid.variant(variant_index))
+    variants = Variants.of(wanted)
+    return _alone(wanted, variants.split(variant_index)[0], variants.variant(variant_index))
 
 
 def template_of(effective: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, Any]:

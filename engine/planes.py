@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.blocks import Block
 from engine.candles import Candles
-from engine.grid import Block
 from engine.kernels.inputs import words_for
 from engine.memory import Layout
 from engine.rules import block_planes

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Self
 
-from engine.grid import Counts
+from engine.blocks import UnlistedBlock
 from engine.kernel_cache import cache_folder
 from engine.metric_names import METRICS
 from engine.request.estimate import bars_between
@@ -67,13 +67,13 @@ def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
     """
     bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
     words = -(-bars // 64)
-    blocks = [Counts.of(block) for block in request.blocks]
+    blocks = [UnlistedBlock.of(block) for block in request.blocks]
     stage_a = prod(block.total for block in blocks)
     kept = min(request.preselect, stage_a)
     ranking = request.ranking
     metrics = {ranking.primary_metric, ranking.secondary_metric or ranking.primary_metric}
     planes = words * sum(
-        rate.row * block.total / block.signals + rate.signal * block.total for block in blocks
+        rate.row * block.total / block.signal.total + rate.signal * block.total for block in blocks
     )
     scored = stage_a * rate.slowest(rate.scored, metrics, words)
     combined = request.risk.total * rate.slowest(rate.combined, metrics, words)

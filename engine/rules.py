@@ -18,8 +18,8 @@ from engine.indicators.kernels.packing import Test, pack_block
 from engine.memory import CHUNK_BYTES, CHUNK_ROWS, TEST_SIGNALS
 
 if TYPE_CHECKING:
+    from engine.blocks import Block
     from engine.candles import Candles
-    from engine.grid import Block
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]

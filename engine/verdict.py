@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.metric_words import words
+
 MOST_SENTENCES = 4
 _MOST_NAMES = 3
 _LARGEST_PERCENT = 1e6
@@ -80,7 +82,7 @@ class _Job:
             return "The search stored no variant." if self.state == "succeeded" else None
         begin = "So far, " if self.state in ("queued", "running") else ""
         if self.primary != "total_return_pct":
-            begin += f"{'ranked' if begin else 'Ranked'} by {self.primary}, "
+            begin += f"{'ranked' if begin else 'Ranked'} by {words(self.primary)}, "
         subject = begin + ("the best" if begin else "The best")
         subject += " variant" if self.tried is None else f" of {_counted(self.tried, 'variant')}"
         return f"{subject} {self._result()}."
@@ -126,7 +128,7 @@ class _Job:
         ):
             return f"Only {_whole(eligible)} of {_counted(self.tried, 'variant')} made {asked}."
         if self.primary in self.metrics and self._undefined(self.primary):
-            return f"The best variant has no defined {self.primary}: the order says little."
+            return f"The best variant has no defined {words(self.primary)}: the order says little."
         return None
 
     def _undefined(self, metric: str) -> bool:

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from storage import statements
+from storage.asking import Ask
 from storage.names import folded
 from storage.records import Client, Event, EventName, Job, NewJob, State
 
@@ -41,6 +42,14 @@ class IdempotencyConflict(Exception):
             " use a new key for a new request"
         )
         self.job = job
+
+
+class Head(NamedTuple):
+    """Whose a job is, and how far."""
+
+    job_id: UUID
+    user_id: UUID
+    state: State
 
 
 class Submitted(NamedTuple):
@@ -101,15 +110,29 @@ def create(
         return Submitted(Job.of(row), created=True)
 
 
-def by_idempotency_key(conn: psycopg.Connection[Any], user_id: UUID, key: str) -> Job | None:
+def by_idempotency_key(user_id: UUID, key: str) -> Ask[Job | None]:
     """Read the job that a user submitted under this key."""
     values = {"user_id": user_id, "idempotency_key": key}
-    return _one(conn, _SQL["get_by_idempotency_key"], values)
+    return Ask(_SQL["get_by_idempotency_key"], values, _first, rows=dict_row)
 
 
 def get(conn: psycopg.Connection[Any], job_id: UUID) -> Job | None:
     """Read one job."""
-    return _one(conn, _SQL["get_job"], {"job_id": job_id})
+    return by_id(job_id).of(conn)
+
+
+def by_id(job_id: UUID) -> Ask[Job | None]:
+    """Read one job."""
+    return Ask(_SQL["get_job"], {"job_id": job_id}, _first, rows=dict_row)
+
+
+def head(job_id: UUID) -> Ask[Head | None]:
+    """Read whose a job is, and how far."""
+    return Ask(
+        _SQL["head"],
+        {"job_id": job_id},
+        lambda rows: Head(job_id, rows[0][0], State(rows[0][1])) if rows else None,
+    )
 
 
 def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: int) -> list[Job]:
@@ -126,11 +149,10 @@ def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: in
     return _all(conn, _SQL["find_jobs"], values)
 
 
-def alike(conn: psycopg.Connection[Any], user_id: UUID, request_hash: str) -> UUID | None:
+def alike(user_id: UUID, request_hash: str) -> Ask[UUID | None]:
     """Find the newest job of a user that succeeded with the same request."""
     values = {"user_id": user_id, "request_hash": request_hash}
-    row = conn.execute(_SQL["alike"], values).fetchone()
-    return None if row is None else row[0]
+    return Ask(_SQL["alike"], values, lambda rows: rows[0][0] if rows else None)
 
 
 def cancel(conn: psycopg.Connection[Any], job_id: UUID, *, client: Client) -> Job | None:
@@ -180,11 +202,14 @@ def describe(
     return _one(conn, _SQL["describe"], values)
 
 
-def events(conn: psycopg.Connection[Any], job_id: UUID, *, after: int = 0) -> list[Event]:
+def events(job_id: UUID, *, after: int = 0) -> Ask[list[Event]]:
     """Read the lifecycle of a job, oldest first, from the event that follows `after` on."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_SQL["events_of_job"], {"job_id": job_id, "after": after})
-        return [Event(**(row | {"event": EventName(row["event"])})) for row in rows]
+    return Ask(
+        _SQL["events_of_job"],
+        {"job_id": job_id, "after": after},
+        lambda rows: [Event(**(row | {"event": EventName(row["event"])})) for row in rows],
+        rows=dict_row,
+    )
 
 
 def delete_finished(conn: psycopg.Connection[Any], *, older_than_days: float, batch: int) -> int:
@@ -201,6 +226,10 @@ def _same_submission(job: Job, new_job: NewJob) -> bool:
     if job.submission_hash is None or new_job.submission_hash is None:
         return job.request_hash == new_job.request_hash
     return job.submission_hash == new_job.submission_hash
+
+
+def _first(rows: list[dict[str, Any]]) -> Job | None:
+    return Job.of(rows[0]) if rows else None
 
 
 def _all(conn: psycopg.Connection[Any], statement: str, values: dict[str, Any]) -> list[Job]:

@@ -119,8 +119,9 @@ class Listener:
         if conn.pooled():
             # A LISTEN would stay on a session that is a stranger's next.
             raise Deaf(
-                f"Postgres at {self._address} is behind a pooler: no notifications, jobs are found"
-                " by polling; connect this program to Postgres itself to hear of them at once"
+                f"Postgres at {self._address} is behind a pooler: no notifications, what happens to"
+                " jobs is found by polling; connect this program to Postgres itself to hear of it"
+                " at once"
             )
         conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
         echo = f"echo {secrets.token_hex(8)}"
@@ -131,7 +132,8 @@ class Listener:
             if any(notice.payload == echo for notice in conn.notifies(timeout=left, stop_after=1)):
                 return
         raise Deaf(
-            f"Postgres at {self._address} delivers no notifications: jobs are found by polling"
+            f"Postgres at {self._address} delivers no notifications: what happens to jobs is found"
+            " by polling"
         )
 
     def _listen(self, conn: psycopg.Connection[Any]) -> None:

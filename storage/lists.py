@@ -7,15 +7,14 @@ says where to go on. Each function belongs into one transaction.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 
 from storage import statements
+from storage.asking import Ask
 from storage.names import folded
 from storage.paging import Page, Position, page_of, position
 from storage.records import Mode, Stage, State
@@ -28,12 +27,16 @@ EXAMINED = 1000
 COUNTED = 1000
 """How far jobs that have ended are counted."""
 
+# Looked up: an enumeration's own way takes longer than the rest of a line.
+_MODES = {str(mode): mode for mode in Mode}
+_STATES = {str(state): state for state in State}
+_STAGES: dict[str | None, Stage | None] = {None: None} | {str(stage): stage for stage in Stage}
+
 _NO_ID = UUID(int=2**128 - 1), UUID(int=0)
 
 
-@dataclass(frozen=True, slots=True)
-class JobLine:
-    """A job in a list.
+class JobLine(NamedTuple):
+    """A job in a list; its fields are the columns of the part `line`.
 
     `market_id` to `primary_metric` are those of the request, None where an old one has none.
     `best` is the primary metric of the best variant so far; it is None where there is none, where
@@ -66,18 +69,6 @@ class JobLine:
     best_infinite: bool
     last_error: str | None
 
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Self:
-        """Make a line of a row by column name."""
-        values = {name: row[name] for name in cls.__slots__}
-        stage = values["stage"]
-        values |= {
-            "mode": Mode(values["mode"]),
-            "state": State(values["state"]),
-            "stage": None if stage is None else Stage(stage),
-        }
-        return cls(**values)
-
 
 class Count(NamedTuple):
     """A number of jobs; with `more` there are more than that."""
@@ -102,40 +93,108 @@ def page(
     digits. `before` is the `next` of the page before. A page of a search may hold fewer than
     `limit` items, even none, and still have a `next`.
     """
-    values = position(before) | {
-        "user_id": user_id,
-        "state": state,
-        "symbol": symbol,
-        "limit": limit + 1,
-    }
     if not q:
-        return page_of(_lines(conn, "page", values), limit, _where)
+        return plain_page(user_id, state=state, symbol=symbol, limit=limit, before=before).of(conn)
+    values = _filters(user_id, state, symbol, limit, before)
     first, last = _id_range(q)
     values |= {"pattern": _pattern(q), "first": first, "last": last, "examined": EXAMINED}
     matches = conn.execute(_SQL["matches"], values).fetchone()
     assert matches is not None
     if _too_many(*matches):
         return _walk(conn, user_id, values, limit)
-    return page_of(_lines(conn, "page_of_matches", values), limit, _where)
+    rows = conn.execute(_SQL["page_of_matches"], values).fetchall()
+    return page_of(lines_of(rows), limit, _where)
 
 
-def lines(conn: psycopg.Connection[Any], user_id: UUID, job_ids: Collection[UUID]) -> list[JobLine]:
+def plain_page(
+    user_id: UUID,
+    *,
+    state: State | None = None,
+    symbol: str | None = None,
+    limit: int = 50,
+    before: Position | None = None,
+) -> Ask[Page[JobLine]]:
+    """List a user's jobs as `page` does without a search."""
+    return Ask(
+        _SQL["page"],
+        _filters(user_id, state, symbol, limit, before),
+        lambda rows: page_of(lines_of(rows), limit, _where),
+    )
+
+
+def lines(user_id: UUID, job_ids: Collection[UUID]) -> Ask[list[JobLine]]:
     """Read those of these jobs that are the user's, newest first."""
-    return _lines(conn, "lines", {"user_id": user_id, "job_ids": list(job_ids)})
+    return Ask(_SQL["lines"], {"user_id": user_id, "job_ids": list(job_ids)}, lines_of)
 
 
-def counts(conn: psycopg.Connection[Any], user_id: UUID) -> dict[State, Count]:
-    """Count a user's jobs in every state: active ones exactly, ended ones up to `COUNTED`."""
+def counts(user_id: UUID, many: Collection[State] = ()) -> Ask[dict[State, Count]]:
+    """Count a user's jobs in every state: active ones exactly, ended ones up to `COUNTED`.
+
+    Of the ended states in `many` the caller knows that there are more: they are not counted again.
+    """
+    wanted = [state for state in State if state not in many]
     values = {
         "user_id": user_id,
-        "states": list(State),
-        "most": [COUNTED + 1 if state.terminal else None for state in State],
+        "states": wanted,
+        "most": [COUNTED + 1 if state.terminal else None for state in wanted],
     }
-    return {
-        State(state): Count(min(number, COUNTED), more=True)
-        if State(state).terminal and number > COUNTED
-        else Count(number, more=False)
-        for state, number in conn.execute(_SQL["counts"], values)
+
+    def made(rows: list[Any]) -> dict[State, Count]:
+        counted: dict[str, int] = dict(rows)
+        found = {state: counted.get(state, COUNTED + 1) for state in State}
+        return {
+            state: Count(min(number, COUNTED), more=True)
+            if state.terminal and number > COUNTED
+            else Count(number, more=False)
+            for state, number in found.items()
+        }
+
+    return Ask(_SQL["counts"], values, made)
+
+
+def lines_of(rows: Collection[Any]) -> list[JobLine]:
+    """Make lines of rows with the columns of the part `line`."""
+    return [_line(*row) for row in rows]
+
+
+def _line(
+    job_id: UUID, user_id: UUID, name: str, mode: str, state: str, stage: str, *rest: Any
+) -> JobLine:
+    *moving, market_id, symbol, timeframe, start, end, metric, best, infinite, error = rest
+    return JobLine._make(
+        (
+            job_id,
+            user_id,
+            name,
+            _MODES[mode],
+            _STATES[state],
+            _STAGES[stage],
+            *moving,
+            None if market_id is None else int(market_id),
+            symbol,
+            timeframe,
+            start,
+            end,
+            metric,
+            None if best is None else float(best),
+            infinite,
+            error,
+        )
+    )
+
+
+def _filters(
+    user_id: UUID,
+    state: State | None,
+    symbol: str | None,
+    limit: int,
+    before: Position | None,
+) -> dict[str, object]:
+    return position(before) | {
+        "user_id": user_id,
+        "state": state,
+        "symbol": symbol,
+        "limit": limit + 1,
     }
 
 
@@ -152,15 +211,8 @@ def _walk(
     examined = [(created_at, job_id) for job_id, created_at, matches in rows if not matches]
     shown = found[:limit]
     last = shown[-1:] if len(found) > limit else examined
-    items = lines(conn, user_id, [job_id for _, job_id in shown])
+    items = lines(user_id, [job_id for _, job_id in shown]).of(conn)
     return Page(items, last[0] if last else None)
-
-
-def _lines(
-    conn: psycopg.Connection[Any], statement: str, values: Mapping[str, Any]
-) -> list[JobLine]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return [JobLine.of(row) for row in cursor.execute(_SQL[statement], values)]
 
 
 def _where(line: JobLine) -> Position:

@@ -2,16 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import psycopg
 
 from storage import faults
+from storage.asking import Ask
 from storage.connection import Connection
 from storage.faults import Fault
 from storage.session import Session
 
 Result = TypeVar("Result")
+Second = TypeVar("Second")
+Third = TypeVar("Third")
 
 
 class PoolBusy(psycopg.OperationalError):
@@ -62,18 +65,22 @@ class SessionPool:
 
         Raises `PoolBusy`, RuntimeError when the pool is closed, and what `Session.run` raises.
         """
-        if not self._free.acquire(timeout=self._wait_seconds):
-            raise PoolBusy(
-                f"all {self._size} connections to Postgres were busy for {self._wait_seconds:g} s"
-            )
-        try:
-            session = self._take()
-            try:
-                return _run(session, work, again=again)
-            finally:
-                self._give_back(session)
-        finally:
-            self._free.release()
+        return self._lend(lambda session: _run(session, work, again=again))
+
+    @overload
+    def ask(self, first: Ask[Result], /) -> tuple[Result]: ...
+
+    @overload
+    def ask(self, first: Ask[Result], second: Ask[Second], /) -> tuple[Result, Second]: ...
+
+    @overload
+    def ask(
+        self, first: Ask[Result], second: Ask[Second], third: Ask[Third], /
+    ) -> tuple[Result, Second, Third]: ...
+
+    def ask(self, *asks: Ask[Any]) -> tuple[Any, ...]:
+        """Return the answers to some questions, as `Session.ask` and `run` with `again`."""
+        return self._lend(lambda session: _ask(session, asks))
 
     def close(self) -> None:
         """Close what is idle now, and what is in use as soon as it is given back."""
@@ -81,6 +88,20 @@ class SessionPool:
             self._closed = True
             for session in self._idle:
                 session.close()
+
+    def _lend(self, use: Callable[[Session], Result]) -> Result:
+        if not self._free.acquire(timeout=self._wait_seconds):
+            raise PoolBusy(
+                f"all {self._size} connections to Postgres were busy for {self._wait_seconds:g} s"
+            )
+        try:
+            session = self._take()
+            try:
+                return use(session)
+            finally:
+                self._give_back(session)
+        finally:
+            self._free.release()
 
     def _take(self) -> Session:
         with self._lock:
@@ -111,3 +132,14 @@ def _run(session: Session, work: Callable[[Connection], Result], *, again: bool)
             raise
     session.close()
     return session.run(work)
+
+
+def _ask(session: Session, asks: tuple[Ask[Any], ...]) -> tuple[Any, ...]:
+    was_connected = session.connected
+    try:
+        return session.ask(*asks)
+    except psycopg.Error as error:
+        if not (was_connected and faults.of(error) is Fault.GONE):
+            raise
+    session.close()
+    return session.ask(*asks)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 
@@ -297,6 +297,23 @@ class TopVariant:
     equity_json: Sequence[Any] | None = None
     trades_omitted: bool = False
     twins: int = 1
+
+
+class TopText(NamedTuple):
+    """A row of the top list with its JSON as the text that the database holds."""
+
+    rank: int
+    variant_key: str
+    indicator_variant_key: str
+    variant_index: int
+    total_return_pct: float | None
+    twins: int
+    metrics_json: str
+    payload_json: str
+    report_table_md: str | None
+    trades_json: str | None
+    equity_json: str | None
+    trades_omitted: bool
 
 
 @dataclass(frozen=True, slots=True)

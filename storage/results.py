@@ -15,7 +15,8 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from storage import leases, statements
-from storage.records import Lease, Shortlist, State, StoredShortlist, TopVariant
+from storage.asking import Ask
+from storage.records import Lease, Shortlist, State, StoredShortlist, TopText, TopVariant
 
 _SQL = statements.load("results")
 
@@ -67,16 +68,14 @@ def shortlist(conn: psycopg.Connection[Any], job_id: UUID) -> StoredShortlist | 
     return StoredShortlist(Shortlist(**row), attempt=attempt, updated_at=updated_at)
 
 
-def candles_hash(conn: psycopg.Connection[Any], job_id: UUID) -> str | None:
+def candles_hash(job_id: UUID) -> Ask[str | None]:
     """Read which candles a job was computed from; None before stage A has ended."""
-    row = conn.execute(_SQL["candles_hash"], {"job_id": job_id}).fetchone()
-    return None if row is None else row[0]
+    return Ask(_SQL["candles_hash"], {"job_id": job_id}, _only)
 
 
-def outcomes(conn: psycopg.Connection[Any], job_id: UUID) -> dict[str, Any] | None:
+def outcomes(job_id: UUID) -> Ask[dict[str, Any] | None]:
     """Read the statistics of a job's search with their histograms; None until stage A has ended."""
-    row = conn.execute(_SQL["outcomes"], {"job_id": job_id}).fetchone()
-    return None if row is None else row[0]
+    return Ask(_SQL["outcomes"], {"job_id": job_id}, _only)
 
 
 def document(rows: Iterable[TopVariant], *, reports: bool) -> str:
@@ -133,6 +132,23 @@ def top(
         return cursor.execute(_SQL["top"], values).fetchall()
 
 
+def top_as_text(
+    job_id: UUID, limit: int, *, report: bool, trades: bool, equity: bool
+) -> Ask[list[TopText]]:
+    """Read the best variants as `top` does, to be passed on: nobody looks into their JSON.
+
+    Report, trades and equity are read only of a job that has succeeded.
+    """
+    values = {
+        "job_id": job_id,
+        "limit": limit,
+        "report": report,
+        "trades": trades,
+        "equity": equity,
+    }
+    return Ask(_SQL["top_as_text"], values, lambda rows: [TopText(*row) for row in rows])
+
+
 def variant(conn: psycopg.Connection[Any], job_id: UUID, variant_key: str) -> TopVariant | None:
     """Read one stored variant with its report, trades and equity."""
     values = {"job_id": job_id, "variant_key": variant_key}
@@ -140,17 +156,29 @@ def variant(conn: psycopg.Connection[Any], job_id: UUID, variant_key: str) -> To
         return cursor.execute(_SQL["variant"], values).fetchone()
 
 
-def outline(conn: psycopg.Connection[Any], job_id: UUID) -> list[dict[str, Any]]:
+def variant_as_text(job_id: UUID, variant_key: str) -> Ask[TopText | None]:
+    """Read one stored variant as `variant` does, to be passed on."""
+    values = {"job_id": job_id, "variant_key": variant_key}
+    return Ask(_SQL["variant_as_text"], values, lambda rows: TopText(*rows[0]) if rows else None)
+
+
+def outline(job_id: UUID) -> Ask[list[dict[str, Any]]]:
     """Read what a verdict needs of the rows, by rank: figures of the best, of the others nothing.
 
     Those are read for every look at a job, and nobody wants more than their number.
     """
-    with conn.cursor(row_factory=dict_row) as cursor:
-        best = cursor.execute(_SQL["outline"], {"job_id": job_id}).fetchone()
-    if best is None:
-        return []
-    others: list[dict[str, Any]] = [{}] * (best.pop("variants") - 1)
-    return [best, *others]
+
+    def made(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not rows:
+            return []
+        others: list[dict[str, Any]] = [{}] * (rows[0].pop("variants") - 1)
+        return [rows[0], *others]
+
+    return Ask(_SQL["outline"], {"job_id": job_id}, made, rows=dict_row)
+
+
+def _only(rows: list[tuple[Any]]) -> Any:
+    return rows[0][0] if rows else None
 
 
 def _replace(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> None:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from storage import statements
-from storage.lists import JobLine
+from storage.lists import JobLine, lines_of
 from storage.records import Event, EventName, Stage, State
 
 _SQL = statements.load("watching")
@@ -52,6 +52,7 @@ def look(
     after: Mapping[UUID, int],
     user_ids: Collection[UUID],
     *,
+    listed: Collection[UUID] = (),
     finished_within: float = FINISHED_WITHIN_SECONDS,
 ) -> Seen:
     """Look at jobs by id, and at the active jobs of users.
@@ -61,25 +62,27 @@ def look(
     the commit, so one of another job may appear late and be smaller. Events of one job are
     appended under the lock of its row, and appear in their order.
 
-    `lines` are the users' queued and running jobs, and those that ended in the last
-    `finished_within` seconds, newest first. Whoever was away for longer asks for more. It belongs
-    into one transaction; the events are read last, so that a job whose state has ended here and
+    `lines` are the users' queued and running jobs, those that ended in the last
+    `finished_within` seconds, and of the `listed` ones those that ended earlier and were renamed in
+    that time; newest first. Whoever was away for longer asks for more. It belongs into one
+    transaction; the events are read last, so that a job whose state has ended here and
     whose events have not is never seen.
     """
     values = {
         "job_ids": list(after),
         "seen": list(after.values()),
         "user_ids": list(user_ids),
+        "listed": list(listed),
         "finished_within": finished_within,
     }
+    lines = conn.execute(_SQL["lines"], values).fetchall() if user_ids else []
     with conn.cursor(row_factory=dict_row) as cursor:
-        lines = cursor.execute(_SQL["lines"], values).fetchall() if user_ids else []
         jobs = cursor.execute(_SQL["watched"], values).fetchall() if after else []
         events = cursor.execute(_SQL["events"], values).fetchall() if after else []
     return Seen(
         [_watched(row) for row in jobs],
         [Event(**(row | {"event": EventName(row["event"])})) for row in events],
-        [JobLine.of(row) for row in lines],
+        lines_of(lines),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.candles import Bars, Candles, load
 from engine.coverage import Coverage
-from engine.grid import Grid
+from engine.grid import Variants
 from engine.request import Request, parse
 from storage import results
 from storage.records import Stage, TopVariant
@@ -71,7 +71,7 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
         CandlesLoaded(
             candles_hash=candles.content_hash(),
             coverage=Coverage.of_candles(request, candles).document(),
-            base_variants=Grid.of(request).base_total,
+            base_variants=Variants.of(request).base_total,
             preloaded=preloaded,
         )
     )

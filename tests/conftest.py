@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import hypothesis
@@ -16,11 +17,29 @@ import migrations
 from cli import embedded
 
 TEMPLATE = "migrated_template"
+TESTS = Path(__file__).parent
 
 # A developer's runs look for new examples; CI judges a change by the same ones each time.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, take a file of each suite in turn.
+
+    So tests that wait for other processes run beside tests that compute. The suites with files of
+    a minute have few files and begin early; the many short files of the engine come last, and
+    keep every process busy until the end.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    suites: dict[str, dict[Path, int]] = {}
+    turns = []
+    for item in items:
+        files = suites.setdefault(item.path.relative_to(TESTS).parts[0], {})
+        turns.append(files.setdefault(item.path, len(files)))
+    items[:] = [item for _, item in sorted(zip(turns, items, strict=True), key=itemgetter(0))]
 
 
 @pytest.fixture(scope="session")

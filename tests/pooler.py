@@ -21,8 +21,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from tests.faults.harness import Program, Stack, free_port, wait_for
+from tests.faults.harness import Program, Stack, wait_for
 from tests.own_postgres import SYSTEM_USER
+from tests.ports import free_port
 
 INSTALL = "no pgbouncer here: install the package (Debian: apt-get install pgbouncer)"
 

@@ -1,12 +1,15 @@
 """The files that pages load: under an address that changes with them, so cached for ever."""
 
 import hashlib
+import json
 import mimetypes
 import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from engine.metric_words import WORDS
 
 FOLDER = Path(__file__).parent / "static"
 
@@ -15,7 +18,7 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Everything in the folder, read once. `version` is a hash of all of it."""
+    """Everything in the folder, read once, and the names of figures. `version` hashes it all."""
 
     contents: dict[str, bytes]
     version: str
@@ -34,6 +37,7 @@ class Files:
 def files() -> Files:
     """Return the files of the installed product."""
     contents = {file.name: file.read_bytes() for file in sorted(FOLDER.iterdir())}
+    contents["metric_words.js"] = f"export const WORDS = {json.dumps(WORDS)};\n".encode()
     digest = hashlib.sha256()
     for name, content in contents.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

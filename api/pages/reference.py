@@ -7,6 +7,17 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
+CHAPTERS = (
+    "jobs",
+    "results",
+    "streams",
+    "strategies",
+    "catalogue",
+    "session",
+    "operation",
+)
+"""What most people look for first; the rest follows in the order of the document."""
+
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -43,7 +54,7 @@ class Call:
 
 
 def chapters(document: Json) -> dict[str, list[Call]]:
-    """Return the calls of an OpenAPI document by their tag, in its order."""
+    """Return the calls of an OpenAPI document by their tag, as `CHAPTERS` orders them."""
     schemas = document.get("components", {}).get("schemas", {})
     found: dict[str, list[Call]] = {}
     for path, operations in document["paths"].items():
@@ -52,7 +63,8 @@ def chapters(document: Json) -> dict[str, list[Call]]:
                 operation = operations[method]
                 tag = (operation.get("tags") or ["other"])[0]
                 found.setdefault(tag, []).append(_call(method, path, operation, schemas))
-    return found
+    known = {tag: found.pop(tag) for tag in CHAPTERS if tag in found}
+    return known | found
 
 
 def _call(method: str, path: str, operation: Json, schemas: Json) -> Call:

@@ -1,24 +1,17 @@
 """The prices that a job traded, as a picture needs them."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api import schemas, views
 from api.answers import answer
-from api.auth import SignedIn
-from api.calls import call
+from api.calls import Call, route
 from api.charts import drawn
-from api.context import of
 from api.errors import ApiError, invalid_value
-from api.job_ids import JobDigits, own, wanted_by
-from api.parameters import Asked, Query, moment, whole
+from api.job_ids import named, owned, wanted_by
+from api.parameters import Query, moment, whole
 from engine.candles import NoMarketData
-from storage import results
-from storage.connection import Connection
-from storage.records import Job
+from storage import jobs, results
 
 router = APIRouter(tags=["results"])
 
@@ -31,34 +24,31 @@ BARS = Query(
 )
 
 
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/bars",
     answers={200: schemas.BARS},
     errors=(404, 409),
+    query=BARS,
 )
-def bars(
-    request: Request, who: SignedIn, wanted: JobDigits, asked: Annotated[Asked, Depends(BARS)]
-) -> Response:
+def bars(call: Call) -> Response:
     """Return the bars that a job traded, put together to few points that keep the extremes."""
-    context = of(request)
-    from_ms, to_ms = asked["from"], asked["to"]
+    context, who = call.context, call.who
+    from_ms, to_ms = call.asked["from"], call.asked["to"]
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise invalid_value("to", f"must be after from ({from_ms}), got {to_ms}")
 
-    def look(conn: Connection) -> tuple[Job, str | None]:
-        job = own(conn, who, wanted)
-        return job, results.candles_hash(conn, job.job_id)
-
-    job, expected = context.pool.run(look, again=True)
+    job_id = named(context.pool, who, call.job)
+    found_job, expected = context.pool.ask(jobs.by_id(job_id), results.candles_hash(job_id))
+    job = owned(found_job, job_id, who)
     try:
-        candles, found = context.charts.of(wanted_by(job))
+        candles, found = context.charts.of(wanted_by(job), expected)
     except NoMarketData:
         raise _changed() from None
     if expected is not None and found != expected:
         raise _changed()
-    return answer(views.bars(drawn(candles, from_ms, to_ms, asked["points"])))
+    return answer(views.bars(drawn(candles, from_ms, to_ms, call.asked["points"])))
 
 
 def _changed() -> ApiError:

@@ -1,23 +1,21 @@
 """Jobs: submitted, listed, looked at, renamed, cancelled."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api import cursor, schemas, submission, views
 from api.answers import answer
-from api.auth import Identity, SignedIn
-from api.bodies import JsonBody
-from api.calls import call
-from api.context import Context, of
-from api.errors import invalid_value
-from api.fields import members
-from api.job_ids import JobDigits, digits, own, wanted_by
-from api.parameters import Asked, Query, choice, cursor_of, text, whole, words
+from api.auth import Identity
+from api.calls import Call, route
+from api.context import Context
+from api.errors import invalid_value, not_found
+from api.fields import members, together
+from api.job_ids import digits, named, own, owned, wanted_by
+from api.parameters import Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
-from api.variant_keys import RESERVED, IdempotencyKey, requested_variant
+from api.variant_keys import RESERVED, idempotency_key, requested_variant
 from engine.request import Request as Wanted
 from engine.request import read_label, request_hash
 from engine.request.label import LABEL
@@ -46,7 +44,7 @@ LIST = Query(
 STATUS = Query(words("include", ("distribution",), "What to add: distribution."))
 
 
-@call(
+@route(
     router,
     "POST",
     "/backtests/jobs",
@@ -55,10 +53,10 @@ STATUS = Query(words("include", ("distribution",), "What to add: distribution.")
     errors=(404, 409),
     headers=(schemas.IDEMPOTENCY_KEY,),
 )
-def submit(request: Request, who: SignedIn, document: JsonBody, key: IdempotencyKey) -> Response:
+def submit(call: Call) -> Response:
     """Submit a request as a job; a retry under the same Idempotency-Key returns that job."""
-    context = of(request)
-    sent = Sent.of(document)
+    context, who, sent = call.context, call.who, Sent.of(call.document)
+    key = idempotency_key(call.request)
     # Before the candles are looked at: they may be gone, and the job is there.
     job = None if key is None or sent.problems else _known(who, key, sent, context)
     if job is not None:
@@ -84,7 +82,7 @@ def submit(request: Request, who: SignedIn, document: JsonBody, key: Idempotency
     )
 
 
-@call(
+@route(
     router,
     "POST",
     "/backtests/estimate",
@@ -92,59 +90,71 @@ def submit(request: Request, who: SignedIn, document: JsonBody, key: Idempotency
     body=schemas.REQUEST,
     errors=(404,),
 )
-def estimate(request: Request, who: SignedIn, document: JsonBody) -> Response:
+def estimate(call: Call) -> Response:
     """Say what a request would be as a job; store nothing."""
-    context = of(request)
-    sent = Sent.of(document)
+    context, who, sent = call.context, call.who, Sent.of(call.document)
     resolved = submission.resolve(sent.document, who, context)
     found = submission.assess(sent, resolved, context)
     alike = None
     if found.effective is not None and not found.errors:
         wanted = request_hash(found.effective)
-        alike = context.pool.run(lambda conn: jobs.alike(conn, who.user_id, wanted), again=True)
+        (alike,) = context.pool.ask(jobs.alike(who.user_id, wanted))
     return answer(views.estimate(found, alike))
 
 
-@call(router, "GET", "/backtests/jobs", answers={200: schemas.LIST})
-def list_jobs(request: Request, who: SignedIn, asked: Annotated[Asked, Depends(LIST)]) -> Response:
+@route(router, "GET", "/backtests/jobs", answers={200: schemas.LIST}, query=LIST)
+def list_jobs(call: Call) -> Response:
     """List one's jobs, newest first."""
+    user_id, asked, context = call.who.user_id, call.asked, call.context
+    filters: dict[str, Any] = {
+        "state": None if asked["state"] is None else State(asked["state"]),
+        "symbol": asked["symbol"],
+        "limit": asked["limit"],
+        "before": asked["cursor"],
+    }
+    many = context.crowded.get(user_id)
+    counted = lists.counts(user_id, many or ())
+    if asked["q"] is None:
+        page, counts = context.pool.ask(lists.plain_page(user_id, **filters), counted)
+    else:
 
-    def look(conn: Connection) -> tuple[Page[lists.JobLine], Any]:
-        page = lists.page(
-            conn,
-            who.user_id,
-            state=None if asked["state"] is None else State(asked["state"]),
-            symbol=asked["symbol"],
-            q=asked["q"],
-            limit=asked["limit"],
-            before=asked["cursor"],
-        )
-        return page, lists.counts(conn, who.user_id)
+        def look(conn: Connection) -> tuple[Page[lists.JobLine], dict[State, lists.Count]]:
+            return lists.page(conn, user_id, q=asked["q"], **filters), counted.of(conn)
 
-    page, counts = of(request).pool.run(look, again=True)
+        page, counts = context.pool.run(look, again=True)
+    if many is None:
+        crowded = [state for state, count in counts.items() if count.more]
+        context.crowded.put(user_id, crowded or None)
     following = None if page.next is None else cursor.written(page.next, ID_NAME)
     return answer(views.listed(page.items, following, counts))
 
 
-@call(router, "GET", "/backtests/jobs/{job_id}", answers={200: schemas.STATUS}, errors=(404, 409))
-def status(
-    request: Request, who: SignedIn, wanted: JobDigits, asked: Annotated[Asked, Depends(STATUS)]
-) -> Response:
+@route(
+    router,
+    "GET",
+    "/backtests/jobs/{job_id}",
+    answers={200: schemas.STATUS},
+    errors=(404, 409),
+    query=STATUS,
+)
+def status(call: Call) -> Response:
     """Return one job, and what to make of it."""
-    include = asked["include"] or frozenset()
+    pool, who = call.context.pool, call.who
+    job_id = named(pool, who, call.job)
+    found, rows = pool.ask(jobs.by_id(job_id), results.outline(job_id))
+    job = owned(found, job_id, who)
+    line = None
+    if job.state is State.RUNNING:
+        (lines,) = pool.ask(lists.lines(who.user_id, [job_id]))
+        line = next(iter(lines), None)
+    shown = views.status(job, rows, line)
+    if "distribution" in (call.asked["include"] or ()):
+        (outcomes,) = pool.ask(results.outcomes(job_id))
+        shown["distribution"] = views.distribution(outcomes, rows)
+    return answer(shown)
 
-    def look(conn: Connection) -> dict[str, Any]:
-        job = own(conn, who, wanted)
-        shown = _status(conn, job)
-        if "distribution" in include:
-            outcomes, rows = results.outcomes(conn, job.job_id), results.outline(conn, job.job_id)
-            shown["distribution"] = views.distribution(outcomes, rows)
-        return shown
 
-    return answer(of(request).pool.run(look, again=True))
-
-
-@call(
+@route(
     router,
     "PATCH",
     "/backtests/jobs/{job_id}",
@@ -152,41 +162,46 @@ def status(
     body=schemas.LABEL,
     errors=(404, 409),
 )
-def describe(request: Request, who: SignedIn, wanted: JobDigits, document: JsonBody) -> Response:
+def describe(call: Call) -> Response:
     """Change name and note, in any state; null clears."""
-    given = members(document, LABEL)
-    name, note, _ = read_label(given)
+    who, wanted = call.who, call.job
+    given, (name, note, _) = together(
+        call.document, lambda document: members(document, LABEL), read_label
+    )
     changes = {key: value for key, value in (("name", name), ("note", note)) if key in given}
 
     def change(conn: Connection) -> dict[str, Any]:
         job_id = own(conn, who, wanted).job_id
         job = jobs.describe(conn, who.user_id, job_id, changes=changes)
-        assert job is not None
+        if job is None:  # deleted meanwhile
+            raise not_found(f"there is no job {job_id}")
         return _status(conn, job)
 
-    return answer(of(request).pool.run(change))
+    return answer(call.context.pool.run(change))
 
 
-@call(
+@route(
     router,
     "POST",
     "/backtests/jobs/{job_id}/cancel",
     answers={200: schemas.STATUS},
     errors=(404, 409),
 )
-def cancel(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
+def cancel(call: Call) -> Response:
     """Cancel a queued job at once, ask a running one to stop; others stay as they are."""
+    who, wanted = call.who, call.job
 
     def change(conn: Connection) -> dict[str, Any]:
         job_id = own(conn, who, wanted).job_id
         job = jobs.cancel(conn, job_id, client=who.client)
-        assert job is not None
+        if job is None:  # deleted meanwhile
+            raise not_found(f"there is no job {job_id}")
         return _status(conn, job)
 
-    return answer(of(request).pool.run(change))
+    return answer(call.context.pool.run(change))
 
 
-@call(
+@route(
     router,
     "POST",
     "/backtests/jobs/cancel",
@@ -194,42 +209,46 @@ def cancel(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
     body=schemas.IDS,
     errors=(404, 409),
 )
-def cancel_many(request: Request, who: SignedIn, document: JsonBody) -> Response:
+def cancel_many(call: Call) -> Response:
     """Cancel several jobs: all of them, or none where one is not the caller's."""
-    wanted = _ids(members(document, ("ids",)).get("ids"))
+    who, wanted = call.who, _ids(members(call.document, ("ids",)).get("ids"))
 
     def change(conn: Connection) -> list[lists.JobLine]:
         # Two ids may name one job: it is answered once.
         ids = dict.fromkeys(own(conn, who, one).job_id for one in wanted)
         jobs.cancel_many(conn, who.user_id, list(ids), client=who.client)
-        found = {line.job_id: line for line in lists.lines(conn, who.user_id, list(ids))}
-        return [found[job_id] for job_id in ids]
+        found = {line.job_id: line for line in lists.lines(who.user_id, list(ids)).of(conn)}
+        return [found[job_id] for job_id in ids if job_id in found]
 
-    return answer({"items": [views.item(line) for line in of(request).pool.run(change)]})
+    return answer({"items": [views.item(line) for line in call.context.pool.run(change)]})
 
 
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/events",
     answers={200: schemas.EVENTS},
     errors=(404, 409),
 )
-def events(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
+def events(call: Call) -> Response:
     """Return what happened to a job, oldest first."""
-    found = of(request).pool.run(
-        lambda conn: jobs.events(conn, own(conn, who, wanted).job_id), again=True
-    )
+    pool, who = call.context.pool, call.who
+    job_id = named(pool, who, call.job)
+    head, found = pool.ask(jobs.head(job_id), jobs.events(job_id))
+    owned(head, job_id, who)
     return answer({"items": [views.event(event) for event in found]})
 
 
 def _known(who: Identity, key: str, sent: Sent, context: Context) -> Job | None:
     """Return the job that was submitted before under a key, unless another one may follow it."""
-    job = context.pool.run(lambda conn: jobs.by_idempotency_key(conn, who.user_id, key), again=True)
+    (job,) = context.pool.ask(jobs.by_idempotency_key(who.user_id, key))
     if job is None or job.submission_hash is None:  # one of an older release is compared whole
         return None
-    if job.state in ENDED and key.startswith(RESERVED):
-        return None
+    if key.startswith(RESERVED):
+        # Such a key names its request, whatever it was written like in an older release.
+        resolved = submission.resolve(sent.document, who, context)
+        requested_variant(key, who, resolved.document, context)
+        return None if job.state in ENDED else job
     if job.submission_hash != sent.hash:
         raise jobs.IdempotencyConflict(job)
     return job
@@ -249,8 +268,8 @@ def _submitted(
 
 def _status(conn: Connection, job: Job) -> dict[str, Any]:
     running = job.state is State.RUNNING
-    lines = lists.lines(conn, job.user_id, [job.job_id]) if running else []
-    return views.status(job, results.outline(conn, job.job_id), next(iter(lines), None))
+    lines = lists.lines(job.user_id, [job.job_id]).of(conn) if running else []
+    return views.status(job, results.outline(job.job_id).of(conn), next(iter(lines), None))
 
 
 def _ids(given: Any) -> list[str]:

@@ -1,25 +1,20 @@
 """What a job has found: its best variants, and any other one of its grid."""
 
 import re
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api import schemas, views
 from api.answers import answer
-from api.auth import SignedIn
-from api.calls import call
-from api.context import of
+from api.calls import Call, route
 from api.errors import invalid_value, not_found
-from api.job_ids import JobDigits, own, wanted_by
-from api.parameters import Asked, Query, whole, words
+from api.job_ids import named, own, owned, wanted_by
+from api.parameters import Query, whole, words
 from api.variant_keys import SPACES, reserved
 from engine.request.words import shown
-from storage import results
-from storage.connection import Connection
-from storage.records import Job, State, TopVariant
+from storage import jobs, results
+from storage.records import State
 
 router = APIRouter(tags=["results"])
 
@@ -33,91 +28,89 @@ TOP = Query(
 )
 
 
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/top",
     answers={200: schemas.TOP},
     errors=(404, 409),
+    query=TOP,
 )
-def top(
-    request: Request, who: SignedIn, wanted: JobDigits, asked: Annotated[Asked, Depends(TOP)]
-) -> Response:
+def top(call: Call) -> Response:
     """Return the best variants so far, by rank; reports and trades once the job has succeeded."""
-    include = BY_DEFAULT if asked["include"] is None else asked["include"]
+    include = BY_DEFAULT if call.asked["include"] is None else call.asked["include"]
+    flags = {part: part in include for part in PARTS}
+    pool, who = call.context.pool, call.who
+    job_id = named(pool, who, call.job)
+    found, rows = pool.ask(
+        jobs.head(job_id), results.top_as_text(job_id, call.asked["limit"], **flags)
+    )
+    job = owned(found, job_id, who)
+    parts = include if job.state is State.SUCCEEDED else frozenset()
+    items = [views.variant(row, parts) for row in rows]
+    return answer({"job_id": job_id, "state": job.state, "items": items})
 
-    def look(conn: Connection) -> dict[str, Any]:
-        job = own(conn, who, wanted)
-        parts = include if job.state is State.SUCCEEDED else frozenset()
-        flags = {part: part in parts for part in PARTS}
-        rows = results.top(conn, job.job_id, asked["limit"], **flags)
-        items = [views.variant(row, parts) for row in rows]
-        return {"job_id": str(job.job_id), "state": job.state, "items": items}
 
-    return answer(of(request).pool.run(look, again=True))
-
-
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/variants/{variant_key}",
     answers={200: schemas.VARIANT},
     errors=(404, 409),
 )
-def variant(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
+def variant(call: Call) -> Response:
     """Return one stored variant with its report, trades and equity."""
-    key = request.path_params["variant_key"]
+    key = call.path("variant_key")
     if not re.fullmatch(r"[0-9a-f]{64}", key, re.ASCII):
         raise invalid_value(
             "variant_key", f"must be the 64 hexadecimal digits of a variant_key, got {shown(key)}"
         )
 
-    def look(conn: Connection) -> TopVariant:
-        job = own(conn, who, wanted)
-        row = results.variant(conn, job.job_id, key)
-        if row is None:
-            raise not_found(f"job {job.job_id} stored no variant {key}")
-        return row
+    pool, who = call.context.pool, call.who
+    job_id = named(pool, who, call.job)
+    job, row = pool.ask(jobs.head(job_id), results.variant_as_text(job_id, key))
+    owned(job, job_id, who)
+    if row is None:
+        raise not_found(f"job {job_id} stored no variant {key}")
+    return answer(views.variant(row, PARTS))
 
-    return answer(views.variant(of(request).pool.run(look, again=True), PARTS))
 
-
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/variants/base/{base_index}",
     answers={200: schemas.ANY_VARIANT},
     errors=(404, 409),
 )
-def base(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
+def base(call: Call) -> Response:
     """Return any variant of stage A, and a request for it alone."""
-    return _any_variant(request, who, wanted, "base", "base_index")
+    return _any_variant(call, "base", "base_index")
 
 
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/variants/by-index/{variant_index}",
     answers={200: schemas.ANY_VARIANT},
     errors=(404, 409),
 )
-def by_index(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
+def by_index(call: Call) -> Response:
     """Return any variant of stage B, and a request for it alone."""
-    return _any_variant(request, who, wanted, "variant", "variant_index")
+    return _any_variant(call, "variant", "variant_index")
 
 
-def _any_variant(request: Request, who: Any, wanted: str, space: str, name: str) -> Response:
-    given = request.path_params[name]
+def _any_variant(call: Call, space: str, name: str) -> Response:
+    given = call.path(name)
     if not re.fullmatch(r"[0-9]{1,19}", given, re.ASCII):
         raise invalid_value(name, f"must be a whole number from 0, got {shown(given)}")
     index = int(given)
-    pool = of(request).pool
-    job: Job = pool.run(lambda conn: own(conn, who, wanted), again=True)
+    pool = call.context.pool
+    job = pool.run(lambda conn: own(conn, call.who, call.job), again=True)
     try:
         found = SPACES[space](wanted_by(job).document, index)
     except IndexError as error:
         raise not_found(str(error)) from None
-    row = pool.run(lambda conn: results.variant(conn, job.job_id, found.variant_key), again=True)
+    (row,) = pool.ask(results.variant_as_text(job.job_id, found.variant_key))
     return answer(
         {
             "space": space,

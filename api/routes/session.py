@@ -10,9 +10,8 @@ from starlette.responses import Response
 from api import schemas, tokens
 from api.answers import nothing
 from api.auth import local_developer, require_same_origin, unauthenticated
-from api.bodies import JsonBody
-from api.calls import call
-from api.context import Context, of
+from api.calls import Call, route
+from api.context import Context
 from api.fields import members, text
 
 router = APIRouter(tags=["session"])
@@ -20,7 +19,7 @@ router = APIRouter(tags=["session"])
 LONGEST_TOKEN = 4096
 
 
-@call(
+@route(
     router,
     "POST",
     "/session",
@@ -29,11 +28,11 @@ LONGEST_TOKEN = 4096
     errors=(401, 403, 429),
     public=True,
 )
-def sign_in(request: Request, document: JsonBody) -> Response:
+def sign_in(call: Call) -> Response:
     """Put a token into a cookie. In dev, on the machine's own browser, without a token."""
-    context = of(request)
+    context, request = call.context, call.request
     require_same_origin(request)
-    given = members(document, ("token",))
+    given = members(call.document, ("token",))
     if "token" in given:
         wanted = text(given["token"], "token", LONGEST_TOKEN)
         token = _checked(request, context, wanted)
@@ -55,14 +54,14 @@ def sign_in(request: Request, document: JsonBody) -> Response:
     return response
 
 
-@call(router, "DELETE", "/session", answers={204: None}, errors=(403,), public=True)
-def sign_out(request: Request) -> Response:
+@route(router, "DELETE", "/session", answers={204: None}, errors=(403,), public=True)
+def sign_out(call: Call) -> Response:
     """Clear the cookie."""
-    require_same_origin(request)
+    require_same_origin(call.request)
     response = nothing()
     response.delete_cookie(
         tokens.COOKIE,
-        secure=of(request).settings.env != "dev",
+        secure=call.context.settings.env != "dev",
         httponly=True,
         samesite="lax",
     )
@@ -71,9 +70,10 @@ def sign_out(request: Request) -> Response:
 
 def _checked(request: Request, context: Context, text: str) -> tokens.Token:
     address = request.client.host if request.client else ""
-    context.sign_ins.check(address)
+    context.sign_ins.tries(address)
     try:
-        return tokens.read(context.secret, text)
+        token = tokens.read(context.secret, text)
     except tokens.BadToken as error:
-        context.sign_ins.failed(address)
         raise unauthenticated(str(error)) from None
+    context.sign_ins.passed(address)
+    return token

@@ -3,22 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
-from starlette.requests import Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api import cursor, schemas, views
 from api.answers import answer, nothing
-from api.auth import Identity, SignedIn
-from api.bodies import JsonBody
-from api.calls import call
-from api.context import Context, of
+from api.auth import Identity
+from api.calls import Call, route
+from api.context import Context
 from api.errors import invalid, invalid_value, not_found, of_request
-from api.fields import members, uuid
+from api.fields import members, together, uuid
 from api.job_ids import digits, own, wanted_by
-from api.parameters import Asked, Query, cursor_of, whole
+from api.parameters import Query, cursor_of, whole
 from api.submission import own_strategy
 from engine.one_variant import template_of
 from engine.request import FieldError, RequestError, complete, read_label
@@ -44,7 +42,7 @@ LIST = Query(
 )
 
 
-@call(
+@route(
     router,
     "POST",
     "/strategies",
@@ -52,27 +50,28 @@ LIST = Query(
     body=schemas.NEW_STRATEGY,
     errors=(404, 409),
 )
-def create(request: Request, who: SignedIn, document: JsonBody) -> Response:
+def create(call: Call) -> Response:
     """Save a template, or the one of a variant that a job stored."""
-    context = of(request)
+    context, who, document = call.context, call.who, call.document
     taken = isinstance(document, Mapping) and not {"job_id", "variant_key"}.isdisjoint(document)
-    given = members(document, TAKEN if taken else WRITTEN)
-    name, note = _label(given)
-    make = _of_a_variant(given, who) if taken else _as_written(given, context)
+    _, (name, note), make = together(
+        document,
+        lambda given: members(given, TAKEN if taken else WRITTEN),
+        _label,
+        lambda given: _of_a_variant(given, who) if taken else _as_written(given, context),
+    )
     made = context.pool.run(
         lambda conn: strategies.create(conn, who.user_id, replace(make(conn), name=name, note=note))
     )
     return answer(views.strategy(made), 201, {"Location": f"/strategies/{made.strategy_id}"})
 
 
-@call(router, "GET", "/strategies", answers={200: schemas.STRATEGIES})
-def list_strategies(
-    request: Request, who: SignedIn, asked: Annotated[Asked, Depends(LIST)]
-) -> Response:
+@route(router, "GET", "/strategies", answers={200: schemas.STRATEGIES}, query=LIST)
+def list_strategies(call: Call) -> Response:
     """List one's strategies, newest first."""
-    page = of(request).pool.run(
+    page = call.context.pool.run(
         lambda conn: strategies.page(
-            conn, who.user_id, limit=asked["limit"], before=asked["cursor"]
+            conn, call.who.user_id, limit=call.asked["limit"], before=call.asked["cursor"]
         ),
         again=True,
     )
@@ -82,15 +81,17 @@ def list_strategies(
     )
 
 
-@call(router, "GET", "/strategies/{strategy_id}", answers={200: schemas.STRATEGY}, errors=(404,))
-def show(request: Request, who: SignedIn) -> Response:
+@route(router, "GET", "/strategies/{strategy_id}", answers={200: schemas.STRATEGY}, errors=(404,))
+def show(call: Call) -> Response:
     """Return one strategy."""
-    strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
-    found = of(request).pool.run(lambda conn: own_strategy(conn, who, strategy_id), again=True)
+    strategy_id = uuid(call.path(ID_NAME), ID_NAME)
+    found = call.context.pool.run(
+        lambda conn: own_strategy(conn, call.who, strategy_id), again=True
+    )
     return answer(views.strategy(found))
 
 
-@call(
+@route(
     router,
     "PUT",
     "/strategies/{strategy_id}",
@@ -98,13 +99,17 @@ def show(request: Request, who: SignedIn) -> Response:
     body=schemas.CHANGED_STRATEGY,
     errors=(404, 409),
 )
-def change(request: Request, who: SignedIn, document: JsonBody) -> Response:
+def change(call: Call) -> Response:
     """Replace name, note and template; jobs made of the strategy keep what they were made of."""
-    context = of(request)
-    strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
-    given = members(document, WRITTEN)
-    name, note = _label(given)
-    new = NewStrategy(name, _template(given, context), note)
+    context, who = call.context, call.who
+    strategy_id = uuid(call.path(ID_NAME), ID_NAME)
+    _, (name, note), template = together(
+        call.document,
+        lambda given: members(given, WRITTEN),
+        _label,
+        lambda given: _template(given, context),
+    )
+    new = NewStrategy(name, template, note)
 
     def store(conn: Connection) -> Strategy | None:
         before = own_strategy(conn, who, strategy_id)
@@ -122,12 +127,13 @@ def change(request: Request, who: SignedIn, document: JsonBody) -> Response:
     return answer(views.strategy(found))
 
 
-@call(router, "DELETE", "/strategies/{strategy_id}", answers={204: None}, errors=(404,))
-def delete(request: Request, who: SignedIn) -> Response:
+@route(router, "DELETE", "/strategies/{strategy_id}", answers={204: None}, errors=(404,))
+def delete(call: Call) -> Response:
     """Delete a strategy; jobs made of it stay as they are."""
-    strategy_id = uuid(request.path_params[ID_NAME], ID_NAME)
+    strategy_id = uuid(call.path(ID_NAME), ID_NAME)
 
-    if not of(request).pool.run(lambda conn: strategies.delete(conn, who.user_id, strategy_id)):
+    pool, user_id = call.context.pool, call.who.user_id
+    if not pool.run(lambda conn: strategies.delete(conn, user_id, strategy_id)):
         raise not_found(f"you have no strategy {strategy_id}")
     return nothing()
 

@@ -13,17 +13,16 @@ from contextlib import AbstractContextManager, suppress
 import anyio
 from fastapi import APIRouter
 from fastapi.sse import EventSourceResponse
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import schemas
-from api.auth import Identity, SignedIn
-from api.calls import call
-from api.context import of
+from api.auth import Identity
+from api.calls import Call, route
 from api.feeds import Feed, Place, ending
-from api.job_ids import JobDigits, own
+from api.job_ids import named, owned
 from api.live import Hub
+from storage import jobs
 
 COMMENT_SECONDS = 15.0
 UNREAD_SECONDS = 5.0
@@ -38,7 +37,7 @@ LARGEST_EVENT_ID = 2**63 - 1
 router = APIRouter(tags=["streams"])
 
 
-@call(
+@route(
     router,
     "GET",
     "/backtests/jobs/{job_id}/stream",
@@ -46,19 +45,21 @@ router = APIRouter(tags=["streams"])
     errors=(404, 409, 429),
     headers=(schemas.LAST_EVENT_ID,),
 )
-def stream_of_job(request: Request, who: SignedIn, wanted: JobDigits) -> Response:
+def stream_of_job(call: Call) -> Response:
     """Tell the lifecycle of a job and its progress, until it ends."""
-    context = of(request)
-    job = context.pool.run(lambda conn: own(conn, who, wanted), again=True)
-    after = last_event_id(request.headers.get("last-event-id", ""))
-    return _Stream(context.hub, context.hub.job(job.job_id, who.user_id), who, after)
+    context, who = call.context, call.who
+    job_id = named(context.pool, who, call.job)
+    (job,) = context.pool.ask(jobs.head(job_id))
+    owned(job, job_id, who)
+    after = last_event_id(call.request.headers.get("last-event-id", ""))
+    return _Stream(context.hub, context.hub.job(job_id, who.user_id), who, after)
 
 
-@call(router, "GET", "/backtests/stream", answers={200: schemas.STREAM}, errors=(429,))
-async def stream_of_list(request: Request, who: SignedIn) -> Response:
+@route(router, "GET", "/backtests/stream", answers={200: schemas.STREAM}, errors=(429,))
+async def stream_of_list(call: Call) -> Response:
     """Tell the first page of one's own jobs, and then what changes in it."""
-    hub = of(request).hub
-    return _Stream(hub, hub.user_list(who.user_id), who)
+    hub = call.context.hub
+    return _Stream(hub, hub.user_list(call.who.user_id), call.who)
 
 
 def last_event_id(text: str) -> int:

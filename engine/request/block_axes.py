@@ -6,10 +6,11 @@ from math import prod
 from typing import Any
 
 from engine.indicators.registry import Indicator, Param
-from engine.request.axes import axis_count, joint_count, joint_groups
+from engine.request.axes import axis_count
 from engine.request.axis_reader import Kind, read_axis
 from engine.request.fields import Field
 from engine.request.hints import misplaced
+from engine.request.joint import joint_count, joint_groups
 from engine.request.members import Reading
 from engine.request.words import counted, printable, shown
 

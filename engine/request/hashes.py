@@ -34,11 +34,12 @@ def submission_hash(document: Any) -> str:
     """Return the hash of a request as it was sent, without name and note.
 
     Defaults have no part in it: the same text under the same key is the same submission, whatever
-    the settings have become.
+    the settings have become. 1 and 1.0 are one number of JSON, of which JavaScript writes the first
+    alone.
     """
     if isinstance(document, Mapping):
         document = {key: value for key, value in document.items() if key not in LABEL}
-    return sha256_hex(canonical_json(document))
+    return sha256_hex(canonical_json(_with_whole_numbers(document)))
 
 
 def spec_hash(template: Mapping[str, Any]) -> str:
@@ -50,3 +51,12 @@ def engine_params_hash(document: Mapping[str, Any]) -> str:
     """Return the hash of direction, sizing and execution of an effective request."""
     template = document["template"]
     return sha256_hex(canonical_json({name: template[name] for name in ENGINE_PARAMS}))
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Return a document in which a float without a fraction is an integer."""
+    if isinstance(value, Mapping):
+        return {key: _with_whole_numbers(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -26,7 +26,7 @@ def read_label(document: Any) -> tuple[str | None, str | None, Any]:
     given = {key: Field(document.get(key), key, errors) for key in LABEL}
     name = _read_text(given["name"], MAX_NAME, "")
     note = _read_text(given["note"], MAX_NOTE, _LINES)
-    if name is not None and not name.strip():
+    if name is not None and all(one.isspace() or one in _JOINERS for one in name):
         given["name"].refuse("is blank: give it letters or digits, or leave it out")
     if errors:
         raise RequestError(errors)
@@ -44,7 +44,7 @@ def _read_text(field: Field, longest: int, allowed: str) -> str | None:
         field.refuse(f"has {len(text)} characters, the limit is {longest}: shorten it")
         return None
     for position, character in enumerate(text):
-        if not (character in allowed or _printable(character)):
+        if not (character in allowed or printable_in_names(character)):
             lines = ", new lines and tabs" if allowed else ""
             field.refuse(
                 f"has {shown(character)} as character {position + 1}: printable text{lines} "
@@ -54,7 +54,7 @@ def _read_text(field: Field, longest: int, allowed: str) -> str | None:
     return text
 
 
-def _printable(character: str) -> bool:
+def printable_in_names(character: str) -> bool:
     """Whether a character may stand in a name: no control, no half of a pair, no override.
 
     Beyond what Python prints as it is, these are all spaces, and what joins the parts of an emoji.

@@ -41,7 +41,7 @@ def create_job_indexes() -> None:
     # jobs there are, and for those of programs that do not know it. It has at most 64 characters;
     # the cut keeps whatever an old request holds within what an index can hold.
     #
-    # IF NOT EXISTS: these two can be made beforehand and CONCURRENTLY (runbook, section 10).
+    # IF NOT EXISTS: these three can be made beforehand and CONCURRENTLY (runbook, section 10).
     op.execute("""
 CREATE INDEX IF NOT EXISTS backtest_jobs_list_by_symbol
     ON backtest_jobs (
@@ -61,12 +61,12 @@ CREATE INDEX IF NOT EXISTS backtest_jobs_list_by_symbol_and_state
         job_id DESC
     )
     """)
-    # Compared byte by byte, so that names with a common beginning are a range of it.
     op.execute("""
-CREATE INDEX backtest_jobs_alike
+CREATE INDEX IF NOT EXISTS backtest_jobs_alike
     ON backtest_jobs (user_id, request_hash, created_at DESC)
     WHERE state = 'succeeded'
     """)
+    # Compared byte by byte, so that names with a common beginning are a range of it.
     op.execute("""
 CREATE INDEX backtest_jobs_by_name
     ON backtest_jobs (user_id, name_folded text_pattern_ops, job_id)

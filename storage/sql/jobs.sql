@@ -46,6 +46,11 @@ SELECT @job_row
 FROM backtest_jobs
 WHERE job_id = %(job_id)s;
 
+-- name: head
+SELECT user_id, state
+FROM backtest_jobs
+WHERE job_id = %(job_id)s;
+
 -- name: find_jobs
 -- An id is a number to Postgres, so the ids that begin alike are a range of the primary key. In its
 -- order, few rows are read whatever the number of jobs.

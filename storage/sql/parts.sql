@@ -145,18 +145,19 @@ ORDER BY job_id
 LIMIT %(examined)s + 1;
 
 -- name: line
--- A job in a list. Of the request a few values, taken out of it once.
+-- A job in a list. Of the request a few values, taken out of it once. Numbers come as text: JSON
+-- would have to be read for each of them.
 job.job_id, job.user_id, job.name, job.mode, job.state, job.stage, job.attempt,
 job.created_at, job.started_at, job.finished_at, job.cancel_requested_at,
 job.processed_units, job.total_units, job.progress_updated_at,
 stage.started_at AS stage_started_at,
-request.template #> '{instrument_id,market_id}' AS market_id,
+request.template #>> '{instrument_id,market_id}' AS market_id,
 request.template #>> '{instrument_id,symbol}' AS symbol,
 request.template ->> 'timeframe' AS timeframe,
 request.time_range ->> 'start' AS start,
 request.time_range ->> 'end' AS "end",
 request.ranking ->> 'primary_metric' AS primary_metric,
-best.metrics_json -> (request.ranking ->> 'primary_metric') AS best,
+best.metrics_json ->> (request.ranking ->> 'primary_metric') AS best,
 coalesce(best.metrics_json -> 'infinite' ? (request.ranking ->> 'primary_metric'), false)
     AS best_infinite,
 job.last_error;

@@ -107,8 +107,30 @@ WHERE job_id = %(job_id)s
 ORDER BY rank
 LIMIT %(limit)s;
 
+-- name: top_as_text
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json::text, payload_json::text,
+       CASE WHEN ended.well AND %(report)s THEN report_table_md END,
+       CASE WHEN ended.well AND %(trades)s THEN trades_json::text END,
+       CASE WHEN ended.well AND %(equity)s THEN equity_json::text END,
+       trades_omitted
+FROM backtest_job_top_variants
+CROSS JOIN (
+    SELECT state = 'succeeded' AS well FROM backtest_jobs WHERE job_id = %(job_id)s
+) AS ended
+WHERE job_id = %(job_id)s
+ORDER BY rank
+LIMIT %(limit)s;
+
 -- name: variant
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
+FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;
+
+-- name: variant_as_text
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json::text, payload_json::text, report_table_md, trades_json::text,
+       equity_json::text, trades_omitted
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;

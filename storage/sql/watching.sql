@@ -34,6 +34,14 @@ FROM (
     WHERE user_id = ANY(%(user_ids)s)
       AND finished_at IS NOT NULL
       AND finished_at > now() - make_interval(secs => %(finished_within)s)
+    UNION ALL
+    -- Looked up by id, for `updated_at` may have no index: every heartbeat changes it.
+    SELECT *
+    FROM backtest_jobs
+    WHERE job_id = ANY(%(listed)s)
+      AND user_id = ANY(%(user_ids)s)
+      AND finished_at <= now() - make_interval(secs => %(finished_within)s)
+      AND updated_at > now() - make_interval(secs => %(finished_within)s)
 ) AS job
 @line_sources
 ORDER BY job.created_at DESC, job.job_id DESC;

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from api import tokens
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("ROEHUB_", "CH_", "CLICKHOUSE_", "STRATEGY_PG_DSN", "POSTGRES_DSN", "REDIS_URL")
@@ -24,10 +24,9 @@ STARTED_WITHIN = 60.0
 STOPPED_WITHIN = 30.0
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def client(url: str, **options: Any) -> httpx.Client:
+    """A client without the certificates for TLS, which take longer to load than most calls."""
+    return httpx.Client(base_url=url, timeout=60, verify=False, **options)
 
 
 class Caller:
@@ -35,7 +34,7 @@ class Caller:
 
     def __init__(self, url: str, headers: Mapping[str, str], user_id: UUID | None = None) -> None:
         self.user_id = user_id
-        self.client = httpx.Client(base_url=url, headers=dict(headers), timeout=60)
+        self.client = client(url, headers=dict(headers))
 
     def call(self, method: str, path: str, **values: Any) -> httpx.Response:
         return self.client.request(method, path, **values)
@@ -142,14 +141,15 @@ class Api:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + STARTED_WITHIN
-        while True:
-            assert self.process.poll() is None, self.text()
-            try:
-                assert httpx.get(f"{self.url}/healthz").status_code == 200
-                return
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, self.text()
-                time.sleep(0.02)
+        with client(self.url) as asking:
+            while True:
+                assert self.process.poll() is None, self.text()
+                try:
+                    assert asking.get("/healthz").status_code == 200
+                    return
+                except httpx.TransportError:
+                    assert time.monotonic() < deadline, self.text()
+                    time.sleep(0.02)
 
     def stop(self) -> int:
         """End it as a supervisor does; returns its exit code."""

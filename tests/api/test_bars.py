@@ -10,11 +10,12 @@ import pytest
 
 from api.charts import drawn
 from configs.environment import CandlesFolder
+from engine import synthetic
 from engine.candles import Candles, load
 from engine.request import parse
-from storage.candles import open_store
-from tests.api.running import Api, Caller
-from tests.making_jobs import REQUEST, START_MS, finish
+from storage.candles import Bars, open_store
+from tests.api.running import Api, Caller, running
+from tests.making_jobs import REQUEST, START_MS, finish, store_candles
 
 JOBS = "/backtests/jobs"
 STEP = 900_000
@@ -114,6 +115,25 @@ def test_other_candles_than_the_jobs_are_not_shown(
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "candles_changed")
     stored.execute(change, [traded.content_hash(), job_id])
     assert owner.get(f"{JOBS}/{job_id}/bars").status_code == 200
+
+
+def test_candles_of_a_job_before_are_not_taken_for_those_of_a_later_job(
+    own_database: str, tmp_path: Path
+) -> None:
+    folder = store_candles(tmp_path / "candles")
+    conn = psycopg.connect(own_database, autocommit=True)
+    with conn, running(own_database, folder, tmp_path / "api") as api:
+        first = api.post(JOBS, json=REQUEST).json()
+        finish(conn, first["job_id"], folder)
+        assert api.get(f"{JOBS}/{first['job_id']}/bars").status_code == 200
+        minutes = synthetic.minutes(seed=8, start_ms=START_MS, count=1440)
+        with open_store(CandlesFolder(folder)) as store:
+            store.append(1, "TESTUSDT", [Bars.of(minutes)])
+        second = api.post(JOBS, json=REQUEST).json()
+        finish(conn, second["job_id"], folder)
+        assert api.get(f"{JOBS}/{second['job_id']}/bars").status_code == 200
+        answer = api.get(f"{JOBS}/{first['job_id']}/bars")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "candles_changed")
 
 
 def test_drawing_takes_no_more_than_the_traded_bars(traded: Candles) -> None:

@@ -157,4 +157,11 @@ def test_while_the_candle_source_is_away_a_job_is_stored_with_a_warning(
     assert (answer.status_code, answer.json()["state"]) == (201, "queued")
     (warning,) = answer.json()["warnings"]
     assert warning["code"] == "coverage_unknown"
-    assert without_candles.post("/backtests/estimate", json=REQUEST).status_code == 503
+    asked = (
+        without_candles.post("/backtests/estimate", json=REQUEST),
+        without_candles.get("/backtests/instruments"),
+        without_candles.get(f"/backtests/jobs/{answer.json()['job_id']}/bars"),
+    )
+    for refused in asked:
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        assert int(refused.headers["Retry-After"]) > 0

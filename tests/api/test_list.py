@@ -137,6 +137,23 @@ def test_more_than_a_thousand_ended_jobs_are_counted_as_1000_and_more(
     assert (counts["cancelled"], counts["queued"]) == ("1000+", 1)
 
 
+def test_active_jobs_are_counted_exactly_beside_ended_ones_that_are_too_many(
+    user: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    submit(user)
+    many(stored, user.user_id, 1001)
+    for queued in (1, 2):
+        counts = found(user)["counts"]
+        assert (counts["queued"], counts["cancelled"]) == (queued, "1000+")
+        submit(user)
+
+
+@pytest.mark.parametrize("name", ["Würfel\u00a0👨\u200d👩\u200d👧", "幅\u3000広"])
+def test_whatever_may_stand_in_a_name_is_found_by_it(user: Caller, name: str) -> None:
+    job_id = submit(user, name=name)
+    assert ids(found(user, q=name)) == [job_id]
+
+
 def test_a_cursor_is_base64url_of_canonical_json(
     user: Caller, stored: psycopg.Connection[Any]
 ) -> None:

@@ -62,6 +62,27 @@ def test_what_is_no_strategy_is_refused(user: Caller, document: Any, path: str) 
     assert answer.json()["error"]["details"][0]["path"] == path
 
 
+def test_everything_that_is_wrong_with_a_strategy_is_said_at_once(user: Caller) -> None:
+    template = changed(template__timeframe="7m")["template"]
+    wrong = {"name": "", "note": 5, "template": template, "surprise": 1}
+    saved = save(user)
+    for answer in (
+        user.post(STRATEGIES, json=wrong),
+        user.put(f"{STRATEGIES}/{saved['strategy_id']}", json=wrong),
+    ):
+        assert answer.status_code == 422, answer.text
+        paths = [detail["path"] for detail in answer.json()["error"]["details"]]
+        assert paths == ["name", "note", "surprise", "template.timeframe"]
+
+
+@pytest.mark.parametrize("document", [[], 5, "x"])
+def test_a_strategy_that_is_no_object_is_refused(user: Caller, document: Any) -> None:
+    answer = user.post(STRATEGIES, json=document)
+    assert answer.status_code == 422, answer.text
+    (detail,) = answer.json()["error"]["details"]
+    assert (detail["path"], detail["message"][:17]) == ("request", "must be an object")
+
+
 def test_a_name_is_given_once(user: Caller, api: Any) -> None:
     save(user)
     answer = user.post(STRATEGIES, json={"name": "crossing", "template": TEMPLATE})

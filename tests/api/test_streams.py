@@ -23,7 +23,7 @@ RUBBISH = (
 
 
 def ids(conn: psycopg.Connection, job_id: UUID) -> list[str]:
-    return [str(event.event_id) for event in jobs.events(conn, job_id)]
+    return [str(event.event_id) for event in jobs.events(job_id).of(conn)]
 
 
 def lifecycle_ids(sent: list[Sent]) -> list[str | None]:
@@ -56,7 +56,7 @@ def test_a_job_that_has_ended_tells_its_whole_lifecycle_and_ends(
     job_id = finished(stored, user_id)
     with Viewer(api, job_path(job_id), user_id=user_id) as viewer:
         sent = viewer.rest()
-    events = jobs.events(stored, job_id)
+    events = jobs.events(job_id).of(stored)
     told = [one for one in sent if one.name == "lifecycle"]
     assert [one.event_id for one in told] == [str(event.event_id) for event in events]
     assert [one.data["event"] for one in told] == [str(event.event) for event in events]

@@ -164,6 +164,22 @@ def test_who_joins_later_gets_what_others_have_and_nothing_twice(
             assert (sent.name, sent.data["state"]) == ("job", "running")
 
 
+def test_a_job_that_ended_long_ago_is_told_of_when_it_is_renamed(
+    api: Api, user_id: UUID, stored: psycopg.Connection
+) -> None:
+    job_id = making.submitted(stored, user_id=user_id).job_id
+    jobs.cancel(stored, job_id, client=Client.API)
+    stored.execute(
+        "UPDATE backtest_jobs SET updated_at = updated_at - interval '1 hour',"
+        " finished_at = finished_at - interval '1 hour' WHERE job_id = %s",
+        [job_id],
+    )
+    with Viewer(api, LIST_PATH, user_id=user_id) as viewer:
+        viewer.named("snapshot")
+        api.as_user(user_id).patch(f"/backtests/jobs/{job_id}", json={"name": "later"})
+        assert viewer.named("job").data["name"] == "later"
+
+
 def test_a_look_after_an_outage_finds_what_ended_during_it(connection: psycopg.Connection) -> None:
     user_id = uuid4()
     job_id = making.submitted(connection, user_id=user_id).job_id

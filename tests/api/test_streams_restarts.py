@@ -49,7 +49,7 @@ def connected(server: OwnPostgres) -> psycopg.Connection:
 
 
 def event_ids(conn: psycopg.Connection, job_id: UUID) -> list[str]:
-    return [str(event.event_id) for event in jobs.events(conn, job_id)]
+    return [str(event.event_id) for event in jobs.events(job_id).of(conn)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

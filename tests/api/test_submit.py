@@ -1,5 +1,7 @@
 """Submitting a request: what is stored, what is returned, keys, quota, the variants of a job."""
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,6 +256,19 @@ def test_a_variant_is_found_again_under_its_key(user: Caller, finished: str) -> 
     assert first.status_code == 201, first.text
     second = submit(user, found["request"] | {"name": "x"}, key=found["idempotency_key"])
     assert (second.status_code, second.json()["job_id"]) == (200, first.json()["job_id"])
+
+
+def test_a_variant_is_found_again_by_whoever_writes_numbers_otherwise(
+    user: Caller, finished: str
+) -> None:
+    found = variant(user, finished, "variant", 3)
+    python = json.dumps(found["request"])
+    javascript = re.sub(r"(\d)\.0(?=[,}\]])", r"\1", python)
+    assert javascript != python
+    key = {"Idempotency-Key": found["idempotency_key"], "Content-Type": "application/json"}
+    first, second = (user.post(JOBS, content=text, headers=key) for text in (python, javascript))
+    assert (first.status_code, second.status_code) == (201, 200), second.text
+    assert second.json()["job_id"] == first.json()["job_id"]
 
 
 def test_a_cancelled_variant_is_replaced(user: Caller, finished: str) -> None:

@@ -29,7 +29,7 @@ def chromium() -> Iterator[Browser]:
     """The browser that the machine has; tests that need it skip where there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed: `make browser` as root does it")
+        pytest.skip(f"none of {', '.join(NAMES)} is installed: `make packages` as root does it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
@@ -185,13 +185,13 @@ def visit(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> It
         stack.cancel_all(opened.user)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def owner(stack: Stack) -> Caller:
-    """A user of the tests of one file."""
+    """A user whose jobs several files look at."""
     return stack.api.as_user(uuid4())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def job_id(stack: Stack, owner: Caller) -> str:
     """A finished sweep that kept the trades of its three best variants."""
     return stack.finished(owner, SWEEP, name=HOSTILE, top_trades_n=KEPT)

@@ -55,6 +55,18 @@ SWEEP: dict[str, Any] = {
 }
 """A small sweep: done in a second."""
 
+PROFITABLE: dict[str, Any] = SWEEP | {
+    "template": SWEEP["template"]
+    | {
+        "timeframe": "4h",
+        "direction_mode": "long-only",
+        "execution": {"fee_pct": 0, "slippage_pct": 0},
+        "risk_grid": {},
+    },
+    "ranking": {"min_trades": 1},
+}
+"""A sweep whose winner makes money, on candles that rise."""
+
 LONG_SWEEP: dict[str, Any] = SWEEP | {
     "name": "long",
     "template": SWEEP["template"]
@@ -102,10 +114,10 @@ class Visit:
         found = Axe().run(self.page)
         return found.generate_report() if found.response["violations"] else ""
 
-    def fits(self) -> bool:
-        """Whether the page is no wider than its window."""
-        wide, window = self.page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    def fits(self, part: str = "html") -> bool:
+        """Whether the page, or a part that scrolls by itself, is no wider than there is room."""
+        wide, window = self.page.locator(part).evaluate(
+            "(one) => [one.scrollWidth, one.clientWidth]"
         )
         return bool(wide <= window)
 
@@ -192,7 +204,8 @@ def store_candles(folder: Path) -> Path:
 @contextmanager
 def running_stack(dsn: str, redis_url: str, folder: Path) -> Iterator[Stack]:
     """Run scheduler, worker and API on a database, a Redis and candles of their own."""
-    candles = store_candles(folder / "candles")
+    candles = folder / "candles"
+    candles.mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environ = inherited | {
         "ROEHUB_ENV": "dev",
@@ -208,10 +221,10 @@ def running_stack(dsn: str, redis_url: str, folder: Path) -> Iterator[Stack]:
         programs.worker(1, environ, logs / "worker.log"),
     ]
     supervisor = programs.Supervisor(started, notify=lambda _: None, changed=lambda: None)
-    with (
-        programs.supervising(supervisor),
-        running(dsn, candles, folder / "api", changes={"ROEHUB_ENV": "dev"}) as api,
-    ):
-        stack, first = Stack(api), api.new_user()
-        stack.wait(first, stack.submit(first, SWEEP), "succeeded", seconds=COMPILED_WITHIN)
-        yield stack
+    with programs.supervising(supervisor):
+        store_candles(candles)  # while the worker loads its kernels
+        with running(dsn, candles, folder / "api", changes={"ROEHUB_ENV": "dev"}) as api:
+            stack, first = Stack(api), api.new_user()
+            job_id = stack.submit(first, SWEEP)
+            stack.wait(first, job_id, "succeeded", seconds=COMPILED_WITHIN)
+            yield stack

@@ -230,7 +230,9 @@ def test_two_jobs_of_the_list_are_compared(way: Way) -> None:
     page.get_by_role("link", name="Compare").click()
     page.wait_for_url("**/compare?jobs=*")
     page.locator(".chart .scatterlayer .js-line").nth(1).wait_for(state="attached")
-    expect(page.locator(".figures-table thead a")).to_have_text([NAME, NAME])
+    ranges = ("2024-01-01 to 2024-03-31", "2024-02-01 to 2024-02-08")
+    told_apart = [f"{NAME} {each}" for each in ranges]
+    expect(page.locator(".figures-table thead a")).to_have_text(told_apart)
     expect(page.locator(".differences tbody th").filter(has_text="range")).to_be_visible()
     picture(page, "compare")
     page.go_back()

@@ -61,6 +61,46 @@ def test_jobs_are_compared_by_their_best_variants(
     assert visit.complaints == []
 
 
+@pytest.fixture(scope="module")
+def alike(stack: Stack, owner: Caller) -> list[str]:
+    """Three sweeps of one name, of which two are the same sweep."""
+    request = SWEEP | {"name": "alike", "top_trades_n": 1}
+    shorter = request | {"time_range": {"start": "2024-02-01", "end": "2024-02-20"}}
+    return [stack.finished(owner, each) for each in (shorter, request, request)]
+
+
+def test_jobs_of_one_name_are_told_apart_wherever_they_are_named(
+    visit: Visit, alike: list[str], job_ids: list[str]
+) -> None:
+    page = read(visit, f"jobs={','.join([*alike, job_ids[1]])}")
+    whole = "2024-01-15 to 2024-03-01"
+    names = [
+        "alike · 2024-02-01 to 2024-02-20",
+        *(f"alike · {whole}, {job_id[:8]}" for job_id in alike[1:]),
+        NAMES[1],
+    ]
+    assert curves(page) == 4
+    legend = [
+        text.rpartition(" \N{MINUS SIGN}")[0]
+        for text in page.locator(".legend li").all_inner_texts()
+    ]
+    assert legend == names
+    drawn = page.evaluate("document.querySelector('.chart').data.map((one) => one.name)")
+    assert drawn == names
+    for table in (".figures-table", ".differences"):
+        heads = page.locator(f"{table} thead a").all_text_contents()
+        assert heads == [name.replace(" · ", " ") for name in names]
+    words = page.locator(".chart").get_attribute("aria-label") or ""
+    assert all(name in words for name in names)
+
+
+def test_a_curve_under_an_equal_one_is_seen_beside_it(visit: Visit, alike: list[str]) -> None:
+    page = read(visit, f"jobs={','.join(alike)}")
+    curves(page)
+    widths = page.evaluate("document.querySelector('.chart').data.map((one) => one.line.width)")
+    assert widths[0] == widths[2] < widths[1]
+
+
 def test_curves_begin_at_a_hundred_percent_and_end_at_the_return(
     visit: Visit, owner: Caller, job_ids: list[str]
 ) -> None:

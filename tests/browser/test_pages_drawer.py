@@ -50,6 +50,31 @@ def test_keys_step_through_the_trades_and_the_chart_goes_along(
     until(page, f"({shown})[1] === {whole[1]}")
 
 
+def test_a_zoom_is_one_of_all_pictures_and_reads_finer_bars(opened: Visit) -> None:
+    page = opened.page
+    open_row(page, 1)
+    drawn(page)
+    until(page, "document.querySelector('.chart').data.length > 5")
+    layout = "document.querySelector('.chart')._fullLayout"
+    ranges = f"['xaxis', 'yaxis', 'yaxis2', 'yaxis3'].map((one) => {layout}[one].range.join())"
+    whole = page.evaluate(ranges)
+    plot = page.locator(".chart .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    with page.expect_request(lambda asked: "/bars?" in asked.url and "from=" in asked.url):
+        page.mouse.move(box["x"] + 0.4 * box["width"], middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.5 * box["width"], middle, steps=4)
+        page.mouse.up()
+    until(page, f"({ranges})[3] !== '{whole[3]}'")
+    zoomed = page.evaluate(ranges)
+    assert all(now != before for now, before in zip(zoomed, whole, strict=True))
+    times = page.evaluate("document.querySelector('.chart').data.map((one) => one.xaxis ?? 'x')")
+    assert set(times) == {"x"}
+
+
 def test_charts_follow_the_theme(opened: Visit) -> None:
     page = opened.page
     open_row(page, 1)

@@ -9,10 +9,19 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from storage import leases
-from storage.records import Claimed, Failure, State
+from storage.records import Claimed, Failure, Stage, State
 from tests.api.running import Caller
 from tests.browser.job_page import HOSTILE, drawn, lean, open_row, ranks, read
-from tests.browser.stack import DESKTOP, LONG_SWEEP, PHONE, SWEEP, SYMBOL, Stack, Visit
+from tests.browser.stack import (
+    DESKTOP,
+    LONG_SWEEP,
+    PHONE,
+    PROFITABLE,
+    SWEEP,
+    SYMBOL,
+    Stack,
+    Visit,
+)
 from tests.storage.making import claim, submitted
 
 
@@ -59,8 +68,8 @@ def test_the_ranking_metric_is_a_marked_column_that_cannot_be_taken_away(opened:
     expect(opened.page.locator("th.ranked")).to_contain_text("▼")
     opened.page.get_by_text("Columns", exact=True).click()
     offered = opened.page.locator(".chooser label").all_inner_texts()
-    assert "total return" not in offered
-    assert "Sharpe" in offered
+    assert "total return (%)" not in offered
+    assert "Sharpe ratio" in offered
 
 
 def test_chosen_columns_are_remembered(opened: Visit, job_id: str) -> None:
@@ -147,6 +156,120 @@ def test_pictures_say_in_words_what_they_show(opened: Visit, owner: Caller, job_
     assert tables == opened.page.locator("#multiples svg").count() > 2
 
 
+def test_small_pictures_have_a_scale(opened: Visit) -> None:
+    for picture in opened.page.locator("#multiples svg").all():
+        scale = [
+            text for text in picture.locator("text").all_text_contents() if text.endswith(" %")
+        ]
+        assert len(scale) >= 2
+
+
+def test_twins_are_one_row_that_counts_them(opened: Visit, owner: Caller, job_id: str) -> None:
+    rows = lean(owner, job_id)
+    assert max(row["twins"] for row in rows) > 1
+    shown = opened.page.locator(".top-rows td.twins").all_inner_texts()
+    assert shown == [f"{row['twins']:,}" for row in rows]
+
+
+def test_any_metric_sorts_once_its_column_is_chosen(
+    opened: Visit, owner: Caller, job_id: str
+) -> None:
+    rows, page = lean(owner, job_id), opened.page
+    page.get_by_text("Columns", exact=True).click()
+    boxes = page.locator(".chooser input")
+    for at in range(boxes.count()):
+        boxes.nth(at).check()
+    keys = [str(sorter.get_attribute("data-key")) for sorter in page.locator(".sorter").all()]
+    metrics = [key for key in keys if key in rows[0]["metrics_json"]]
+    assert {"sortino", "calmar", "sqn", "expectancy_pct"} <= set(metrics)
+    for key in metrics:
+        page.locator(f".sorter[data-key={key}]").click()
+        values = [rows[rank - 1]["metrics_json"][key] for rank in ranks(page)]
+        assert values == sorted(values) or values == sorted(values, reverse=True), key
+
+
+def test_times_are_utc_and_say_how_long_ago_they_were(opened: Visit) -> None:
+    time = opened.page.locator("#facts time")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", time.get_attribute("title") or "")
+    assert re.fullmatch(r"just now|\d+ (s|min) ago", time.inner_text())
+
+
+def test_who_sees_a_job_for_the_first_time_is_told_what_to_make_of_it(
+    opened: Visit, owner: Caller, job_id: str
+) -> None:
+    assert lean(owner, job_id)[0]["total_return_pct"] < 0
+    expect(opened.page.locator("#verdict .advice")).to_contain_text("nothing here to trade")
+
+
+def test_a_winner_is_not_to_be_believed_before_it_was_tried_elsewhere(
+    stack: Stack, visit: Visit
+) -> None:
+    job_id = stack.finished(visit.user, PROFITABLE)
+    assert lean(visit.user, job_id)[0]["total_return_pct"] > 0
+    page = read(visit, job_id)
+    advice = page.locator("#verdict .advice")
+    expect(advice).to_contain_text("Do not believe it yet")
+    advice.get_by_role("link").click()
+    page.wait_for_url(f"**/new?from={job_id}&range=new")
+
+
+def test_the_timeline_has_the_time_of_each_stage_of_each_attempt(
+    stack: Stack, visit: Visit, owner: Caller, job_id: str
+) -> None:
+    request = owner.get(f"/backtests/jobs/{job_id}").json()["request"]
+    user_id = visit.user.user_id
+    with psycopg.connect(stack.api.dsn, autocommit=True) as conn, conn.transaction():
+        job = submitted(conn, user_id=user_id, request_json=request)
+        first = claim(conn, job.job_id)
+        assert isinstance(first, Claimed)
+        leases.start_stage(conn, first.lease, Stage.STAGE_A, 10)
+        leases.release(conn, first.lease)
+        second = claim(conn, job.job_id)
+        assert isinstance(second, Claimed)
+        leases.start_stage(conn, second.lease, Stage.STAGE_A, 10)
+        leases.end(conn, second.lease, State.FAILED, Failure("unexpected_error", "It broke.", {}))
+        conn.execute(
+            "UPDATE backtest_job_events AS event SET at = now() + place * interval '5 s' FROM"
+            " (SELECT event_id, row_number() OVER (ORDER BY event_id) - 1 AS place"
+            "  FROM backtest_job_events WHERE job_id = %s) AS found"
+            " WHERE found.event_id = event.event_id",
+            [job.job_id],
+        )
+    page = read(visit, str(job.job_id))
+    lines = [text.split("\n") for text in page.locator("#timeline li").all_inner_texts()]
+    assert [line[-1] for line in lines] == ["5 s"] * len(lines)
+    words = [line[0] for line in lines]
+    assert words[0] == "waiting for a worker"
+    assert words[1] == "reading candles"
+    assert words[2] == "scoring variants"
+    assert words[3].startswith("waiting for a worker")
+    assert "attempt 2" in " ".join(words[3:])
+    assert words[-1] == "scoring variants"
+    expect(page.locator("#timeline")).to_contain_text("2 attempts")
+    bar, inside = (page.locator(f"#timeline {part}").bounding_box() for part in (".segments", "ol"))
+    assert bar is not None
+    assert inside is not None
+    ends = [part.bounding_box() for part in page.locator("#timeline .segment").all()]
+    assert ends[-1]["x"] + ends[-1]["width"] == pytest.approx(bar["x"] + bar["width"], abs=2)  # type: ignore[index]
+
+
+def test_a_name_changed_in_one_tab_is_the_name_in_the_others(
+    stack: Stack, opened: Visit, owner: Caller, job_id: str
+) -> None:
+    listing, twin = opened.context.new_page(), opened.context.new_page()
+    listing.goto(f"{opened.url}/?q={job_id[:8]}")
+    twin.goto(f"{opened.url}/jobs/{job_id}")
+    expect(twin.locator("#name")).to_have_text(HOSTILE)
+    expect(listing.locator("[data-role=open]")).to_have_text([HOSTILE])
+    page = opened.page
+    page.get_by_role("button", name="Rename the job").click()
+    page.get_by_label("Name of the job").fill("of all tabs")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(twin.locator("#name")).to_have_text("of all tabs")
+    expect(listing.locator("[data-role=open]")).to_have_text(["of all tabs"])
+    owner.patch(f"/backtests/jobs/{job_id}", json={"name": HOSTILE})
+
+
 def test_a_job_that_is_watched_shows_its_end_without_a_reload(stack: Stack, visit: Visit) -> None:
     job_id = stack.submit(visit.user, SWEEP)
     page = read(visit, job_id)
@@ -228,6 +351,7 @@ def test_anybody_can_use_page_and_drawer(
         open_row(page, 1)
         drawn(page)
         page.locator("#drawer .trades summary").click()
+        expect(page.locator("#drawer .trades tbody tr").first).to_be_visible()
         assert visit.accessible() == ""
-        assert visit.fits()
+        assert visit.fits("#drawer")
         assert visit.complaints == []

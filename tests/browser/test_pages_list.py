@@ -74,7 +74,9 @@ def test_a_job_appears_and_moves_without_a_reload(stack: Stack, visit: Visit) ->
     job_id = stack.submit(visit.user, LONG_SWEEP, name="watched")
     row = page.locator(f'tr[data-job="{job_id}"]')
     expect(row.locator(".state")).to_have_text("running")
-    expect(row.locator(".going")).to_contain_text(re.compile(r"stage A \d+ % · .*/s · .* left"))
+    expect(row.locator(".going")).to_contain_text(
+        re.compile(r"scoring variants \d+ % · .*/s · .* left")
+    )
     expect(page).to_have_title(re.compile(r"\d+ % · BTCUSDT"))
     row.get_by_role("link").focus()
     page.keyboard.press("c")

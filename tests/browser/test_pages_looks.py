@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 import pytest
 from playwright.sync_api import Browser, expect
 
+from engine.metric_names import METRICS
+from tests.api.running import Caller
 from tests.browser.stack import DESKTOP, PHONE, SWEEP, Stack, Theme, Visit
 
 LOOKS = [(theme, size) for theme in ("light", "dark") for size in ("phone", "desktop")]
@@ -22,6 +24,14 @@ def somebody(stack: Stack) -> tuple[UUID, str]:
     assert user.post("/strategies", json=saved).status_code == 201
     assert user.user_id is not None
     return user.user_id, job_id
+
+
+@pytest.fixture(scope="module")
+def ratio(stack: Stack) -> tuple[Caller, str]:
+    """Somebody with a sweep that is ranked by a ratio: (user, job)."""
+    user = stack.api.as_user(uuid4())
+    ranking = {"primary_metric": "return_over_max_drawdown", "min_trades": 5}
+    return user, stack.finished(user, SWEEP, ranking=ranking, top_trades_n=1)
 
 
 @pytest.fixture(scope="module", params=LOOKS, ids="-".join)
@@ -58,6 +68,25 @@ def test_a_page_can_be_used_by_anybody(
     assert look.accessible() == ""
     assert look.fits()
     assert look.complaints == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/new?from=JOB", "/jobs/JOB", "/jobs/JOB?variant=KEY", "/compare?jobs=JOB,JOB"]
+)
+def test_figures_are_called_what_people_call_them(
+    stack: Stack, chromium: Browser, path: str, ratio: tuple[Caller, str]
+) -> None:
+    user, job_id = ratio
+    key = user.get(f"/backtests/jobs/{job_id}/top?limit=1").json()["items"][0]["variant_key"]
+    with stack.visit(chromium, user_id=user.user_id) as visit:
+        page = visit.open(path.replace("JOB", job_id).replace("KEY", key))
+        expect(page.locator("main")).to_contain_text("return / max drawdown")
+        shown = page.evaluate(
+            "[document.body.innerText, document.title, ...[...document.querySelectorAll('*')]"
+            ".flatMap((one) => ['title', 'aria-label', 'placeholder'].map((name) =>"
+            " one.getAttribute(name) ?? ''))].join('\\n')"
+        )
+        assert [name for name in METRICS if "_" in name and name in shown] == []
 
 
 def test_the_first_tab_leads_past_the_header(look: Visit) -> None:

@@ -57,14 +57,18 @@ def test_typing_rsi_finds_the_indicator(visit: Visit) -> None:
 @pytest.mark.parametrize(
     ("typed", "axis", "count"),
     [
-        ("10..200 step 5", {"mode": "range", "start": 10, "stop_incl": 200, "step": 5}, "39"),
-        ("5..9", {"mode": "range", "start": 5, "stop_incl": 9, "step": 1}, "5"),
-        ("0.1..0.3 step 0.1", {"mode": "range", "start": 0.1, "stop_incl": 0.3, "step": 0.1}, "3"),
-        ("5, 10, 20", [5, 10, 20], "3"),
-        ("[7 14]", [7, 14], "2"),
-        ("21", 21, "1"),
-        ("5..x", "5..x", "1"),
-        ("", None, "196"),
+        ("10..200 step 5", {"mode": "range", "start": 10, "stop_incl": 200, "step": 5}, "→ 39"),
+        ("5..9", {"mode": "range", "start": 5, "stop_incl": 9, "step": 1}, "→ 5"),
+        (
+            "0.1..0.3 step 0.1",
+            {"mode": "range", "start": 0.1, "stop_incl": 0.3, "step": 0.1},
+            "→ 3",
+        ),
+        ("5, 10, 20", [5, 10, 20], "→ 3"),
+        ("[7 14]", [7, 14], "→ 2"),
+        ("21", 21, "→ 1"),
+        ("5..x", "5..x", ""),
+        ("", None, "→ 196"),
     ],
 )
 def test_an_axis_is_what_was_typed(visit: Visit, typed: str, axis: Any, count: str) -> None:
@@ -74,7 +78,7 @@ def test_an_axis_is_what_was_typed(visit: Visit, typed: str, axis: Any, count: s
     window.fill(typed)
     grid = document(page)["template"]["indicator_grids"][0]
     assert grid.get("params", {}).get("window") == axis
-    expect(page.locator('[data-path$="params.window"] output')).to_have_text(f"→ {count}")
+    expect(page.locator('[data-path$="params.window"] output')).to_have_text(count)
 
 
 def test_variants_are_counted_while_one_types(visit: Visit) -> None:
@@ -97,12 +101,30 @@ def test_what_is_wrong_stands_at_its_field_and_in_a_list(visit: Visit) -> None:
     expect(field(page, "template.risk_grid.tp")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#problems li")).to_have_count(2)
     expect(page.get_by_role("button", name="Run the sweep")).to_be_disabled()
-    page.get_by_role("link", name="template.execution.fee_pct").click()
+    page.get_by_role("link", name="Fee % a fill").click()
     expect(field(page, "template.execution.fee_pct")).to_be_focused()
     field(page, "template.execution.fee_pct").fill("0.1")
     field(page, "template.risk_grid.tp").fill("")
     expect(page.locator(".error")).to_have_count(0)
     expect(field(page, "template.risk_grid.tp")).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_what_is_no_axis_is_refused_in_the_words_one_types(visit: Visit) -> None:
+    page = ready(visit.open("/new"))
+    add(page, "ma.sma")
+    field(page, "template.indicator_grids[0].params.window").fill("10..x")
+    words = "cannot be read: write a range like 10..200 step 5"
+    expect(page.locator('[data-path$="params.window"] .error')).to_contain_text(words)
+    expect(page.locator("#problems li")).to_contain_text(f"ma.sma window {words}")
+    expect(page.locator("#state")).to_have_text("One thing is wrong")
+
+
+def test_costs_are_seen_before_anything_is_typed(visit: Visit) -> None:
+    page = ready(visit.open("/new"))
+    for name in ("fee_pct", "slippage_pct"):
+        cost = field(page, f"template.execution.{name}")
+        expect(cost).to_be_visible()
+        assert float(cost.get_attribute("placeholder") or "") > 0
 
 
 def test_a_warning_stands_beside_the_form(visit: Visit) -> None:
@@ -279,7 +301,7 @@ def test_a_strategy_is_kept_renamed_run_elsewhere_and_deleted(stack: Stack, visi
 
 def test_a_job_that_is_not_there_is_said_plainly(visit: Visit) -> None:
     page = visit.open("/new?from=ffffffff")
-    expect(page.locator(".empty")).to_contain_text("no job of yours begins with ffffffff")
+    expect(page.locator(".empty")).to_contain_text("No job of yours begins with ffffffff")
 
 
 def _write_jar(file: Path, token: str) -> None:

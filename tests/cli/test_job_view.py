@@ -150,7 +150,7 @@ def test_a_job_names_axes_with_sizes_costs_ranking_and_what_is_kept() -> None:
     assert shown["cash"] == "10,000.00 at the start, 250.00 a trade"
     assert shown["trading"] == "long-short, fixed quote"
     assert shown["ranking"] == (
-        "by sharpe, then calmar; variants with fewer than 30 trades come last; "
+        "by Sharpe ratio, then Calmar ratio; variants with fewer than 30 trades come last; "
         "equal outcomes stand as one"
     )
     assert shown["range"] == "2024-01-01 to 2024-01-03 UTC (2d)"
@@ -249,7 +249,7 @@ def test_ids_are_never_cut_in_a_list(width: int, name: str | None) -> None:
 def test_a_wide_list_tells_ranges_and_rankings_apart() -> None:
     text = text_of([job_list.jobs_table([listed()], 160)], 160)
     assert "2024-01-01 to 2024-01-03" in text
-    assert "sharpe" in text
+    assert "Sharpe ratio" in text
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from psycopg.conninfo import make_conninfo
 
 from cli import render, running_stack
 from storage import schema
-from tests.api.running import free_port
 from tests.cli.conftest import Backtest, Ended
 from tests.pooler import pooler
+from tests.ports import free_port
 from tests.storage.making import new_database
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -99,6 +99,7 @@ def test_a_cookie_jar_is_read_like_curl_reads_it(
     monkeypatch.setenv("ROEHUB_JWT_SECRET", SECRET)
     monkeypatch.setenv("ROEHUB_ENV", env)
     file = tmp_path / "cookies.txt"
+    file.touch(mode=0o644)  # one of curl's, say
     assert backtest("token", "--cookie-jar", file).code == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     jar = MozillaCookieJar(file)

@@ -69,4 +69,4 @@ def test_watching_a_job_outlives_a_restart(
     said = output.read_text()
     assert said.count("waiting for it") == 1
     assert ("cannot be reached" if what == "API" else "the database is away") in said
-    assert "ranked by total_return_pct" in said
+    assert "ranked by total return" in said

@@ -110,7 +110,7 @@ def test_a_terminal_without_the_characters_gets_others(
     finish(connection, job_id)
     ended = typed(f"PYTHONIOENCODING=ascii backtest top {job_id}")
     assert ended.returncode == 0, ended.stderr
-    assert "ranked by total_return_pct ?" in ended.stdout
+    assert "ranked by total return ?" in ended.stdout
 
 
 def test_a_command_starts_without_the_engine_and_without_what_the_api_is_made_of() -> None:

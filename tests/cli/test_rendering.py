@@ -103,6 +103,14 @@ def test_the_page_needs_no_network() -> None:
     assert "$" not in re.sub(r"\$\{", "", outside)
 
 
+def test_a_price_line_of_fewer_points_than_bars_says_so() -> None:
+    status, row = variant()
+    curve = ([START_MS, START_MS + 900_000], [100.0, 101.0])
+    said = "price and buy and hold have the close of one bar in 132, not the extremes between"
+    assert said in html_report.page(status, row, *curve, 132)
+    assert "one bar in" not in html_report.page(status, row, *curve, 1)
+
+
 def test_text_of_a_request_cannot_break_out_of_the_page() -> None:
     status, row = variant(symbol="</script><b>&")
     page = html_report.page(status, row, [START_MS], [100.0])

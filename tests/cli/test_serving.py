@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,17 +22,22 @@ from tests.cli.conftest import Backtest
 SECONDS = 60.0
 ADDRESS = re.compile(r"event=listening url=(\S+)")
 STOPS_WITHIN = 5.0
+BACKTEST = (sys.executable, "-m", "cli")
 
 
 class Running:
     """`backtest api` on the database of the session's API."""
 
-    def __init__(self, served: Api, log: Path, *options: object) -> None:
+    def __init__(
+        self, served: Api, log: Path, *options: object, command: Sequence[str] = BACKTEST
+    ) -> None:
         self.url = ""
-        command = (sys.executable, "-m", "cli", "api", "--port", "0", *map(str, options))
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                command, env=served.environ(), stdout=output, stderr=subprocess.STDOUT
+                (*command, "api", "--port", "0", *map(str, options)),
+                env=served.environ(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         self.log = log
 
@@ -61,8 +66,10 @@ class Running:
 
 
 @contextmanager
-def running(served: Api, folder: Path, *options: object) -> Iterator[Running]:
-    api = Running(served, folder / "api.log", *options)
+def running(
+    served: Api, folder: Path, *options: object, command: Sequence[str] = BACKTEST
+) -> Iterator[Running]:
+    api = Running(served, folder / "api.log", *options, command=command)
     try:
         until(api.answers, "it does not answer")
         yield api

@@ -123,7 +123,7 @@ def test_the_ranking_metrics_are_columns_whatever_the_width(metric: str, width: 
 def test_the_mark_says_which_end_is_best() -> None:
     down = request("max_drawdown_pct", "sharpe")
     text = printed(variants(down), down, 100)
-    assert "ranked by max_drawdown_pct ▲, then sharpe ▽; at least 30 trades" in text
+    assert "ranked by max drawdown ▲, then Sharpe ratio ▽; at least 30 trades" in text
 
 
 def test_a_wider_terminal_shows_the_same_metrics_and_more() -> None:

@@ -11,9 +11,10 @@ import pytest
 from cli import transport
 from cli.client import Client
 from cli.transport import Away
-from tests.api.running import Api, free_port
+from tests.api.running import Api
 from tests.cli.conftest import REQUEST, Backtest, written
 from tests.cli.http_peer import LOSE, Answer, peer
+from tests.ports import free_port
 
 EMPTY = b'{"items": [], "next_cursor": null, "counts": {}}'
 AWAY = Answer(503, b'{"error": {"code": "unavailable", "message": "away", "details": []}}')
@@ -46,7 +47,10 @@ def test_an_api_that_stays_away_is_code_3_and_names_its_address_and_the_cure(
     assert "backtest up" in ended.err
 
 
-def test_a_command_waits_for_an_api_that_restarts(service: Backtest, served: Api) -> None:
+def test_a_command_waits_for_an_api_that_restarts(
+    service: Backtest, served: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "WAIT_SECONDS", 60.0)  # a busy machine starts it slowly
     served.stop()
     restart = threading.Timer(0.5, served.start)
     restart.start()

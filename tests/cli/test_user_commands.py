@@ -186,7 +186,7 @@ def test_top_shows_parameters_as_columns(
     finish(connection, job_id)
     shown = service("top", job_id, "--limit", 2)
     assert "12.50" in shown.out
-    assert "ranked by total_return_pct ▼" in shown.out
+    assert "ranked by total return ▼" in shown.out
     assert "all: cross ma sma" in shown.out
     assert "slow" in shown.out
     assert [row["rank"] for row in service("top", job_id, "--json").json] == [1, 2, 3, 4]

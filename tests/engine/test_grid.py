@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.grid import Block, Counts, Estimate, Grid, estimate
+from engine.blocks import Block, UnlistedBlock
+from engine.grid import Estimate, Grid, estimate
 from engine.memory import PLANES_BYTES, Layout, row_bytes
 from engine.request import Limits, Request, canonical_json, complete, parse, sha256_hex
 from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, ranged, with_value
@@ -294,9 +295,10 @@ def test_a_block_is_counted_as_it_is_listed(asked: dict[str, Any]) -> None:
         complete(with_value("template.indicator_grids", [asked]), DEFAULTS, LIMITS)
     ).blocks
     listed = Block.of(block)
-    counts = Counts.of(block)
-    assert counts.total == listed.total
-    assert (counts.compute, counts.signals) == (len(listed.compute_table), len(listed.signal_table))
+    counted = UnlistedBlock.of(block)
+    assert counted.total == listed.total
+    assert counted.compute.total == len(listed.compute_table)
+    assert counted.signal.total == len(listed.signal_table)
 
 
 def test_an_estimate_of_millions_lists_none_of_them() -> None:

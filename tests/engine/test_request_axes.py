@@ -16,9 +16,8 @@ from engine.request.axes import (
     axis_numbers,
     axis_value,
     axis_values,
-    joint_groups,
-    joint_rows,
 )
+from engine.request.joint import joint_groups, joint_rows
 from tests.engine.enumeration import block_variants
 from tests.engine.requests import DEFAULTS, LIMITS, explicit, ranged, with_value
 

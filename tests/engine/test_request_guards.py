@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from engine.grid import estimate
 from engine.indicators.declaration import Relation
 from engine.request import UNGUARDED, Limits, RequestError, TooLarge, complete, parse
-from engine.request.axes import axis_values, joint_count
+from engine.request.axes import axis_values
+from engine.request.joint import joint_count
 from engine.request.model import RISK_AXES
 from tests.engine.requests import (
     DEFAULTS,

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from engine.request import RequestError, complete, read_label, request_hash, submission_hash
+from engine.request import (
+    RequestError,
+    complete,
+    read_json,
+    read_label,
+    request_hash,
+    submission_hash,
+)
 from tests.engine.requests import DEFAULTS, LIMITS, document
 
 FAMILY = "\N{MAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
@@ -41,6 +48,7 @@ def test_the_document_itself_is_not_changed() -> None:
 WRONG: dict[str, tuple[str, Any, str]] = {
     "empty name": ("name", "", "is blank"),
     "blank name": ("name", " \u3000", "is blank"),
+    "name of what joins nothing": ("name", "\u200d \u200c", "is blank"),
     "long name": ("name", "x" * 121, "has 121 characters, the limit is 120"),
     "lines in a name": ("name", "a\nb", 'has "\\n" as character 2'),
     "tab in a name": ("name", "a\tb", "as character 2"),
@@ -92,6 +100,22 @@ def test_only_the_names_at_the_top_are_outside_the_hash() -> None:
     inside = document()
     inside["template"]["name"] = "a"
     assert submission_hash(inside) != submission_hash(document())
+
+
+@pytest.mark.parametrize(
+    ("python", "javascript"),
+    [
+        ("1.0", "1"),
+        ("[2.0,-3.0]", "[2,-3]"),
+        ('{"a":[0.0]}', '{"a":[0]}'),
+        ("1e+22", "1" + 22 * "0"),
+    ],
+)
+def test_a_number_is_the_same_in_the_hash_whatever_wrote_it(python: str, javascript: str) -> None:
+    sent, sent_again = ({"a": read_json(text)} for text in (python, javascript))
+    assert submission_hash(sent) == submission_hash(sent_again)
+    assert submission_hash({"a": 1.5}) != submission_hash({"a": 1})
+    assert submission_hash({"a": True}) != submission_hash({"a": 1})
 
 
 def test_the_hash_of_a_submission_is_the_same_on_every_machine() -> None:

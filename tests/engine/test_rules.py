@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine import rules
+from engine.blocks import Block
 from engine.candles import Candles
-from engine.grid import Block
 from engine.indicators.registry import RULES, Indicator, Output, Param, get
 from tests.engine.indicators.samples import random_walk, scenarios
 

@@ -89,7 +89,7 @@ def test_a_loss_comes_first() -> None:
 def test_a_metric_that_crowns_a_loser_is_named_with_the_loss() -> None:
     first, *_ = said(top=rows(-97.3, sharpe=5.1), request=request("sharpe"))
     assert first == (
-        "Ranked by sharpe, the best of 601 328 variants lost money: \N{MINUS SIGN}97 %;"
+        "Ranked by Sharpe ratio, the best of 601 328 variants lost money: \N{MINUS SIGN}97 %;"
         " buy and hold made 64 %."
     )
 
@@ -167,7 +167,7 @@ def test_a_job_that_waits_says_already_what_the_candles_do_not_cover() -> None:
         ),
         (
             {"top": rows(sqn=None), "request": request("sqn")},
-            "The best variant has no defined sqn: the order says little.",
+            "The best variant has no defined SQN: the order says little.",
         ),
     ],
 )
@@ -273,7 +273,8 @@ def test_one_variant_is_one_variant() -> None:
 def test_a_running_job_says_what_is_best_so_far_and_judges_nothing_yet() -> None:
     found = said(state="running", top=rows(-5.0), request=request("sharpe"))
     assert found == [
-        "So far, ranked by sharpe, the best of 601 328 variants lost money: \N{MINUS SIGN}5 %;"
+        "So far, ranked by Sharpe ratio, the best of 601 328 variants lost money:"
+        " \N{MINUS SIGN}5 %;"
         " buy and hold made 64 %."
     ]
     assert said(state="running", top=[], outcomes=None) == []

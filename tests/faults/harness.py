@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from engine.request import Limits, complete, engine_params_hash, read_defaults, 
 from storage import jobs, results
 from storage.records import Client, EventName, Job, NewJob, Stage, TopVariant
 from storage.session import Session
+from tests.ports import free_port
 
 LEASE_SECONDS = 3.0
 MARK = "BACKTEST_TEST_STACK"
@@ -125,13 +125,6 @@ def gone(processes: list[psutil.Process], seconds: float = 15) -> None:
             return True
 
     wait_for(lambda: all(map(ended, processes)), f"end of {processes}", seconds)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def owner_pid(job: Job) -> int:
@@ -324,7 +317,7 @@ class Stack:
             begun = any(
                 event.event is EventName.STAGE_STARTED
                 and (event.attempt, event.details["stage"]) == (job.attempt, stage)
-                for event in jobs.events(self.connection, job_id)
+                for event in jobs.events(job_id).of(self.connection)
             )
             return job if begun and job.stage is stage and job.locked_by else None
 
@@ -346,7 +339,7 @@ class Stack:
             job = self.job(job_id)
             return job if job.state.terminal else None
 
-        return wait_for(ended, f"end of {job_id}", seconds)
+        return wait_for(ended, f"end of {job_id}", seconds, every=0.05)
 
     def rows(self, job_id: UUID) -> list[TopVariant]:
         """The top variants as stored: everything but when they were written."""
@@ -377,7 +370,7 @@ class Stack:
         )
 
     def events(self, job_id: UUID) -> list[EventName]:
-        return [event.event for event in jobs.events(self.connection, job_id)]
+        return [event.event for event in jobs.events(job_id).of(self.connection)]
 
     def backends(self) -> list[int]:
         """Pids of the Postgres processes that serve the workers."""

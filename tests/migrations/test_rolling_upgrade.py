@@ -467,7 +467,7 @@ def test_a_program_that_knows_no_twins_leaves_none_of_another_search_behind(
     assert save_shortlist(upgraded, lease)
     assert leases.release(upgraded, lease)
     lease_of_before = old.claims(job_id) | {"lease_seconds": 60}
-    assert results.outcomes(upgraded, job_id) == OUTCOMES
+    assert results.outcomes(job_id).of(upgraded) == OUTCOMES
 
     assert old("save_shortlist", **lease_of_before, **OLD_SHORTLIST) == [(1,)]
 
@@ -475,14 +475,14 @@ def test_a_program_that_knows_no_twins_leaves_none_of_another_search_behind(
     assert stored is not None
     assert (stored.shortlist.indexes, stored.shortlist.twins) == ([9, 8], None)
     assert not stored.usable_with(engine_version="old", candles_hash="c")
-    assert results.outcomes(upgraded, job_id) is None
+    assert results.outcomes(job_id).of(upgraded) is None
 
     assert old("release", **lease_of_before)
     lease = reclaimed(upgraded, job_id)
     assert save_shortlist(upgraded, lease)
     stored = results.shortlist(upgraded, job_id)
     assert stored is not None
-    assert (stored.shortlist, results.outcomes(upgraded, job_id)) == (SHORTLIST, OUTCOMES)
+    assert (stored.shortlist, results.outcomes(job_id).of(upgraded)) == (SHORTLIST, OUTCOMES)
 
 
 def test_jobs_move_between_programs_of_both_releases(upgraded: psycopg.Connection) -> None:

@@ -196,7 +196,7 @@ def current(conn: psycopg.Connection, job_id: UUID) -> Job:
 
 
 def event_names(conn: psycopg.Connection, job_id: UUID) -> list[str]:
-    return [str(event.event) for event in jobs.events(conn, job_id)]
+    return [str(event.event) for event in jobs.events(job_id).of(conn)]
 
 
 def variants(count: int, *, reports: bool = False, first_key: int = 0) -> list[TopVariant]:

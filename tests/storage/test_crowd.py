@@ -87,7 +87,7 @@ def test_every_job_ends_once_whatever_the_crowd_does(
     for job_id in ids:
         job = current(connection, job_id)
         assert job.state in (State.SUCCEEDED, State.CANCELLED)
-        names = Counter(str(event.event) for event in jobs.events(connection, job_id))
+        names = Counter(str(event.event) for event in jobs.events(job_id).of(connection))
         assert names["succeeded"] + names["cancelled"] == 1
         assert names["claimed"] + names["reclaimed"] == job.attempt
         rows = results.top(connection, job_id, 10)

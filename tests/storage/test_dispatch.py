@@ -252,7 +252,7 @@ def test_the_sweep_fails_a_job_out_of_crashes(connection: psycopg.Connection) ->
     details = job.last_error_json["details"]
     assert (details["last_owner"], details["stage"]) == (OWNER, "stage_b")
     assert details["last_heartbeat"]
-    event = jobs.events(connection, lease.job_id)[-1]
+    event = jobs.events(lease.job_id).of(connection)[-1]
     assert (event.event, event.actor) == ("failed", "scheduler")
     assert event.details["code"] == "worker_crashed_repeatedly"
 

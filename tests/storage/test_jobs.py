@@ -48,7 +48,7 @@ def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connectio
     assert (job.state, job.stage, job.attempt, job.crash_count) == ("queued", None, 0, 0)
     assert (job.locked_by, job.lease_expires_at, job.engine_version) == (None, None, None)
     assert (job.next_dispatch_at, job.dispatch_count) == (job.created_at, 0)
-    (event,) = jobs.events(connection, job.job_id)
+    (event,) = jobs.events(job.job_id).of(connection)
     assert (event.event, event.actor, event.attempt) == ("queued", "user", 0)
     assert event.details == {"client": "cli"}
 
@@ -56,7 +56,7 @@ def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connectio
 def test_an_unknown_job_is_none(connection: psycopg.Connection) -> None:
     assert jobs.get(connection, uuid4()) is None
     assert jobs.cancel(connection, uuid4(), client=Client.CLI) is None
-    assert jobs.events(connection, uuid4()) == []
+    assert jobs.events(uuid4()).of(connection) == []
 
 
 def test_a_refused_job_leaves_nothing_behind(connection: psycopg.Connection) -> None:
@@ -117,10 +117,10 @@ def test_only_a_name_and_a_note_describe_a_job(connection: psycopg.Connection) -
 
 def test_events_are_read_from_one_on(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
-    first, second = jobs.events(connection, lease.job_id)
-    assert jobs.events(connection, lease.job_id, after=first.event_id) == [second]
-    assert jobs.events(connection, lease.job_id, after=first.event_id - 1) == [first, second]
-    assert jobs.events(connection, lease.job_id, after=second.event_id) == []
+    first, second = jobs.events(lease.job_id).of(connection)
+    assert jobs.events(lease.job_id, after=first.event_id).of(connection) == [second]
+    assert jobs.events(lease.job_id, after=first.event_id - 1).of(connection) == [first, second]
+    assert jobs.events(lease.job_id, after=second.event_id).of(connection) == []
 
 
 # --- cancel
@@ -132,7 +132,7 @@ def test_cancelling_a_queued_job_ends_it(connection: psycopg.Connection) -> None
     assert job == current(connection, job_id)
     assert (job.state, job.next_dispatch_at) == ("cancelled", None)
     assert job.finished_at == job.cancel_requested_at == job.updated_at
-    event = jobs.events(connection, job_id)[-1]
+    event = jobs.events(job_id).of(connection)[-1]
     assert (event.event, event.actor) == ("cancelled", "user")
 
 
@@ -158,7 +158,9 @@ def test_what_a_user_does_is_theirs_and_says_through_what(
 
 
 def events_of(conn: psycopg.Connection, job_id: UUID) -> list[tuple[str, str, object]]:
-    return [(str(event.event), event.actor, event.details) for event in jobs.events(conn, job_id)]
+    return [
+        (str(event.event), event.actor, event.details) for event in jobs.events(job_id).of(conn)
+    ]
 
 
 def test_cancelling_a_running_job_asks_its_owner(connection: psycopg.Connection) -> None:

@@ -206,7 +206,7 @@ def test_a_stage_starts_with_nothing_processed_and_one_event(
     leases.start_stage(connection, lease, Stage.STAGE_B, 40)
     job = current(connection, lease.job_id)
     assert (job.stage, job.processed_units, job.total_units) == ("stage_b", 0, 40)
-    event = jobs.events(connection, lease.job_id)[-1]
+    event = jobs.events(lease.job_id).of(connection)[-1]
     assert (event.event, event.details) == ("stage_started", {"stage": "stage_b"})
     assert (event.actor, event.attempt) == (OWNER, 1)
 
@@ -257,7 +257,7 @@ def test_a_requested_cancel_wins_the_claim(connection: psycopg.Connection, crash
     assert taken is State.CANCELLED
     job = current(connection, lease.job_id)
     assert (job.state, job.last_error, job.attempt) == ("cancelled", None, 1)
-    assert jobs.events(connection, lease.job_id)[-1].actor == SUCCESSOR
+    assert jobs.events(lease.job_id).of(connection)[-1].actor == SUCCESSOR
 
 
 def test_a_cancel_that_a_terminal_write_waited_for_wins(
@@ -324,7 +324,7 @@ def test_the_events_tell_a_full_life(connection: psycopg.Connection) -> None:
     leases.start_stage(connection, third, Stage.FINALIZING)
     succeed(connection, third, variants(1, reports=True))
 
-    events = jobs.events(connection, first.job_id)
+    events = jobs.events(first.job_id).of(connection)
     assert [(str(event.event), event.attempt, event.actor) for event in events] == [
         ("queued", 0, "user"),
         ("claimed", 1, OWNER),

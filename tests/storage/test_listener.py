@@ -163,7 +163,7 @@ def test_a_server_without_notifications_is_said_once(
     real = listener.sql.Identifier
     monkeypatch.setattr(listener.sql, "Identifier", lambda _: real("other"))
     with Listener(database, lambda: None, said):
-        said.reach("delivers no notifications: jobs are found by polling")
+        said.reach("delivers no notifications: what happens to jobs is found by polling")
     assert len(said.lines) == 1
 
 

@@ -1,6 +1,8 @@
 """A user's jobs in lists: order, pages, filters, search, counts."""
 
 import math
+import re
+import secrets
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from engine.request.entries import TABLE
 from storage import jobs, leases, lists
 from storage.lists import Count, JobLine
 from storage.paging import Position
@@ -124,7 +127,7 @@ def test_a_line_of_a_queued_job(connection: psycopg.Connection) -> None:
 def only_line(conn: psycopg.Connection, job_id: UUID) -> JobLine:
     job = jobs.get(conn, job_id)
     assert job is not None
-    (line,) = lists.lines(conn, job.user_id, [job_id])
+    (line,) = lists.lines(job.user_id, [job_id]).of(conn)
     return line
 
 
@@ -138,7 +141,7 @@ def test_a_line_of_a_running_job_says_since_when_it_is_in_its_stage(
     leases.progress(connection, lease, Stage.STAGE_B, 7, 20)
     line = only_line(connection, lease.job_id)
     assert (line.stage, line.processed_units, line.total_units) == (Stage.STAGE_B, 7, 20)
-    assert line.stage_started_at == jobs.events(connection, lease.job_id)[-1].at
+    assert line.stage_started_at == jobs.events(lease.job_id).of(connection)[-1].at
     assert leases.release(connection, lease)
     again = reclaimed(connection, lease.job_id)
     assert only_line(connection, lease.job_id).stage_started_at is None  # of another attempt
@@ -265,6 +268,24 @@ def test_a_list_can_be_limited_to_a_symbol_and_a_state(connection: psycopg.Conne
     assert ids(connection, user_id, symbol="ETHUSDT", state=State.RUNNING) == []
 
 
+def test_the_longest_symbol_of_a_request_is_a_filter(connection: psycopg.Connection) -> None:
+    user_id, longest = uuid4(), "B" * 63 + "T"
+    made = submitted(connection, user_id=user_id, request_json=of(longest)).job_id
+    submitted(connection, user_id=user_id, request_json=of("B" * 63 + "X"))
+    assert ids(connection, user_id, symbol=longest) == [made]
+    assert ids(connection, user_id, symbol=longest, state=State.QUEUED) == [made]
+    pattern = TABLE.at("template.instrument_id.symbol").pattern
+    assert pattern is not None
+    accepted = [re.fullmatch(pattern.expression, text) for text in (longest, longest + "T")]
+    assert [match is not None for match in accepted] == [True, False]
+
+
+def test_a_symbol_that_no_index_could_hold_is_stored(connection: psycopg.Connection) -> None:
+    user_id, old = uuid4(), secrets.token_hex(5_000)
+    made = submitted(connection, user_id=user_id, request_json=of(old)).job_id
+    assert ids(connection, user_id) == [made]
+
+
 # --- search
 
 
@@ -387,7 +408,7 @@ def test_lines_by_id_are_the_users_own_newest_first(connection: psycopg.Connecti
     user_id = uuid4()
     made = at_times(connection, user_id, [1, 2])
     theirs = submitted(connection).job_id
-    found = lists.lines(connection, user_id, [theirs, uuid4(), *reversed(made)])
+    found = lists.lines(user_id, [theirs, uuid4(), *reversed(made)]).of(connection)
     assert [line.job_id for line in found] == made
 
 
@@ -399,7 +420,7 @@ def test_counts_are_by_state_and_of_the_user(connection: psycopg.Connection) -> 
         claimed(connection, user_id=user_id)
     succeed(connection, claimed(connection, user_id=user_id), [])
     jobs.cancel(connection, submitted(connection, user_id=user_id).job_id, client=Client.CLI)
-    assert lists.counts(connection, user_id) == {
+    assert lists.counts(user_id).of(connection) == {
         State.QUEUED: (1, False),
         State.RUNNING: (2, False),
         State.SUCCEEDED: (1, False),
@@ -420,6 +441,6 @@ def test_ended_jobs_are_counted_up_to_a_number_and_active_ones_to_the_last(
     for _ in range(there):
         jobs.cancel(connection, submitted(connection, user_id=user_id).job_id, client=Client.CLI)
         submitted(connection, user_id=user_id)
-    counted = lists.counts(connection, user_id)
+    counted = lists.counts(user_id).of(connection)
     assert counted[State.CANCELLED] == shown
     assert counted[State.QUEUED] == Count(there, False)

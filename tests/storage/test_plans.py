@@ -92,6 +92,7 @@ VALUES: dict[str, Any] = {
     "after": 0,
     "seen": [0],
     "user_ids": [USER],
+    "listed": [uuid4() for _ in range(50)],
     "finished_within": 30,
 }
 NO_FILTER: dict[str, Any] = {"state": None, "symbol": None}
@@ -133,6 +134,7 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
         ("watching", "events", "backtest_job_events_of_job"),
         ("watching", "lines", "backtest_jobs_active_of_user"),
         ("watching", "lines", "backtest_jobs_retention"),
+        ("watching", "lines", "backtest_jobs_pkey"),
     ],
 )
 def test_a_statement_uses_its_index(

@@ -112,7 +112,7 @@ def test_many_programs_share_few_sessions(database: str, connection: psycopg.Con
 def test_a_listener_says_that_it_polls_and_leaves_nothing_on_the_session(pool: Pooler) -> None:
     said = Said()
     with Listener(pool.dsn, lambda: None, said):
-        said.reach("is behind a pooler: no notifications, jobs are found by polling")
+        said.reach("is behind a pooler: no notifications, what happens to jobs is found by polling")
     with stranger(pool) as other:
         assert other.execute(LEFTOVERS).fetchone() == (0, 0, 0, 0)
     assert len(said.lines) == 1

@@ -69,12 +69,12 @@ def test_the_shortlist_and_the_outcomes_of_its_search_are_stored_together(
     connection: psycopg.Connection,
 ) -> None:
     lease = claimed(connection)
-    assert results.outcomes(connection, lease.job_id) is None
+    assert results.outcomes(lease.job_id).of(connection) is None
     assert save_shortlist(connection, lease, SHORTLIST)
-    assert results.outcomes(connection, lease.job_id) == OUTCOMES
+    assert results.outcomes(lease.job_id).of(connection) == OUTCOMES
     with pytest.raises(psycopg.errors.CheckViolation):
         save_other_outcomes(connection, lease, replace(SHORTLIST, twins=[1]))
-    assert results.outcomes(connection, lease.job_id) == OUTCOMES
+    assert results.outcomes(lease.job_id).of(connection) == OUTCOMES
     stored = results.shortlist(connection, lease.job_id)
     assert stored is not None
     assert stored.shortlist == SHORTLIST
@@ -91,7 +91,7 @@ def test_a_second_stage_a_replaces_shortlist_twins_and_outcomes(
     stored = results.shortlist(connection, lease.job_id)
     assert stored is not None
     assert stored.shortlist == other
-    assert results.outcomes(connection, lease.job_id) == OUTCOMES | {"tried": 7}
+    assert results.outcomes(lease.job_id).of(connection) == OUTCOMES | {"tried": 7}
 
 
 def save_other_outcomes(conn: psycopg.Connection, lease: Lease, shortlist: Shortlist) -> bool:
@@ -312,7 +312,7 @@ def test_an_outline_has_as_many_rows_and_the_figures_of_the_best_one(
 ) -> None:
     lease = claimed(connection)
     succeed(connection, lease, variants(3, reports=True))
-    best, *others = results.outline(connection, lease.job_id)
+    best, *others = results.outline(lease.job_id).of(connection)
     assert best["metrics_json"] == variants(3)[0].metrics_json
     assert best["total_return_pct"] == variants(3)[0].total_return_pct
     assert others == [{}, {}]

@@ -52,9 +52,9 @@ def test_a_retry_returns_its_job_even_when_the_quota_is_full(
 
 def test_a_job_is_found_by_its_key_and_its_user(connection: psycopg.Connection) -> None:
     job = submitted(connection, idempotency_key="once")
-    assert jobs.by_idempotency_key(connection, job.user_id, "once") == job
-    assert jobs.by_idempotency_key(connection, job.user_id, "Once") is None
-    assert jobs.by_idempotency_key(connection, uuid4(), "once") is None
+    assert jobs.by_idempotency_key(job.user_id, "once").of(connection) == job
+    assert jobs.by_idempotency_key(job.user_id, "Once").of(connection) is None
+    assert jobs.by_idempotency_key(uuid4(), "once").of(connection) is None
 
 
 def test_the_same_key_of_another_user_is_another_job(connection: psycopg.Connection) -> None:

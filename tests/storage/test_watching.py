@@ -24,7 +24,7 @@ def events(conn: psycopg.Connection, after: dict[UUID, int]) -> list[tuple[UUID,
 
 
 def last_event(conn: psycopg.Connection, job_id: UUID) -> int:
-    return jobs.events(conn, job_id)[-1].event_id
+    return jobs.events(job_id).of(conn)[-1].event_id
 
 
 def test_nothing_watched_is_nothing_seen(connection: psycopg.Connection) -> None:
@@ -41,7 +41,7 @@ def test_a_watched_job_says_how_far_it_is(connection: psycopg.Connection) -> Non
     for name in type(seen).__slots__:
         if name not in ("stage_started_at", "snapshot_at"):
             assert getattr(seen, name) == getattr(job, name), name
-    assert seen.stage_started_at == jobs.events(connection, lease.job_id)[-1].at
+    assert seen.stage_started_at == jobs.events(lease.job_id).of(connection)[-1].at
     assert seen.snapshot_at is None
 
 
@@ -67,7 +67,7 @@ def test_a_job_that_does_not_exist_any_more_is_not_among_the_jobs(
 def test_the_events_after_the_last_one_seen_of_each_job(connection: psycopg.Connection) -> None:
     first, second = claimed(connection).job_id, submitted(connection).job_id
     submitted(connection)
-    after = {first: jobs.events(connection, first)[0].event_id, second: 0}
+    after = {first: jobs.events(first).of(connection)[0].event_id, second: 0}
     assert events(connection, after) == [(first, "claimed"), (second, "queued")]
     after = {each: last_event(connection, each) for each in (first, second)}
     assert events(connection, after) == []
@@ -134,6 +134,41 @@ def test_a_job_that_ended_a_moment_ago_is_among_the_lines(
     assert lines(connection, user_id, within=60) == [lease.job_id]
 
 
+def renamed_after_an_hour(conn: psycopg.Connection, user_id: UUID) -> UUID:
+    job_id = submitted(conn, user_id=user_id).job_id
+    jobs.cancel(conn, job_id, client=Client.API)
+    conn.execute(
+        "UPDATE backtest_jobs SET updated_at = updated_at - interval '1 hour',"
+        " finished_at = finished_at - interval '1 hour' WHERE job_id = %s",
+        [job_id],
+    )
+    jobs.describe(conn, user_id, job_id, changes={"name": "later"})
+    return job_id
+
+
+def test_a_listed_job_that_ended_long_ago_is_among_the_lines_when_it_is_renamed(
+    connection: psycopg.Connection,
+) -> None:
+    user_id = uuid4()
+    renamed, other = (renamed_after_an_hour(connection, user_id) for _ in range(2))
+    (line,) = watching.look(connection, {}, [user_id], listed=[renamed]).lines
+    assert (line.job_id, line.name) == (renamed, "later")
+    connection.execute("UPDATE backtest_jobs SET updated_at = now() - interval '40 seconds'")
+    assert watching.look(connection, {}, [user_id], listed=[renamed, other]).lines == []
+
+
+def test_a_listed_job_that_ended_a_moment_ago_is_one_line(connection: psycopg.Connection) -> None:
+    user_id = uuid4()
+    job_id = submitted(connection, user_id=user_id).job_id
+    jobs.cancel(connection, job_id, client=Client.API)
+    assert len(watching.look(connection, {}, [user_id], listed=[job_id]).lines) == 1
+
+
+def test_a_listed_job_of_somebody_else_is_no_line(connection: psycopg.Connection) -> None:
+    theirs = renamed_after_an_hour(connection, uuid4())
+    assert watching.look(connection, {}, [uuid4()], listed=[theirs]).lines == []
+
+
 def test_every_event_is_announced_with_its_job(
     database: str, connection: psycopg.Connection
 ) -> None:
@@ -148,6 +183,6 @@ def test_every_event_is_announced_with_its_job(
         heard: list[str] = []
         while "end" not in heard:
             heard += [n.payload for n in listening.notifies(timeout=20, stop_after=1)]
-    number = len(jobs.events(connection, lease.job_id))
+    number = len(jobs.events(lease.job_id).of(connection))
     assert heard == [str(lease.job_id)] * number + ["end"]
     assert number == 4

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import free_port
+from tests.ports import free_port
 
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 

@@ -18,7 +18,8 @@ from tasks import runner
 from tasks.worker import Worker
 from tests.engine.requests import explicit
 from tests.faults.conftest import START_MS, small_sweep
-from tests.faults.harness import Stack, free_port
+from tests.faults.harness import Stack
+from tests.ports import free_port
 from tests.storage.making import OUTCOMES
 from tests.tasks.answering import counted, failure, run
 
@@ -149,7 +150,7 @@ def test_a_job_resumes_from_its_own_shortlist(stack: Stack, worker: Worker) -> N
     undisturbed = run(stack, worker)
     stored = results.shortlist(stack.connection, undisturbed.job_id)
     assert stored is not None
-    outcomes = results.outcomes(stack.connection, undisturbed.job_id)
+    outcomes = results.outcomes(undisturbed.job_id).of(stack.connection)
     assert outcomes is not None
     job_id = _interrupted_after_stage_a(stack, stored.shortlist, outcomes)
 

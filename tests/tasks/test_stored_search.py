@@ -83,7 +83,7 @@ def test_a_job_keeps_coverage_shortlist_twins_and_outcomes(stack: Stack, worker:
     job = stack.job(job_id)
     assert job.state is State.SUCCEEDED
     assert (job.coverage_json, job.outcomes_json) == (COVERAGE, without_bins(OUTCOMES))
-    assert results.outcomes(stack.connection, job_id) == OUTCOMES
+    assert results.outcomes(job_id).of(stack.connection) == OUTCOMES
     stored = results.shortlist(stack.connection, job_id)
     assert stored is not None
     assert stored.shortlist == Shortlist(INDEXES, TWINS, 100, 6, 3, claim.ENGINE, HASH)
@@ -140,7 +140,7 @@ def test_who_resumes_is_told_the_twins_with_the_shortlist(stack: Stack, worker: 
         "shortlist": ["int64", *INDEXES],
         "twins": ["int64", *TWINS],
     }
-    assert results.outcomes(stack.connection, job_id) == OUTCOMES
+    assert results.outcomes(job_id).of(stack.connection) == OUTCOMES
 
 
 def test_a_shortlist_without_twins_is_not_used(stack: Stack, worker: Worker) -> None:

@@ -2,7 +2,7 @@
 
 export class ApiError extends Error {
   constructor(status, error) {
-    super(error.message);
+    super(error.message.charAt(0).toUpperCase() + error.message.slice(1));
     this.name = "ApiError";
     this.status = status;
     this.code = error.code;

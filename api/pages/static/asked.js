@@ -3,7 +3,7 @@
 import { valueText } from "./axes.js";
 import { el } from "./dom.js";
 import { duration, moment, number } from "./format.js";
-import { measure } from "./measures.js";
+import { metricWords } from "./measures.js";
 
 /** "2024-01-01 to 2024-02-01". */
 export function rangeText(range) {
@@ -30,8 +30,8 @@ export function askedLines(status, axes) {
   lines.push(["costs", `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`]);
   lines.push(["cash", cashText(template.sizing_mode, execution)]);
   lines.push(["ranking", rankingText(request.ranking)]);
-  lines.push(["kept", `${number(request.preselect)} of stage A, the best ${number(request.top_k)} of stage B, ` +
-    `trades of ${number(request.top_trades_n)}`]);
+  lines.push(["kept", `the best ${number(request.preselect)} are tried with stops and targets, ${number(request.top_k)} stay in the end, ` +
+    `${number(request.top_trades_n)} of them with their trades`]);
   if (status.coverage) lines.push(["candles", coverageText(status.coverage)]);
   if (status.outcomes) lines.push(["outcomes", outcomesText(status.outcomes)]);
   if (status.mode === "saved") lines.push(["strategy", `a saved one, as it was (${status.spec_hash.slice(0, 12)})`]);
@@ -47,11 +47,11 @@ export function showAsked(details, status, axes) {
   details.replaceChildren(details.querySelector("summary"), list);
 }
 
-/** "ranked by return over max. drawdown ▼; at least 30 trades". */
+/** "by return / max drawdown; variants with fewer than 30 trades come last". */
 export function rankingText(ranking) {
-  let text = `by ${measure(ranking.primary_metric).words}`;
-  if (ranking.secondary_metric) text += `, then ${measure(ranking.secondary_metric).words}`;
-  if (ranking.min_trades) text += `; variants with fewer than ${number(ranking.min_trades)} trades come last`;
+  let text = `by ${metricWords(ranking.primary_metric)}`;
+  if (ranking.secondary_metric) text += `, then ${metricWords(ranking.secondary_metric)}`;
+  if (ranking.min_trades) text += `; variants with fewer than ${number(ranking.min_trades)} ${ranking.min_trades === 1 ? "trade" : "trades"} come last`;
   return ranking.distinct ? `${text}; equal outcomes stand as one row` : text;
 }
 

@@ -3,6 +3,7 @@
 import { number } from "./format.js";
 
 const RISK = "risk";
+const RISK_WORDS = { sl: "stop loss", tp: "take profit", tsl: "trailing stop" };
 const OFF = { mode: "explicit", values: [null] };
 const LISTED = 6;
 
@@ -24,14 +25,14 @@ export function axesOf(request) {
   const names = shortNames(template.indicator_grids.map((block) => block.name));
   for (const each of found) {
     each.short = each.block === RISK ? "" : names.get(each.block);
-    each.heading = each.block === RISK ? [`${each.label} %`] : [each.short, each.label];
+    each.heading = each.block === RISK ? `${each.label} %`.split(/ (?=\w)/) : [each.short, each.label];
   }
   return found;
 }
 
 function axis(block, group, name, grid) {
   return {
-    key: `${block}.${name}`, block, group, label: name.replace("_threshold", ""), size: sizeOf(grid),
+    key: `${block}.${name}`, block, group, label: RISK_WORDS[name] ?? name.replace("_threshold", ""), size: sizeOf(grid),
     usual: group === "source" || (group === RISK && grid.mode === "explicit" && grid.values.every((one) => one === null)),
     of: (payload) => valueOf(payload, block, group, name),
     values: () => valuesText(grid),
@@ -74,6 +75,16 @@ export function valueText(value) {
   return typeof value === "number" ? String(Number(value.toPrecision(15))) : String(value);
 }
 
+/** What a level of risk is called: "stop loss". */
+export function riskWords(name) {
+  return RISK_WORDS[name];
+}
+
+/** Why a trade ended. */
+export function exitWords(reason) {
+  return RISK_WORDS[reason] ?? reason.replaceAll("_", " ");
+}
+
 /** Axes whose values a list of rows shares, and those that tell its rows apart. */
 export function parted(axes, rows, collapsing) {
   const shared = [], apart = [];
@@ -97,7 +108,8 @@ export function compareValues(a, b) {
 export function phrases(axes, payload) {
   const blocks = new Map();
   for (const each of axes) {
-    const words = `${each.label} ${valueText(each.of(payload))}`;
+    const value = each.of(payload), unit = each.group === RISK && value !== null ? " %" : "";
+    const words = `${each.label} ${valueText(value)}${unit}`;
     blocks.set(each.block, [...(blocks.get(each.block) ?? []), words]);
   }
   return [...blocks].map(([block, words]) => {

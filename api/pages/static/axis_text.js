@@ -46,7 +46,7 @@ function valueText(item) {
 
 /** How many values an axis has, by the arithmetic of decimals; null where it is no axis. */
 export function axisCount(axis) {
-  if (axis === undefined) return null;
+  if (axis === undefined || typeof axis === "string") return null; // a text is none
   if (axis === null || typeof axis !== "object") return 1;
   if (Array.isArray(axis)) return axis.length;
   if (axis.mode === "explicit") return Array.isArray(axis.values) ? axis.values.length : null;

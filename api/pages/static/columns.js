@@ -2,7 +2,7 @@
 
 import { compareValues, valueText } from "./axes.js";
 import { number } from "./format.js";
-import { MEASURES, ascending, figure, figureText, measure } from "./measures.js";
+import { MEASURES, ascending, figure, figureText, measure, metricWordsWithUnit } from "./measures.js";
 
 const KEY = "backtest.columns";
 const USUAL = ["total_return_pct", "max_drawdown_pct", "num_trades", "win_rate_pct", "profit_factor", "sharpe"];
@@ -54,7 +54,7 @@ export function columnsOf(ranking, chosen, parameters) {
 }
 
 function figureColumn(name, place) {
-  const { column, words } = measure(name), sign = ascending(name) ? 1 : -1;
+  const { column } = measure(name), words = metricWordsWithUnit(name), sign = ascending(name) ? 1 : -1;
   const mark = [ascending(name) ? "▲" : "▼", ascending(name) ? "△" : "▽"][place] ?? "";
   return {
     key: name, kind: place === 0 ? "ranked" : "figure", falls: !ascending(name),

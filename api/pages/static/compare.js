@@ -1,15 +1,20 @@
 // Two to five jobs, or variants, side by side: equity, figures, and the parameters that differ.
 
 import { request } from "./api.js";
-import { valueText } from "./axes.js";
+import { riskWords, valueText } from "./axes.js";
 import { rangeText } from "./asked.js";
 import { el, find } from "./dom.js";
 import { usualName } from "./job_head.js";
-import { MEASURES, ascending, figure, figureWithUnit } from "./measures.js";
+import { MEASURES, ascending, figure, figureWithUnit, metricWords } from "./measures.js";
 import { Chart, line, plain, times, upright } from "./plotting.js";
 import { color } from "./theme.js";
 
 const MOST = 5;
+const WIDE = 5; // px: seen on both sides of an equal curve that is drawn over it
+
+/** What may tell jobs of one name apart, as texts. */
+const TRAITS = [({ request: { template } }) => template.instrument_id.symbol, ({ request: { template } }) => template.timeframe,
+  ({ request: { time_range: range } }) => rangeText(range)];
 const page = find("#compare");
 
 /** What the URL asks for: [{job, rank}], jobs by their best variant. */
@@ -36,9 +41,35 @@ function nameOf(status) {
   return status.name ?? usualName(status);
 }
 
+/** Give those of one name `apart`, what tells them apart. */
+function tellApart(items) {
+  for (const alike of Map.groupBy(items, (item) => item.name).values()) {
+    if (alike.length === 1) continue;
+    const differing = TRAITS.filter((trait) => new Set(alike.map(({ status }) => trait(status))).size > 1);
+    const texts = alike.map(({ status }) => differing.map((trait) => trait(status)).join(", "));
+    for (const [at, item] of alike.entries()) {
+      const alone = texts.filter((text) => text === texts[at]).length === 1;
+      item.apart = [texts[at], alone ? "" : item.status.job_id.slice(0, 8)].filter(Boolean).join(", ");
+    }
+  }
+}
+
+/** The name that nothing else on this page has. */
+function fullName({ name, apart }) {
+  return apart ? `${name} · ${apart}` : name;
+}
+
+function link(item) {
+  return el("a", { href: `/jobs/${item.status.job_id}?variant=${item.row.variant_key}` }, item.name,
+    item.apart && el("span", { class: "apart" }, ` ${item.apart}`));
+}
+
+function swatch(at) {
+  return el("i", { class: `swatch c${at}`, "aria-hidden": "true" });
+}
+
 function headings(items) {
-  return items.map((item, at) => el("th", { scope: "col" }, el("i", { class: `swatch c${at}`, "aria-hidden": "true" }),
-    el("a", { href: `/jobs/${item.status.job_id}?variant=${item.row.variant_key}` }, item.name)));
+  return items.map((item, at) => el("th", { scope: "col" }, swatch(at), link(item)));
 }
 
 function table(items, words, lines, kind) {
@@ -47,14 +78,15 @@ function table(items, words, lines, kind) {
 }
 
 function showFigures(items) {
-  const lines = [...MEASURES.slice(0, 1), { name: "benchmark_return_pct", words: "buy and hold" }, ...MEASURES.slice(1)].map(({ name, words }) => {
+  const names = MEASURES.map((each) => each.name);
+  const lines = [names[0], "benchmark_return_pct", ...names.slice(1)].map((name) => {
     const values = items.map((item) => figure(item.row, name));
     if (values.every((value) => value === null)) return null;
     const known = values.filter((value) => value !== null);
     const best = ascending(name) ? Math.min(...known) : Math.max(...known);
     const marked = !["num_trades", "benchmark_return_pct", "position_coverage_pct", "gross_exposure", "avg_trade_duration_ms"].includes(name) &&
       new Set(values).size > 1;
-    return el("tr", {}, el("th", { scope: "row" }, words), values.map((value) =>
+    return el("tr", {}, el("th", { scope: "row" }, metricWords(name)), values.map((value) =>
       el("td", { class: marked && value === best ? "best" : "" }, figureWithUnit(name, value),
         marked && value === best ? el("span", { class: "visually-hidden" }, " (best)") : null)));
   });
@@ -78,7 +110,7 @@ function flat({ status, row }) {
       found.set(`${block.name} ${name.replace("_threshold", "")}`, valueText(value));
     }
   }
-  for (const [name, value] of Object.entries(payload.risk)) found.set(`${name} %`, valueText(value));
+  for (const [name, value] of Object.entries(payload.risk)) found.set(`${riskWords(name)} %`, valueText(value));
   return found;
 }
 
@@ -96,17 +128,20 @@ function showCurves(items) {
   const without = items.filter((item) => !item.row.equity);
   find("#curves-card").hidden = false;
   const place = el("div", { class: "chart low" });
-  const notes = without.map((item) => el("p", { class: "soft" }, `${item.name} has no stored curve: `,
+  const notes = without.map((item) => el("p", { class: "soft" }, `${fullName(item)} has no stored curve: `,
     el("a", { href: `/jobs/${item.status.job_id}?variant=${item.row.variant_key}` }, "open it"), " to compute its report."));
-  find("#curves").replaceChildren(...(drawn.length ? [place] : []), ...notes);
+  const legend = el("ul", { class: "legend", "aria-label": "Curves" }, drawn.map((item) => el("li", {}, swatch(item.at), `${fullName(item)} `,
+    el("b", {}, figureWithUnit("total_return_pct", figure(item.row, "total_return_pct"))))));
+  find("#curves").replaceChildren(...(drawn.length ? [legend, place] : []), ...notes);
   if (!drawn.length) return;
-  const words = `Equity curves from 100 %: ${drawn.map((item) => `${item.name} ${figureWithUnit("total_return_pct", figure(item.row, "total_return_pct"))}`).join("; ")}`;
+  const words = `Equity curves from 100 %: ${drawn.map((item) => `${fullName(item)} ${figureWithUnit("total_return_pct", figure(item.row, "total_return_pct"))}`).join("; ")}`;
   const chart = new Chart(place, words, {
     traces: () => drawn.map((item) => {
       const cash = item.status.request.template.execution.init_cash_quote;
-      return line(plain(item.name), color(`curve-${item.at}`), { x: times(item.row.equity.map(([time]) => time)),
+      const covered = drawn.some((other) => other.at > item.at && JSON.stringify(other.row.equity) === JSON.stringify(item.row.equity));
+      return line(plain(fullName(item)), color(`curve-${item.at}`), { x: times(item.row.equity.map(([time]) => time)),
         y: item.row.equity.map(([, value]) => (value === null ? null : (100 * value) / cash)), hovertemplate: "%{y:.2f} %",
-        line: { color: color(`curve-${item.at}`), width: 2 } });
+        line: { color: color(`curve-${item.at}`), width: covered ? WIDE : 2 } });
     }),
     layout: () => ({ showlegend: false, xaxis: { type: "date", gridcolor: color("grid") }, yaxis: upright([0, 1], "% of the initial cash") }),
   });
@@ -129,6 +164,7 @@ async function begin() {
       find("h1").replaceChildren("Variants of ", el("a", { href: `/jobs/${items[0].status.job_id}` }, nameOf(items[0].status)));
       for (const item of items) item.name = `rank ${item.row.rank}`;
     }
+    tellApart(items);
     showCurves(items);
     showFigures(items);
     showDifferences(items);

@@ -24,9 +24,14 @@ export function showDistribution(section, status) {
   if (winner !== null) marks.push({ at: winner, words: `winner ${figureWithUnit(NAME, winner)}`, kind: "winner" });
   const drawing = el("div", { class: "drawing" });
   section.replaceChildren(section.querySelector("h2"), drawing,
-    el("p", { class: "soft small" }, words, winner === null ? null : ` The winner made ${figureWithUnit(NAME, winner)}.`));
+    el("p", { class: "soft small" }, words, winner === null ? null : ` The winner made ${figureWithUnit(NAME, winner)}${stops(status) ? ", stops and targets included" : ""}.`));
   const view = viewOf(found, marks);
   fitted(drawing, (width) => drawing.replaceChildren(draw(width, found, marks, view, words)));
+}
+
+/** Whether the winner may have levels that the variants of this picture go without. */
+function stops({ request }) {
+  return Object.values(request.template.risk_grid).some((axis) => axis !== null && !axis.values?.every((level) => level === null));
 }
 
 /** The range to show: the marks and all but the outermost variants. */

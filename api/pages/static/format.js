@@ -46,6 +46,12 @@ export function moment(iso) {
   return text.endsWith(" 00:00:00") ? text.slice(0, 10) : text.replace(/:00$/, "");
 }
 
+/** "2024-01-01T00:00:00Z" -> "2024-01-01 00:00": the time is always there. */
+export function minute(iso) {
+  const text = moment(iso);
+  return text.length === 10 ? `${text} 00:00` : text;
+}
+
 /** A <time> that says how long ago it was, with the UTC moment as its title. Kept true by `tick`. */
 export function ago(iso) {
   const time = document.createElement("time");
@@ -70,12 +76,6 @@ function since(iso) {
 /** Make every relative time of the page say what is true now. */
 export function tick() {
   for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = since(time.dateTime);
-}
-
-/** "total_return_pct" -> "Total return %". */
-export function metricName(name) {
-  const words = name.replace(/_pct$/, "").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1) + (name.endsWith("_pct") ? " %" : "");
 }
 
 /** A metric's figure; `infinite` is shown as such. */

@@ -12,6 +12,7 @@ import { showActions, showFacts, showName, showNote, showTrouble, showVerdict, w
 import { showMultiples } from "./multiples.js";
 import { Parallel } from "./parallel.js";
 import { showProgress, titleOf } from "./progress.js";
+import { onRenamed } from "./renames.js";
 import { TopTable } from "./table.js";
 import { showTimeline } from "./timeline.js";
 
@@ -42,7 +43,7 @@ function showJob() {
   showName(find("#naming"), status, renamed);
   showFacts(find("#facts"), status);
   showActions(find("#actions"), status, (after) => { Object.assign(status, after); showJob(); });
-  showVerdict(find("#verdict"), status);
+  showVerdict(find("#verdict"), status, rows.find((row) => row.rank === 1));
   showTrouble(find("#trouble"), status);
   showProgress(find("#progress"), status);
   showTimeline(find("#timeline"), events, status.state);
@@ -193,7 +194,7 @@ async function begin() {
     find("#trouble").hidden = false;
     find("#trouble").replaceChildren(el("div", { class: "notice bad", role: "alert" }, el("p", {}, error.message),
       el("p", {}, el("a", { href: "/" }, "All your jobs"))));
-    find("#table").replaceChildren();
+    for (const part of page.querySelectorAll(".card")) part.hidden = true;
     page.setAttribute("aria-busy", "false");
     return;
   }
@@ -203,6 +204,7 @@ async function begin() {
   showRows();
   showDrawer();
   window.addEventListener("popstate", showDrawer);
+  onRenamed((after) => { if (after.job_id === status.job_id) renamed(after); });
   page.setAttribute("aria-busy", "false");
   follow();
 }

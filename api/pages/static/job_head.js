@@ -3,8 +3,9 @@
 import { request } from "./api.js";
 import { rangeText } from "./asked.js";
 import { cancelled } from "./cancel.js";
-import { copyButton, el, toast } from "./dom.js";
+import { copyButton, el, fill, toast } from "./dom.js";
 import { ago, duration } from "./format.js";
+import { tellRenamed } from "./renames.js";
 
 const NAME_MOST = 120, NOTE_MOST = 4000;
 
@@ -56,7 +57,9 @@ export function showNote(details, status, renamed) {
 
 async function described(status, changes, renamed) {
   try {
-    renamed(await request("PATCH", `/backtests/jobs/${status.job_id}`, changes));
+    const after = await request("PATCH", `/backtests/jobs/${status.job_id}`, changes);
+    renamed(after);
+    tellRenamed(after);
     return true;
   } catch (error) {
     toast(error.details?.[0]?.message ?? error.message, "bad");
@@ -90,10 +93,24 @@ export function showActions(place, status, changed) {
   if (focused) place.querySelector(`[data-action="${focused}"]`)?.focus();
 }
 
-export function showVerdict(section, status) {
+/** Show the verdict; `best` is the row of rank 1, where there is one. */
+export function showVerdict(section, status, best) {
   section.hidden = !status.verdict.length;
   const [first, ...rest] = status.verdict;
-  section.replaceChildren(el("p", { class: "first" }, first ?? ""), ...(rest.length ? [el("ul", {}, rest.map((text) => el("li", {}, text)))] : []));
+  const held = status.outcomes?.benchmark_return_pct ?? null;
+  const children = [el("p", { class: "first" }, first ?? ""), rest.length > 0 && el("ul", {}, rest.map((text) => el("li", {}, text))),
+    status.state === "succeeded" && best && el("p", { class: "advice" }, advice(status, best.total_return_pct, held))];
+  fill(section, ...children);
+}
+
+/** What to make of a finished job, for whoever sees one for the first time. */
+function advice(status, made, held) {
+  if (made === null || made <= 0) return "Not even the best variant earned anything on this range: as it stands, there is nothing here to trade.";
+  const begin = held !== null && made <= held ? "Holding the instrument would have earned at least as much. " : "";
+  if (status.request.validation) return begin || "Look at what the winner made on data it was not chosen on.";
+  return [begin, "Do not believe it yet: the winner was chosen on the very bars it is judged by, and the best of many looks good by luck alone. " +
+    "Open it below, save it as a strategy, and run that on a range it has not seen; or ",
+  el("a", { href: `/new?from=${status.job_id}&range=new` }, "rerun the sweep on another range"), " and see whether the same values win."];
 }
 
 export function showTrouble(place, status) {

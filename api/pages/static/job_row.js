@@ -1,10 +1,11 @@
 // One job as a row of the list.
 
 import { el } from "./dom.js";
-import { ago, duration, metric, metricName, moment, number } from "./format.js";
+import { ago, duration, metric, moment, number } from "./format.js";
+import { metricWords } from "./measures.js";
+import { stageWords } from "./timeline.js";
 
 export const STATES = ["queued", "running", "succeeded", "failed", "cancelled"];
-const STAGES = { queued: "waiting", stage_a: "stage A", stage_b: "stage B", finalizing: "writing reports" };
 
 /** What to call a job: its name, or what it trades. */
 export function title(item) {
@@ -14,7 +15,7 @@ export function title(item) {
 /** "43 %", or the name of the stage where nothing is counted. */
 export function progressText(item) {
   const progress = item.progress;
-  if (!progress || !progress.total) return STAGES[progress?.stage] ?? "starting";
+  if (!progress || !progress.total) return progress ? stageWords(progress.stage) : "starting";
   return `${Math.floor((100 * progress.done) / progress.total)} %`;
 }
 
@@ -44,7 +45,7 @@ function best(item) {
   if (item.best === null && !item.best_infinite) return [];
   const tone = item.primary_metric === "total_return_pct" ? (item.best >= 0 ? "gain" : "loss") : "";
   return [el("b", { class: tone }, metric(item.primary_metric, item.best, item.best_infinite)),
-    el("span", { class: "metric-name" }, metricName(item.primary_metric).replace(/ %$/, ""))];
+    el("span", { class: "metric-name" }, metricWords(item.primary_metric))];
 }
 
 function going(item) {
@@ -60,7 +61,7 @@ function going(item) {
   const { stage, done, total, rate, eta } = item.progress;
   const bar = el("progress", total ? { max: total, value: done, "aria-label": `Progress of ${title(item)}` }
     : { "aria-label": `Progress of ${title(item)}` });
-  const words = [STAGES[stage] ?? stage];
+  const words = [stageWords(stage)];
   if (total) words[0] += ` ${progressText(item)}`;
   if (rate) words.push(`${number(rate)}/s`);
   if (eta !== null && eta !== undefined) words.push(`${duration(eta)} left`);

@@ -5,6 +5,7 @@ import { cancelled } from "./cancel.js";
 import { debounced, el, fill, find, toast, typing } from "./dom.js";
 import { number } from "./format.js";
 import { progressText, row, STATES, title } from "./job_row.js";
+import { onRenamed } from "./renames.js";
 import { welcome } from "./welcome.js";
 
 const FILTERS = ["state", "symbol", "q"];
@@ -229,6 +230,10 @@ find("#search").addEventListener("input", typed);
 find("#search").addEventListener("submit", (event) => { event.preventDefault(); typed(); });
 document.addEventListener("keydown", key);
 addEventListener("popstate", load);
+onRenamed(({ job_id, name }) => {
+  const known = rows.get(job_id);
+  if (known) changed({ ...known.item, name });
+});
 
 await load();
 stream("/backtests/stream", {

@@ -1,36 +1,47 @@
 // The figures of a variant: which there are, what they are called, how they are read and written.
 
 import { duration, number } from "./format.js";
+import { WORDS } from "./metric_words.js";
 
-/** In the order in which they are shown. `column`: the heading of a narrow column. */
+/** In the order in which they are shown. `column`: the heading of a narrow column. Names stand in WORDS. */
 export const MEASURES = [
-  { name: "total_return_pct", words: "total return", column: ["return", "%"], digits: 2 },
-  { name: "max_drawdown_pct", words: "max. drawdown", column: ["max dd", "%"], digits: 2 },
-  { name: "num_trades", words: "trades", column: ["trades"], digits: 0 },
-  { name: "win_rate_pct", words: "win rate", column: ["win", "%"], digits: 1 },
-  { name: "profit_factor", words: "profit factor", column: ["profit", "factor"], digits: 2 },
-  { name: "sharpe", words: "Sharpe", column: ["Sharpe"], digits: 2 },
-  { name: "return_over_max_drawdown", words: "return over max. drawdown", column: ["return", "/ dd"], digits: 2 },
-  { name: "sortino", words: "Sortino", column: ["Sortino"], digits: 2 },
-  { name: "calmar", words: "Calmar", column: ["Calmar"], digits: 2 },
-  { name: "expectancy_pct", words: "expectancy", column: ["expect.", "%"], digits: 3 },
-  { name: "sqn", words: "SQN", column: ["SQN"], digits: 2 },
-  { name: "avg_drawdown_pct", words: "avg. drawdown", column: ["avg dd", "%"], digits: 2 },
-  { name: "position_coverage_pct", words: "position coverage", column: ["in market", "%"], digits: 1 },
-  { name: "gross_exposure", words: "gross exposure", column: ["exposure"], digits: 3 },
-  { name: "best_trade_pct", words: "best trade", column: ["best", "trade %"], digits: 2 },
-  { name: "worst_trade_pct", words: "worst trade", column: ["worst", "trade %"], digits: 2 },
-  { name: "max_drawdown_duration_ms", words: "longest drawdown", column: ["longest", "dd"], digits: 0 },
-  { name: "avg_trade_duration_ms", words: "avg. trade duration", column: ["trade", "length"], digits: 0 },
+  { name: "total_return_pct", column: ["return", "%"], digits: 2 },
+  { name: "max_drawdown_pct", column: ["max", "drawdown %"], digits: 2 },
+  { name: "num_trades", column: ["trades"], digits: 0 },
+  { name: "win_rate_pct", column: ["win rate", "%"], digits: 1 },
+  { name: "profit_factor", column: ["profit", "factor"], digits: 2 },
+  { name: "sharpe", column: ["Sharpe"], digits: 2 },
+  { name: "return_over_max_drawdown", column: ["return /", "max drawdown"], digits: 2 },
+  { name: "sortino", column: ["Sortino"], digits: 2 },
+  { name: "calmar", column: ["Calmar"], digits: 2 },
+  { name: "expectancy_pct", column: ["expectancy", "%"], digits: 3 },
+  { name: "sqn", column: ["SQN"], digits: 2 },
+  { name: "avg_drawdown_pct", column: ["average", "drawdown %"], digits: 2 },
+  { name: "position_coverage_pct", column: ["in market", "%"], digits: 1 },
+  { name: "gross_exposure", column: ["exposure"], digits: 3 },
+  { name: "best_trade_pct", column: ["best", "trade %"], digits: 2 },
+  { name: "worst_trade_pct", column: ["worst", "trade %"], digits: 2 },
+  { name: "max_drawdown_duration_ms", column: ["longest", "drawdown"], digits: 0 },
+  { name: "avg_trade_duration_ms", column: ["trade", "length"], digits: 0 },
 ];
 
 const BY_NAME = new Map(MEASURES.map((each) => [each.name, each]));
 const ASCENDING = new Set(["max_drawdown_pct", "avg_drawdown_pct", "max_drawdown_duration_ms"]);
 const HUGE = 1e7;
 
-/** What there is to say about a figure; a name that is not known is its own heading. */
+/** What there is to say about a figure; a name that is not known is spelled out. */
 export function measure(name) {
-  return BY_NAME.get(name) ?? { name, words: name.replaceAll("_", " "), column: [name.replaceAll("_", " ")], digits: 2 };
+  return BY_NAME.get(name) ?? { name, column: [metricWords(name)], digits: 2 };
+}
+
+/** What a figure is called: "return / max drawdown". */
+export function metricWords(name) {
+  return WORDS[name] ?? name.replace(/_pct$/, "").replaceAll("_", " ");
+}
+
+/** The same with its unit: "total return (%)". */
+export function metricWordsWithUnit(name) {
+  return name.endsWith("_pct") ? `${metricWords(name)} (%)` : metricWords(name);
 }
 
 /** Whether less of it is better. */

@@ -3,10 +3,10 @@
 import { compareValues, valueText } from "./axes.js";
 import { el } from "./dom.js";
 import { number } from "./format.js";
-import { ascending, figure, figureText, measure } from "./measures.js";
-import { fitted, picture, svg } from "./svg.js";
+import { ascending, figure, figureText, metricWords, metricWordsWithUnit } from "./measures.js";
+import { fitted, picture, svg, ticks } from "./svg.js";
 
-const HEIGHT = 150, TOP = 14, BOTTOM = 34, LEFT = 10, RIGHT = 10;
+const HEIGHT = 150, TOP = 14, BOTTOM = 34, LEFT = 46, RIGHT = 8;
 const MOST_LABELS = 9;
 
 /** Quartiles of `values` (ascending, finite), linear between neighbours. */
@@ -41,7 +41,7 @@ export function showMultiples(section, rows, axes, name) {
   const low = Math.min(...all), high = Math.max(...all);
   const cells = shown.map(({ axis, groups }) => cell(axis, groups, { low, high }, name));
   section.replaceChildren(section.querySelector("h2"),
-    el("p", { class: "soft small" }, `Median and quartiles of ${measure(name).words} by value, over the ${number(rows.length)} ` +
+    el("p", { class: "soft small" }, `Median and quartiles of ${metricWordsWithUnit(name)} by value, over the ${number(rows.length)} ` +
       "variants above: they are the best, so this says where the best are, not what a value does by itself."),
     el("div", { class: "multiples" }, cells));
 }
@@ -50,8 +50,8 @@ function cell(axis, groups, scale, name) {
   const title = [axis.short, axis.label].filter(Boolean).join(" ") + (axis.group === "risk" ? " %" : "");
   const middles = groups.map((group) => group.middle), best = ascending(name) ? Math.min(...middles) : Math.max(...middles);
   const drawing = el("div", { class: "drawing" });
-  const words = `${title}: median of ${measure(name).words} by value`;
-  fitted(drawing, (width) => drawing.replaceChildren(draw(width, groups, scale, words)));
+  const words = `${title}: median of ${metricWords(name)} by value`;
+  fitted(drawing, (width) => drawing.replaceChildren(draw(width, groups, scale, words, name)));
   const table = el("table", {}, el("thead", {}, el("tr", {}, ...["value", "median", "quartiles", "variants"].map((head) =>
     el("th", { scope: "col" }, head)))), el("tbody", {}, groups.map((group) => el("tr", { class: group.middle === best ? "best" : "" },
     el("th", { scope: "row" }, valueText(group.value)), el("td", {}, figureText(name, group.middle)),
@@ -60,7 +60,7 @@ function cell(axis, groups, scale, name) {
     el("details", {}, el("summary", { class: "small soft" }, "as a table"), el("div", { class: "scroll" }, table)));
 }
 
-function draw(width, groups, { low, high }, words) {
+function draw(width, groups, { low, high }, words, name) {
   const span = high - low || 1, step = (width - LEFT - RIGHT) / groups.length;
   const x = (at) => LEFT + (at + 0.5) * step;
   const y = (value) => TOP + (1 - (value - low) / span) * (HEIGHT - TOP - BOTTOM);
@@ -77,6 +77,10 @@ function draw(width, groups, { low, high }, words) {
       at % every ? null : svg("text", { x: x(at), y: HEIGHT - 8, class: "tick", "text-anchor": "middle" }, valueText(group.value)));
   });
   const path = groups.map((group, at) => `${at ? "L" : "M"}${x(at)} ${y(group.middle)}`).join("");
-  return picture(width, HEIGHT, words, svg("line", { x1: LEFT, x2: width - RIGHT, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM,
+  const unit = name.endsWith("_pct") ? " %" : "";
+  const scale = ticks(low, high, 3).map((value) => svg("g", {},
+    svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value), class: "grid" }),
+    svg("text", { x: LEFT - 5, y: y(value) + 4, class: "tick", "text-anchor": "end" }, `${number(value, 6)}${unit}`)));
+  return picture(width, HEIGHT, words, scale, svg("line", { x1: LEFT, x2: width - RIGHT, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM,
     class: "axis" }), svg("path", { d: path, class: "trend" }), parts);
 }

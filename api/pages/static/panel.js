@@ -40,14 +40,14 @@ export function panel(form, body, done) {
         el("a", { href: `/jobs/${answer.same_as}` }, "open that job")));
     }
     button.disabled = refused;
-    state.textContent = refused ? "" : inShort(answer);
+    state.textContent = refused ? short(answer.errors.length) : inShort(answer);
   }
 
   function refuse(words, details = []) {
     asked += 1;
     showProblems(form, problems, words, details, []);
     button.disabled = true;
-    state.textContent = "";
+    state.textContent = details.length ? short(details.length) : "";
   }
 
   /** Nothing to ask yet: say what is to be done first. */
@@ -100,6 +100,11 @@ function inShort({ stage_b_variants: all, seconds }) {
 
 function figure(value, words) {
   return el("div", { class: "figure" }, el("b", {}, value), el("span", {}, words));
+}
+
+/** Beside the button, which on a phone is far from the list of them. */
+function short(count) {
+  return count === 1 ? "One thing is wrong" : `${count} things are wrong`;
 }
 
 function heading(count) {

@@ -3,7 +3,7 @@
 import { phrases } from "./axes.js";
 import { el } from "./dom.js";
 import { number } from "./format.js";
-import { figure, figureWithUnit, measure } from "./measures.js";
+import { figure, figureWithUnit, metricWords } from "./measures.js";
 import { Trades } from "./trades.js";
 import { VariantChart } from "./variant_chart.js";
 
@@ -30,9 +30,8 @@ export class Report {
     return el("div", { class: "figures" }, names.map((name) => {
       const value = figure(this.row, name);
       const tone = SIGNED.has(name) && value !== null ? (value >= 0 ? "gain" : "loss") : "";
-      const words = name === "benchmark_return_pct" ? "buy and hold" : measure(name).words;
       return el("div", { class: "figure" }, el("b", { class: tone }, figureWithUnit(name, value)),
-        el("span", {}, words, name === primary ? " · ranked by it" : ""));
+        el("span", {}, metricWords(name), name === primary ? " · ranked by it" : ""));
     }));
   }
 
@@ -45,8 +44,7 @@ export class Report {
     const place = el("div", { class: "chart" });
     const trouble = el("p", { class: "notice warn", hidden: true });
     this.trades = new Trades(this.row.trades, { onStep: (at) => this.chart.step(at), onReset: () => this.chart.reset() });
-    const told = CARDS.map((name) => `${name === "benchmark_return_pct" ? "buy and hold" : measure(name).words} ` +
-      figureWithUnit(name, figure(this.row, name))).join(", ");
+    const told = CARDS.map((name) => `${metricWords(name)} ${figureWithUnit(name, figure(this.row, name))}`).join(", ");
     const failed = (error) => {
       trouble.hidden = false;
       trouble.textContent = error.code === "candles_changed"
@@ -59,7 +57,7 @@ export class Report {
     this.parts.push(el("section", { class: "stack tight" },
       el("div", { class: "spread" }, el("h3", {}, "Equity, drawdown, price and trades"),
         el("span", { class: "soft small pointer" }, "drag to zoom, double-click for all of it; ", el("kbd", {}, "n"), " ", el("kbd", {}, "p"), " step through trades")),
-      trouble, this.trades.stepper, place, this.trades.list));
+      trouble, this.trades.stepper, narrowLegend(), place, this.trades.list));
   }
 
   #table() {
@@ -69,4 +67,12 @@ export class Report {
       el("table", {}, el("tbody", {}, lines.map(([name, value]) =>
         el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "number" }, value)))))));
   }
+}
+
+/** What the curves and marks are, where the chart has no room to say it itself. */
+function narrowLegend() {
+  const kinds = [["equity", "equity"], ["hold", "buy and hold"]].map(([kind, words]) => el("li", {}, el("i", { class: `swatch ${kind}` }), words));
+  const marks = [["▲", "long entry", "gain"], ["▼", "short entry", "loss"], ["×", "exit", ""]].map(([mark, words, tone]) =>
+    el("li", {}, el("b", { class: tone }, mark), ` ${words}`));
+  return el("ul", { class: "legend narrow-only small", "aria-label": "What the chart shows" }, kinds, marks);
 }

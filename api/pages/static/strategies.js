@@ -1,6 +1,7 @@
 // Saved strategies: run, rename, delete.
 
 import { request } from "./api.js";
+import { riskWords } from "./axes.js";
 import { axisText } from "./axis_text.js";
 import { confirmed } from "./cancel.js";
 import { el, fill, find, toast } from "./dom.js";
@@ -52,7 +53,7 @@ function chips(axes) {
 
 function risk(grid) {
   const levels = Object.fromEntries(Object.entries(grid ?? {}).filter(([, axis]) => axis !== null && axisText(axis) !== "off")
-    .map(([name, axis]) => [`${name} %`, axis]));
+    .map(([name, axis]) => [`${riskWords(name)} %`, axis]));
   return Object.keys(levels).length > 0 && el("div", {}, el("h3", { class: "mono" }, "risk"), chips(levels));
 }
 

@@ -5,6 +5,7 @@ import { choices, chosenColumns, columnsOf, ordered, rememberColumns } from "./c
 import { el } from "./dom.js";
 import { number } from "./format.js";
 import { rankingText } from "./asked.js";
+import { metricWordsWithUnit } from "./measures.js";
 
 const MOST_COMPARED = 5;
 
@@ -171,6 +172,6 @@ export class TopTable {
           rememberColumns([...chosen]);
           this.#layOut();
           this.onColumns?.();
-        } } }), each.words))));
+        } } }), metricWordsWithUnit(each.name)))));
   }
 }

@@ -42,10 +42,11 @@ export function showTimeline(section, events, state) {
   const going = state === "running" || state === "queued";
   const seconds = (step) => Math.max(0, ((step.to ? Date.parse(step.to) : Date.now()) - Date.parse(step.from)) / 1000);
   const attempts = Math.max(0, ...found.map((step) => step.attempt));
+  const whole = found.reduce((sum, step) => sum + seconds(step), 0) || 1;
   const bar = el("div", { class: "segments", "aria-hidden": "true" });
   for (const step of found) {
     const part = el("i", { class: `segment ${step.kind}`, title: `${step.words}: ${duration(seconds(step))}` });
-    part.style.flexGrow = String(Math.max(seconds(step), 1e-3));
+    part.style.flexGrow = String(1 + (99 * seconds(step)) / whole);
     bar.append(part);
   }
   const list = el("ol", { class: "steps" });

@@ -1,8 +1,9 @@
 // Walking through the trades of a variant: a list, two buttons, and the keys n and p.
 
+import { exitWords } from "./axes.js";
 import { decimal } from "./measures.js";
 import { el } from "./dom.js";
-import { moment, number } from "./format.js";
+import { minute, number } from "./format.js";
 
 const LISTED = 300; // as many as one scrolls through; the keys reach all of them
 
@@ -33,8 +34,8 @@ export class Trades {
     this.#enable();
     const trade = this.trades[at];
     this.said.textContent = `Trade ${number(at + 1)} of ${number(this.trades.length)}: ${trade.direction}, ` +
-      `${moment(trade.entry_time)} to ${moment(trade.exit_time)} UTC, ${priceText(trade.entry_price)} to ${priceText(trade.exit_price)}, ` +
-      `${decimal(trade.return_pct, 2)} % (${decimal(trade.net_pnl, 2)}), left by ${trade.exit_reason.replaceAll("_", " ")}`;
+      `${minute(trade.entry_time)} to ${minute(trade.exit_time)} UTC, ${priceText(trade.entry_price)} to ${priceText(trade.exit_price)}, ` +
+      `${decimal(trade.return_pct, 2)} % (${decimal(trade.net_pnl, 2)}), left by ${exitWords(trade.exit_reason)}`;
     this.onStep(at);
   }
 
@@ -59,10 +60,10 @@ export class Trades {
     const lines = this.trades.slice(0, LISTED).map((trade, at) => el("tr", { dataset: { at }, class: trade.net_pnl > 0 ? "won" : "lost" },
       el("td", {}, el("button", { type: "button", class: "quiet small", "aria-label": `Show trade ${trade.id}`,
         on: { click: () => this.go(at) } }, String(trade.id))),
-      ...[trade.direction, moment(trade.entry_time), moment(trade.exit_time)].map((text) => el("td", { class: "nowrap" }, text)),
+      ...[trade.direction, minute(trade.entry_time), minute(trade.exit_time)].map((text) => el("td", { class: "nowrap" }, text)),
       ...[priceText(trade.entry_price), priceText(trade.exit_price), decimal(trade.net_pnl, 2), decimal(trade.return_pct, 3)]
         .map((text, place) => el("td", { class: place > 1 ? "number money" : "number" }, text)),
-      el("td", { class: "nowrap" }, trade.exit_reason.replaceAll("_", " "))));
+      el("td", { class: "nowrap" }, exitWords(trade.exit_reason))));
     const more = this.trades.length - lines.length;
     this.list.append(el("div", { class: "scroll tall", tabIndex: 0, role: "region", "aria-label": "List of trades" }, el("table", {},
       el("thead", {}, el("tr", {}, heads.map((head, at) => el("th", { scope: "col", class: at > 3 && at < 8 ? "number" : "" }, head)))),

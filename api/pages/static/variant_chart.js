@@ -1,6 +1,7 @@
 // Equity beside buy and hold, drawdown, and price with entries and exits: one chart, one time axis.
 
 import { request } from "./api.js";
+import { exitWords } from "./axes.js";
 import { around, drawdowns, extent, held, paths, timed } from "./curves.js";
 import { debounced } from "./dom.js";
 import { number, percent } from "./format.js";
@@ -105,7 +106,7 @@ export class VariantChart {
     const trail = { yaxis: "y3", hoverinfo: "skip", showlegend: false };
     const size = this.trades.length > MANY ? 8 : 11;
     const longs = this.trades.filter((trade) => trade.long), shorts = this.trades.filter((trade) => !trade.long);
-    const told = (trade) => [trade.direction, trade.exit_reason.replaceAll("_", " "), percent(trade.return_pct), number(trade.net_pnl, 2)];
+    const told = (trade) => [trade.direction, exitWords(trade.exit_reason), percent(trade.return_pct), number(trade.net_pnl, 2)];
     const entries = (name, symbol, shade, chosen) => ({ name, type: "scatter", mode: "markers", yaxis: "y3",
       x: times(chosen.map((trade) => trade.entered)), y: chosen.map((trade) => trade.entry_price), customdata: chosen.map(told),
       hovertemplate: "%{customdata[0]} entry %{y:,.6~g}<extra></extra>",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engine.blocks import Block
 from engine.candles import Candles
-from engine.grid import Block
 from engine.indicators.compute import compute
 from engine.indicators.registry import RULES, Indicator, Output
 from engine.rules import block_planes

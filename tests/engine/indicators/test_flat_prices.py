@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine import synthetic
+from engine.blocks import Block
 from engine.candles import Candles
-from engine.grid import Block
 from engine.indicators.compute import compute
 from engine.indicators.lookback import defined_after, settled_after
 from engine.indicators.registry import RULES, SOURCES

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import synthetic
-from engine.grid import Block
+from engine.blocks import Block
 from engine.indicators.compute import Prepared
 from engine.indicators.declaration import Indicator, Output, Param
 from engine.indicators.lookback import Lookback, defined_after, settled_after
