@@ -38,10 +38,11 @@ HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 def server_faults(server: ClickHouseServer) -> Iterator[None]:
     """Turn any error of a ClickHouse server or of the way to it into `CandleSourceUnavailable`."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (ClickHouseError, OSError) as error:
+    except (ClickHouseError, HTTPError, OSError) as error:
         raise _server_fault(error, server) from error
     except (ValueError, LookupError, TypeError) as error:
         # A cut-off or foreign answer, found while it was decoded.
