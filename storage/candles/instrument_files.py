@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from storage.candles.arrow import as_numpy
 from storage.candles.faults import reading_faults
@@ -83,13 +84,13 @@ class InstrumentFiles:
 
         Raises `CandleSourceUnavailable`, and `MemoryError` when there is not enough.
         """
-        parts = [_NOTHING]
+        parts = []
         for file in self._files:
             groups = file.reaching(from_ms, to_ms)
             if groups:
                 with reading_faults(file.path):
                     parts.append(_read(file, groups, from_ms, to_ms))
-        return Rows.joined(parts)
+        return Rows.joined(parts or [_NOTHING])
 
 
 _TYPES: list[type[np.generic]] = [np.int64, *[np.float64] * len(VALUES), np.int64]
@@ -182,21 +183,22 @@ def _group(
 
 
 def _read(file: _File, groups: list[_Group], from_ms: int, to_ms: int) -> Rows:
-    known = all(group.ingested_at is not None for group in groups)
-    names = ["ts_open", *VALUES] if known else ["ts_open", *VALUES, "ingested_at"]
+    numbers = [group.number for group in groups]
     with _opened(file.path, file.metadata) as opened:
-        # Not `read_table`, and nothing in threads: the first imports pandas, which takes longer
-        # than everything else here, and the second starts Arrow's pools.
-        table = opened.read_row_groups(
-            [group.number for group in groups], columns=names, use_threads=False
-        )
-    ts_open = as_numpy(table.column("ts_open"))
-    if known:
-        sizes = [file.metadata.row_group(group.number).num_rows for group in groups]
-        ingested_at = np.repeat(np.array([group.ingested_at for group in groups]), sizes)
-    else:
-        ingested_at = as_numpy(table.column("ingested_at"))
-    values = [as_numpy(table.column(name)) for name in VALUES]
+
+        def column(name: str) -> NDArray[Any]:
+            # Column by column: only one is in memory twice. Not `read_table`, and nothing in
+            # threads: the first imports pandas, which takes longer than everything else here, and
+            # the second starts Arrow's pools.
+            table = opened.read_row_groups(numbers, columns=[name], use_threads=False)
+            return as_numpy(table.column(0))
+
+        ts_open, *values = (column(name) for name in ("ts_open", *VALUES))
+        if all(group.ingested_at is not None for group in groups):
+            sizes = [file.metadata.row_group(number).num_rows for number in numbers]
+            ingested_at = np.repeat(np.array([group.ingested_at for group in groups]), sizes)
+        else:
+            ingested_at = column("ingested_at")
     rows = Rows(*[ts_open, *values, ingested_at])
     if all(group.first_ms >= from_ms and group.last_ms < to_ms for group in groups):
         return rows

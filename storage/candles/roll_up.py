@@ -3,7 +3,7 @@
 It says in numpy what the statement `roll_up` of candles.sql says in SQL, and gives the same bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -30,8 +30,10 @@ class Rows:
     ingested_at: Int64
 
     @classmethod
-    def joined(cls, parts: Iterable[Self]) -> Self:
-        """All rows of the parts, in their order."""
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """All rows of one or more parts, in their order."""
+        if len(parts) == 1:
+            return parts[0]
         columns = zip(*(part.columns() for part in parts), strict=True)
         return cls(*(np.concatenate(pieces) for pieces in columns))
 
