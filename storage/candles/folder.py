@@ -53,6 +53,7 @@ class FolderStore(CandleStore):
     def start(self, market_id: int, symbol: str) -> None:
         """Find the files of an instrument, or start the engine; the next `bars` reads these."""
         self._found = None
+        self._check_there()
         if not possible(market_id, symbol):
             return
         try:
@@ -63,17 +64,23 @@ class FolderStore(CandleStore):
     def bars(
         self, market_id: int, symbol: str, from_ms: int, to_ms: int, timeframe_ms: int
     ) -> Bars:
-        """See `CandleStore.bars`."""
+        """See `CandleStore.bars`; a folder that is not there is no folder without candles."""
         if self._found is None or self._found[:2] != (market_id, symbol):
             self.start(market_id, symbol)
-        if self._found is None:
-            return super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
-        files, self._found = self._found[2], None
-        parts = [
-            roll_up(files.rows(begin, end), timeframe_ms)
-            for begin, end in windows(from_ms, to_ms, files.extent)
-        ]
-        return Bars.joined(parts)
+        found, self._found = self._found, None
+        if found is None:
+            bars = super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
+        else:
+            files = found[2]
+            bars = Bars.joined(
+                [
+                    roll_up(files.rows(begin, end), timeframe_ms)
+                    for begin, end in windows(from_ms, to_ms, files.extent)
+                ]
+            )
+        if not len(bars):
+            self._check_there()
+        return bars
 
     def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
@@ -121,6 +128,14 @@ class FolderStore(CandleStore):
         self._check_path()
         folder = self._folder(market_id, symbol)
         return InstrumentFiles.found(self.path, folder, market_id, symbol)
+
+    def _check_there(self) -> None:
+        # A disk that is not mounted, say: whoever waits for it must not be told "no candles".
+        if not self.path.is_dir():
+            raise CandleSourceUnavailable(
+                f"the candle folder {self.path} is not there: "
+                "mount or create it, or set ROEHUB_CANDLES_DIR to another folder"
+            )
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
         engine = self._started_engine()
