@@ -133,6 +133,17 @@ def test_both_readers_give_the_same_bytes_of_many_updated_minutes(
     assert as_bytes(bars) == as_bytes(reader.engine_bars(tmp_path, *asked))
 
 
+def test_versions_are_known_of_each_row_where_one_row_group_alone_has_several(
+    tmp_path: Path,
+) -> None:
+    first, second = plain_rows(2)
+    newest = first._replace(high=30.0, ingested_at=START + 2)
+    newer = first._replace(high=20.0, ingested_at=START + 1)
+    pq.write_table(table([first, second, newest, newer]), place(tmp_path), row_group_size=2)
+
+    assert list(read(tmp_path, START, START + DAY, MINUTE).high) == [30.0, 10.0]
+
+
 @pytest.mark.parametrize("file", ["btc-perp-1m-2022-01.csv", "unittest-btc-1m-gappy.csv.gz"])
 def test_both_readers_give_the_same_bytes_of_real_data(
     reader: Reader, tmp_path: Path, market_data: Path, file: str
