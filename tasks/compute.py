@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -95,11 +95,11 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
     from storage.candles import CandleSourceUnavailable, open_store  # heavy, and for the child only
 
-    def read(*instrument_and_range: Any) -> Bars:
+    def read(market_id: int, symbol: str, *range_and_timeframe: int) -> Bars:
         with open_store(assignment.candle_source) as store:
-            store.start()
+            store.start(market_id, symbol)
             isolation.limit_memory(assignment.memory_bytes)
-            return store.bars(*instrument_and_range)
+            return store.bars(market_id, symbol, *range_and_timeframe)
 
     for delay in assignment.candle_retry_seconds:
         try:

@@ -38,13 +38,8 @@ def report(pipe: "Connection[Any, Any]") -> None:
 
 def load_engine() -> Preloaded:
     """Import everything that a job needs and compile its kernels, or load them from the cache."""
-    # All but the candle engine itself: chDB starts threads as soon as it is imported, and threads
-    # do not survive a fork.
-    import clickhouse_connect  # noqa: F401
-
-    import storage.candles  # noqa: F401
-    import tasks.compute  # noqa: F401
-    from engine import compiled, report, sweep  # noqa: F401
+    import_all()
+    from engine import compiled, sweep
 
     begin = time.monotonic()
     from_cache = compiled.cached()
@@ -52,6 +47,17 @@ def load_engine() -> Preloaded:
         _side_by_side(sweep.preload)
     sweep.preload()
     return Preloaded(time.monotonic() - begin, from_cache)
+
+
+def import_all() -> None:
+    """Import what a job needs, so that no child has to.
+
+    All but the embedded candle engine: chDB starts threads as soon as it is imported, and threads
+    do not survive a fork. Few jobs need it.
+    """
+    from engine import report, sweep  # noqa: F401
+    from storage.candles import folder, server  # noqa: F401
+    from tasks import compute  # noqa: F401
 
 
 def _side_by_side(compile_part: Callable[[int, int], object]) -> None:

@@ -1,8 +1,8 @@
-"""The candle store: 1-minute candles in ClickHouse, or in Parquet files read by embedded chDB.
+"""The candle store: 1-minute candles in ClickHouse, or in Parquet files.
 
-Both are reached through clickhouse-connect with the same SQL. Nothing here opens an engine or a
-connection at import: chDB must live only in the process that uses it, and that process must not
-fork afterwards.
+Both answer the same SQL, files by embedded chDB; bars of files are read without it. Nothing here
+opens an engine or a connection at import: chDB must live only in the process that uses it, and that
+process must not fork afterwards.
 """
 
 from configs.environment import CandlesFolder, ClickHouseServer
@@ -32,9 +32,11 @@ def open_store(
 
     `answer_seconds`: how long a server may take for one query, where the caller cannot wait long.
     """
-    from storage.candles.folder import FolderStore
+    # Each brings libraries that the other does not need.
+    if isinstance(source, CandlesFolder):
+        from storage.candles.folder import FolderStore
+
+        return FolderStore(source.path)
     from storage.candles.server import ANSWER_SECONDS, ServerStore
 
-    if isinstance(source, CandlesFolder):
-        return FolderStore(source.path)
     return ServerStore(source, answer_seconds=answer_seconds or ANSWER_SECONDS)

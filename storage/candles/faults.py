@@ -38,10 +38,11 @@ HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 def server_faults(server: ClickHouseServer) -> Iterator[None]:
     """Turn any error of a ClickHouse server or of the way to it into `CandleSourceUnavailable`."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (ClickHouseError, OSError) as error:
+    except (ClickHouseError, HTTPError, OSError) as error:
         raise _server_fault(error, server) from error
     except (ValueError, LookupError, TypeError) as error:
         # A cut-off or foreign answer, found while it was decoded.
@@ -76,6 +77,24 @@ def embedded_faults(folder: Path) -> Iterator[None]:
         raise CandleSourceUnavailable(
             f"the candle files in {folder} cannot be read: {_first_line(text)}",
             permanent=code in DAMAGED_FILE,
+        ) from error
+
+
+@contextmanager
+def reading_faults(place: Path) -> Iterator[None]:
+    """Turn an error while candle files are read into `CandleSourceUnavailable`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        # What Arrow says of damaged content is sometimes an OSError without a number.
+        damaged = getattr(error, "errno", None) is None
+        raise CandleSourceUnavailable(
+            f"candles in {place} cannot be read: {_first_line(str(error))}",
+            permanent=damaged,
         ) from error
 
 

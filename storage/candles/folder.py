@@ -1,4 +1,7 @@
-"""The embedded candle store: Parquet files in a folder, read by chDB.
+"""The embedded candle store: Parquet files in a folder.
+
+Bars are read without an engine, in a few milliseconds, as long as nobody but an import has written
+to the folder; everything else is read by chDB.
 
 Each import is one file, `<market_id>/<symbol>/<ingested_at>.parquet`, that appears under its name
 complete or not at all. It holds only the minutes that were new or changed; nothing is ever
@@ -21,34 +24,63 @@ import pyarrow.parquet as pq
 from storage.candles import embedded
 from storage.candles.embedded import Engine
 from storage.candles.faults import embedded_faults, writing_faults
+from storage.candles.instrument_files import ForeignFile, InstrumentFiles
 from storage.candles.minutes import SCHEMA, changed, check_instrument, check_minutes, minutes_table
 from storage.candles.records import Bars, CandleSourceUnavailable
-from storage.candles.store import CandleStore
+from storage.candles.roll_up import roll_up
+from storage.candles.store import CandleStore, possible, windows
 
 # Characters that ClickHouse's file() takes for a pattern.
 PATTERN_CHARACTERS = frozenset("*?{}")
-ROW_GROUP = 131_072
+# Eleven days: who reads a month decodes little else.
+ROW_GROUP = 16_384
+# Prices hardly repeat: a dictionary of them is larger than the prices and slower to read.
+DICTIONARIES = ["market_id", "symbol", "ingested_at"]
 
 
 class FolderStore(CandleStore):
     """Candles in Parquet files.
 
-    Writing needs no engine. Reading opens chDB in this process, which must not fork afterwards.
+    Writing needs no engine, and `bars` needs none where only imports have written: other questions
+    open chDB in this process, which must not fork afterwards.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self._engine: Engine | None = None
+        self._found: tuple[int, str, InstrumentFiles] | None = None
+
+    def start(self, market_id: int, symbol: str) -> None:
+        """Find the files of an instrument, or start the engine; the next `bars` reads these."""
+        self._found = None
+        self._check_there()
+        if not possible(market_id, symbol):
+            return
+        try:
+            self._found = market_id, symbol, self._files(market_id, symbol)
+        except ForeignFile:
+            self._started_engine()
 
     def bars(
         self, market_id: int, symbol: str, from_ms: int, to_ms: int, timeframe_ms: int
     ) -> Bars:
         """See `CandleStore.bars`; a folder that is not there is no folder without candles."""
-        self._check_there()
-        found = super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
-        if not len(found):
+        if self._found is None or self._found[:2] != (market_id, symbol):
+            self.start(market_id, symbol)
+        found, self._found = self._found, None
+        if found is None:
+            bars = super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
+        else:
+            files = found[2]
+            bars = Bars.joined(
+                [
+                    roll_up(files.rows(begin, end), timeframe_ms)
+                    for begin, end in windows(from_ms, to_ms, files.extent)
+                ]
+            )
+        if not len(bars):
             self._check_there()
-        return found
+        return bars
 
     def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
@@ -68,7 +100,9 @@ class FolderStore(CandleStore):
             )  # left over by a killed import, or ours: we hold the lock
             try:
                 minutes = 0
-                with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+                with pq.ParquetWriter(
+                    unfinished, SCHEMA, compression="zstd", use_dictionary=DICTIONARIES
+                ) as writer:
                     for part in _changes(published, symbol, chunks):
                         table = minutes_table(market_id, symbol, part, ingested_at)
                         writer.write_table(table, row_group_size=ROW_GROUP)
@@ -90,6 +124,11 @@ class FolderStore(CandleStore):
     def _folder(self, market_id: int, symbol: str) -> Path:
         return self.path / str(market_id) / quote(symbol, safe="").replace(".", "%2E")
 
+    def _files(self, market_id: int, symbol: str) -> InstrumentFiles:
+        self._check_path()
+        folder = self._folder(market_id, symbol)
+        return InstrumentFiles.found(self.path, folder, market_id, symbol)
+
     def _check_there(self) -> None:
         # A disk that is not mounted, say: whoever waits for it must not be told "no candles".
         if not self.path.is_dir():
@@ -99,16 +138,25 @@ class FolderStore(CandleStore):
             )
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
+        engine = self._started_engine()
         with embedded_faults(self.path):
-            if PATTERN_CHARACTERS & set(str(self.path)):
-                raise CandleSourceUnavailable(
-                    f"the candle folder {self.path} has one of * ? {{ }} in its path: "
-                    "move it or set ROEHUB_CANDLES_DIR to another folder",
-                    permanent=True,
-                )
-            if self._engine is None:
+            return engine.select(self.path, name, parameters)
+
+    def _started_engine(self) -> Engine:
+        self._check_path()
+        if self._engine is None:
+            with embedded_faults(self.path):
                 self._engine = embedded.join()
-            return self._engine.select(self.path, name, parameters)
+        return self._engine
+
+    def _check_path(self) -> None:
+        """Refuse a folder that the engine could not read: all questions are about the same."""
+        if PATTERN_CHARACTERS & set(str(self.path)):
+            raise CandleSourceUnavailable(
+                f"the candle folder {self.path} has one of * ? {{ }} in its path: "
+                "move it or set ROEHUB_CANDLES_DIR to another folder",
+                permanent=True,
+            )
 
 
 def _changes(published: list[Path], symbol: str, chunks: Iterable[Bars]) -> Iterator[Bars]:

@@ -1,5 +1,6 @@
 """Plain values of the candle store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -45,6 +46,15 @@ class Bars:
     def of(cls, candles: Any) -> Self:
         """Take the arrays of any object that has them under these names."""
         return cls(*(getattr(candles, field.name) for field in fields(cls)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join parts that follow each other in time; without any there are no candles."""
+        if len(parts) == 1:
+            return parts[0]
+        nothing = cls(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
+        columns = zip(*((p.ts_open, *p.values()) for p in (nothing, *parts)), strict=True)
+        return cls(*map(np.concatenate, columns))
 
     def values(self) -> tuple[Float64, Float64, Float64, Float64, Float64]:
         """Open, high, low, close and volume, in this order."""

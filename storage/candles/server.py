@@ -10,9 +10,9 @@ from configs.environment import ClickHouseServer
 from storage.candles.faults import server_faults
 from storage.candles.minutes import changed, check_instrument, check_minutes, minutes_table
 from storage.candles.records import MINUTE_MS, Bars
+from storage.candles.server_reader import CONNECT_SECONDS, ServerReader
 from storage.candles.store import CandleStore, statement
 
-CONNECT_SECONDS = 5
 ANSWER_SECONDS = 120
 TABLE = "canonical_candles_1m"
 
@@ -20,12 +20,15 @@ TABLE = "canonical_candles_1m"
 class ServerStore(CandleStore):
     """Candles in the table `canonical_candles_1m` of the server's database.
 
+    Writing and creating the table is left to clickhouse-connect's client.
+
     `answer_seconds`: how long the server may take to answer one query.
     """
 
     def __init__(self, server: ClickHouseServer, *, answer_seconds: int = ANSWER_SECONDS) -> None:
         self._server = server
         self._answer_seconds = answer_seconds
+        self._reader: ServerReader | None = None
         self._client: Any = None
 
     def ensure_table(self) -> None:
@@ -58,17 +61,21 @@ class ServerStore(CandleStore):
                 published += len(part)
         return published
 
+    def start(self, market_id: int, symbol: str) -> None:
+        """Do nothing: a server has been started, and a connection is opened by the first query."""
+
     def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        for opened in (self._reader, self._client):
+            if opened is not None:
+                opened.close()
+        self._reader = self._client = None
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
-        # The Arrow file format ends with a footer: an answer that was cut off cannot be taken for
-        # a complete one.
         with server_faults(self._server):
-            return self._connection().query_arrow(
+            if self._reader is None:
+                self._reader = ServerReader(self._server, answer_seconds=self._answer_seconds)
+            return self._reader.select(
                 statement(name), {"database": self._server.database, **parameters}
             )
 

@@ -1,15 +1,15 @@
 """Reading and writing 1-minute candles, whatever holds them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
 
 from storage import statements
+from storage.candles.arrow import as_numpy
 from storage.candles.minutes import check_instrument
 from storage.candles.presence import Presence, joined
 from storage.candles.records import (
@@ -45,9 +45,9 @@ class CandleStore(ABC):
         Buckets without a valid minute are absent. The same minutes give the same bytes in every
         run.
         """
-        return _bars(
+        return Bars.joined(
             [
-                self._select("roll_up", {**window, "timeframe_ms": timeframe_ms})
+                _bars(self._select("roll_up", {**window, "timeframe_ms": timeframe_ms}))
                 for window in self._windows(market_id, symbol, from_ms, to_ms)
             ]
         )
@@ -77,32 +77,28 @@ class CandleStore(ABC):
 
     def extent(self, market_id: int, symbol: str) -> tuple[datetime, datetime] | None:
         """First and last minute of an instrument, None when it has none."""
-        if not _possible(market_id, symbol):
+        if not possible(market_id, symbol):
             return None
         bounds = self._bounds(market_id, symbol, EARLIEST_MS, LATEST_MS)
         return (utc(bounds["first_ms"]), utc(bounds["last_ms"])) if bounds["found"] else None
 
     def names(self) -> list[tuple[int, str]]:
         """Market and symbol of everything the store holds, in this order."""
-        return [(row["market_id"], row["symbol"]) for row in self._select("names", {}).to_pylist()]
+        return [(row["market_id"], row["symbol"]) for row in self._listed("names")]
 
     def _windows(
         self, market_id: int, symbol: str, from_ms: int, to_ms: int
     ) -> Iterator[dict[str, Any]]:
         """Cut a range into windows, each as the parameters that a statement takes."""
-        if not _possible(market_id, symbol):
+        if not possible(market_id, symbol):
             return
-        begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
-        if end - begin > WINDOW_MS:
+
+        def extent(begin: int, end: int) -> tuple[int, int] | None:
             bounds = self._bounds(market_id, symbol, begin, end)
-            if not bounds["found"]:
-                return
-            begin = max(begin, bounds["first_ms"])
-            end = min(end, bounds["last_ms"] + 1)
-        while begin < end:
-            stop = min(end, begin - begin % DAY_MS + WINDOW_MS)
-            yield _minutes(market_id, symbol, begin, stop)
-            begin = stop
+            return (bounds["first_ms"], bounds["last_ms"]) if bounds["found"] else None
+
+        for begin, end in windows(from_ms, to_ms, extent):
+            yield _minutes(market_id, symbol, begin, end)
 
     def _bounds(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
         asked = _minutes(market_id, symbol, from_ms, to_ms)
@@ -118,8 +114,15 @@ class CandleStore(ABC):
                 last=utc(row["last_ms"]),
                 minutes=row["minutes"],
             )
-            for row in self._select("instruments", {}).to_pylist()
+            for row in self._listed("instruments")
         ]
+
+    def _listed(self, name: str) -> list[dict[str, Any]]:
+        rows = self._select(name, {})
+        # Older servers send texts as bytes.
+        symbols = rows.column("symbol").cast(pa.string())
+        rows = rows.set_column(rows.schema.get_field_index("symbol"), "symbol", symbols)
+        return list(rows.to_pylist())
 
     @abstractmethod
     def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
@@ -129,13 +132,13 @@ class CandleStore(ABC):
         nothing. Raises `ValueError` for minutes that are unsorted or no whole minutes.
         """
 
-    def start(self) -> None:
-        """Start what answers queries, which the first query does otherwise.
+    @abstractmethod
+    def start(self, market_id: int, symbol: str) -> None:
+        """Start what the next `bars` of an instrument needs, which it does itself otherwise.
 
         For a caller who limits its memory afterwards: the embedded engine does not survive a start
-        with too little of it.
+        with too little of it, and allocators reserve room at their first use.
         """
-        self._select("nothing", {})
 
     @abstractmethod
     def close(self) -> None:
@@ -161,7 +164,7 @@ def _minutes(market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str,
     return {"market_id": market_id, "symbol": symbol, "from_ms": from_ms, "to_ms": to_ms}
 
 
-def _possible(market_id: int, symbol: str) -> bool:
+def possible(market_id: int, symbol: str) -> bool:
     """Whether anything can have been stored under such a name."""
     try:
         check_instrument(market_id, symbol)
@@ -170,18 +173,29 @@ def _possible(market_id: int, symbol: str) -> bool:
     return True
 
 
+def windows(
+    from_ms: int, to_ms: int, extent: Callable[[int, int], tuple[int, int] | None]
+) -> Iterator[tuple[int, int]]:
+    """Cut a range into windows; of one that is longer, only the `extent` (ms) of what is there."""
+    begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
+    if end - begin > WINDOW_MS:
+        bounds = extent(begin, end)
+        if bounds is None:
+            return
+        begin, end = max(begin, bounds[0]), min(end, bounds[1] + 1)
+    while begin < end:
+        stop = min(end, begin - begin % DAY_MS + WINDOW_MS)
+        yield begin, stop
+        begin = stop
+
+
 def statement(name: str) -> str:
     """Look up a statement of candles.sql."""
     return statements.load("candles")[name]
 
 
-def _bars(tables: list[pa.Table]) -> Bars:
-    if not tables:
-        return Bars(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
-    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
-    if table.column_names != list(ROLLED_UP):
-        raise CandleSourceUnavailable(
-            f"the candle source answered with columns {table.column_names}"
-        )
-    ts_open, *columns = (np.ascontiguousarray(table.column(name).to_numpy()) for name in ROLLED_UP)
-    return Bars(ts_open, *columns)
+def _bars(table: pa.Table) -> Bars:
+    types = [pa.int64(), *[pa.float64()] * 5]
+    if table.column_names != list(ROLLED_UP) or table.schema.types != types:
+        raise CandleSourceUnavailable(f"the candle source answered with columns {table.schema}")
+    return Bars(*(as_numpy(table.column(name)) for name in ROLLED_UP))

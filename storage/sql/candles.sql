@@ -91,9 +91,6 @@ FROM {database:Identifier}.canonical_candles_1m
 GROUP BY market_id, symbol
 ORDER BY market_id, symbol;
 
--- name: nothing
-SELECT 1;
-
 -- name: has_table
 EXISTS TABLE {database:Identifier}.canonical_candles_1m;
 

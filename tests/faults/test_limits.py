@@ -23,7 +23,7 @@ def test_a_job_whose_engines_alone_exceed_its_memory_limit_fails_and_its_worker_
 def test_a_job_whose_sweep_exceeds_its_memory_limit_fails(stack: Stack) -> None:
     minutes = sweep(windows=3000)  # 190,000 bars: more than 200 MiB of signals
     minutes["template"]["timeframe"] = "1m"
-    with stack.only(job_memory_limit_bytes=350 * MIB) as worker:
+    with stack.only(job_memory_limit_bytes=300 * MIB) as worker:
         ended = stack.ends(stack.submit(minutes))
         assert worker.alive()
 

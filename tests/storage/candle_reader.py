@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from storage.candles import Bars, Instrument
+from storage.candles import Bars, CandleStore, Instrument
 from storage.candles.folder import FolderStore
 
 
@@ -27,6 +27,11 @@ class Reader:
     ) -> Bars:
         arguments = (folder, market_id, symbol, from_ms, to_ms, timeframe_ms)
         return self._pool.submit(_bars, *arguments).result(timeout=60)
+
+    def engine_bars(self, folder: Path, from_ms: int, to_ms: int, timeframe_ms: int) -> Bars:
+        """The same bars, read by chDB whatever files there are."""
+        arguments = (folder, 1, "BTCUSDT", from_ms, to_ms, timeframe_ms)
+        return self._pool.submit(_engine_bars, *arguments).result(timeout=60)
 
     def call(self, folder: Path, method: str, *arguments: object, **named: object) -> Any:
         """Ask any method of a store of this folder."""
@@ -50,6 +55,10 @@ def _store(folder: Path) -> FolderStore:
 
 def _bars(folder: Path, *arguments: object) -> Bars:
     return _store(folder).bars(*arguments)  # type: ignore[arg-type]
+
+
+def _engine_bars(folder: Path, *arguments: object) -> Bars:
+    return CandleStore.bars(_store(folder), *arguments)  # type: ignore[arg-type]
 
 
 def _call(folder: Path, method: str, *arguments: object, **named: object) -> object:

@@ -6,6 +6,7 @@ lives in that process only. `Endpoint` starts it from a test and lets it fail on
 
 import base64
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "reader", "open sesame"
+CANCELLED_WITH_CLIENT = "cancel_http_readonly_queries_on_client_close"
+READONLY = f"Code: 164. DB::Exception: Cannot modify '{CANCELLED_WITH_CLIENT}'. (READONLY)"
 REFUSED = "Code: 516. DB::Exception: reader: Authentication failed. (AUTHENTICATION_FAILED)"
 
 
@@ -49,7 +52,12 @@ class Endpoint:
     def queries(self) -> list[str]:
         """Every query so far, faulty ones included."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control") as answer:
-            return list(json.load(answer))
+            return list(json.load(answer)["queries"])
+
+    def cancelled(self) -> list[str]:
+        """Every query that was stopped because its client had gone."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control") as answer:
+            return list(json.load(answer)["cancelled"])
 
     def stop(self) -> None:
         # Closing its stdin ends it, also when this process is killed.
@@ -73,6 +81,7 @@ class _Engine:
     fault: dict[str, Any] = field(default_factory=dict)
     healed: threading.Event = field(default_factory=threading.Event)
     queries: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
 
     def execute(self, sql: str, parameters: dict[str, str], body: bytes) -> bytes:
         """Run a query; the data of an INSERT comes from a file, as chDB reads no request bodies."""
@@ -87,23 +96,31 @@ class _Engine:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # As ClickHouse does; otherwise a body may wait 40 ms for the acknowledgement of its headers.
+    disable_nagle_algorithm = True
     engine: _Engine
 
     def do_GET(self) -> None:
-        self._answer(200, json.dumps(self.engine.queries).encode())
+        if urlsplit(self.path).path == "/control":
+            known = {"queries": self.engine.queries, "cancelled": self.engine.cancelled}
+            self._answer(200, json.dumps(known).encode())
+            return
+        self._query(b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self._read_chunks()
-        url = urlsplit(self.path)
-        if url.path == "/control":
+        if urlsplit(self.path).path == "/control":
             self.engine.healed.set()
             self.engine.healed = threading.Event()
             self.engine.fault = json.loads(body)
             self._answer(200, b"")
             return
-        arguments = dict(parse_qsl(url.query, keep_blank_values=True))
+        self._query(body)
+
+    def _query(self, body: bytes) -> None:
+        arguments = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         sql, data = arguments.get("query"), body
         if sql is None:
             sql, data = body.decode(), b""
@@ -114,8 +131,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parameters = {k.removeprefix("param_"): v for k, v in arguments.items() if "param_" in k}
         fault = self.engine.fault
-        if fault and fault["only"] in sql:
-            self._fail(fault, sql, parameters)
+        if fault and fault["how"] == "readonly":
+            if CANCELLED_WITH_CLIENT in arguments:
+                self._refuse(500, 164, READONLY)
+                return
+        elif fault and fault["only"] in sql:
+            # As ClickHouse does: a POST may write, and is not stopped.
+            stopped = self.command == "GET" and arguments.get(CANCELLED_WITH_CLIENT) == "1"
+            self._fail(fault, sql, parameters, stopped_without_client=stopped)
             return
         try:
             answer = self.engine.execute(sql, parameters, data)
@@ -126,15 +149,26 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(200, answer)
 
-    def _fail(self, fault: dict[str, Any], sql: str, parameters: dict[str, str]) -> None:
+    def _fail(
+        self,
+        fault: dict[str, Any],
+        sql: str,
+        parameters: dict[str, str],
+        *,
+        stopped_without_client: bool,
+    ) -> None:
         how = fault["how"]
         if how == "error":
             code, name = fault["code"], fault["name"]
             self._refuse(fault["status"], code, f"Code: {code}. DB::Exception: no. ({name})")
         elif how == "status":
-            self._answer(fault["status"], b"<html>a proxy speaks</html>")
+            headers = fault.get("headers", {})
+            self._answer(fault["status"], b"<html>a proxy speaks</html>", headers)
         elif how == "silence":
-            self.engine.healed.wait(timeout=20)
+            while not self.engine.healed.wait(timeout=0.05):
+                if stopped_without_client and self._client_is_gone():
+                    self.engine.cancelled.append(sql)
+                    break
         elif how == "garbage":
             self._answer(200, b"220 mail.example.org ESMTP ready")
         elif how == "nothing":
@@ -147,6 +181,15 @@ class _Handler(BaseHTTPRequestHandler):
             else:  # "cut": half an answer that ends like a whole one
                 self._answer(200, half)
         self.close_connection = True
+
+    def _client_is_gone(self) -> bool:
+        try:
+            flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
+            return not self.connection.recv(1, flags)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
 
     def _read_chunks(self) -> bytes:
         body = b""
@@ -183,7 +226,7 @@ def main() -> None:
     import chdb
 
     class Handler(_Handler):
-        engine = _Engine(chdb.connect(":memory:"))
+        engine = _Engine(chdb.connect(":memory:"))  # type: ignore[no-untyped-call]
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -42,25 +42,25 @@ def owner(
 
 
 def main(mode: str, *arguments: str) -> None:
-    if mode == "reads":  # holds the engine open, as a child that is reading does
+    if mode == "asks":  # holds the engine open, as an API process does
         with open_store(CandlesFolder(Path(arguments[0]))) as store:
-            say(len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+            say(len(store.names()))
             sys.stdin.read()
-            say(len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
-    elif mode == "reads-forked":
+            say(len(store.names()))
+    elif mode == "asks-forked":
         with open_store(CandlesFolder(Path(arguments[0]))) as store:
-            store.start()
+            store.names()
             if os.fork() == 0:
-                say(error_of_reading(store))
+                say(error_of_asking(store))
                 os._exit(0)
             os.wait()
-    elif mode == "reads-two":
+    elif mode == "asks-two":
         first, second = (open_store(CandlesFolder(Path(folder))) for folder in arguments)
-        found = [len(store.bars(1, "BTCUSDT", 0, 10**13, 60_000)) for store in (first, second)]
+        found = [len(store.names()) for store in (first, second)]
         first.close()
-        found.append(len(second.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+        found.append(len(second.names()))
         second.close()
-        found.append(len(first.bars(1, "BTCUSDT", 0, 10**13, 60_000)))
+        found.append(len(first.names()))
         first.close()
         say(found)
     elif mode == "shares":
@@ -96,9 +96,9 @@ def main(mode: str, *arguments: str) -> None:
         say("intact")
 
 
-def error_of_reading(store: CandleStore) -> str:
+def error_of_asking(store: CandleStore) -> str:
     try:
-        store.bars(1, "BTCUSDT", 0, 10**13, 60_000)
+        store.names()
     except Exception as error:
         return type(error).__name__
     return "no error"

@@ -15,26 +15,26 @@ def one_price(ts_open: np.ndarray, price: float) -> Bars:
     return Bars(ts_open, values, values, values, values, values)
 
 
-def test_a_reader_that_is_killed_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:
+def test_a_user_that_is_killed_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:
     candles, temporary = tmp_path / "candles", tmp_path / "tmp"
     temporary.mkdir()
     FolderStore(candles).append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
-    with owner("reads", temporary, candles) as (killed, bars):
-        assert (bars, len(list(temporary.iterdir()))) == ("1", 1)
+    with owner("asks", temporary, candles) as (killed, names):
+        assert (names, len(list(temporary.iterdir()))) == ("1", 1)
         killed.kill()
         killed.wait()
 
-    with owner("reads", temporary, candles):
+    with owner("asks", temporary, candles):
         assert len(list(temporary.iterdir())) == 1  # its own
 
     assert list(temporary.iterdir()) == []
 
 
-def test_a_reader_that_starts_leaves_the_others_theirs(tmp_path: Path) -> None:
+def test_a_user_that_starts_leaves_the_others_theirs(tmp_path: Path) -> None:
     candles, temporary = tmp_path / "candles", tmp_path / "tmp"
     temporary.mkdir()
     FolderStore(candles).append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
-    with owner("reads", temporary, candles) as (first, _), owner("reads", temporary, candles):
+    with owner("asks", temporary, candles) as (first, _), owner("asks", temporary, candles):
         assert len(list(temporary.iterdir())) == 2
         again, _ = first.communicate("")
         assert again == "1\n"
@@ -46,12 +46,12 @@ def test_stores_of_one_process_share_an_engine_until_the_last_is_closed(tmp_path
     temporary.mkdir()
     FolderStore(tmp_path / "full").append(1, "BTCUSDT", [one_price(np.array([START]), 1.0)])
 
-    with owner("reads-two", temporary, tmp_path / "empty", tmp_path / "full") as (_, found):
+    with owner("asks-two", temporary, tmp_path / "empty", tmp_path / "full") as (_, found):
         assert found == "[0, 1, 1, 0]"
 
     assert list(temporary.iterdir()) == []
 
 
 def test_a_forked_process_may_not_use_the_engine_of_its_parent(tmp_path: Path) -> None:
-    with owner("reads-forked", tmp_path, tmp_path / "candles") as (_, error):
+    with owner("asks-forked", tmp_path, tmp_path / "candles") as (_, error):
         assert error == "RuntimeError"

@@ -43,6 +43,9 @@ class Kept(CandleStore):
             self.volumes += chunk.volume.tolist()
         return len(self.ts_open)
 
+    def start(self, market_id: int, symbol: str) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

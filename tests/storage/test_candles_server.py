@@ -2,8 +2,12 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from tests.storage.candle_rows import MINUTE, START, as_tuples, random_rows, rol
 from tests.storage.candle_table import command, connect, insert, server_of
 from tests.storage.clickhouse_endpoint import PASSWORD, USER, Endpoint
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = 1440 * MINUTE
 _database_number = itertools.count()
 
@@ -45,6 +50,13 @@ def store(server: ClickHouseServer) -> Iterator[ServerStore]:
 def filled(store: ServerStore) -> ServerStore:
     store.append(1, "BTCUSDT", [Bars.of(synthetic.minutes(seed=5, start_ms=START, count=3_000))])
     return store
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "it did not happen within 20 seconds"
+        time.sleep(0.02)
 
 
 def one_price(price: float) -> Bars:
@@ -144,6 +156,81 @@ def test_a_year_of_bars_is_one_query(endpoint: Endpoint, filled: ServerStore) ->
     assert len(endpoint.queries()) == before + 1
 
 
+def test_a_new_store_asks_for_bars_at_once(
+    endpoint: Endpoint, filled: ServerStore, server: ClickHouseServer
+) -> None:
+    before = len(endpoint.queries())
+
+    with ServerStore(server) as store:
+        store.start(1, "BTCUSDT")
+        read(store)
+
+    assert len(endpoint.queries()) == before + 1
+
+
+READS_FOR_EVER = """
+import sys
+from configs.environment import ClickHouseServer
+from storage.candles.server import ServerStore
+from tests.storage.clickhouse_endpoint import PASSWORD, USER
+server = ClickHouseServer("127.0.0.1", int(sys.argv[1]), sys.argv[2], USER, PASSWORD, False, True)
+ServerStore(server).bars(1, "BTCUSDT", 0, 10**12, 60_000)
+"""
+
+
+def test_a_query_is_cancelled_when_the_process_that_asked_is_killed(
+    endpoint: Endpoint, filled: ServerStore, server: ClickHouseServer
+) -> None:
+    before = len(endpoint.queries())
+    with endpoint.failing("silence"):
+        child = subprocess.Popen(
+            [sys.executable, "-c", READS_FOR_EVER, str(server.port), server.database], cwd=ROOT
+        )
+        wait_for(lambda: len(endpoint.queries()) > before)
+        asked = endpoint.queries()[-1]
+
+        child.kill()
+
+        child.wait()
+        wait_for(lambda: asked in endpoint.cancelled())
+
+
+def test_a_user_who_may_not_change_settings_reads_all_the_same(
+    endpoint: Endpoint, filled: ServerStore, server: ClickHouseServer
+) -> None:
+    whole = as_tuples(read(filled))
+
+    with endpoint.failing("readonly"), ServerStore(server) as store:
+        before = len(endpoint.queries())
+        assert as_tuples(read(store)) == whole
+        assert as_tuples(read(store)) == whole
+        # Refused once, and not tried again.
+        assert len(endpoint.queries()) == before + 3
+
+
+def test_a_query_follows_no_redirection(endpoint: Endpoint, filled: ServerStore) -> None:
+    before = len(endpoint.queries())
+    elsewhere = {"Location": f"http://127.0.0.1:{endpoint.port}/elsewhere"}
+
+    with (
+        endpoint.failing("status", status=302, headers=elsewhere),
+        pytest.raises(CandleSourceUnavailable, match="HTTP status 302"),
+    ):
+        read(filled)
+
+    assert len(endpoint.queries()) == before + 1
+
+
+def test_names_that_come_as_bytes_are_texts(filled: ServerStore, server: ClickHouseServer) -> None:
+    # As servers before 24 send them.
+    command(server, "SET output_format_arrow_string_as_string = 0")
+    try:
+        assert filled.names() == [(1, "BTCUSDT")]
+        assert [instrument.symbol for instrument in filled.instruments()] == ["BTCUSDT"]
+    finally:
+        command(server, "SET output_format_arrow_string_as_string = 1")
+
+
 def test_nothing_is_asked_before_the_store_is_used() -> None:
     nobody = ClickHouseServer("127.0.0.1", 1, "market_data", USER, PASSWORD, False, True)
 
@@ -217,6 +304,7 @@ def test_a_fault_while_reading_is_temporary_and_never_a_wrong_result(
     endpoint: Endpoint, filled: ServerStore, fault: dict[str, Any], message: str
 ) -> None:
     whole = as_tuples(read(filled))
+    before = len(endpoint.queries())
 
     with (
         endpoint.failing(**fault, only="arrayFold"),
@@ -225,6 +313,8 @@ def test_a_fault_while_reading_is_temporary_and_never_a_wrong_result(
         read(filled)
 
     assert not caught.value.permanent
+    # Who asks decides whether to ask again.
+    assert len(endpoint.queries()) == before + 1
     assert as_tuples(read(filled)) == whole
 
 
