@@ -132,6 +132,7 @@ def in_use(conn: psycopg.Connection, name: str) -> dict[str, Any]:
         "spec_hash": None,
         "spec_payload_json": None,
         "coverage_json": None,
+        "traceparent": None,
         "coverage": Jsonb({}),
         "outcomes": Jsonb(OUTCOMES),
         "indexes": Jsonb([1, 2, 3]),
