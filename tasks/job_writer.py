@@ -127,6 +127,8 @@ class JobWriter:
 
     def stored_shortlist(self) -> StoredShortlist | None:
         """Read the result of stage A that an earlier attempt may have stored."""
+        if self.lease.attempt == 1:
+            return None
         return self._writes.read(
             "read_shortlist", lambda conn: results.shortlist(conn, self.lease.job_id)
         )
