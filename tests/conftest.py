@@ -21,6 +21,10 @@ TESTS = Path(__file__).parent
 
 # A developer's runs look for new examples; CI judges a change by the same ones each time.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+# `make chaos` looks for long.
+hypothesis.settings.register_profile(
+    "chaos", max_examples=1000, stateful_step_count=100, deadline=None
+)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 

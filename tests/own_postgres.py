@@ -53,7 +53,8 @@ class OwnPostgres:
         self._run("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres")
         with (self._data / "postgresql.conf").open("a", encoding="utf-8") as settings:
             settings.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\n")
-            settings.write("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n")
+            # A crash of the server is no crash of the machine: what it was told to write survives.
+            settings.write("fsync = off\nfull_page_writes = off\n")
 
     def start(self) -> None:
         """Start and wait until it answers."""
@@ -63,6 +64,14 @@ class OwnPostgres:
         """Stop; mode `immediate` is a crash. Harmless when it is not running."""
         if (self._data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-w", "-m", mode)
+
+    def running(self) -> bool:
+        """Whether it accepts connections."""
+        try:
+            with psycopg.connect(self.dsn):
+                return True
+        except psycopg.OperationalError:
+            return False
 
     def become_standby(self) -> None:
         """Restart as a standby that waits to be promoted: transactions can only read."""
@@ -101,9 +110,11 @@ class OwnPostgres:
 
 
 @contextmanager
-def own_postgres(version: int = NEWEST) -> Iterator[OwnPostgres]:
-    """A running server that ends with the context."""
-    with tempfile.TemporaryDirectory(prefix="own-postgres-", ignore_cleanup_errors=True) as folder:
+def own_postgres(version: int = NEWEST, *, disk: Path | None = None) -> Iterator[OwnPostgres]:
+    """A running server that ends with the context; its files are on `disk`."""
+    with tempfile.TemporaryDirectory(
+        prefix="own-postgres-", dir=disk, ignore_cleanup_errors=True
+    ) as folder:
         server = OwnPostgres(Path(folder), version)
         server.start()
         try:

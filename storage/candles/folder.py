@@ -40,6 +40,16 @@ class FolderStore(CandleStore):
         self.path = path.absolute()
         self._engine: Engine | None = None
 
+    def bars(
+        self, market_id: int, symbol: str, from_ms: int, to_ms: int, timeframe_ms: int
+    ) -> Bars:
+        """See `CandleStore.bars`; a folder that is not there is no folder without candles."""
+        self._check_there()
+        found = super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
+        if not len(found):
+            self._check_there()
+        return found
+
     def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
         """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
         check_instrument(market_id, symbol)
@@ -79,6 +89,14 @@ class FolderStore(CandleStore):
 
     def _folder(self, market_id: int, symbol: str) -> Path:
         return self.path / str(market_id) / quote(symbol, safe="").replace(".", "%2E")
+
+    def _check_there(self) -> None:
+        # A disk that is not mounted, say: whoever waits for it must not be told "no candles".
+        if not self.path.is_dir():
+            raise CandleSourceUnavailable(
+                f"the candle folder {self.path} is not there: "
+                "mount or create it, or set ROEHUB_CANDLES_DIR to another folder"
+            )
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
         with embedded_faults(self.path):

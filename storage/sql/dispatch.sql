@@ -15,12 +15,13 @@ FROM due
 WHERE job.job_id = due.job_id;
 
 -- name: mark_due
--- Rows that another scheduler, a claim or a write holds are left for the next round.
+-- Rows that another scheduler, a claim or a write holds are left for the next round. What is due says
+-- the states; said a second time, the planner takes such rows for so rare that it reads all of them
+-- and sorts, where the first in the order of the index would do.
 WITH due AS (
     SELECT job_id
     FROM backtest_jobs
-    WHERE state IN ('queued', 'running')
-      AND @due
+    WHERE @due
       AND job_id <> ALL(%(waiting)s::uuid[])
     ORDER BY priority DESC, created_at, job_id
     LIMIT %(limit)s

@@ -54,6 +54,16 @@ def test_typing_rsi_finds_the_indicator(visit: Visit) -> None:
     expect(field(page, "template.indicator_grids[0].params.window")).to_be_focused()
 
 
+def test_nothing_can_be_typed_before_the_form_knows_what_it_is_filled_with(visit: Visit) -> None:
+    held: list[Route] = []
+    visit.page.route("**/backtests/instruments", lambda route: held.append(route))
+    page = visit.open("/new")
+    expect(page.locator("#start")).to_be_disabled()
+    expect(page.locator("#name")).to_be_disabled()
+    held[0].continue_()
+    expect(page.locator("#start")).to_be_enabled()
+
+
 @pytest.mark.parametrize(
     ("typed", "axis", "count"),
     [

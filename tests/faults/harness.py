@@ -38,6 +38,7 @@ JOB_SETTINGS: dict[str, Any] = {
     "heartbeat_seconds": 0.5,
     "claim_poll_seconds": 0.2,
     "redispatch_seconds": 1,
+    "gauges_seconds": 0.2,
     "snapshot_seconds": 0.5,
     "max_crashes": 1,
 }
@@ -282,19 +283,24 @@ class Stack:
 
     # --------------------------------------------------------------------------- jobs
 
-    def submit(self, document: dict[str, Any], session: Session | None = None) -> UUID:
-        """Submit a request as a user does, by a `session` of one's own or the tests' connection."""
+    def new_job(self, document: dict[str, Any], **changes: Any) -> NewJob:
+        """What a request becomes when it is submitted, by a new user unless `changes` says whom."""
         loaded = settings.load(self.config, {"ROEHUB_ENV": "test"})
         limits = Limits(**loaded.request_limits())
         effective = complete(document, read_defaults(*loaded.request_defaults()), limits)
-        new_job = NewJob(
-            user_id=uuid4(),
-            mode="template",
-            request_json=effective,
-            request_hash=request_hash(effective),
-            engine_params_hash=engine_params_hash(effective),
-            backtest_runtime_config_hash=loaded.runtime_config_hash,
-        )
+        values: dict[str, Any] = {
+            "user_id": uuid4(),
+            "mode": "template",
+            "request_json": effective,
+            "request_hash": request_hash(effective),
+            "engine_params_hash": engine_params_hash(effective),
+            "backtest_runtime_config_hash": loaded.runtime_config_hash,
+        }
+        return NewJob(**values | changes)
+
+    def submit(self, document: dict[str, Any], session: Session | None = None) -> UUID:
+        """Submit a request as a user does, by a `session` of one's own or the tests' connection."""
+        new_job = self.new_job(document)
         if session is None:
             made = jobs.create(self.connection, new_job, max_active=100, client=Client.CLI)
         else:

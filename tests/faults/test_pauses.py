@@ -5,6 +5,7 @@ import re
 import signal
 
 import psycopg
+import pytest
 
 from storage.records import Stage, State
 from tests.faults.conftest import sweep
@@ -41,17 +42,18 @@ def test_an_owner_that_comes_back_too_late_writes_nothing_more(
         assert re.search(r"component=\S+ event=\S+ job_id=\S+ attempt=1 locked_by=\S+ stage=", line)
 
 
+@pytest.mark.parametrize("stage", [Stage.STAGE_B, Stage.FINALIZING])
 def test_an_owner_that_was_paused_between_guard_and_commit_writes_nothing(
-    stack: Stack, undisturbed: list[tuple[str, ...]]
+    stack: Stack, undisturbed: list[tuple[str, ...]], stage: Stage
 ) -> None:
     stack.workers(2)
     job_id = stack.submit(sweep())
-    job = stack.reaches(job_id, Stage.STAGE_B)
+    job = stack.reaches(job_id, stage)
     master = stack.master_of(owner_pid(job))
     with psycopg.connect(stack.dsn) as other:
-        # A snapshot renews the lease, which locks the job's row, and then waits for the table.
+        # A snapshot, and the end, renew the lease, which locks the job's row; then they wait.
         other.execute("LOCK TABLE backtest_job_top_variants IN ACCESS EXCLUSIVE MODE")
-        wait_for(lambda: waits_in_a_transaction(stack), "a snapshot between guard and commit")
+        wait_for(lambda: waits_in_a_transaction(stack), "a write between guard and commit")
         os.kill(owner_pid(job), signal.SIGSTOP)
         in_between = waits_in_a_transaction(stack)
         other.rollback()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.storage.busy import busy_database
 from tests.storage.making import new_database
 
 
@@ -26,3 +27,10 @@ def database(storage_database: str) -> str:
         )
         conn.execute("TRUNCATE backtest_jobs CASCADE")
     return storage_database
+
+
+@pytest.fixture(scope="session")
+def busy(postgres_server: str, migrated_template: str) -> Iterator[psycopg.Connection]:
+    """A database of very many finished jobs; whoever changes it takes it back."""
+    with busy_database(postgres_server, migrated_template) as conn:
+        yield conn

@@ -129,8 +129,16 @@ def test_an_unknown_instrument_has_no_bars(
     assert len(reader.bars(folder, START, START + DAY, market_id=2)) == 0
 
 
-def test_a_missing_folder_has_no_bars_and_no_instruments(reader: Reader, tmp_path: Path) -> None:
-    assert len(reader.bars(tmp_path / "nowhere", START, START + DAY)) == 0
+def test_an_empty_folder_has_no_bars_and_no_instruments(reader: Reader, tmp_path: Path) -> None:
+    assert len(reader.bars(tmp_path, START, START + DAY)) == 0
+    assert reader.instruments(tmp_path) == []
+
+
+def test_a_missing_folder_is_no_folder_without_bars(reader: Reader, tmp_path: Path) -> None:
+    """It may come back: a disk that is not mounted yet."""
+    with pytest.raises(CandleSourceUnavailable, match="is not there") as caught:
+        reader.bars(tmp_path / "nowhere", START, START + DAY)
+    assert not caught.value.permanent
     assert reader.instruments(tmp_path / "nowhere") == []
 
 

@@ -11,46 +11,8 @@ import pytest
 
 from storage import leases, results, statements
 from storage.records import Stage
-from tests.storage.making import COVERAGE, OUTCOMES, OWNER, SHORTLIST, claimed, new_database
-
-FINISHED = 10_000
-WAITING = 10_000
-USER = uuid4()
-
-
-@pytest.fixture(scope="module")
-def busy(postgres_server: str, migrated_template: str) -> Iterator[psycopg.Connection]:
-    """A database of very many finished jobs, many waiting ones and a few running."""
-    with (
-        new_database(postgres_server, migrated_template) as dsn,
-        psycopg.connect(dsn, autocommit=True) as conn,
-    ):
-        insert = (
-            "INSERT INTO backtest_jobs (user_id, mode, state, request_json, request_hash,"
-            " engine_params_hash, backtest_runtime_config_hash, idempotency_key,"
-            " created_at, finished_at)"
-            " SELECT %(user)s, 'template', %(state)s, '{}', 'r', 'e', 'c', gen_random_uuid()::text,"
-            " at, CASE %(state)s WHEN 'queued' THEN NULL ELSE at END"
-            " FROM (SELECT now() - n * interval '1 minute' AS at"
-            "       FROM generate_series(1, %(count)s) AS n)"
-        )
-        conn.execute(insert, {"user": USER, "state": "succeeded", "count": FINISHED})
-        conn.execute(insert, {"user": USER, "state": "queued", "count": WAITING})
-        conn.execute(insert, {"user": uuid4(), "state": "succeeded", "count": FINISHED})
-        conn.execute(
-            "INSERT INTO backtest_job_events (job_id, event, attempt, actor)"
-            " SELECT job_id, 'claimed', 1, 'o' FROM backtest_jobs"
-        )
-        conn.execute(
-            "UPDATE backtest_jobs SET name = 'Sweep', name_folded = 'sweep',"
-            """ request_json = '{"template": {"instrument_id": {"symbol": "BTCUSDT"}}}'"""
-            " WHERE get_byte(uuid_send(job_id), 0) < 100"
-        )
-        for _ in range(20):
-            claimed(conn)
-        conn.execute("VACUUM ANALYZE")
-        yield conn
-
+from tests.storage.busy import USER
+from tests.storage.making import COVERAGE, OUTCOMES, OWNER, SHORTLIST, claimed
 
 VALUES: dict[str, Any] = {
     "job_id": uuid4(),

@@ -128,12 +128,12 @@ def test_a_range_without_candles_fails(stack: Stack, worker: Worker) -> None:
     assert failure(run(stack, worker, document)) == FailureCode.NO_MARKET_DATA
 
 
-def test_a_candle_source_that_refuses_for_good_fails_at_once(stack: Stack, worker: Worker) -> None:
+def test_a_candle_folder_that_is_not_there_is_a_source_that_is_away(
+    stack: Stack, worker: Worker
+) -> None:
     missing = CandlesFolder(Path("/nowhere/at/all"))
-    assert failure(run(stack, replace(worker, candle_source=missing))) in (
-        FailureCode.CANDLE_SOURCE_UNAVAILABLE,
-        FailureCode.NO_MARKET_DATA,
-    )
+    impatient = replace(worker, candle_source=missing, candle_retry_seconds=(0.1, 0.1))
+    assert failure(run(stack, impatient)) == FailureCode.CANDLE_SOURCE_UNAVAILABLE
 
 
 def test_a_candle_source_that_does_not_answer_is_tried_again_and_then_fails(

@@ -174,6 +174,7 @@ async function begin() {
     find(`[data-path="template.indicator_grids[${at}]"] .axis input`)?.focus();
   });
   form.addEventListener("input", typed);
+  find("#fields").disabled = false;
   if (draft.focus) find(draft.focus)?.focus();
   form.dataset.ready = "";
 }
