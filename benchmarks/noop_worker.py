@@ -9,7 +9,6 @@ import dataclasses
 import os
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
@@ -119,13 +118,12 @@ def without_children(worker: Worker, seconds: float = 0.0) -> Worker:
     return dataclasses.replace(worker, fork_server=cast(ForkServer, NoForkServer(seconds)))
 
 
-def _noop(job_id: str) -> None:
-    seconds = float(os.environ.get(JOB_SECONDS, "0"))
-    runner.run(UUID(job_id), without_children(boot.worker, seconds))
-
-
 # Importing tasks.backtest has declared its actor, whose place this one takes.
 broker.actors.pop(ACTOR_NAME)
-backtest: Callable[..., Any] = dramatiq.actor(
-    _noop, broker=broker, actor_name=ACTOR_NAME, queue_name=QUEUE
-)
+
+
+@dramatiq.actor(broker=broker, actor_name=ACTOR_NAME, queue_name=QUEUE)
+def backtest(job_id: str) -> None:
+    """Make all statements of one job's life."""
+    seconds = float(os.environ.get(JOB_SECONDS, "0"))
+    runner.run(UUID(job_id), without_children(boot.worker, seconds))

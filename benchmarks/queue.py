@@ -7,7 +7,6 @@ job's life without a child (`benchmarks.noop_worker`). Everything shares the mac
 import argparse
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import psycopg
 
 from benchmarks import queue_peer, queue_statements
 from benchmarks.noop_worker import COVERAGE, JOB_SECONDS
-from benchmarks.queue_stack import NOOP_WORKER, SCHEDULER, WORKER, Stack, stack, until
+from benchmarks.queue_stack import NOOP_WORKER, SCHEDULER, WORKER, Stack, stack
 
 SIZES = (1_000, 1_000_000)
 LEASE_SECONDS = 3.0
@@ -94,7 +93,7 @@ def start(services: Stack, options: argparse.Namespace) -> None:
 
 
 def held(services: Stack, options: argparse.Namespace) -> None:  # noqa: ARG001
-    """What a job writes per second while it computes, with the settings as shipped."""
+    """Print what a job writes per second while it computes, with the settings as shipped."""
     written = []
     for seconds in (0, 20):
         services.clear()
@@ -123,14 +122,10 @@ def rescue(services: Stack, options: argparse.Namespace) -> None:
             SCHEDULER, NOOP_WORKER, NOOP_WORKER, environ={JOB_SECONDS: "2"}, **changes
         ) as (_, *workers):
             services.submit(coverage=COVERAGE)
-            owner = "SELECT locked_by FROM backtest_jobs WHERE state = 'running'"
-            until(lambda: services.conn.execute(owner).fetchone() is not None, "an owner")
-            row = services.conn.execute(owner).fetchone()
-            assert row is not None
-            pid = int(row[0].rsplit("-", 2)[1])
+            pid = _owner(services)
             victim = next(w for w in workers if os.getsid(pid) == w.process.pid)
             killed_at = services.conn.execute("SELECT clock_timestamp()").fetchone()
-            os.killpg(victim.process.pid, signal.SIGKILL)
+            victim.kill()
             services.wait_until_ended()
         rescued = services.conn.execute(
             "SELECT extract(epoch FROM at - %s)::float8 FROM backtest_job_events"
@@ -140,6 +135,14 @@ def rescue(services: Stack, options: argparse.Namespace) -> None:
         assert rescued is not None
         seconds.append(rescued[0])
     print(f"rescue after SIGKILL, lease {LEASE_SECONDS:g} s: {_all(seconds)} s", flush=True)
+
+
+def _owner(services: Stack) -> int:
+    """Wait until the job is owned; returns the process id of the owner."""
+    owner = "SELECT locked_by FROM backtest_jobs WHERE state = 'running'"
+    while (row := services.conn.execute(owner).fetchone()) is None:
+        time.sleep(0.01)
+    return int(row[0].rsplit("-", 2)[1])
 
 
 def mark(services: Stack, options: argparse.Namespace) -> None:

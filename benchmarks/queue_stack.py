@@ -63,7 +63,7 @@ class Program:
         deadline = time.monotonic() + START_SECONDS
         while text not in (said := self.log.read_text("utf-8", "replace")):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{self.process.args} is not ready:\n{said}")
+                raise SystemExit(f"{self.log.name} never said {text!r}:\n{said}")
             time.sleep(0.02)
 
     def kill(self) -> None:
@@ -158,7 +158,7 @@ class Stack:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
-                env=os.environ | ours | environ,
+                env={**os.environ, **ours, **environ},
                 cwd=HERE,
                 stdout=output,
                 stderr=output,

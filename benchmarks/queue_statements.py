@@ -1,6 +1,7 @@
-"""What the statements of the queue take by the number of finished jobs, and marking a long queue."""
+"""What statements of the queue take by the number of finished jobs, and marking a long queue."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -12,7 +13,7 @@ from benchmarks import many_jobs
 from engine.metric_names import METRICS
 from engine.request import VERSION
 from storage import dispatch, jobs, leases, lists
-from storage.records import Claimer
+from storage.records import Claimer, State
 from storage.session import Session
 
 WINDOW, BATCH, REDISPATCH_SECONDS = 32, 100, 30.0
@@ -75,7 +76,7 @@ def by_finished(
         "sweep": lambda c: dispatch.sweep(c, max_crashes=3),
         "gauges": dispatch.gauges,
         "list": lambda c: lists.page(c, user),
-        "list, failed": lambda c: lists.page(c, user, state=lists.State.FAILED),
+        "list, failed": lambda c: lists.page(c, user, state=State.FAILED),
     }
     found: dict[str, list[float]] = {name: [] for name in statements}
     session = _session(dsn)
@@ -98,10 +99,8 @@ def _time(session: Session, statement: Callable[[psycopg.Connection[Any]], objec
         seconds = perf_counter() - begin
         raise _Undo
 
-    try:
+    with suppress(_Undo):
         session.run(timed)
-    except _Undo:
-        pass
     return seconds
 
 

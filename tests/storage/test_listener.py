@@ -75,9 +75,7 @@ def test_a_release_wakes_the_listener(database: str, connection: psycopg.Connect
         wakes.reach(2)
 
 
-def test_the_end_of_a_job_wakes_the_listener(
-    database: str, connection: psycopg.Connection
-) -> None:
+def test_the_end_of_a_job_wakes_the_listener(database: str, connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     with listening(database) as wakes:
         assert leases.end(connection, lease, State.FAILED, FAILURE)
