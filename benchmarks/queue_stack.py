@@ -33,7 +33,7 @@ SCHEDULER = ("scheduler",)
 NOOP_WORKER = ("dramatiq", "benchmarks.noop_worker", "--processes", "1", "--threads", "1")
 WORKER = ("dramatiq", "tasks.backtest", "--processes", "1", "--threads", "1")
 READY = "event=ready"
-START_SECONDS = 120
+START_SECONDS = 300
 TINY: dict[str, Any] = {
     "time_range": {"start": "2024-02-01", "end": "2024-03-01"},
     "template": {
