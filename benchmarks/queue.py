@@ -65,7 +65,7 @@ def drain(services: Stack, options: argparse.Namespace) -> None:
 
 
 def tiny(services: Stack, options: argparse.Namespace) -> None:
-    """Tiny jobs per second with one worker: 24 variants on a month of minutes, with a child."""
+    """Tiny jobs per second with one worker: 18 variants on a month of minutes, with a child."""
     services.submit()
     with services.running(SCHEDULER, WORKER):
         services.wait_until_ended()

@@ -1,6 +1,6 @@
 """The peer: procrastinate, a queue of Postgres alone, with tasks that do nothing.
 
-`python -m benchmarks.queue_peer` is its worker; it ends when the queue is empty.
+`python -m benchmarks.queue_peer COUNT` queues tasks in an empty database, and does them.
 """
 
 import os
@@ -31,12 +31,8 @@ def drain(dsn: str, count: int) -> float:
         admin.execute("DROP DATABASE IF EXISTS peer WITH (FORCE)")
         admin.execute("CREATE DATABASE peer")
     own = make_conninfo(dsn, dbname="peer")
-    here = app.with_connector(procrastinate.SyncPsycopgConnector(conninfo=own))
-    with here.open():
-        here.schema_manager.apply_schema()
-        here.tasks["noop"].batch_defer(*({} for _ in range(count)))
     subprocess.run(
-        [sys.executable, "-m", "benchmarks.queue_peer"],
+        [sys.executable, "-m", "benchmarks.queue_peer", str(count)],
         env=os.environ | {DSN: own},
         cwd=Path(__file__).parents[1],
         check=True,
@@ -51,5 +47,13 @@ def drain(dsn: str, count: int) -> float:
     return float(row[0] / row[1])
 
 
-if __name__ == "__main__":
+def main(count: int) -> None:
+    """Queue so many tasks, and be the worker that does them."""
+    with app.open():
+        app.schema_manager.apply_schema()
+        noop.batch_defer(*({} for _ in range(count)))
     app.run_worker(wait=False)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

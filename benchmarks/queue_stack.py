@@ -18,6 +18,7 @@ import psycopg
 import yaml
 
 import migrations
+from benchmarks.api import DAY_MS, REQUEST, START_MS
 from cli import embedded
 from configs import settings
 from configs.environment import CandlesFolder
@@ -28,27 +29,11 @@ from storage.candles import Bars, open_store
 from storage.records import Client, NewJob
 
 HERE = Path(__file__).parents[1]
-DAY_MS, START_MS = 86_400_000, 1_704_067_200_000
 SCHEDULER = ("scheduler",)
 NOOP_WORKER = ("dramatiq", "benchmarks.noop_worker", "--processes", "1", "--threads", "1")
 WORKER = ("dramatiq", "tasks.backtest", "--processes", "1", "--threads", "1")
 READY = "event=ready"
 START_SECONDS = 300
-TINY: dict[str, Any] = {
-    "time_range": {"start": "2024-02-01", "end": "2024-03-01"},
-    "template": {
-        "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
-        "timeframe": "15m",
-        "indicator_grids": [
-            {"indicator_id": "ma.sma", "params": {"window": [10, 20, 50]}},
-            {"indicator_id": "momentum.rsi", "params": {"window": [7, 14]}},
-        ],
-        "risk_grid": {"sl": [None, 1, 2, 3]},
-    },
-    "preselect": 6,
-    "top_k": 4,
-    "top_trades_n": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -127,7 +112,7 @@ class Stack:
     def _submit(self, coverage: Mapping[str, Any] | None) -> UUID:
         loaded = settings.load(None, {"ROEHUB_ENV": "test"})
         request = complete(
-            TINY, read_defaults(*loaded.request_defaults()), Limits(**loaded.request_limits())
+            REQUEST, read_defaults(*loaded.request_defaults()), Limits(**loaded.request_limits())
         )
         new = NewJob(
             user_id=uuid4(),
@@ -180,7 +165,7 @@ def stack() -> Iterator[Stack]:
         migrations.upgrade(dsn)
         (folder / "candles").mkdir()
         with open_store(CandlesFolder(folder / "candles")) as store:
-            minutes = synthetic.minutes(seed=7, start_ms=START_MS, count=60 * 1440)
+            minutes = synthetic.minutes(seed=7, start_ms=START_MS - 30 * DAY_MS, count=70 * 1440)
             store.append(1, "BTCUSDT", [Bars.of(minutes)])
         conn = services.enter_context(psycopg.connect(dsn, autocommit=True))
         yield Stack(dsn, redis_url, folder, conn)
