@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test chaos kernels packages alarms lint format up clean
+.PHONY: demo test chaos kernels packages alarms test-deploy lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -44,6 +44,16 @@ packages:
 	for name in $$missing; do [ -n "$$apt" ] && DEBIAN_FRONTEND=noninteractive apt-get -qq install \
 	    --yes --no-install-recommends $$name >/dev/null 2>&1 \
 	    || echo "$$name is not installed: tests that need it will be skipped"; done
+
+# Not a part of `make test`: it makes images, for a quarter of an hour the first time. Where containers
+# cannot run, it says why and skips everything.
+test-deploy: $(VENV)/.dev  ## image and compose file of deploy/, really built and brought up
+	@command -v mmdebstrap >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+	    echo "installing $(FOR_CONTAINERS)" && apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq install --yes --no-install-recommends $(FOR_CONTAINERS) >/dev/null; }
+	tests/deploy/box.sh $(BIN)/python -m pytest tests/deploy/containers.py --capture=no -v
+
+FOR_CONTAINERS := podman buildah crun uidmap netavark aardvark-dns iproute2 iptables tini mmdebstrap
 
 lint: $(VENV)/.dev  ## formatting, lint, types, and the rule who may import whom
 	$(BIN)/ruff format --check .

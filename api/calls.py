@@ -88,7 +88,8 @@ def route(
 
     `answers` maps the statuses of success to the schema of the answer; `errors` are statuses beside
     those that every call has; `headers` are parameters in OpenAPI's form. Without `public` it is
-    for those who are signed in. A plain function runs in a thread of the server.
+    for those who are signed in. A plain function runs in a thread of the server, a coroutine in the
+    loop: it must wait for nothing else than what it awaits.
     """
     refusals = {*ALWAYS, *errors, *(() if public else SIGNED_IN), *(BODY if body else ())}
     parameters = [*_path_parameters(path), *headers, *query.described()]

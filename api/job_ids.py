@@ -10,6 +10,7 @@ from engine.request import Request as Wanted
 from engine.request import RequestError, parse
 from engine.request.words import shown
 from storage import jobs
+from storage.asking import Ask
 from storage.connection import Connection
 from storage.jobs import Head
 from storage.pool import SessionPool
@@ -41,16 +42,17 @@ def own(conn: Connection, who: Identity, wanted: str) -> Job:
     beginning of several of the caller's own.
     """
     if len(wanted) < WHOLE:
-        return _only(jobs.find(conn, who.user_id, wanted, limit=NAMED + 1), wanted)
+        return _only(_beginning(who, wanted).of(conn), wanted)
     job_id = UUID(hex=wanted)
     return owned(jobs.get(conn, job_id), job_id, who)
 
 
-def named(pool: SessionPool, who: Identity, wanted: str) -> UUID:
+async def named(pool: SessionPool, who: Identity, wanted: str) -> UUID:
     """Return the id that these digits name, for `owned` to look at. Raises as `own` does."""
     if len(wanted) == WHOLE:
         return UUID(hex=wanted)
-    return pool.run(lambda conn: own(conn, who, wanted), again=True).job_id
+    (found,) = await pool.ask(_beginning(who, wanted))
+    return _only(found, wanted).job_id
 
 
 def owned(found: Owned | None, job_id: UUID, who: Identity) -> Owned:
@@ -74,6 +76,10 @@ def wanted_by(job: Job) -> Wanted:
         raise ApiError(
             409, "conflict", f"the request of job {job.job_id} cannot be read here: {error}"
         ) from None
+
+
+def _beginning(who: Identity, wanted: str) -> Ask[list[Job]]:
+    return jobs.find(who.user_id, wanted, limit=NAMED + 1)
 
 
 def _only(found: list[Job], wanted: str) -> Job:

@@ -5,8 +5,8 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from cli import running_stack, service_checks
 from cli.errors import UNREACHABLE, USAGE, CommandError, understood
@@ -101,8 +101,10 @@ def _configuration(variables: Mapping[str, str]) -> Finding:
 def _memory(variables: Mapping[str, str]) -> Finding:
     from configs import settings
     from configs.documents import SettingsError
+    from tasks.memory_watch import room_bytes
 
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = min(machine, room_bytes() or machine)  # a container's, where we are in one
     text = f"{total / 2**30:.1f} GiB"
     try:
         limit = settings.load(environ=variables).backtest.jobs.job_memory_limit_bytes
@@ -124,10 +126,15 @@ def _ports(stack_runs: bool) -> Iterator[Finding]:
 
 
 def _kernel_cache() -> Finding:
-    spec: Any = importlib.util.find_spec("engine")
-    folder = os.environ.get("NUMBA_CACHE_DIR") or str(spec.submodule_search_locations[0])
-    if not os.access(folder, os.W_OK):
-        advice = "set NUMBA_CACHE_DIR to a writable folder, or every start compiles anew"
-        return Finding("kernels", "note", f"{folder} is not writable", advice)
-    free = shutil.disk_usage(folder).free
+    from engine.kernel_cache import cache_folder, holds_every_kernel
+
+    folder = cache_folder()
+    if holds_every_kernel(folder):
+        return Finding("kernels", "ok", f"compiled in {folder}")
+    if folder.is_relative_to(tempfile.gettempdir()):
+        advice = "run backtest compile as the user who installed it, or set NUMBA_CACHE_DIR to a "
+        advice += "folder that lasts and is writable, or starts compile anew"
+        return Finding("kernels", "note", f"no folder but {folder} is writable", advice)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.parent).free
     return Finding("kernels", "ok", f"cached in {folder} ({free / 2**30:.0f} GiB free)")

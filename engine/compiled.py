@@ -1,6 +1,5 @@
 """How every kernel is compiled: without the GIL, cached on disk, IEEE arithmetic to the letter."""
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numba
@@ -8,24 +7,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernel_cache import cache_folder
+from engine import kernel_cache
 
-_ALL_THERE = "all-kernels"
-
-CACHE = cache_folder()
+CACHE = kernel_cache.cache_folder()
 numba.config.CACHE_DIR = str(CACHE)  # type: ignore[attr-defined]
+if kernel_cache.holds_every_kernel(CACHE):  # numba itself refuses a folder that it cannot write
+    numba.config.CACHE_LOCATOR_CLASSES = "engine.complete_cache.CompleteCache"  # type: ignore[attr-defined]
 
 
 def cached() -> bool:
     """Whether the cache holds every kernel of these sources."""
-    return (CACHE / _ALL_THERE).exists()
+    return kernel_cache.holds_every_kernel(CACHE)
 
 
 def note_cached() -> None:
     """Remember that every kernel of these sources was compiled."""
-    with suppress(OSError):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        (CACHE / _ALL_THERE).touch()
+    kernel_cache.note_every_kernel(CACHE)
 
 
 kernel = njit(nogil=True, cache=True, error_model="numpy")

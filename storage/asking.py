@@ -1,7 +1,7 @@
 """A question to the database: a statement that reads, and what is made of its rows.
 
-Asked one by one inside a transaction, or several at once by `storage.session.Session.ask`, which
-sends them and the transaction around them as one message.
+Asked one by one inside a transaction, or several at once in an event loop by
+`storage.session.Session.ask`, which sends them and the transaction around them as one message.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import psycopg
-from psycopg.rows import RowFactory, tuple_row
+from psycopg.rows import RowMaker, tuple_row
+
+from storage.connection import LoopConnection
 
 Answer = TypeVar("Answer")
 
@@ -21,7 +23,7 @@ class Ask(Generic[Answer]):
     statement: str
     values: Mapping[str, Any]
     made: Callable[[list[Any]], Answer]
-    rows: RowFactory[Any] = tuple_row
+    rows: Callable[[Any], RowMaker[Any]] = tuple_row
 
     def of(self, conn: psycopg.Connection[Any]) -> Answer:
         """Ask inside a transaction."""
@@ -29,22 +31,22 @@ class Ask(Generic[Answer]):
             return self.made(cursor.execute(self.statement, self.values).fetchall())
 
 
-def asked(conn: psycopg.Connection[Any], begin: str, asks: tuple[Ask[Any], ...]) -> tuple[Any, ...]:
+async def asked(conn: LoopConnection, begin: str, asks: tuple[Ask[Any], ...]) -> tuple[Any, ...]:
     """Send `begin`, all questions and COMMIT as one message, and return the answers in order."""
-    with psycopg.ClientCursor(conn) as cursor:
-        texts = [cursor.mogrify(ask.statement, ask.values) for ask in asks]
-        cursor.execute("; ".join((begin, *texts, "COMMIT")))
-        answers = []
-        for ask in asks:
-            while not _has_rows(cursor):
-                cursor.nextset()
-            cursor.row_factory = ask.rows
-            answers.append(ask.made(cursor.fetchall()))
+    cursor = psycopg.AsyncClientCursor(conn)
+    texts = [cursor.mogrify(ask.statement, ask.values) for ask in asks]
+    await cursor.execute("; ".join((begin, *texts, "COMMIT")))
+    answers = []
+    for ask in asks:
+        while not _has_rows(cursor):
             cursor.nextset()
+        cursor.row_factory = ask.rows
+        answers.append(ask.made(await cursor.fetchall()))
+        cursor.nextset()
     return tuple(answers)
 
 
-def _has_rows(cursor: psycopg.Cursor[Any]) -> bool:
+def _has_rows(cursor: psycopg.AsyncCursor[Any]) -> bool:
     # Not by its description, which is made anew each time it is looked at.
     result = cursor.pgresult
     return result is not None and result.nfields > 0

@@ -12,11 +12,16 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg import waiting
 from psycopg.abc import PQGen
+from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps
 
 Result = TypeVar("Result")
+
+LOOK_SECONDS = 0.1
+"""How often a wait looks at the clock."""
 
 _CONNECTION_DEFAULTS: dict[str, Any] = {
     "connect_timeout": 5,
@@ -81,25 +86,56 @@ class Connection(psycopg.Connection[Any]):
         return bool(row[0] != self.info.backend_pid)
 
     def wait(
-        self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
+        self, gen: PQGen[Result], interval: float = LOOK_SECONDS, timeout: float | None = None
     ) -> Result:
         """Wait for an answer; called by psycopg for everything that needs one."""
-        return super().wait(self._watched(gen), interval, timeout)
+        return super().wait(_watched(gen, self.answer_seconds, self.abandon), interval, timeout)
 
-    def _watched(self, gen: PQGen[Result]) -> PQGen[Result]:
-        overdue_at = time.monotonic() + self.answer_seconds
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if self.abandon():
-                    raise Abandoned("the answer is not wanted any more")
-                if not ready and time.monotonic() > overdue_at:
-                    raise NoAnswer(f"no answer within {self.answer_seconds:g} s")
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+
+class LoopConnection(psycopg.AsyncConnection[Any]):
+    """An open connection as an event loop uses it, while nobody uses it otherwise.
+
+    Its waits end as those of a Connection do. A task that is cancelled while it waits leaves an
+    answer that nobody has read: whoever uses the connection has to close it then.
+    """
+
+    answer_seconds: float = 30.0
+
+    def __init__(self, conn: Connection) -> None:
+        super().__init__(conn.pgconn)
+        self._autocommit = True
+        self._own_adapters = conn.adapters
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """How values travel: the same way."""
+        return self._own_adapters
+
+    async def wait(
+        self, gen: PQGen[Result], interval: float = LOOK_SECONDS, timeout: float | None = None
+    ) -> Result:
+        """Wait for an answer; called by psycopg for everything that needs one."""
+        # Not psycopg's own way, which delays a cancellation until the statement has ended.
+        watched = _watched(gen, self.answer_seconds, never)
+        return await waiting.wait_async(watched, self.pgconn.socket, interval, timeout)
+
+
+def _watched(
+    gen: PQGen[Result], answer_seconds: float, abandon: Callable[[], bool]
+) -> PQGen[Result]:
+    overdue_at = time.monotonic() + answer_seconds
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if abandon():
+                raise Abandoned("the answer is not wanted any more")
+            if not ready and time.monotonic() > overdue_at:
+                raise NoAnswer(f"no answer within {answer_seconds:g} s")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
 def conninfo(dsn: str, *, application_name: str) -> str:

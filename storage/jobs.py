@@ -136,7 +136,7 @@ def head(job_id: UUID) -> Ask[Head | None]:
     )
 
 
-def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: int) -> list[Job]:
+def find(user_id: UUID, prefix: str, *, limit: int) -> Ask[list[Job]]:
     """Read at most `limit` of a user's jobs whose ids begin with `prefix`, by id.
 
     `prefix` is 1 to 32 hexadecimal digits without dashes.
@@ -147,7 +147,7 @@ def find(conn: psycopg.Connection[Any], user_id: UUID, prefix: str, *, limit: in
         "last": UUID(hex=prefix.ljust(_ID_DIGITS, "f")),
         "limit": limit,
     }
-    return _all(conn, _SQL["find_jobs"], values)
+    return Ask(_SQL["find_jobs"], values, lambda rows: list(map(Job.of, rows)), rows=dict_row)
 
 
 def alike(user_id: UUID, request_hash: str) -> Ask[UUID | None]:

@@ -1,14 +1,18 @@
-"""A bounded number of sessions that many threads share."""
+"""A bounded number of sessions that threads and the tasks of an event loop share."""
 
+import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import psycopg
 
 from storage import faults
 from storage.asking import Ask
-from storage.connection import Connection
+from storage.connection import Connection, never
 from storage.faults import Fault
 from storage.session import Session
 
@@ -22,11 +26,12 @@ class PoolBusy(psycopg.OperationalError):
 
 
 class SessionPool:
-    """At most `size` sessions, each lent to one thread for one transaction.
+    """At most `size` sessions, each lent to one thread or task for one transaction.
 
     A session connects when it is first used. The one that was used last is lent first, so that a
-    quiet program keeps few connections busy. `run` waits up to `wait_seconds` for a free one. The
-    other parameters are those of `storage.session.Session`.
+    quiet program keeps few connections busy. Who comes while none is free waits up to
+    `wait_seconds`, in the order of coming. The other parameters are those of
+    `storage.session.Session`.
     """
 
     def __init__(
@@ -42,9 +47,9 @@ class SessionPool:
     ) -> None:
         self._size = size
         self._wait_seconds = wait_seconds
-        self._free = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
         self._closed = False
+        self._waiting: deque[Future[Session]] = deque()
         self._idle = [
             Session(
                 dsn,
@@ -65,22 +70,43 @@ class SessionPool:
 
         Raises `PoolBusy`, RuntimeError when the pool is closed, and what `Session.run` raises.
         """
-        return self._lend(lambda session: _run(session, work, again=again))
+        session = self._wait_in_thread()
+        try:
+            return _run(session, work, again=again)
+        finally:
+            self._give_back(session)
 
     @overload
-    def ask(self, first: Ask[Result], /) -> tuple[Result]: ...
+    async def ask(self, first: Ask[Result], /) -> tuple[Result]: ...
 
     @overload
-    def ask(self, first: Ask[Result], second: Ask[Second], /) -> tuple[Result, Second]: ...
+    async def ask(self, first: Ask[Result], second: Ask[Second], /) -> tuple[Result, Second]: ...
 
     @overload
-    def ask(
+    async def ask(
         self, first: Ask[Result], second: Ask[Second], third: Ask[Third], /
     ) -> tuple[Result, Second, Third]: ...
 
-    def ask(self, *asks: Ask[Any]) -> tuple[Any, ...]:
-        """Return the answers to some questions, as `Session.ask` and `run` with `again`."""
-        return self._lend(lambda session: _ask(session, asks))
+    async def ask(self, *asks: Ask[Any]) -> tuple[Any, ...]:
+        """Return the answers to some questions, asked in one transaction without a thread.
+
+        Only where a connection has to be made first, it is asked in a thread, as `run` with `again`
+        does. Raises what `run` raises. A task that ends waits for nothing, and what it asked for
+        cannot reach anybody else: its connection is closed.
+        """
+        session = await self._wait_in_loop()
+        if not session.greeted:
+            return await self._ask_in_thread(session, asks)
+        try:
+            answers = await session.ask(*asks)
+        except BaseException as error:
+            if faults.of(error) is Fault.GONE:
+                session.close()
+                return await self._ask_in_thread(session, asks)
+            self._give_back(session)
+            raise
+        self._give_back(session)
+        return answers
 
     def close(self) -> None:
         """Close what is idle now, and what is in use as soon as it is given back."""
@@ -88,35 +114,88 @@ class SessionPool:
             self._closed = True
             for session in self._idle:
                 session.close()
+            waiting, self._waiting = self._waiting, deque()
+        for place in waiting:
+            if place.set_running_or_notify_cancel():
+                place.set_exception(_closed())
 
-    def _lend(self, use: Callable[[Session], Result]) -> Result:
-        if not self._free.acquire(timeout=self._wait_seconds):
-            raise PoolBusy(
-                f"all {self._size} connections to Postgres were busy for {self._wait_seconds:g} s"
-            )
-        try:
-            session = self._take()
+    async def _ask_in_thread(self, session: Session, asks: tuple[Ask[Any], ...]) -> tuple[Any, ...]:
+        ended = threading.Event()
+
+        def ask() -> tuple[Any, ...]:
             try:
-                return use(session)
+                work = partial(_answers, asks)
+                return _run(session, work, again=True, abandon=ended.is_set)
             finally:
                 self._give_back(session)
-        finally:
-            self._free.release()
 
-    def _take(self) -> Session:
+        # Not a thread of the server: all of them may be waiting for this session.
+        thread = asyncio.get_running_loop().run_in_executor(None, ask)
+        try:
+            return await asyncio.shield(thread)
+        finally:
+            ended.set()
+
+    def _wait_in_thread(self) -> Session:
+        found = self._take()
+        if isinstance(found, Session):
+            return found
+        try:
+            return found.result(self._wait_seconds)
+        except TimeoutError:
+            if found.cancel():
+                raise self._busy() from None
+            return found.result()  # it came in the last moment
+
+    async def _wait_in_loop(self) -> Session:
+        found = self._take()
+        if isinstance(found, Session):
+            return found
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await asyncio.wrap_future(found)
+        except BaseException as error:
+            if not found.cancel() and found.exception() is None:
+                self._give_back(found.result())  # it came in the last moment
+            if isinstance(error, TimeoutError):
+                raise self._busy() from None
+            raise
+
+    def _take(self) -> Session | Future[Session]:
+        """Return a free session, or else a place in the queue: one will be its result."""
         with self._lock:
             if self._closed:
-                raise RuntimeError("the pool of sessions is closed")
-            return self._idle.pop()
+                raise _closed()
+            if self._idle:
+                return self._idle.pop()
+            place: Future[Session] = Future()
+            self._waiting.append(place)
+            return place
 
     def _give_back(self, session: Session) -> None:
         with self._lock:
+            while self._waiting:
+                place = self._waiting.popleft()
+                if place.set_running_or_notify_cancel():
+                    place.set_result(session)
+                    return
             self._idle.append(session)
             if self._closed:
                 session.close()
 
+    def _busy(self) -> PoolBusy:
+        return PoolBusy(
+            f"all {self._size} connections to Postgres were busy for {self._wait_seconds:g} s"
+        )
 
-def _run(session: Session, work: Callable[[Connection], Result], *, again: bool) -> Result:
+
+def _run(
+    session: Session,
+    work: Callable[[Connection], Result],
+    *,
+    again: bool,
+    abandon: Callable[[], bool] = never,
+) -> Result:
     was_connected, begun = session.connected, False
 
     def noticed(conn: Connection) -> Result:
@@ -125,21 +204,18 @@ def _run(session: Session, work: Callable[[Connection], Result], *, again: bool)
         return work(conn)
 
     try:
-        return session.run(noticed)
+        return session.run(noticed, abandon=abandon)
     except psycopg.Error as error:
         gone = was_connected and faults.of(error) is Fault.GONE
         if not gone or (begun and not again):
             raise
     session.close()
-    return session.run(work)
+    return session.run(work, abandon=abandon)
 
 
-def _ask(session: Session, asks: tuple[Ask[Any], ...]) -> tuple[Any, ...]:
-    was_connected = session.connected
-    try:
-        return session.ask(*asks)
-    except psycopg.Error as error:
-        if not (was_connected and faults.of(error) is Fault.GONE):
-            raise
-    session.close()
-    return session.ask(*asks)
+def _answers(asks: tuple[Ask[Any], ...], conn: Connection) -> tuple[Any, ...]:
+    return tuple(ask.of(conn) for ask in asks)
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("the pool of sessions is closed")

@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from configs.logs import one_line
 from storage.asking import Ask, asked
-from storage.connection import Connection, Unreachable, address, conninfo, never
+from storage.connection import Connection, LoopConnection, Unreachable, address, conninfo, never
 
 Result = TypeVar("Result")
-Second = TypeVar("Second")
-Third = TypeVar("Third")
 
 ANSWER_GRACE_SECONDS = 1.0
 """The server's own time limit ends a statement first; the client cuts the connection after it."""
@@ -25,7 +23,7 @@ _TRANSACTION_TIMEOUT_SINCE = 170000
 
 
 class Session:
-    """The connection of one thread.
+    """A connection for one at a time: a thread that runs transactions, or a task that asks.
 
     `lock_seconds` bounds the wait for a lock, and how long a transaction may be idle: a paused
     owner loses its row locks before its lease runs out. `statement_seconds` bounds each statement.
@@ -49,11 +47,17 @@ class Session:
         self._on_connect = on_connect
         self._conn: Connection | None = None
         self._greeted = False  # on_connect has seen this connection
+        self._in_loop: LoopConnection | None = None
 
     @property
     def connected(self) -> bool:
         """Whether the next `run` uses a connection that there is already, sound or not."""
         return self._conn is not None and not self._conn.closed
+
+    @property
+    def greeted(self) -> bool:
+        """Whether it is connected, and the first transaction of the connection is over."""
+        return self.connected and self._greeted
 
     def run(
         self,
@@ -86,37 +90,29 @@ class Session:
             raise
         return result
 
-    @overload
-    def ask(self, first: Ask[Result], /) -> tuple[Result]: ...
+    async def ask(self, *asks: Ask[Any]) -> tuple[Any, ...]:
+        """Return the answers to some questions, asked in one transaction in the running loop.
 
-    @overload
-    def ask(self, first: Ask[Result], second: Ask[Second], /) -> tuple[Result, Second]: ...
-
-    @overload
-    def ask(
-        self, first: Ask[Result], second: Ask[Second], third: Ask[Third], /
-    ) -> tuple[Result, Second, Third]: ...
-
-    def ask(self, *asks: Ask[Any]) -> tuple[Any, ...]:
-        """Return the answers to some questions, asked in one transaction, as `run` would.
-
-        The transaction is one message: two journeys less, and most calls of an API are journeys.
+        The connection must be `greeted`. The transaction is one message, and no thread waits for
+        the answer: most of what a read costs are journeys and changes of threads. Raises as `run`
+        does; what ends the task ends the connection.
         """
-        if not (self.connected and self._greeted):
-            return self.run(lambda conn: tuple(ask.of(conn) for ask in asks))
+        assert self._conn is not None
+        if self._in_loop is None:
+            self._in_loop = LoopConnection(self._conn)
         seconds = self._statement_seconds
-        conn = self._ready(seconds, never)
+        self._in_loop.answer_seconds = seconds + ANSWER_GRACE_SECONDS
         try:
-            return asked(conn, self._begin_text(conn, seconds), asks)
+            return await asked(self._in_loop, self._begin_text(self._conn, seconds), asks)
         except BaseException as error:
-            self._undo(conn)
+            await self._undo_in_loop(self._in_loop)
             if isinstance(error, psycopg.errors.FeatureNotSupported):
                 raise _of_a_standby(error) from error
             raise
 
     def close(self) -> None:
         """Close the connection; the next `run` opens another."""
-        conn, self._conn = self._conn, None
+        conn, self._conn, self._in_loop = self._conn, None, None
         if conn is not None:
             with suppress(psycopg.Error):
                 conn.close()
@@ -124,7 +120,7 @@ class Session:
     def _ready(self, statement_seconds: float, abandon: Callable[[], bool]) -> Connection:
         """Return the connection, a new one where there is none, that waits no longer than this."""
         if self._conn is None or self._conn.closed:
-            self._conn, self._greeted = self._open(), False
+            self._conn, self._greeted, self._in_loop = self._open(), False, None
         self._conn.answer_seconds = statement_seconds + ANSWER_GRACE_SECONDS
         self._conn.abandon = abandon
         return self._conn
@@ -148,6 +144,18 @@ class Session:
                 conn.rollback()
         if conn.info.transaction_status is not TransactionStatus.IDLE:
             self.close()
+
+    async def _undo_in_loop(self, conn: LoopConnection) -> None:
+        try:
+            if conn.info.transaction_status in (
+                TransactionStatus.INTRANS,
+                TransactionStatus.INERROR,
+            ):
+                with suppress(psycopg.Error):
+                    await conn.rollback()
+        finally:
+            if conn.info.transaction_status is not TransactionStatus.IDLE:
+                self.close()
 
 
 def _begin(conn: Connection, text: str) -> None:

@@ -42,15 +42,25 @@ class MemoryWatch:
 def kills() -> dict[Path, int]:
     """Count the processes of our cgroup that the kernel has ended for memory, by cgroup."""
     counted = {}
-    for counter in _counters():
+    for counter in _files(v2="memory.events", v1="memory.oom_control"):
         found = re.search(r"^oom_kill (\d+)$", counter.read_text(encoding="ascii"), re.MULTILINE)
         if found is not None:
             counted[counter] = int(found[1])
     return counted
 
 
-def _counters() -> Iterator[Path]:
-    """Files of our cgroup that may hold the kernel's count, of cgroups v2 and v1."""
+def room_bytes() -> int | None:
+    """Memory that the kernel leaves to our cgroup, that of a container; None where nobody says."""
+    limits = []
+    for file in _files(v2="memory.max", v1="memory.limit_in_bytes"):
+        text = file.read_text(encoding="ascii").strip()
+        if text.isdigit():  # else "max"
+            limits.append(int(text))
+    return min(limits, default=None)
+
+
+def _files(*, v2: str, v1: str) -> Iterator[Path]:
+    """Files of our cgroup with these names, in the hierarchies that there are."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -58,9 +68,9 @@ def _counters() -> Iterator[Path]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            root, name = _CGROUPS, "memory.events"
+            root, name = _CGROUPS, v2
         elif "memory" in controllers.split(","):
-            root, name = _CGROUPS / "memory", "memory.oom_control"
+            root, name = _CGROUPS / "memory", v1
         else:
             continue
         # In a container the path may be that of the host, and the root our own cgroup.

@@ -8,10 +8,12 @@ from api.answers import answer
 from api.calls import Call, route
 from api.charts import drawn
 from api.errors import ApiError, invalid_value
-from api.job_ids import named, owned, wanted_by
+from api.job_ids import own, wanted_by
 from api.parameters import Query, moment, whole
 from engine.candles import NoMarketData
-from storage import jobs, results
+from storage import results
+from storage.connection import Connection
+from storage.records import Job
 
 router = APIRouter(tags=["results"])
 
@@ -39,9 +41,11 @@ def bars(call: Call) -> Response:
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise invalid_value("to", f"must be after from ({from_ms}), got {to_ms}")
 
-    job_id = named(context.pool, who, call.job)
-    found_job, expected = context.pool.ask(jobs.by_id(job_id), results.candles_hash(job_id))
-    job = owned(found_job, job_id, who)
+    def look(conn: Connection) -> tuple[Job, str | None]:
+        job = own(conn, who, call.job)
+        return job, results.candles_hash(job.job_id).of(conn)
+
+    job, expected = context.pool.run(look, again=True)
     try:
         candles, found = context.charts.of(wanted_by(job), expected)
     except NoMarketData:

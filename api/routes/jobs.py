@@ -1,7 +1,9 @@
 """Jobs: submitted, listed, looked at, renamed, cancelled."""
 
+from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -105,12 +107,12 @@ def estimate(call: Call) -> Response:
     alike = None
     if found.effective is not None and not found.errors:
         wanted = request_hash(found.effective)
-        (alike,) = context.pool.ask(jobs.alike(who.user_id, wanted))
+        alike = context.pool.run(jobs.alike(who.user_id, wanted).of, again=True)
     return answer(views.estimate(found, alike))
 
 
 @route(router, "GET", "/backtests/jobs", answers={200: schemas.LIST}, query=LIST)
-def list_jobs(call: Call) -> Response:
+async def list_jobs(call: Call) -> Response:
     """List one's jobs, newest first."""
     user_id, asked, context = call.who.user_id, call.asked, call.context
     filters: dict[str, Any] = {
@@ -122,13 +124,14 @@ def list_jobs(call: Call) -> Response:
     many = context.crowded.get(user_id)
     counted = lists.counts(user_id, many or ())
     if asked["q"] is None:
-        page, counts = context.pool.ask(lists.plain_page(user_id, **filters), counted)
+        page, counts = await context.pool.ask(lists.plain_page(user_id, **filters), counted)
     else:
 
         def look(conn: Connection) -> tuple[Page[lists.JobLine], dict[State, lists.Count]]:
             return lists.page(conn, user_id, q=asked["q"], **filters), counted.of(conn)
 
-        page, counts = context.pool.run(look, again=True)
+        search = partial(context.pool.run, look, again=True)
+        page, counts = await to_thread.run_sync(search)
     if many is None:
         crowded = [state for state, count in counts.items() if count.more]
         context.crowded.put(user_id, crowded or None)
@@ -144,20 +147,20 @@ def list_jobs(call: Call) -> Response:
     errors=(404, 409),
     query=STATUS,
 )
-def status(call: Call) -> Response:
+async def status(call: Call) -> Response:
     """Return one job, and what to make of it."""
     pool, who = call.context.pool, call.who
-    job_id = named(pool, who, call.job)
-    found, rows = pool.ask(jobs.by_id(job_id), results.outline(job_id))
+    job_id = await named(pool, who, call.job)
+    found, rows = await pool.ask(jobs.by_id(job_id), results.outline(job_id))
     job = owned(found, job_id, who)
     line = None
     if job.state is State.RUNNING:
-        (lines,) = pool.ask(lists.lines(who.user_id, [job_id]))
+        (lines,) = await pool.ask(lists.lines(who.user_id, [job_id]))
         line = next(iter(lines), None)
     shown = views.status(job, rows, line)
     if "distribution" in (call.asked["include"] or ()):
-        (outcomes,) = pool.ask(results.outcomes(job_id))
-        shown["distribution"] = views.distribution(outcomes, rows)
+        (outcomes,) = await pool.ask(results.outcomes(job_id))
+        shown["distribution"] = await to_thread.run_sync(views.distribution, outcomes, rows)
     return answer(shown)
 
 
@@ -237,18 +240,18 @@ def cancel_many(call: Call) -> Response:
     answers={200: schemas.EVENTS},
     errors=(404, 409),
 )
-def events(call: Call) -> Response:
+async def events(call: Call) -> Response:
     """Return what happened to a job, oldest first."""
     pool, who = call.context.pool, call.who
-    job_id = named(pool, who, call.job)
-    head, found = pool.ask(jobs.head(job_id), jobs.events(job_id))
+    job_id = await named(pool, who, call.job)
+    head, found = await pool.ask(jobs.head(job_id), jobs.events(job_id))
     owned(head, job_id, who)
     return answer({"items": [views.event(event) for event in found]})
 
 
 def _known(who: Identity, key: str, sent: Sent, context: Context) -> Job | None:
     """Return the job that was submitted before under a key, unless another one may follow it."""
-    (job,) = context.pool.ask(jobs.by_idempotency_key(who.user_id, key))
+    job = context.pool.run(jobs.by_idempotency_key(who.user_id, key).of, again=True)
     if job is None or job.submission_hash is None:  # one of an older release is compared whole
         return None
     if key.startswith(RESERVED):

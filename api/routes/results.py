@@ -36,13 +36,13 @@ TOP = Query(
     errors=(404, 409),
     query=TOP,
 )
-def top(call: Call) -> Response:
+async def top(call: Call) -> Response:
     """Return the best variants so far, by rank; reports and trades once the job has succeeded."""
     include = BY_DEFAULT if call.asked["include"] is None else call.asked["include"]
     flags = {part: part in include for part in PARTS}
     pool, who = call.context.pool, call.who
-    job_id = named(pool, who, call.job)
-    found, rows = pool.ask(
+    job_id = await named(pool, who, call.job)
+    found, rows = await pool.ask(
         jobs.head(job_id), results.top_as_text(job_id, call.asked["limit"], **flags)
     )
     job = owned(found, job_id, who)
@@ -58,7 +58,7 @@ def top(call: Call) -> Response:
     answers={200: schemas.VARIANT},
     errors=(404, 409),
 )
-def variant(call: Call) -> Response:
+async def variant(call: Call) -> Response:
     """Return one stored variant with its report, trades and equity."""
     key = call.path("variant_key")
     if not re.fullmatch(r"[0-9a-f]{64}", key, re.ASCII):
@@ -67,8 +67,8 @@ def variant(call: Call) -> Response:
         )
 
     pool, who = call.context.pool, call.who
-    job_id = named(pool, who, call.job)
-    job, row = pool.ask(jobs.head(job_id), results.variant_as_text(job_id, key))
+    job_id = await named(pool, who, call.job)
+    job, row = await pool.ask(jobs.head(job_id), results.variant_as_text(job_id, key))
     owned(job, job_id, who)
     if row is None:
         raise not_found(f"job {job_id} stored no variant {key}")
@@ -110,7 +110,7 @@ def _any_variant(call: Call, space: str, name: str) -> Response:
         found = SPACES[space](wanted_by(job).document, index)
     except IndexError as error:
         raise not_found(str(error)) from None
-    (row,) = pool.ask(results.variant_as_text(job.job_id, found.variant_key))
+    row = pool.run(results.variant_as_text(job.job_id, found.variant_key).of, again=True)
     return answer(
         {
             "space": space,

@@ -45,11 +45,11 @@ router = APIRouter(tags=["streams"])
     errors=(404, 409, 429),
     headers=(schemas.LAST_EVENT_ID,),
 )
-def stream_of_job(call: Call) -> Response:
+async def stream_of_job(call: Call) -> Response:
     """Tell the lifecycle of a job and its progress, until it ends."""
     context, who = call.context, call.who
-    job_id = named(context.pool, who, call.job)
-    (job,) = context.pool.ask(jobs.head(job_id))
+    job_id = await named(context.pool, who, call.job)
+    (job,) = await context.pool.ask(jobs.head(job_id))
     owned(job, job_id, who)
     after = last_event_id(call.request.headers.get("last-event-id", ""))
     return _Stream(context.hub, context.hub.job(job_id, who.user_id), who, after)

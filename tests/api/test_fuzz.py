@@ -1,6 +1,7 @@
 """Whatever is sent, valid by the OpenAPI document or not: no 5xx, and every answer as described."""
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ import pytest
 
 from tests.api.running import Api, Caller
 from tests.making_jobs import REQUEST, finish
+
+log = logging.getLogger(__name__)
 
 PROGRAM = Path(sys.executable).with_name("st")
 MOST_CASES = 25
@@ -57,6 +60,7 @@ def fuzzed(
         text=True,
         check=False,
     )
+    log.info(ran.stdout)  # `pytest --log-cli-level INFO` tells how many operations and cases
     return ran.returncode, ran.stdout + ran.stderr
 
 

@@ -1,5 +1,9 @@
 """Compiled kernels are kept where that is possible, and never outlive their sources."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,15 @@ def test_an_install_that_cannot_be_written_keeps_them_in_the_users_cache(
     (no_cache_is_named / "engine").write_text("a file where a folder is needed")
     monkeypatch.setattr(kernel_cache, "ENGINE", no_cache_is_named / "engine")
     assert kernel_cache.cache_folder().parent == no_cache_is_named / "home" / "backtest-jobs"
+
+
+def test_a_user_without_a_name_needs_no_home(
+    no_cache_is_named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # any number, as in a container
+    assert kernel_cache.cache_folder().parent == kernel_cache.ENGINE / "__pycache__"
 
 
 def test_a_named_folder_comes_first(
@@ -54,3 +67,62 @@ def test_any_change_of_a_kernel_leads_to_another_folder(
         (kernels / "some.py").write_text(source)
         folders.add(kernel_cache.cache_folder())
     assert len(folders) == 3
+
+
+KERNEL = """
+from engine.compiled import kernel
+
+@kernel
+def twice(number):
+    return 2 * number
+"""
+USE = "from some_kernels import twice; twice(21); print(sum(twice.stats.cache_hits.values()))"
+NOTE = "from engine import compiled; compiled.note_cached()"
+FOLDER = "from engine import kernel_cache; print(kernel_cache.cache_folder())"
+BOUND_BY_RIGHTS = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+"""Root, too, may write only what it has the right to."""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Path]:
+    """A kernel, and a folder for a cache of it."""
+    (tmp_path / "some_kernels.py").write_text(KERNEL)
+    yield tmp_path
+    for each in tmp_path.rglob("*"):
+        each.chmod(0o755)
+
+
+def run(folder: Path, code: str, **variables: str) -> str:
+    """Run code that finds the kernel and its cache; returns what it prints."""
+    environ = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache"), **variables}
+    environ["PYTHONPATH"] = os.pathsep.join((str(kernel_cache.ENGINE.parent), str(folder)))
+    command = [*BOUND_BY_RIGHTS, sys.executable, "-B", "-c", code]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def install(folder: Path, *steps: str) -> None:
+    """Do steps as the user who installs it, then take away everybody's right to write."""
+    (folder / "cache").mkdir()
+    for step in steps:
+        run(folder, step)
+    for each in (folder / "cache", *(folder / "cache").rglob("*")):
+        each.chmod(0o555)
+
+
+def test_a_cache_that_holds_every_kernel_is_used_where_it_cannot_be_written(
+    installed: Path,
+) -> None:
+    install(installed, USE, NOTE)
+    assert run(installed, USE) == "1"
+
+
+def test_a_cache_that_cannot_be_written_and_lacks_kernels_is_not_used(installed: Path) -> None:
+    install(installed, USE)
+    assert not run(installed, FOLDER).startswith(str(installed))
+
+
+def test_a_cache_that_was_compiled_for_another_processor_is_not_complete(installed: Path) -> None:
+    install(installed, USE, NOTE)
+    assert not run(installed, FOLDER, NUMBA_CPU_NAME="generic").startswith(str(installed))

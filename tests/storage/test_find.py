@@ -31,7 +31,7 @@ def stored(connection: psycopg.Connection) -> psycopg.Connection:
 
 
 def found(conn: psycopg.Connection, user: UUID, prefix: str, limit: int = 9) -> list[str]:
-    return [str(job.job_id) for job in jobs.find(conn, user, prefix, limit=limit)]
+    return [str(job.job_id) for job in jobs.find(user, prefix, limit=limit).of(conn)]
 
 
 def test_the_ids_that_begin_alike_are_found_to_both_ends(stored: psycopg.Connection) -> None:

@@ -67,7 +67,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(jobs.get, job_id=job.job_id))
     for state in (None, State.QUEUED):
         assert mine.run(partial(lists.page, user_id=job.user_id, state=state, q="Swe")).items
-    assert mine.ask(lists.counts(job.user_id))[0][State.QUEUED].number == 1
+    assert mine.run(lists.counts(job.user_id).of)[State.QUEUED].number == 1
     seen = mine.run(partial(watching.look, after={job.job_id: 0}, user_ids=[job.user_id]))
     assert len(seen.jobs) == len(seen.events) == len(seen.lines) == 1
     assert mine.run(
@@ -86,7 +86,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
         save_shortlist = partial(results.save_shortlist, shortlist=SHORTLIST, outcomes=OUTCOMES)
         assert mine.run(partial(save_shortlist, lease=lease))
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
-    assert mine.ask(results.outcomes(job.job_id))[0]
+    assert mine.run(results.outcomes(job.job_id).of)
     snapshot = results.document(variants(2), reports=False)
     for _ in range(2):
         assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
@@ -101,8 +101,8 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
     assert len(mine.run(partial(results.top, job_id=job.job_id, limit=9))) == 2
-    assert len(mine.ask(results.outline(job.job_id))[0]) == 2
-    assert mine.ask(jobs.events(job.job_id))[0]
+    assert len(mine.run(results.outline(job.job_id).of)) == 2
+    assert mine.run(jobs.events(job.job_id).of)
 
     failing = claimed(mine, created(mine))
     mine.run(partial(leases.end, lease=failing, state=State.FAILED, failure=FAILURE))
@@ -115,7 +115,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
 
     owner.execute("UPDATE backtest_jobs SET finished_at = now() - interval '9 days'")
     assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
-    assert mine.ask(jobs.events(job.job_id)) == ([],)
+    assert mine.run(jobs.events(job.job_id).of) == []
     assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == []
 
 

@@ -104,7 +104,7 @@ def test_a_job_shows_its_outcomes_without_the_histograms(connection: psycopg.Con
     save_shortlist(connection, lease, SHORTLIST)
     job = current(connection, lease.job_id)
     assert job.outcomes_json == without_bins(OUTCOMES)
-    assert jobs.find(connection, job.user_id, job.job_id.hex, limit=2) == [job]
+    assert jobs.find(job.user_id, job.job_id.hex, limit=2).of(connection) == [job]
     retried = new_job(user_id=job.user_id, idempotency_key="k")
     assert jobs.create(connection, retried, max_active=1, client=Client.API).job == job
     expire(connection, lease.job_id)

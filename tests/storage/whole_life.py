@@ -27,7 +27,7 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     assert mine.run(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
     save_shortlist = partial(results.save_shortlist, shortlist=SHORTLIST, outcomes=OUTCOMES)
     assert mine.run(partial(save_shortlist, lease=lease))
-    assert mine.ask(results.outcomes(job.job_id)) == (OUTCOMES,)
+    assert mine.run(results.outcomes(job.job_id).of) == OUTCOMES
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
     snapshot = results.document(variants(3), reports=False)
     assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
