@@ -81,6 +81,7 @@ def by_finished(
     found: dict[str, list[float]] = {name: [] for name in statements}
     session = _session(dsn)
     for size in sizes:
+        user = uuid4()  # the lists are those of the last one, who has nearly all jobs
         many_jobs.load(dsn, user, job.request_json, row, jobs=size - there)
         there = size
         for name, statement in statements.items():
