@@ -20,6 +20,9 @@ from storage.session import Session
 
 RETENTION_EVERY_SECONDS = 3600.0
 LOOK_SECONDS = 1.0
+PAUSE_SECONDS = 0.02
+"""Between two rounds of the dispatch that notifications call for; the first comes at once."""
+
 DONE = 0
 REPLACED = 1
 NOT_DONE = 3
@@ -97,11 +100,9 @@ class Program:
     def run(self, port: int) -> int:
         """Work until it is told to stop, serving the metrics at `port`; returns the exit code."""
         clock = Clock([self._caller(duty) for duty in self._duties], self._poll_seconds)
-        # Notifications call the dispatch from the listener's thread: a burst that arrives while
-        # one run is under way makes one more.
         listener = Listener(
             self._dsn,
-            self._caller(self._dispatch),
+            self._dispatch_when_told,
             lambda text: log.warning("listener", message=text),
             application_name="backtest-scheduler-listener",
         )
@@ -117,6 +118,14 @@ class Program:
         listener.stop()
         log.info("stopped")
         return self._stop.code
+
+    def _dispatch_when_told(self) -> None:
+        """Run a round now; in the listener's thread.
+
+        Whatever is notified during it, or in the pause after it, makes one more.
+        """
+        self._call(self._dispatch)
+        self._stop.wait(PAUSE_SECONDS)
 
     def _caller(self, duty: Duty) -> Callable[[], bool]:
         return lambda: self._call(duty)

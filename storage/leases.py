@@ -66,8 +66,13 @@ def try_claim(
 
 
 def claimable(conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer) -> bool:
-    """Whether a claim may succeed, once nobody else holds the row."""
-    return conn.execute(_SQL["claimable"], claimer.values(job_id)).fetchone() is not None
+    """Whether a claim may succeed, once nobody else holds the row.
+
+    Where it may not, the scheduler is told to look for another job.
+    """
+    row = conn.execute(_SQL["claimable"], claimer.values(job_id)).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def recognise(conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer) -> Claimed | None:

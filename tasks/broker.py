@@ -8,7 +8,7 @@ from dramatiq.brokers.redis import RedisBroker
 from tasks import wake_up
 from tasks.consumer import JobConsumer
 
-POLL_MS = 50
+POLL_MS = 20
 DELAYED_POLL_MS = 1000
 
 

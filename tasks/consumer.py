@@ -48,18 +48,24 @@ class JobConsumer(Consumer):
         self._accepting = accepting
         self._on_garbage = on_garbage
         self._misses = 0
-        # Set by the consumer thread, cleared by the worker thread that acknowledges.
-        self._busy = threading.Event()
+        # Cleared by the consumer thread, set by the worker thread that acknowledges.
+        self._free = threading.Event()
+        self._free.set()
 
     def __next__(self) -> MessageProxy | None:
-        """Next wake-up, or None after a short sleep. Raises ConnectionClosed."""
+        """Next wake-up, or None after a short wait. Raises ConnectionClosed.
+
+        The wait for the message that is being worked on ends when it is acknowledged.
+        """
+        if not self._free.wait(self._poll_ms / 1000):
+            return None
         try:
             message = self._take()
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         if message is not None:
             self._misses = 0
-            self._busy.set()
+            self._free.clear()
             return MessageProxy(message)
         self._misses, backoff_ms = compute_backoff(self._misses, max_backoff=self._poll_ms)
         time.sleep(backoff_ms / 1000)
@@ -75,7 +81,7 @@ class JobConsumer(Consumer):
             self._forget_unacknowledged()
         except redis.RedisError as error:
             log.warning("message %s could not be acknowledged: %s", message.message_id, error)
-        self._busy.clear()
+        self._free.set()
 
     def nack(self, message: MessageProxy) -> None:
         """Remove a message for good: a dead letter would be one more copy of a job id."""
@@ -91,7 +97,7 @@ class JobConsumer(Consumer):
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
     def _take(self) -> Message[Any] | None:
-        while not self._busy.is_set() and self._accepting():
+        while self._accepting():
             payloads = self._broker.do_fetch(self._queue_name, 1)
             if not payloads:
                 break

@@ -56,6 +56,7 @@ class JobWriter:
         self._claimed = claimed
         self._claimed_at = self._stage_started_at = time.monotonic()
         self._snapshot_to_save: str | None = None
+        self._shortlist_saved = False
         self._coverage: Mapping[str, Any] | None = claimed.job.coverage_json
 
     @property
@@ -87,13 +88,31 @@ class JobWriter:
 
     def start_stage(self, stage: Stage, total: int) -> None:
         """Begin a stage of `total` units."""
-        self.progress = Progress(stage, 0, total)
-        self._stage_started_at = time.monotonic()
-        beat = self._writes.write(
-            "start_stage", lambda conn: leases.start_stage(conn, self.lease, stage, total)
+        self._start_stage(
+            stage,
+            total,
+            "start_stage",
+            lambda conn: leases.start_stage(conn, self.lease, stage, total),
         )
-        self._heed(beat)
-        self.log.info("stage_started", total=total)
+
+    def start_stage_b(self, shortlist: Shortlist, outcomes: Mapping[str, Any] | None) -> None:
+        """Begin stage B.
+
+        With `outcomes`, the statistics of the search, the shortlist was found just now: both are
+        stored in the same transaction.
+        """
+        total = len(shortlist.indexes) * shortlist.risk_total
+        if outcomes is None:
+            self.start_stage(Stage.STAGE_B, total)
+            return
+
+        def save_and_start(conn: Connection) -> Beat | None:
+            if not results.save_shortlist(conn, self.lease, shortlist, outcomes):
+                return None
+            return leases.start_stage(conn, self.lease, Stage.STAGE_B, total)
+
+        self._start_stage(Stage.STAGE_B, total, "save_shortlist", save_and_start)
+        self._shortlist_saved = True
 
     def finish_stage(self) -> None:
         """Measure how long the stage took."""
@@ -132,7 +151,9 @@ class JobWriter:
             self.log.debug("snapshot_saved", bytes=len(unsaved))
 
     def stored_shortlist(self) -> StoredShortlist | None:
-        """Read the result of stage A that an earlier attempt may have stored."""
+        """Read the result of stage A that was stored before, by an earlier attempt or child."""
+        if self.lease.attempt == 1 and not self._shortlist_saved:
+            return None
         return self._writes.read(
             "read_shortlist", lambda conn: results.shortlist(conn, self.lease.job_id)
         )
@@ -145,13 +166,6 @@ class JobWriter:
             "save_coverage", lambda conn: results.save_coverage(conn, self.lease, coverage)
         )
         self._coverage = coverage
-
-    def save_shortlist(self, shortlist: Shortlist, outcomes: Mapping[str, Any]) -> None:
-        """Store the result of stage A and the statistics of its search."""
-        self._writes.write(
-            "save_shortlist",
-            lambda conn: results.save_shortlist(conn, self.lease, shortlist, outcomes),
-        )
 
     def note_resumed(self, *, written_by_attempt: int) -> None:
         """Append the event that an earlier attempt spares us stage A."""
@@ -196,6 +210,14 @@ class JobWriter:
         self.outcome = str(state)
         count_end(self._metrics, state, code)
         self.log.info(str(state))
+
+    def _start_stage(
+        self, stage: Stage, total: int, name: str, statement: Callable[[Connection], Beat | None]
+    ) -> None:
+        self.progress = Progress(stage, 0, total)
+        self._stage_started_at = time.monotonic()
+        self._heed(self._writes.write(name, statement))
+        self.log.info("stage_started", total=total)
 
     def _heed(self, beat: Beat) -> None:
         if beat.cancel_requested:

@@ -7,8 +7,9 @@ cancelled job, a stopping worker or a lost lease ends the computation wherever i
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -34,6 +35,9 @@ from tasks.worker import Worker
 CANCEL_GRACE_SECONDS = 0.5
 RELEASE_GRACE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
+
+StageA = tuple[Shortlist, Mapping[str, Any] | None]
+"""The shortlist, and the statistics of its search where they are not stored yet."""
 
 
 def run(job_id: UUID, worker: Worker) -> None:
@@ -109,9 +113,9 @@ def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> 
             writer.log.error("engine_not_preloaded")
         writer.save_coverage(candles.coverage)
 
-        shortlist = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
+        found = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
 
-        writer.start_stage(Stage.STAGE_B, total=len(shortlist.indexes) * shortlist.risk_total)
+        writer.start_stage_b(*found)
         top = child.expect(StageBFinished)
         writer.finish_stage()
 
@@ -153,8 +157,8 @@ def _wait_for_fork_server(death: ChildDied, writer: JobWriter, worker: Worker) -
             raise death
 
 
-def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist | None:
-    """Spare stage A if an earlier attempt stored all of its result for exactly these candles."""
+def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> StageA | None:
+    """Spare stage A if all of its result is stored for exactly these candles."""
     stored = writer.stored_shortlist()
     if stored is None or not stored.usable_with(
         engine_version=claim.ENGINE, candles_hash=candles.candles_hash
@@ -163,10 +167,10 @@ def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Sho
     writer.note_resumed(written_by_attempt=stored.attempt)
     shortlist = stored.shortlist
     child.tell(Begin(np.array(shortlist.indexes, np.int64), np.array(shortlist.twins, np.int64)))
-    return shortlist
+    return shortlist, None
 
 
-def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Shortlist:
+def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> StageA:
     writer.start_stage(Stage.STAGE_A, total=candles.base_variants)
     child.tell(Begin())
     best = child.expect(StageAFinished)
@@ -180,8 +184,7 @@ def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -
         engine_version=claim.ENGINE,
         candles_hash=candles.candles_hash,
     )
-    writer.save_shortlist(shortlist, best.outcomes)
-    return shortlist
+    return shortlist, best.outcomes
 
 
 def _fail(failure: Failed, writer: JobWriter) -> None:

@@ -64,13 +64,17 @@ WITH judged AS (
     @ended_event
     FROM ended
 )
-SELECT result.*, previous.owner AS previous_owner, previous.crashed
+SELECT result.*, previous.owner AS previous_owner, previous.crashed,
+       CASE result.state WHEN 'running' THEN NULL ELSE @room END
 FROM (SELECT @job_row FROM claimed UNION ALL SELECT @job_row FROM ended) AS result, previous;
 
 -- name: claimable
-SELECT 1
-FROM backtest_jobs
-WHERE job_id = %(job_id)s AND @claimable;
+-- Where it is not, the worker drops its message. Nothing is written then, and the scheduler is told.
+SELECT claimable, CASE WHEN NOT claimable THEN @room END
+FROM (
+    SELECT %(job_id)s::uuid AS job_id,
+           EXISTS (SELECT FROM backtest_jobs WHERE job_id = %(job_id)s AND @claimable) AS claimable
+) AS looked_at;
 
 -- name: recognise
 -- By the owner's name alone, which is new for every claim: the attempt is what the answer that got
@@ -154,7 +158,7 @@ WITH decided AS (
     @ended_event
     FROM ended
 )
-SELECT state FROM ended;
+SELECT state, @room FROM ended;
 
 -- name: release
 -- Without an owner and with a lease that ends now the job is due for a wake-up at once.
@@ -170,7 +174,7 @@ WITH changed AS (
     SELECT job_id, 'lease_released', attempt, %(locked_by)s, jsonb_build_object('stage', stage)
     FROM changed
 )
-SELECT pg_notify('backtest_jobs', job_id::text) FROM changed;
+SELECT @room FROM changed;
 
 -- name: own_end
 SELECT state

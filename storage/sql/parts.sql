@@ -89,6 +89,11 @@ SELECT job_id, state, attempt, %(actor)s,
            ELSE '{}'
        END;
 
+-- name: room
+-- Has the scheduler look what is due: this job needs no worker any more, or another one. It takes
+-- the lock that the event of the same transaction takes by its trigger, and none besides.
+pg_notify('backtest_jobs', job_id::text)::text;
+
 -- name: by_user
 -- Actor and details of the event of what a user does.
 'user', jsonb_build_object('client', %(client)s::text);

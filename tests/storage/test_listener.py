@@ -10,9 +10,10 @@ import pytest
 
 from storage import leases, listener, schema
 from storage.listener import Listener
+from storage.records import State
 from tests.faults.harness import wait_for
 from tests.network import postgres_proxy
-from tests.storage.making import claimed, submitted
+from tests.storage.making import FAILURE, SUCCESSOR, claim, claimed, claimer, submitted
 
 PASSWORD = "s3cr3t-pa55"
 
@@ -71,6 +72,34 @@ def test_a_release_wakes_the_listener(database: str, connection: psycopg.Connect
     lease = claimed(connection)
     with listening(database) as wakes:
         assert leases.release(connection, lease)
+        wakes.reach(2)
+
+
+def test_the_end_of_a_job_wakes_the_listener(database: str, connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    with listening(database) as wakes:
+        assert leases.end(connection, lease, State.FAILED, FAILURE)
+        wakes.reach(2)
+
+
+def test_a_job_that_a_claim_ends_wakes_the_listener(
+    database: str, connection: psycopg.Connection
+) -> None:
+    lease = claimed(connection)
+    connection.execute(
+        "UPDATE backtest_jobs SET lease_expires_at = now(), cancel_requested_at = now()"
+    )
+    with listening(database) as wakes:
+        assert claim(connection, lease.job_id, locked_by=SUCCESSOR) is State.CANCELLED
+        wakes.reach(2)
+
+
+def test_a_job_that_is_not_to_be_had_wakes_the_listener(
+    database: str, connection: psycopg.Connection
+) -> None:
+    lease = claimed(connection)
+    with listening(database) as wakes:
+        assert not leases.claimable(connection, lease.job_id, claimer(SUCCESSOR))
         wakes.reach(2)
 
 

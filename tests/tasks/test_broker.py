@@ -22,7 +22,7 @@ def test_no_middleware_retries_or_ends_a_job() -> None:
 
 def test_polls_are_short_and_dramatiq_may_pass_its_own_options() -> None:
     consumer = make_broker(NOWHERE).consume(queue_name=QUEUE, prefetch=16, timeout=1000)
-    assert consumer._poll_ms == POLL_MS <= 50
+    assert consumer._poll_ms == POLL_MS <= 20
 
 
 def test_importing_the_actor_needs_no_service_no_environment_and_no_compiler() -> None:

@@ -1,6 +1,7 @@
 """Only wake-ups get through; whatever else lies in the queue is removed and reported."""
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -147,6 +148,28 @@ def test_one_job_at_a_time_whatever_the_command_line_says(broker: JobBroker) -> 
     assert next(consumer) is None
     consumer.ack(first)
     assert next(consumer) is not None
+
+
+def test_the_next_message_is_taken_as_soon_as_the_one_before_is_acknowledged(
+    broker: JobBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.broker.POLL_MS", 60_000)
+    first, second = uuid4(), uuid4()
+    enqueue(broker, first)
+    enqueue(broker, second)
+    consumer = broker.consume(QUEUE)
+    message = next(consumer)
+    assert message is not None
+    taken: list[Any] = []
+    waiter = threading.Thread(target=lambda: taken.append(next(consumer)), daemon=True)
+    waiter.start()
+    waiter.join(0.2)
+    assert waiter.is_alive(), "it does not wait for the acknowledgement"
+
+    consumer.ack(message)
+
+    waiter.join(30)
+    assert [list(found.args) for found in taken] == [[str(second)]]
 
 
 def test_nothing_is_taken_while_the_worker_does_not_accept(broker: JobBroker) -> None:

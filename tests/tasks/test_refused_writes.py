@@ -25,7 +25,7 @@ FOR_GOOD = 1_000_000
 STATEMENTS = {
     "start_stage": (
         "INSERT ON backtest_job_events",
-        "new.event = 'stage_started' AND new.details ->> 'stage' = 'stage_b'",
+        "new.event = 'stage_started' AND new.details ->> 'stage' = 'finalizing'",
     ),
     "progress": (
         "UPDATE ON backtest_jobs",
