@@ -66,7 +66,7 @@ STEPS = (
     ("timeline made", "timeline", 1),
     ("candles hashed", "content_hash", 1),
     ("stage A begun", "stage_a", 0),
-    ("shortlist stored", "save_shortlist", 1),
+    ("shortlist stored", "start_stage_b", 1),
     ("stage B begun", "stage_b", 0),
     ("reports begun", "reports", 0),
     ("succeeded", "succeed", 1),

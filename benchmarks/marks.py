@@ -32,7 +32,7 @@ STEPS = {
     "engine.candles": ["timeline", "Candles.content_hash"],
     "engine.sweep": ["Sweep.stage_a", "Sweep.stage_b"],
     "engine.report": ["reports"],
-    "tasks.job_writer": ["JobWriter.start_stage", "JobWriter.save_shortlist", "JobWriter.succeed"],
+    "tasks.job_writer": ["JobWriter.start_stage", "JobWriter.start_stage_b", "JobWriter.succeed"],
 }
 
 
