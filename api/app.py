@@ -31,7 +31,7 @@ from api.routes import (
     strategies,
     streams,
 )
-from configs import environment, logs, settings
+from configs import environment, logs, settings, tracing
 from configs.settings import Settings
 from engine.request import Limits, read_defaults
 from storage import schema
@@ -120,6 +120,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             streams_per_user=loaded.backtest.api.streams_per_user,
         ),
         crowded=Known(CROWDED_SECONDS, most=10_000),
+        tracer=tracing.start(APPLICATION_NAME, environ),
     )
 
 
@@ -143,3 +144,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await context.hub.stop()
             context.candles.close()
             context.pool.close()
+            if context.tracer is not None:
+                context.tracer.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 from configs.settings import ApiSettings, Settings
+from configs.tracing import Tracer
 from engine.request import Defaults, Limits
 from storage.pool import SessionPool
 
@@ -36,6 +37,7 @@ class Context:
     sign_ins: "SignIns"
     hub: "Hub"
     crowded: "Known"
+    tracer: Tracer | None
 
     @property
     def api(self) -> ApiSettings:

@@ -121,9 +121,9 @@ def check(sent: Sent, resolved: Resolved, context: Context) -> Checked:
 
 
 def new_job(
-    sent: Sent, resolved: Resolved, checked: Checked, who: Identity, context: Context, **key: Any
+    sent: Sent, resolved: Resolved, checked: Checked, who: Identity, context: Context, **rest: Any
 ) -> NewJob:
-    """Return what is stored; `key` is the idempotency key, and what becomes of its last job."""
+    """Return what is stored; `rest` are idempotency key, what becomes of its last job, trace."""
     template = resolved.template
     return NewJob(
         user_id=who.user_id,
@@ -138,7 +138,7 @@ def new_job(
         spec_hash=None if template is None else spec_hash(template),
         spec_payload_json=template,
         coverage_json=checked.coverage,
-        **key,
+        **rest,
     )
 
 

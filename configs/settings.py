@@ -77,6 +77,7 @@ class JobSettings(_Section):
     dispatch_batch: Count = 100
     dispatch_window: Count = 32
     redispatch_seconds: Seconds = 30.0
+    gauges_seconds: Seconds = 15.0
     retention_days: Count | None = None
 
     @model_validator(mode="after")

@@ -75,6 +75,7 @@ class Program:
         gauges = duty(
             "gauges",
             lambda transact: upkeep.measure(transact, metrics),
+            every_seconds=jobs.gauges_seconds,
             on_failure=lambda _kind: metrics.forget_gauges(),
         )
         retention = duty(

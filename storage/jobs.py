@@ -87,6 +87,7 @@ def create(
             None if new_job.spec_payload_json is None else Jsonb(new_job.spec_payload_json)
         ),
         "coverage_json": None if new_job.coverage_json is None else Jsonb(new_job.coverage_json),
+        "traceparent": new_job.traceparent,
         "client": client,
     }
     with conn.cursor(row_factory=dict_row) as cursor:

@@ -82,7 +82,7 @@ class NewJob:
     says what of its range the candles covered when it was submitted, None when that was not asked.
     `submission_hash`, 64 hexadecimal digits, tells what was sent under an idempotency key from
     anything else; without one `request_hash` does. With `replace_ended` a job under the key that
-    failed or was cancelled gives the key up.
+    failed or was cancelled gives the key up. `traceparent` is the span that submitted it.
     """
 
     user_id: UUID
@@ -100,6 +100,7 @@ class NewJob:
     spec_hash: str | None = None
     spec_payload_json: Mapping[str, Any] | None = None
     coverage_json: Mapping[str, Any] | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Job:
     last_error_json: dict[str, Any] | None
     coverage_json: dict[str, Any] | None
     outcomes_json: dict[str, Any] | None
+    traceparent: str | None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:

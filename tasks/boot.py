@@ -15,7 +15,7 @@ import dramatiq
 import psycopg
 import structlog
 
-from configs import logs, settings
+from configs import logs, settings, tracing
 from configs.environment import (
     assumed_addresses,
     candle_source,
@@ -106,6 +106,8 @@ class Boot(dramatiq.Middleware):
         """Leave nothing behind."""
         self.worker.session.close()
         self.worker.fork_server.stop()
+        if self.worker.tracer is not None:
+            self.worker.tracer.close()
         assert self._folder is not None
         self._folder.give_up()
         log.info("stopped")
@@ -159,6 +161,7 @@ class Boot(dramatiq.Middleware):
             metrics=metrics.Metrics(),
             stopping=self._stopping,
             put_back=put_back,
+            tracer=tracing.start(COMPONENT),
         )
 
     def _keep_ready(self) -> None:

@@ -22,9 +22,12 @@ from storage.records import (
 )
 from tasks.guarded_writes import GuardedWrites
 from tasks.lease import Ownership
-from tasks.messages import Progress
+from tasks.messages import Failed, Progress
 from tasks.metrics import Metrics
 from tasks.worker import Worker
+
+LEFT, LOST, RELEASED = "left_to_run_out", "lease_lost", "released"
+"""How an ownership ends that does not end the job."""
 
 
 class JobWriter:
@@ -44,6 +47,8 @@ class JobWriter:
             claim_sent_at=claim_sent_at,
             log=lambda: self.log,
         )
+        self.outcome = LEFT
+        self.failure: Failed | None = None
         self._writes = GuardedWrites(
             worker.session, claimed.lease, self.ownership, worker.stopping, lambda: self.log
         )
@@ -76,6 +81,7 @@ class JobWriter:
         self._metrics.active.dec()
         self._metrics.job_seconds.observe(time.monotonic() - self._claimed_at)
         if lost:
+            self.outcome = LOST
             self._metrics.lease_lost.inc()
             self.log.warning("lease_lost")
 
@@ -175,6 +181,7 @@ class JobWriter:
     def release(self) -> None:
         """Give the job back, to be picked up by somebody else at once; best effort."""
         ended = self._writes.release()
+        self.outcome = RELEASED
         if ended is not None:
             self._note_ended(ended, FailureCode.UNEXPECTED_ERROR)
 
@@ -186,6 +193,7 @@ class JobWriter:
         self._note_ended(self._writes.end(statement), code)
 
     def _note_ended(self, state: State, code: FailureCode) -> None:
+        self.outcome = str(state)
         count_end(self._metrics, state, code)
         self.log.info(str(state))
 

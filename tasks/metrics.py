@@ -87,12 +87,13 @@ def choose_folder(master_pid: int) -> OwnedFolder:
 def serve(port: int, folder: Path) -> None:
     """Serve the sum over all processes at `/metrics` from a thread; OSError when `port` is taken.
 
-    Port 0 is any free one.
+    Port 0 is any free one. Memory, processor time and start are those of the process that serves.
     """
-    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     start_http_server(port, registry=registry)
 

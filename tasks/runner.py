@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.request import RequestError, parse
 from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage
-from tasks import claim, failures
+from tasks import attempts, claim, failures
 from tasks.job_writer import JobWriter
 from tasks.messages import (
     Assignment,
@@ -45,13 +45,15 @@ def run(job_id: UUID, worker: Worker) -> None:
     writer = JobWriter(worker, claimed, sent_at)
     writer.note_claim()
     lost = False
-    try:
-        with writer.ownership:
-            _own(claimed, writer, worker)
-    except LeaseLost:
-        lost = True
-    finally:
-        writer.note_end(lost=lost)
+    with attempts.traced(worker.tracer, claimed) as span:
+        try:
+            with writer.ownership:
+                _own(claimed, writer, worker)
+        except LeaseLost:
+            lost = True
+        finally:
+            writer.note_end(lost=lost)
+            attempts.note_end(span, writer.outcome, writer.failure)
 
 
 def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
@@ -183,6 +185,7 @@ def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -
 
 
 def _fail(failure: Failed, writer: JobWriter) -> None:
+    writer.failure = failure
     writer.log.error(
         "computation_failed", code=str(failure.code), error=failure.message, trace=failure.trace
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from configs.settings import JobSettings
+from configs.tracing import Tracer
 from engine.request import Limits
 from storage.session import Session
 from tasks.metrics import Metrics
@@ -32,4 +33,5 @@ class Worker:
     metrics: Metrics
     stopping: threading.Event
     put_back: Callable[[UUID], None]
+    tracer: Tracer | None = None
     candle_retry_seconds: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)

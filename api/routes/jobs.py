@@ -15,6 +15,7 @@ from api.fields import members, together
 from api.job_ids import digits, named, own, owned, wanted_by
 from api.parameters import Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
+from api.traces import traced
 from api.variant_keys import RESERVED, idempotency_key, requested_variant
 from engine.request import Request as Wanted
 from engine.request import read_label, request_hash
@@ -55,6 +56,11 @@ STATUS = Query(words("include", ("distribution",), "What to add: distribution.")
 )
 def submit(call: Call) -> Response:
     """Submit a request as a job; a retry under the same Idempotency-Key returns that job."""
+    with traced(call.request, call.context) as traceparent:
+        return _submit(call, traceparent)
+
+
+def _submit(call: Call, traceparent: str | None) -> Response:
     context, who, sent = call.context, call.who, Sent.of(call.document)
     key = idempotency_key(call.request)
     # Before the candles are looked at: they may be gone, and the job is there.
@@ -72,6 +78,7 @@ def submit(call: Call) -> Response:
         context,
         idempotency_key=key,
         replace_ended=variant is not None,
+        traceparent=traceparent,
     )
     limit = context.settings.backtest.jobs.max_active_jobs_per_user
     stored = context.pool.run(

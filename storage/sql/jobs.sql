@@ -25,13 +25,13 @@ WITH inserted AS (
     INSERT INTO backtest_jobs (
         user_id, name, name_folded, note, mode, priority, idempotency_key, submission_hash,
         request_json, request_hash, engine_params_hash, backtest_runtime_config_hash,
-        spec_hash, spec_payload_json, coverage_json
+        spec_hash, spec_payload_json, coverage_json, traceparent
     )
     VALUES (
         %(user_id)s, %(name)s, %(name_folded)s, %(note)s, %(mode)s, %(priority)s,
         %(idempotency_key)s, %(submission_hash)s, %(request_json)s, %(request_hash)s,
         %(engine_params_hash)s, %(backtest_runtime_config_hash)s, %(spec_hash)s,
-        %(spec_payload_json)s, %(coverage_json)s
+        %(spec_payload_json)s, %(coverage_json)s, %(traceparent)s
     )
     RETURNING *
 ), logged AS (

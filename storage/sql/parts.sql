@@ -7,7 +7,7 @@ state, created_at, updated_at, started_at, finished_at, cancel_requested_at,
 request_json, request_hash, engine_params_hash, backtest_runtime_config_hash, engine_version,
 spec_hash, spec_payload_json, stage, processed_units, total_units, progress_updated_at,
 locked_by, locked_at, lease_expires_at, heartbeat_at, attempt, crash_count,
-next_dispatch_at, dispatch_count, last_error, last_error_json, coverage_json,
+next_dispatch_at, dispatch_count, last_error, last_error_json, coverage_json, traceparent,
 outcomes_json #- '{total_return_pct,bins}' #- '{primary,bins}' AS outcomes_json;
 
 -- name: guard

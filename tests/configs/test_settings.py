@@ -112,6 +112,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "dispatch_batch": 100,
         "dispatch_window": 32,
         "redispatch_seconds": 30,
+        "gauges_seconds": 15,
         "retention_days": None,
     }
     assert backtest.execution.model_dump() == {
@@ -276,7 +277,7 @@ REFUSED = {
         "  warmup_bars_default: null\n  warmup_bars_default: 100",
         ["line 5", "warmup_bars_default", "twice"],
     ),
-    "bad yaml": ("reporting: {", "reporting: [", ["line 45", "invalid YAML"]),
+    "bad yaml": ("reporting: {", "reporting: [", ["line 46", "invalid YAML"]),
     "tab": ("  guards:", "\tguards:", ["line 12", "invalid YAML"]),
     "negative number of trades": (
         "min_trades_default: 30",

@@ -38,6 +38,7 @@ JOB_SETTINGS: dict[str, Any] = {
     "heartbeat_seconds": 0.5,
     "claim_poll_seconds": 0.2,
     "redispatch_seconds": 1,
+    "gauges_seconds": 0.2,
     "snapshot_seconds": 0.5,
     "max_crashes": 1,
 }

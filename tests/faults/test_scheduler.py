@@ -61,6 +61,7 @@ class Ground:
             heartbeat_seconds=lease_seconds / 3,
             redispatch_seconds=REDISPATCH_SECONDS,
             claim_poll_seconds=0.1,
+            gauges_seconds=0.1,
         )
         environ = environment(self.postgres.dsn, self.redis.url, ROEHUB_BACKTEST_CONFIG=str(config))
         log = self.folder / f"{name}.log"

@@ -1,7 +1,7 @@
 """Programs of two releases on one database while it is upgraded.
 
-`first_release/`, `second_release/` and `third_release/` hold the statements of those releases as
-they were, complete with the parts they share; they are never edited.
+`first_release/` to `fourth_release/` hold the statements of those releases as they were, complete
+with the parts they share; they are never edited.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ class OldProgram:
             pieces = re.split(r"^-- name: (\w+)[ \t]*$", file.read_text("utf-8"), flags=re.M)
             self._sql |= dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
-    def __call__(self, name: str, **values: Any) -> list[Any]:
+    def __call__(self, name: str, /, **values: Any) -> list[Any]:
         cursor = self._conn.execute(self._sql[name].strip().removesuffix(";"), values)
         return cursor.fetchall() if cursor.description else [(cursor.rowcount,)]
 
@@ -104,12 +104,22 @@ class SecondProgram(OldProgram):
     CLAIM: Mapping[str, Any] = {"actor": OLD_OWNER, "request_version": 1}
 
 
-class ProgramBefore(OldProgram):
-    """Runs statements of the third release, which is the one before this."""
+class ThirdProgram(OldProgram):
+    """Runs statements of the third release."""
 
     FOLDER = "third_release"
     CLAIM: Mapping[str, Any] = {"actor": OLD_OWNER, "request_version": 2}
     SUBMISSION: Mapping[str, Any] = {"coverage_json": None, "client": "cli"}
+
+
+class ProgramBefore(ThirdProgram):
+    """Runs statements of the fourth release, which is the one before this."""
+
+    FOLDER = "fourth_release"
+    SUBMISSION: Mapping[str, Any] = {
+        **ThirdProgram.SUBMISSION,
+        **dict.fromkeys(("name", "name_folded", "note", "submission_hash")),
+    }
 
 
 def make_first_release(dsn: str) -> None:
@@ -148,7 +158,7 @@ def revisions(conn: psycopg.Connection, installed: str, oldest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "oldest"), [("0004", "0001"), ("0004", "0004"), ("0005", "0004")]
+    ("installed", "oldest"), [("0005", "0001"), ("0005", "0005"), ("0006", "0005")]
 )
 def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
     upgraded: psycopg.Connection, installed: str, oldest: str
@@ -160,8 +170,8 @@ def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
 @pytest.mark.parametrize(
     ("installed", "oldest", "advice"),
     [
-        ("0003", "0001", "is at revision 0003, .* needs revision 0004: run `backtest migrate`"),
-        ("0005", "0005", "from revision 0005 on, .* of revision 0004: install the newer release"),
+        ("0004", "0001", "is at revision 0004, .* needs revision 0005: run `backtest migrate`"),
+        ("0006", "0006", "from revision 0006 on, .* of revision 0005: install the newer release"),
     ],
 )
 def test_a_program_refuses_an_older_revision_and_a_newer_one_that_excludes_it(
@@ -336,7 +346,7 @@ def test_old_programs_live_a_whole_life_of_a_job_on_the_next_schema(
     assert old("delete_finished", days=7, batch=10) == [(1,)]
 
 
-@pytest.mark.parametrize("program", [OldProgram, SecondProgram, ProgramBefore])
+@pytest.mark.parametrize("program", [OldProgram, SecondProgram, ThirdProgram, ProgramBefore])
 def test_every_statement_of_an_earlier_release_is_accepted_by_the_next_schema(
     upgraded: psycopg.Connection, program: type[OldProgram]
 ) -> None:
@@ -385,6 +395,10 @@ def test_every_statement_of_an_earlier_release_is_accepted_by_the_next_schema(
         "outcomes": "{}",
         "twins": "[]",
         "client": "cli",
+        **dict.fromkeys(("name", "name_folded", "note", "submission_hash")),
+        **dict.fromkeys(("renames", "notes", "report", "trades", "equity"), True),
+        "variant_key": "k",
+        "after": 0,
         "first": uuid4(),
         "last": uuid4(),
     }
@@ -416,10 +430,11 @@ def test_a_program_of_the_second_release_lives_a_whole_life_of_a_job(
     assert current(upgraded, job_id).outcomes_json is None
 
 
-def test_a_program_of_the_release_before_lives_a_whole_life_of_a_job(
-    upgraded: psycopg.Connection,
+@pytest.mark.parametrize("program", [ThirdProgram, ProgramBefore])
+def test_a_program_of_the_two_releases_before_lives_a_whole_life_of_a_job(
+    upgraded: psycopg.Connection, program: type[OldProgram]
 ) -> None:
-    old = ProgramBefore(upgraded)
+    old = program(upgraded)
     with psycopg.connect(upgraded.info.dsn, autocommit=True) as listening:
         listening.execute(f"LISTEN {schema.EVENTS_CHANNEL}")
         job_id = old.submits()
@@ -440,8 +455,9 @@ def test_a_program_of_the_release_before_lives_a_whole_life_of_a_job(
     assert old("end", **lease, **end, details=None) == [("succeeded",)]
     assert results.top(upgraded, job_id, 9) == variants(2, reports=True)
     job = current(upgraded, job_id)
-    assert (job.name, job.note, job.submission_hash) == (None, None, None)
-    assert len(old("list_jobs", user_id=job.user_id, limit=9, **OF_THE_FIRST_PAGE)) == 1
+    assert (job.name, job.note, job.submission_hash, job.traceparent) == (None, None, None, None)
+    if program is ThirdProgram:  # the fourth has other lists
+        assert len(old("list_jobs", user_id=job.user_id, limit=9, **OF_THE_FIRST_PAGE)) == 1
 
 
 OF_THE_FIRST_PAGE = {"before_created_at": "infinity", "before_job_id": UUID(int=2**128 - 1)}

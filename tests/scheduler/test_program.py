@@ -156,6 +156,22 @@ def test_metrics_are_served_and_sigint_ends_with_0(
         assert scheduler.stop(signal.SIGINT) == 0
 
 
+def test_the_queue_is_counted_every_gauges_seconds_and_not_with_each_poll(
+    environ: dict[str, str], configure: Configure, queue: RedisBroker, log: Path
+) -> None:
+    config = configure(claim_poll_seconds=0.05, gauges_seconds=3600)
+    with running(environ, log, "--config", str(config)) as scheduler:
+        scheduler.wait_for("event=started")
+
+        def runs(duty: str) -> float:
+            name = rf'tick_duration_seconds_count{{duty="{duty}"}} (\S+)'
+            return float(re.findall(name, scheduler.metrics())[0])
+
+        scheduler.until(lambda: runs("sweep") > 20, "sweeps")
+        # A call of a duty that is not due returns at once, and is timed by nobody.
+        assert runs("gauges") == 1
+
+
 def test_it_waits_for_postgres_and_says_so(
     environ: dict[str, str], tmp_path: Path, log: Path
 ) -> None:

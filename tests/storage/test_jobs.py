@@ -37,6 +37,7 @@ def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connectio
         note="why",
         idempotency_key="k",
         submission_hash="a" * 64,
+        traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
         spec_hash="s",
         spec_payload_json={"a": 1.5},
         coverage_json=COVERAGE,

@@ -1,0 +1,146 @@
+-- name: save_coverage
+UPDATE backtest_jobs
+SET coverage_json = %(coverage)s,
+    lease_expires_at = greatest(
+    lease_expires_at, now() + make_interval(secs => %(lease_seconds)s)
+),
+heartbeat_at = now(),
+updated_at = now()
+WHERE -- The lease: the job, its owner, the fencing token, still running, not yet run out.
+job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
+AND state = 'running' AND lease_expires_at > now();
+
+-- name: save_outcomes
+UPDATE backtest_jobs
+SET outcomes_json = %(outcomes)s,
+    lease_expires_at = greatest(
+    lease_expires_at, now() + make_interval(secs => %(lease_seconds)s)
+),
+heartbeat_at = now(),
+updated_at = now()
+WHERE -- The lease: the job, its owner, the fencing token, still running, not yet run out.
+job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
+AND state = 'running' AND lease_expires_at > now();
+
+-- name: forget_twins
+-- Runs in the transaction that holds the row by save_outcomes, before save_shortlist: whoever
+-- replaces a shortlist and leaves its twins as they were is a program that knows none, and a
+-- trigger takes them away then.
+UPDATE backtest_job_stage_a_shortlist
+SET twins_json = NULL
+WHERE job_id = %(job_id)s;
+
+-- name: save_shortlist
+-- Runs in the transaction that holds the row by save_outcomes.
+INSERT INTO backtest_job_stage_a_shortlist (
+    job_id, stage_a_indexes_json, twins_json, stage_a_variants_total, risk_total, preselect_used,
+    attempt, engine_version, candles_hash
+)
+VALUES (
+    %(job_id)s, %(indexes)s, %(twins)s, %(stage_a_variants_total)s, %(risk_total)s,
+    %(preselect_used)s, %(attempt)s, %(engine_version)s, %(candles_hash)s
+)
+ON CONFLICT (job_id) DO UPDATE
+SET stage_a_indexes_json = excluded.stage_a_indexes_json,
+    twins_json = excluded.twins_json,
+    stage_a_variants_total = excluded.stage_a_variants_total,
+    risk_total = excluded.risk_total,
+    preselect_used = excluded.preselect_used,
+    attempt = excluded.attempt,
+    engine_version = excluded.engine_version,
+    candles_hash = excluded.candles_hash,
+    updated_at = now();
+
+-- name: shortlist
+SELECT stage_a_indexes_json AS indexes, twins_json AS twins, stage_a_variants_total, risk_total,
+       preselect_used, engine_version, candles_hash, attempt, updated_at
+FROM backtest_job_stage_a_shortlist
+WHERE job_id = %(job_id)s;
+
+-- name: candles_hash
+SELECT candles_hash
+FROM backtest_job_stage_a_shortlist
+WHERE job_id = %(job_id)s;
+
+-- name: outcomes
+SELECT outcomes_json
+FROM backtest_jobs
+WHERE job_id = %(job_id)s;
+
+-- name: delete_top
+-- Runs in the transaction that holds the row by a renewal.
+DELETE FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s;
+
+-- name: insert_top
+-- Runs in the transaction that holds the row by a renewal. JSON nulls, and fields that a
+-- snapshot leaves out, become SQL nulls.
+INSERT INTO backtest_job_top_variants (
+    job_id, rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+    metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
+)
+SELECT %(job_id)s, rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json, payload_json, report_table_md, trades_json, equity_json,
+       coalesce(trades_omitted, false)
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
+    rank int,
+    variant_key text,
+    indicator_variant_key text,
+    variant_index bigint,
+    total_return_pct double precision,
+    twins bigint,
+    metrics_json jsonb,
+    payload_json jsonb,
+    report_table_md text,
+    trades_json jsonb,
+    equity_json jsonb,
+    trades_omitted boolean
+);
+
+-- name: outline
+-- What a verdict reads of the rows: the figures of the best one, and how many there are.
+SELECT total_return_pct, twins, metrics_json,
+       (SELECT count(*) FROM backtest_job_top_variants WHERE job_id = %(job_id)s) AS variants
+FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s AND rank = 1;
+
+-- name: top
+-- What is left out is not read either: a large document lies outside the row.
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json, payload_json,
+       CASE WHEN %(report)s THEN report_table_md END AS report_table_md,
+       CASE WHEN %(trades)s THEN trades_json END AS trades_json,
+       CASE WHEN %(equity)s THEN equity_json END AS equity_json,
+       trades_omitted
+FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s
+ORDER BY rank
+LIMIT %(limit)s;
+
+-- name: top_as_text
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json::text, payload_json::text,
+       CASE WHEN ended.well AND %(report)s THEN report_table_md END,
+       CASE WHEN ended.well AND %(trades)s THEN trades_json::text END,
+       CASE WHEN ended.well AND %(equity)s THEN equity_json::text END,
+       trades_omitted
+FROM backtest_job_top_variants
+CROSS JOIN (
+    SELECT state = 'succeeded' AS well FROM backtest_jobs WHERE job_id = %(job_id)s
+) AS ended
+WHERE job_id = %(job_id)s
+ORDER BY rank
+LIMIT %(limit)s;
+
+-- name: variant
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
+FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;
+
+-- name: variant_as_text
+SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
+       metrics_json::text, payload_json::text, report_table_md, trades_json::text,
+       equity_json::text, trades_omitted
+FROM backtest_job_top_variants
+WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;
