@@ -60,6 +60,16 @@ async def visitor(request: Request) -> Identity | None:
         return None
 
 
+def require_operator(who: Identity | None) -> None:
+    """Raise 403 for everybody but operators."""
+    if who is None or who.role != tokens.OPERATOR:
+        raise ApiError(
+            403,
+            "forbidden",
+            "this is for operators: `backtest token --operator` makes a token of one",
+        )
+
+
 def unauthenticated(message: str) -> ApiError:
     """Refuse a call that proves nothing."""
     return ApiError(401, "unauthenticated", message, headers={"WWW-Authenticate": "Bearer"})

@@ -14,6 +14,7 @@ from engine.outcomes import distribution as drawn_distribution
 from engine.verdict import verdict
 from storage.candles import Instrument
 from storage.lists import Count, JobLine
+from storage.operating import LeaseLine
 from storage.records import Event, Job, State, TopText
 from storage.strategies import Strategy
 from storage.switches import Pause
@@ -77,8 +78,11 @@ def progress(job: JobLine | Watched) -> Json | None:
 
     It needs no clock of ours: as long as the job tells nothing new, the answer is the same.
     """
-    if job.state is not State.RUNNING:
-        return None
+    return None if job.state is not State.RUNNING else rated(job)
+
+
+def rated(job: JobLine | Watched | LeaseLine) -> Json:
+    """Return how far the stage of a running job is, how fast it goes and how long it will take."""
     rate = eta = None
     if job.stage_started_at is not None and job.progress_updated_at is not None:
         seconds = (job.progress_updated_at - job.stage_started_at).total_seconds()

@@ -48,7 +48,6 @@ def scheduler_and_stores() -> Dashboard:
             "the scheduler cannot ask Postgres.",
             Query("max(backtest_scheduler_paused)", "paused"),
             section="pause-and-resume",
-            limit=Limit(1),
         ),
     ]
     scheduler = [

@@ -29,13 +29,16 @@ state = 'running' AND lease_expires_at <= now();
 -- Looked up once for a statement, however many rows it reads.
 (SELECT EXISTS (SELECT FROM backtest_switches WHERE name = 'pause' AND is_on));
 
--- name: claimable
+-- name: known_version
 -- A request of a newer version waits for a program that knows it; none says version 1.
+CASE jsonb_typeof(request_json -> 'version')
+    WHEN 'number' THEN (request_json -> 'version')::numeric ELSE 1
+END <= %(request_version)s;
+
+-- name: claimable
 NOT @paused
 AND (state = 'queued' OR (@expired))
-AND CASE jsonb_typeof(request_json -> 'version')
-        WHEN 'number' THEN (request_json -> 'version')::numeric ELSE 1
-    END <= %(request_version)s;
+AND @known_version;
 
 -- name: due
 -- A wake-up is owed: queued, or the owner is gone; and none was sent a moment ago.
