@@ -1,6 +1,7 @@
 """Commands of operators for the queue, straight to Postgres: they work while the API does not."""
 
 import getpass
+import json
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cli import help_text, render
-from cli.errors import CommandError
+from cli.errors import CommandError, printable
 from cli.options import AsJson
 from cli.running_stack import environment
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 ANSWER_SECONDS = 10.0
+SOMETHING_STUCK = 1
 
 
 def pause(
@@ -79,6 +81,40 @@ def resume(as_json: AsJson = False) -> None:
         typer.echo("resumed" if changed else "nothing was paused")
 
 
+def stuck(as_json: AsJson = False) -> None:
+    """List jobs that do not move, why, and what to do about each.
+
+    Those are running jobs without an owner, or whose owner is silent, makes no progress, does not
+    hear a cancel or cannot end; and jobs that have been queued for more than ten minutes: because
+    of a pause, without a scheduler or a worker, behind busy workers, or of a newer release. The
+    exit code is 0 when there are none, 1 when there are some, 2 and 3 as for all commands.
+
+    --json prints found, how many there are, and items: job_id, user_id, state, problem, since,
+    seconds, owner, stage, attempt, said, advice, runbook.
+
+    For example:
+
+      backtest stuck
+      backtest stuck --json | jq -r '.items[] | .problem' | sort | uniq -c
+    """
+    from api.answers import encoded
+    from api.operating import stuck as shown
+    from engine.request import VERSION
+    from storage import operating
+
+    found = in_postgres(
+        lambda conn: shown(
+            operating.stuck_running().of(conn),
+            operating.stuck_queued(request_version=VERSION).of(conn),
+        )
+    )
+    if as_json:
+        render.as_json(json.loads(encoded(found)))
+    else:
+        _print_stuck(found)
+    raise typer.Exit(SOMETHING_STUCK if found["found"] else 0)
+
+
 def in_postgres(work: "Callable[[Connection], Result]") -> Result:
     """Run `work` as one transaction on the database of STRATEGY_PG_DSN.
 
@@ -108,8 +144,32 @@ def in_postgres(work: "Callable[[Connection], Result]") -> Result:
 
 def add_to(app: typer.Typer, panel: str) -> None:
     """Add the commands of this module."""
-    for command in (pause, resume):
+    for command in (stuck, pause, resume):
         help_text.add(app, command, panel=panel)
+
+
+def _print_stuck(found: render.Json) -> None:
+    """Print jobs under what is wrong with them, which many of them share."""
+    console = render.terminal()
+    if not found["found"]:
+        console.print("nothing is stuck")
+        return
+    groups: dict[str, list[render.Json]] = {}
+    for item in found["items"]:
+        groups.setdefault(item["problem"], []).append(item)
+    for items in groups.values():
+        first = items[0]
+        console.print(f"{first['said']}:", style="bold", markup=False)
+        for item in items:
+            owner = "" if item["owner"] is None else f", owner {printable(item['owner'])}"
+            since = render.duration(item["seconds"])
+            line = f"  {item['job_id']}  {item['state']}, for {since}{owner}"
+            console.print(line, markup=False, soft_wrap=True)
+        console.print(f"  -> {first['advice']}", markup=False)
+        console.print(f"     {first['runbook']}", style="dim", markup=False)
+    more = found["found"] - len(found["items"])
+    if more:
+        console.print(f"and {more} more")
 
 
 def _me() -> str:

@@ -25,7 +25,7 @@ COMMANDS = [
     *("submit", "jobs", "show", "top", "watch", "cancel", "report", "name", "export"),
     *("strategies list", "strategies save", "strategies delete"),
     *("up", "demo", "migrate", "worker", "api", "token", "doctor"),
-    *("pause", "resume"),
+    *("stuck", "pause", "resume"),
     *("candles import", "candles list"),
 ]
 
