@@ -60,9 +60,14 @@ async def visitor(request: Request) -> Identity | None:
         return None
 
 
+def is_operator(who: Identity | None) -> bool:
+    """Whether somebody may look at everybody's jobs, and pause the queue."""
+    return who is not None and who.role == tokens.OPERATOR
+
+
 def require_operator(who: Identity | None) -> None:
     """Raise 403 for everybody but operators."""
-    if who is None or who.role != tokens.OPERATOR:
+    if not is_operator(who):
         raise ApiError(
             403,
             "forbidden",
