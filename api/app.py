@@ -25,6 +25,7 @@ from api.routes import (
     disabled,
     health,
     jobs,
+    operate,
     pages,
     results,
     session,
@@ -58,7 +59,7 @@ ALWAYS = (
     strategies.router,
 )
 
-OF_JOBS = (jobs.router, results.router, streams.router, bars.router)
+OF_JOBS = (jobs.router, results.router, streams.router, bars.router, operate.router)
 """Not there where jobs are switched off."""
 
 

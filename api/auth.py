@@ -60,6 +60,21 @@ async def visitor(request: Request) -> Identity | None:
         return None
 
 
+def is_operator(who: Identity | None) -> bool:
+    """Whether somebody may look at everybody's jobs, and pause the queue."""
+    return who is not None and who.role == tokens.OPERATOR
+
+
+def require_operator(who: Identity | None) -> None:
+    """Raise 403 for everybody but operators."""
+    if not is_operator(who):
+        raise ApiError(
+            403,
+            "forbidden",
+            "this is for operators: `backtest token --operator` makes a token of one",
+        )
+
+
 def unauthenticated(message: str) -> ApiError:
     """Refuse a call that proves nothing."""
     return ApiError(401, "unauthenticated", message, headers={"WWW-Authenticate": "Bearer"})

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import schemas
-from api.auth import Identity, signed_in
+from api.auth import Identity, require_operator, signed_in
 from api.bodies import json_body
 from api.context import Context, of
 from api.job_ids import digits
@@ -82,14 +82,16 @@ def route(
     body: Schema | None = None,
     errors: Sequence[int] = (),
     public: bool = False,
+    operators: bool = False,
     headers: Sequence[Mapping[str, Any]] = (),
 ) -> Callable[[Endpoint], Endpoint]:
     """Add an endpoint that returns a ready Response to a router.
 
     `answers` maps the statuses of success to the schema of the answer; `errors` are statuses beside
     those that every call has; `headers` are parameters in OpenAPI's form. Without `public` it is
-    for those who are signed in. A plain function runs in a thread of the server, a coroutine in the
-    loop: it must wait for nothing else than what it awaits.
+    for those who are signed in, with `operators` for the operators among them. A plain function
+    runs in a thread of the server, a coroutine in the loop: it must wait for nothing else than what
+    it awaits.
     """
     refusals = {*ALWAYS, *errors, *(() if public else SIGNED_IN), *(BODY if body else ())}
     parameters = [*_path_parameters(path), *headers, *query.described()]
@@ -107,7 +109,9 @@ def route(
     def add(endpoint: Endpoint) -> Endpoint:
         router.add_api_route(
             path=path.replace("{job_id}", f"{{job_id:{JOB_ID}}}"),
-            endpoint=_handler(endpoint, query, public=public, has_body=body is not None),
+            endpoint=_handler(
+                endpoint, query, public=public, operators=operators, has_body=body is not None
+            ),
             route_class_override=_Route,
             methods=[method],
             status_code=min(answers),
@@ -137,13 +141,15 @@ class _Route(APIRoute):
 
 
 def _handler(
-    endpoint: Endpoint, query: Query, *, public: bool, has_body: bool
+    endpoint: Endpoint, query: Query, *, public: bool, operators: bool, has_body: bool
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return what the router calls. Who calls is asked first: strangers learn nothing else."""
     waits = inspect.iscoroutinefunction(endpoint)
 
     async def handle(request: Request) -> Response:
         who = None if public else signed_in(request)
+        if operators:
+            require_operator(who)
         asked = query.read(request.query_params)
         document = await json_body(request) if has_body else None
         call = Call(request, who, asked, document)

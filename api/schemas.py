@@ -168,6 +168,7 @@ COMPONENTS: Mapping[str, Schema] = MappingProxyType(
             items=_many(_ref("Item")),
             next_cursor=_or_null(_TEXT),
             counts=_object(**{str(state): _COUNTED for state in State}),
+            paused=_or_null(_object(since=_TIME, reason=_or_null(_TEXT))),
         ),
         "Row": _object(_VARIANT_DETAILS, **_VARIANT_MEMBERS),
         "Variant": _object(**_VARIANT_MEMBERS, **_VARIANT_DETAILS),

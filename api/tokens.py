@@ -18,7 +18,8 @@ ALGORITHM = "HS256"
 LOCAL_USER = UUID("00000000-0000-4000-8000-000000000001")
 """Whom the page signs in by itself on a developer's machine, and whose tokens `backtest` makes."""
 
-ROLES = ("operator",)
+OPERATOR = "operator"
+ROLES = (OPERATOR,)
 
 LONGEST_KEPT = 1024
 

@@ -14,8 +14,10 @@ from engine.outcomes import distribution as drawn_distribution
 from engine.verdict import verdict
 from storage.candles import Instrument
 from storage.lists import Count, JobLine
+from storage.operating import LeaseLine
 from storage.records import Event, Job, State, TopText
 from storage.strategies import Strategy
+from storage.switches import Pause
 from storage.watching import Watched
 
 if TYPE_CHECKING:
@@ -76,8 +78,11 @@ def progress(job: JobLine | Watched) -> Json | None:
 
     It needs no clock of ours: as long as the job tells nothing new, the answer is the same.
     """
-    if job.state is not State.RUNNING:
-        return None
+    return None if job.state is not State.RUNNING else rated(job)
+
+
+def rated(job: JobLine | Watched | LeaseLine) -> Json:
+    """Return how far the stage of a running job is, how fast it goes and how long it will take."""
     rate = eta = None
     if job.stage_started_at is not None and job.progress_updated_at is not None:
         seconds = (job.progress_updated_at - job.stage_started_at).total_seconds()
@@ -127,13 +132,29 @@ def counts(found: Mapping[State, Count]) -> Json:
     }
 
 
-def listed(lines: Sequence[JobLine], next_cursor: str | None, found: Mapping[State, Count]) -> Json:
-    """Return a page of the list of jobs."""
+def listed(
+    lines: Sequence[JobLine],
+    next_cursor: str | None,
+    found: Mapping[State, Count],
+    paused: Pause | None,
+) -> Json:
+    """Return a page of the list of jobs. Who paused the queue is for operators."""
     return {
         "items": [item(line) for line in lines],
         "next_cursor": next_cursor,
         "counts": counts(found),
+        "paused": None if paused is None else {"since": paused.since, "reason": paused.reason},
     }
+
+
+def pause_warnings(paused: Pause | None) -> list[Json]:
+    """Return what to tell who submits while the queue is paused; nothing while it is not."""
+    if paused is None:
+        return []
+    why = "" if paused.reason is None else f" ({paused.reason})"
+    since = time(paused.since.replace(microsecond=0))
+    message = f"the queue is paused since {since}{why}: the job starts when it is resumed"
+    return [{"code": "paused", "message": message, "path": None}]
 
 
 def event(row: Event) -> Json:

@@ -15,6 +15,7 @@ from cli import (
     kernels,
     operator,
     output,
+    queue,
     request,
     results,
     strategies,
@@ -65,6 +66,7 @@ results.add_to(app)
 catalogue.add_to(app)
 request.add_to(app)
 operator.add_to(app)
+queue.add_to(app, operator.OPERATOR_PANEL)
 kernels.add_to(app, operator.OPERATOR_PANEL)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=JOBS_PANEL)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)

@@ -75,6 +75,12 @@ class Client:
                 return found
             asked["cursor"] = answer["next_cursor"]
 
+    def paused(self) -> Json | None:
+        """Return since when no job starts, and why; None while they do."""
+        answer = self._ask("GET", JOBS, params={"limit": 1})
+        found: Json | None = answer.get("paused")  # an API of the release before says nothing
+        return found
+
     def top(self, job: str, *, limit: int, include: Sequence[str] = ()) -> list[Json]:
         """Return the best variants so far, by rank; `include` names what else each has.
 

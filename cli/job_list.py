@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cli.errors import printable
 from cli.job_view import period, progress_text
-from cli.render import between, duration, figure, room, since, state_text
+from cli.render import between, duration, figure, moment, room, since, state_text
 from engine.metric_words import words_with_unit
 
 Json = Mapping[str, Any]
@@ -31,6 +32,12 @@ def jobs_table(items: Sequence[Json], width: int) -> RenderableType:
     for item in items:
         lines += [*_headings(item, width), Text.assemble("  ", _in_short(item))]
     return Group(*lines)
+
+
+def pause_line(paused: Json) -> Text:
+    """Say that no job starts now, since when, and why."""
+    why = f": {printable(paused['reason'])}" if paused["reason"] else ""
+    return Text(f"no job starts now: paused since {moment(paused['since'])} UTC{why}", "yellow")
 
 
 def _headings(item: Json, width: int) -> Iterator[RenderableType]:

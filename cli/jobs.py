@@ -44,7 +44,10 @@ def jobs(
         raise CommandError(f"--state: {state!r} is no state, expected one of {', '.join(STATES)}")
     with connected() as client:
         items = client.jobs(state=state, symbol=symbol, search=search, limit=limit)
+        paused = None if as_json else client.paused()
     console = render.terminal()
+    if paused is not None:
+        console.print(job_list.pause_line(paused))
     if as_json:
         render.as_json(items)
     elif items:

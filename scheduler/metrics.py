@@ -84,6 +84,11 @@ class Metrics:
             "Jobs that have been finalizing for more than a minute.",
             registry=self.registry,
         )
+        self.paused = Gauge(
+            "backtest_scheduler_paused",
+            "1 while an operator has paused the queue: nothing is dispatched or claimed; else 0.",
+            registry=self.registry,
+        )
         self.foreign_messages = Gauge(
             "backtest_scheduler_foreign_messages",
             "Messages that wait in the queue and are no wake-up of a job, by what is wrong.",
@@ -118,6 +123,7 @@ class Metrics:
         self.expired_leases.set(UNKNOWN)
         self.waiting_sessions.set(UNKNOWN)
         self.finalizing_overdue.set(UNKNOWN)
+        self.paused.set(UNKNOWN)
 
     def forget_messages(self) -> None:
         """Declare what was read from Redis unknown."""

@@ -29,6 +29,7 @@ def measure(transact: Transact, metrics: Metrics) -> None:
     metrics.expired_leases.set(gauges.expired_leases)
     metrics.waiting_sessions.set(gauges.waiting_sessions)
     metrics.finalizing_overdue.set(gauges.finalizing_overdue)
+    metrics.paused.set(gauges.paused)
 
 
 def retain(transact: Transact, *, retention_days: float | None) -> int:

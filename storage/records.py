@@ -353,3 +353,4 @@ class Gauges:
     expired_leases: int
     waiting_sessions: int
     finalizing_overdue: int
+    paused: bool

@@ -27,6 +27,7 @@ def _environment() -> Environment:
         "static": files().url,
         "plotly": f"/static/{plotly_name()}",
         "plotly_styles": plotly_styles,
+        "operator": False,
     }
     made.filters |= {
         "shown": partial(_shown, metric=words_with_unit),

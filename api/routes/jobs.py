@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from anyio import to_thread
 from fastapi import APIRouter
@@ -23,7 +24,7 @@ from engine.request import Request as Wanted
 from engine.request import read_label, request_hash
 from engine.request.label import LABEL
 from engine.request.words import shown
-from storage import jobs, lists, results
+from storage import jobs, lists, results, switches
 from storage.connection import Connection
 from storage.paging import Page
 from storage.records import Job, State
@@ -83,12 +84,14 @@ def _submit(call: Call, traceparent: str | None) -> Response:
         traceparent=traceparent,
     )
     limit = context.settings.backtest.jobs.max_active_jobs_per_user
-    stored = context.pool.run(
-        lambda conn: jobs.create(conn, new_job, max_active=limit, client=who.client)
-    )
-    return _submitted(
-        stored.job, checked.warnings, checked.request, context, created=stored.created
-    )
+
+    def store(conn: Connection) -> tuple[jobs.Submitted, switches.Pause | None]:
+        stored = jobs.create(conn, new_job, max_active=limit, client=who.client)
+        return stored, switches.paused().of(conn)
+
+    stored, paused = context.pool.run(store)
+    warnings = [*checked.warnings, *views.pause_warnings(paused)]
+    return _submitted(stored.job, warnings, checked.request, context, created=stored.created)
 
 
 @route(
@@ -107,7 +110,12 @@ def estimate(call: Call) -> Response:
     alike = None
     if found.effective is not None and not found.errors:
         wanted = request_hash(found.effective)
-        alike = context.pool.run(jobs.alike(who.user_id, wanted).of, again=True)
+
+        def ask(conn: Connection) -> tuple[UUID | None, switches.Pause | None]:
+            return jobs.alike(who.user_id, wanted).of(conn), switches.paused().of(conn)
+
+        alike, paused = context.pool.run(ask, again=True)
+        found.warnings.extend(views.pause_warnings(paused))
     return answer(views.estimate(found, alike))
 
 
@@ -124,19 +132,24 @@ async def list_jobs(call: Call) -> Response:
     many = context.crowded.get(user_id)
     counted = lists.counts(user_id, many or ())
     if asked["q"] is None:
-        page, counts = await context.pool.ask(lists.plain_page(user_id, **filters), counted)
+        page, counts, paused = await context.pool.ask(
+            lists.plain_page(user_id, **filters), counted, switches.paused()
+        )
     else:
 
-        def look(conn: Connection) -> tuple[Page[lists.JobLine], dict[State, lists.Count]]:
-            return lists.page(conn, user_id, q=asked["q"], **filters), counted.of(conn)
+        def look(
+            conn: Connection,
+        ) -> tuple[Page[lists.JobLine], dict[State, lists.Count], switches.Pause | None]:
+            page = lists.page(conn, user_id, q=asked["q"], **filters)
+            return page, counted.of(conn), switches.paused().of(conn)
 
         search = partial(context.pool.run, look, again=True)
-        page, counts = await to_thread.run_sync(search)
+        page, counts, paused = await to_thread.run_sync(search)
     if many is None:
         crowded = [state for state, count in counts.items() if count.more]
         context.crowded.put(user_id, crowded or None)
     following = None if page.next is None else cursor.written(page.next, ID_NAME)
-    return answer(views.listed(page.items, following, counts))
+    return answer(views.listed(page.items, following, counts, paused))
 
 
 @route(
@@ -270,7 +283,11 @@ def _submitted(
     if created:
         document = views.status(job, [])
     else:
-        document = context.pool.run(lambda conn: _status(conn, job), again=True)
+        document, paused = context.pool.run(
+            lambda conn: (_status(conn, job), switches.paused().of(conn)), again=True
+        )
+        if job.state is State.QUEUED:
+            warnings = views.pause_warnings(paused)
     document |= {"warnings": warnings, "estimate": submission.estimated(wanted, context)}
     headers = {"Location": f"/backtests/jobs/{job.job_id}"}
     return answer(document, 201 if created else 200, headers)

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from api import openapi
-from api.auth import Identity, local_developer, visitor
+from api.auth import Identity, is_operator, local_developer, require_operator, visitor
 from api.context import of
 from api.pages.files import files, media_type, plotly_file, plotly_name
 from api.pages.reference import chapters
@@ -60,6 +60,14 @@ def compare(request: Request, who: Visitor) -> Response:
     return _own(request, who, "compare.html", "jobs")
 
 
+@router.get("/operate")
+def operate(request: Request, who: Visitor) -> Response:
+    """Show the queue to an operator."""
+    if who is not None:
+        require_operator(who)
+    return _own(request, who, "operate.html", "operate")
+
+
 class ForBrowsers(APIRoute):
     """A page at an address that is a call, too: whoever does not ask for HTML gets the call."""
 
@@ -87,13 +95,12 @@ def sign_in(request: Request) -> Response:
 
 
 @router.get("/docs")
-def docs(request: Request) -> Response:
+def docs(request: Request, who: Visitor) -> Response:
     """Show every call, and every field of a request."""
     fields = reference(of(request).defaults)
     calls, origin = chapters(openapi.document(request.app)), str(request.base_url).rstrip("/")
-    return _page(
-        request, "reference.html", "reference", chapters=calls, fields=fields, origin=origin
-    )
+    given = {"chapters": calls, "fields": fields, "origin": origin}
+    return _page(request, "reference.html", "reference", who, **given)
 
 
 @router.get("/static/{path:path}")
@@ -119,12 +126,15 @@ def _own(
     if who is None:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/signin?next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER)
-    return _page(request, template, page, **given)
+    return _page(request, template, page, who, **given)
 
 
-def _page(request: Request, template: str, page: str, **given: Any) -> Response:
+def _page(
+    request: Request, template: str, page: str, who: Identity | None = None, **given: Any
+) -> Response:
     if page not in WITHOUT_JOBS and not of(request).settings.backtest.jobs.enabled:
         template, given = "disabled.html", {}
     return HTMLResponse(
-        rendered(template, page=page, **given), headers={"Cache-Control": ASK_AGAIN}
+        rendered(template, page=page, operator=is_operator(who), **given),
+        headers={"Cache-Control": ASK_AGAIN},
     )

@@ -23,7 +23,6 @@ def scheduler_and_stores() -> Dashboard:
             Query('sum(up{job="backtest-scheduler"}) or vector(0)', "schedulers"),
             section="backtestschedulersilent",
             limit=Limit(1, below=True),
-            width=8,
         ),
         figure(
             "Dispatch was done before",
@@ -33,7 +32,6 @@ def scheduler_and_stores() -> Dashboard:
             Query(f'time() - max({LAST_SUCCESS}{{duty="dispatch"}})', "dispatch"),
             section="backtestschedulersilent",
             limit=Limit(60),
-            width=8,
         ),
         figure(
             "APIs that answer",
@@ -42,7 +40,14 @@ def scheduler_and_stores() -> Dashboard:
             Query('sum(up{job="backtest-api"}) or vector(0)', "APIs"),
             section="backtestapiaway",
             limit=Limit(1, below=True),
-            width=8,
+        ),
+        figure(
+            "The queue is paused",
+            "short",
+            "1: an operator has paused it, and no job starts until `backtest resume`. No value: "
+            "the scheduler cannot ask Postgres.",
+            Query("max(backtest_scheduler_paused)", "paused"),
+            section="pause-and-resume",
         ),
     ]
     scheduler = [

@@ -93,6 +93,7 @@ SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
                  AND event.details ->> 'stage' = 'finalizing'
                  AND event.at < now() - interval '1 minute'
            )
-       ) AS finalizing_overdue
+       ) AS finalizing_overdue,
+       @paused AS paused
 FROM backtest_jobs AS job
 WHERE state IN ('queued', 'running');

@@ -25,17 +25,26 @@ updated_at = now();
 -- name: expired
 state = 'running' AND lease_expires_at <= now();
 
--- name: claimable
+-- name: paused
+-- Looked up once for a statement, however many rows it reads.
+(SELECT EXISTS (SELECT FROM backtest_switches WHERE name = 'pause' AND is_on));
+
+-- name: known_version
 -- A request of a newer version waits for a program that knows it; none says version 1.
-(state = 'queued' OR (@expired))
-AND CASE jsonb_typeof(request_json -> 'version')
-        WHEN 'number' THEN (request_json -> 'version')::numeric ELSE 1
-    END <= %(request_version)s;
+CASE jsonb_typeof(request_json -> 'version')
+    WHEN 'number' THEN (request_json -> 'version')::numeric ELSE 1
+END <= %(request_version)s;
+
+-- name: claimable
+NOT @paused
+AND (state = 'queued' OR (@expired))
+AND @known_version;
 
 -- name: due
 -- A wake-up is owed: queued, or the owner is gone; and none was sent a moment ago.
-((state = 'queued' AND next_dispatch_at <= now())
- OR ((@expired) AND (next_dispatch_at IS NULL OR next_dispatch_at <= now())));
+(NOT @paused
+ AND ((state = 'queued' AND next_dispatch_at <= now())
+      OR ((@expired) AND (next_dispatch_at IS NULL OR next_dispatch_at <= now()))));
 
 -- name: crashed
 -- A released job has no owner, and nobody crashes by asking again for what is already theirs.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -38,7 +39,12 @@ def known(shared_api: Api) -> tuple[Caller, dict[str, str]]:
 
 
 def fuzzed(
-    api: Api, folder: Path, user: Caller, parameters: Mapping[str, str], *unchecked: str
+    api: Api,
+    folder: Path,
+    user: Caller,
+    parameters: Mapping[str, str],
+    *unchecked: str,
+    only: str | None = None,
 ) -> tuple[int, str]:
     """Run schemathesis with these values of parameters; returns its exit code and what it said."""
     lines = [f'"path.{name}" = {json.dumps(value)}' for name, value in parameters.items()]
@@ -52,6 +58,7 @@ def fuzzed(
             *("--seed", "1", "--no-shrink", "--continue-on-failure", "--warnings", "off"),
             # Streams do not end; the tests of streams hold what they answer.
             *("--exclude-path-regex", "/stream$"),
+            *(("--include-path-regex", only) if only else ()),
             # A schema knows no quota and no candles: what obeys it may still be refused.
             *("--exclude-checks", ",".join(("positive_data_acceptance", *unchecked))),
         ],
@@ -72,6 +79,17 @@ def test_no_call_with_ids_that_exist_fails_or_answers_other_than_described(
     code, said = fuzzed(api, tmp_path, user, ids, "negative_data_rejection")
     assert code == 0, said
     assert "request_failed" not in api.text()
+
+
+def test_no_call_of_an_operator_fails_or_answers_other_than_described(
+    api: Api, tmp_path: Path
+) -> None:
+    token = api.token(uuid4(), role="operator")
+    operator = api.caller({"Authorization": f"Bearer {token}"})
+    code, said = fuzzed(api, tmp_path, operator, {}, only="^/operate/")
+    assert code == 0, said
+    assert "request_failed" not in api.text()
+    assert operator.post("/operate/resume").status_code == 200
 
 
 def test_no_call_with_any_id_fails_or_answers_other_than_described(

@@ -60,6 +60,7 @@ def test_an_empty_list_says_so(user: Caller) -> None:
         "items": [],
         "next_cursor": None,
         "counts": {"queued": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0},
+        "paused": None,
     }
 
 

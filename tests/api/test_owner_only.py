@@ -16,6 +16,7 @@ TABLES = (
     "backtest_job_top_variants",
     "backtest_job_stage_a_shortlist",
     "backtest_strategies",
+    "backtest_switches",
 )
 METHODS = ("get", "post", "put", "patch", "delete")
 PUBLIC_ANSWERS = frozenset({"/backtests/indicators", "/backtests/instruments"})

@@ -138,13 +138,14 @@ class Stack:
         theme: Theme = "light",
         size: dict[str, int] | None = None,
         signed_in: bool = True,
+        role: str | None = None,
     ) -> Iterator[Visit]:
         """Open a browser as a user, by default one who was never here."""
         user = self.api.as_user(user_id or uuid4())
         context = chromium.new_context(color_scheme=theme, viewport=size or DESKTOP)  # type: ignore[arg-type]
         context.set_default_timeout(SECONDS * 500)
         if signed_in:
-            token = self.api.token(user.user_id)
+            token = self.api.token(user.user_id, role=role)
             context.add_cookies([{"name": tokens.COOKIE, "value": token, "url": self.url}])
         page, complaints = context.new_page(), []
         self.hear(page, complaints)

@@ -25,6 +25,7 @@ COMMANDS = [
     *("submit", "jobs", "show", "top", "watch", "cancel", "report", "name", "export"),
     *("strategies list", "strategies save", "strategies delete"),
     *("up", "demo", "migrate", "worker", "api", "token", "doctor"),
+    *("stuck", "pause", "resume"),
     *("candles import", "candles list"),
 ]
 

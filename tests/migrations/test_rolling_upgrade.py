@@ -158,7 +158,7 @@ def revisions(conn: psycopg.Connection, installed: str, oldest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "oldest"), [("0005", "0001"), ("0005", "0005"), ("0006", "0005")]
+    ("installed", "oldest"), [("0006", "0001"), ("0006", "0006"), ("0007", "0006")]
 )
 def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
     upgraded: psycopg.Connection, installed: str, oldest: str
@@ -170,8 +170,8 @@ def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
 @pytest.mark.parametrize(
     ("installed", "oldest", "advice"),
     [
-        ("0004", "0001", "is at revision 0004, .* needs revision 0005: run `backtest migrate`"),
-        ("0006", "0006", "from revision 0006 on, .* of revision 0005: install the newer release"),
+        ("0005", "0001", "is at revision 0005, .* needs revision 0006: run `backtest migrate`"),
+        ("0007", "0007", "from revision 0007 on, .* of revision 0006: install the newer release"),
     ],
 )
 def test_a_program_refuses_an_older_revision_and_a_newer_one_that_excludes_it(

@@ -277,6 +277,7 @@ def test_every_check_has_its_test(conn: psycopg.Connection) -> None:
     tested = {f"backtest_jobs_{constraint}" for constraint, _, _ in JOB_CHECKS}
     tested |= {f"{table}_{NAMED_OTHERWISE.get(column, column)}" for table, column, _ in ROW_CHECKS}
     tested.add("backtest_job_events_client")
+    tested |= {f"backtest_switches_{column}" for column, _ in SWITCH_CHECKS}
     # Inserted, not updated, and the one row of one table: they have tests of their own.
     assert named - tested == {"backtest_jobs_state", "backtest_jobs_schema_compat_only_row"}
 
@@ -410,3 +411,27 @@ def test_deleting_a_job_deletes_its_rows(conn: psycopg.Connection) -> None:
     conn.execute("DELETE FROM backtest_jobs WHERE job_id = %s", [job_id])
     for table in ROWS:
         assert conn.execute(f"SELECT FROM {table} WHERE job_id = %s", [job_id]).rowcount == 0
+
+
+# --- switches
+
+
+SWITCH_CHECKS = [
+    ("name", "'stop', true, NULL, 'me'"),
+    ("reason", "'pause', true, '', 'me'"),
+    ("reason", f"'pause', true, '{'x' * 501}', 'me'"),
+    ("reason", "'pause', false, 'why', 'me'"),
+    ("changed_by", "'pause', true, NULL, ''"),
+    ("changed_by", f"'pause', true, NULL, '{'x' * 201}'"),
+]
+
+
+@pytest.mark.parametrize(("column", "values"), SWITCH_CHECKS)
+def test_a_switch_that_means_nothing_is_refused(
+    conn: psycopg.Connection, column: str, values: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        conn.execute(
+            f"INSERT INTO backtest_switches (name, is_on, reason, changed_by) VALUES ({values})"
+        )
+    assert caught.value.diag.constraint_name == f"backtest_switches_{column}"

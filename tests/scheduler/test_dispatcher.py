@@ -12,6 +12,7 @@ from cli import embedded
 from scheduler import dispatcher as module
 from scheduler.dispatcher import Dispatcher
 from scheduler.metrics import Metrics
+from storage import switches
 from storage.session import Session
 from tasks import wake_up
 from tasks.wake_up import QueueUnavailable, make_broker
@@ -56,6 +57,23 @@ def fragile_redis(tmp_path: Path) -> Iterator[embedded.Redis]:
     server.start()
     yield server
     server.stop()
+
+
+def test_nothing_is_sent_while_the_queue_is_paused(
+    connection: psycopg.Connection[Any],
+    session: Session,
+    queue: RedisBroker,
+    metrics: Metrics,
+    submit: Submit,
+) -> None:
+    waiting, abandoned = submit(), submit(**owned(lease="-1 s"))
+    switches.pause(connection, by="root@host", reason=None)
+    run = dispatcher(queue, metrics).run
+    assert run(session.run) == 0
+    assert waiting_jobs(queue) == []
+    switches.resume(connection, by="root@host")
+    assert run(session.run) == 2
+    assert set(waiting_jobs(queue)) == {waiting, abandoned}
 
 
 def test_a_submitted_job_is_sent_once(

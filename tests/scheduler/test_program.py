@@ -150,6 +150,7 @@ def test_metrics_are_served_and_sigint_ends_with_0(
             "backtest_scheduler_tick_duration_seconds_count",
             "backtest_scheduler_waiting_sessions 0.0",
             "backtest_scheduler_finalizing_overdue 0.0",
+            "backtest_scheduler_paused 0.0",
             'backtest_scheduler_foreign_messages{kind="undecodable"} 0.0',
         ):
             assert line in metrics()

@@ -1,6 +1,7 @@
 import math
 import threading
 import time
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 
 from scheduler import upkeep
 from scheduler.metrics import Metrics
-from storage import jobs
+from storage import jobs, switches
 from storage.records import State
 from storage.session import Session
 from tests.scheduler.conftest import Submit, ended, new_session, owned
@@ -97,6 +98,15 @@ def test_gauges_count_jobs_that_do_not_come_to_an_end(
     upkeep.measure(session.run, metrics)
     assert sample(metrics, "finalizing_overdue") == 2
     assert sample(metrics, "waiting_sessions") == 0
+
+
+def test_a_gauge_tells_of_a_pause(
+    connection: psycopg.Connection[Any], session: Session, metrics: Metrics
+) -> None:
+    for paused, change in ((1, partial(switches.pause, reason="why")), (0, switches.resume)):
+        change(connection, by="root@host")
+        upkeep.measure(session.run, metrics)
+        assert sample(metrics, "paused") == paused
 
 
 def test_gauges_count_sessions_that_wait_for_a_lock(

@@ -25,7 +25,7 @@ def database(storage_database: str) -> str:
             " WHERE datname = current_database() AND backend_type = 'client backend'"
             " AND pid <> pg_backend_pid()"
         )
-        conn.execute("TRUNCATE backtest_jobs CASCADE")
+        conn.execute("TRUNCATE backtest_jobs, backtest_switches CASCADE")
     return storage_database
 
 

@@ -21,6 +21,7 @@ from storage import (
     results,
     schema,
     strategies,
+    switches,
     watching,
 )
 from storage.records import Claimed, Client, Stage, State
@@ -58,6 +59,7 @@ def mine(runtime_dsn: str) -> Iterator[Session]:
 def everything(mine: Session, owner: psycopg.Connection) -> None:
     """What the programs do with jobs. The owner of the tables only makes time pass."""
     with_strategies(mine)
+    with_switches(mine)
     mine.run(schema.namespace)
     mine.run(dispatch.gauges)
     wanted = new_job(idempotency_key="once", name="Sweep")
@@ -128,6 +130,14 @@ def with_strategies(mine: Session) -> None:
     assert mine.run(partial(strategies.get, **same))
     assert mine.run(partial(strategies.page, user_id=user_id)).items
     assert mine.run(partial(strategies.delete, **same))
+
+
+def with_switches(mine: Session) -> None:
+    """What operators do; the second pause finds a row."""
+    for _ in range(2):
+        assert mine.run(partial(switches.pause, by="operator", reason="why"))
+        assert mine.ask(switches.paused())[0] is not None
+        assert mine.run(partial(switches.resume, by="operator"))
 
 
 def created(mine: Session) -> jobs.Job:

@@ -56,6 +56,13 @@ VALUES: dict[str, Any] = {
     "user_ids": [USER],
     "listed": [uuid4() for _ in range(50)],
     "finished_within": 30,
+    "bounds": [60.0, 600.0],
+    "within": 3600,
+    "expired": 10,
+    "cancel": 60,
+    "finalizing": 60,
+    "progress": 60,
+    "queued": 600,
 }
 NO_FILTER: dict[str, Any] = {"state": None, "symbol": None}
 EARLIER = {"before_created_at": "2020-01-01 00:00Z", "before_id": UUID(int=5)}
@@ -92,6 +99,8 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
         ("lists", "page_of_matches", "backtest_jobs_pkey"),
         ("lists", "lines", "backtest_jobs_pkey"),
         ("lists", "counts", "backtest_jobs_list_by_state"),
+        ("operating", "ended", "backtest_jobs_retention"),
+        ("operating", "events", "backtest_job_events_pkey"),
         ("watching", "watched", "backtest_jobs_pkey"),
         ("watching", "events", "backtest_job_events_of_job"),
         ("watching", "lines", "backtest_jobs_active_of_user"),
@@ -106,6 +115,23 @@ def test_a_statement_uses_its_index(
     scans = relations(plan)
     assert index in {relation for _, relation in scans}, json.dumps(plan, indent=1)
     assert ("Seq Scan", "backtest_jobs") not in scans
+
+
+@pytest.mark.parametrize("name", ["queue", "leases", "running_stuck", "queued_stuck"])
+def test_what_operators_look_at_is_read_from_active_jobs_alone(
+    busy: psycopg.Connection, name: str
+) -> None:
+    scans = relations(explain(busy, "operating", name))
+    assert ("Seq Scan", "backtest_jobs") not in scans
+    # The last one skips from user to user, and reads of each the jobs of one state.
+    active = {
+        "backtest_jobs_wake_up",
+        "backtest_jobs_active_of_user",
+        "backtest_jobs_list_by_state",
+    }
+    used = {index for _, index in scans if index.startswith("backtest_jobs")}
+    assert used
+    assert used <= active
 
 
 @pytest.mark.parametrize("place", [{}, EARLIER], ids=["first page", "deep"])

@@ -3,7 +3,7 @@
 import { request, stream } from "./api.js";
 import { cancelled } from "./cancel.js";
 import { debounced, el, fill, find, toast, typing } from "./dom.js";
-import { number } from "./format.js";
+import { ago, number } from "./format.js";
 import { progressText, row, STATES, title } from "./job_row.js";
 import { onRenamed } from "./renames.js";
 import { welcome } from "./welcome.js";
@@ -14,6 +14,7 @@ const COMPARED = 5;
 const place = find("#jobs");
 const rows = new Map(); // job_id -> {item, element}
 const selected = new Set();
+const ASK_AGAIN = 15_000;
 let counts = {}, nextCursor = null, body = null, asked = 0;
 
 function filters() {
@@ -46,6 +47,7 @@ async function load() {
     if (mine !== asked) return; // the filters have changed since
     counts = answer.counts;
     nextCursor = answer.next_cursor;
+    showPause(answer.paused);
     selected.clear();
     draw(answer.items);
   } catch (error) {
@@ -157,6 +159,23 @@ function shown(count) {
   return typeof count === "number" ? number(count) : count ?? "";
 }
 
+/** Say that no job starts. Nothing tells when that changes, so it is asked again now and then. */
+function showPause(paused) {
+  const banner = find("#paused");
+  banner.hidden = !paused;
+  if (paused) fill(banner, "No job starts now: the queue is paused since ", ago(paused.since),
+    paused.reason ? `: ${paused.reason}` : ".", " Jobs that run go on, and new ones wait.");
+}
+
+async function askForPause() {
+  if (document.hidden) return;
+  try {
+    showPause((await request("GET", "/backtests/jobs?limit=1")).paused);
+  } catch {
+    // the stream says when the connection is lost
+  }
+}
+
 function showPager() {
   const older = nextCursor &&
     el("button", { type: "button", on: { click: () => { go({ cursor: nextCursor }); scrollTo(0, 0); } } }, "Older →");
@@ -236,6 +255,7 @@ onRenamed(({ job_id, name }) => {
 });
 
 await load();
+setInterval(askForPause, ASK_AGAIN);
 stream("/backtests/stream", {
   snapshot: (answer) => {
     counts = answer.counts;
