@@ -13,7 +13,6 @@ from rich.text import Text
 from cli.errors import printable
 from cli.job_view import period, progress_text
 from cli.render import between, duration, figure, moment, room, since, state_text
-from engine.metric_words import words_with_unit
 
 Json = Mapping[str, Any]
 
@@ -51,6 +50,8 @@ def _headings(item: Json, width: int) -> Iterator[RenderableType]:
 
 
 def _jobs_table(items: Sequence[Json], optional: Sequence[str]) -> Table:
+    from engine.metric_words import words_with_unit  # commands start without the engine
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in (
         "job",

@@ -19,7 +19,6 @@ from cli.render import (
     value_text,
     verdict,
 )
-from engine.metric_words import words
 
 Json = Mapping[str, Any]
 
@@ -108,6 +107,8 @@ def _cash(sizing: str, execution: Json) -> str:
 
 
 def _ranking(ranking: Json) -> str:
+    from engine.metric_words import words  # commands start without the engine
+
     text = f"by {words(ranking['primary_metric'])}"
     if ranking["secondary_metric"]:
         text += f", then {words(ranking['secondary_metric'])}"

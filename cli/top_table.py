@@ -18,7 +18,6 @@ from cli import axes
 from cli.axes import Axis
 from cli.job_view import no_variants, unfinished
 from cli.render import figure, metric, room, unbroken, verdict
-from engine.metric_words import words
 
 Json = Mapping[str, Any]
 
@@ -173,6 +172,8 @@ def _usual(axis: Axis) -> bool:
 
 
 def _order(ranking: Json) -> str:
+    from engine.metric_words import words  # commands start without the engine
+
     first, *second = ranking_metrics(ranking)
     text = f"ranked by {words(first.name)} {first.mark}"
     if second:

@@ -10,6 +10,7 @@ import psutil
 from tests.api.running import Api, Caller
 from tests.api.streaming import LIST_PATH, Viewer
 from tests.faults.harness import wait_for
+from tests.loops import in_a_loop
 
 TRIED = 10_000
 PLACES = 20  # streams_per_user
@@ -106,7 +107,7 @@ def test_ten_thousand_streams_of_one_user_are_those_of_the_limit_and_hold_nobody
         made.end()
         return made
 
-    made = asyncio.run(flood())
+    made = in_a_loop(flood())
     refused = [answer for answer in made.answers if answer.status != 200]
     assert len(made.answers) - len(refused) == PLACES
     assert {answer.status for answer in refused} == {429}

@@ -305,7 +305,10 @@ def test_a_replaced_database_is_nothing_to_it_where_the_namespace_is_given(
     with running(environ | {"REDIS_NAMESPACE": "given"}, log) as scheduler:
         scheduler.wait_for("event=started")
         sweeps = 'backtest_scheduler_tick_duration_seconds_count{duty="sweep"}'
-        scheduler.until(lambda: scheduler.metric(sweeps) > 0, "sweep")
+        scheduler.until(
+            lambda: f"\n{sweeps} 0" not in scheduler.metrics() and sweeps in scheduler.metrics(),
+            "sweep",
+        )
         replace_database(connection)
         scheduler.wait_for("event=postgres_back")
         assert scheduler.stop() == 0

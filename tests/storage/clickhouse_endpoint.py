@@ -6,6 +6,7 @@ lives in that process only. `Endpoint` starts it from a test and lets it fail on
 
 import base64
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -234,6 +235,8 @@ def main() -> None:
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     sys.stdin.read()
+    # At once: threads of the engine, in the middle of a query, may hold up the interpreter's end.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from psycopg.types.json import set_json_loads
 
 from storage.asking import Ask
 from storage.pool import SessionPool
+from tests.loops import in_a_loop, running_loop
 from tests.own_postgres import own_postgres
 from tests.pooler import pooler
 
@@ -49,8 +50,8 @@ def asker(dsn: str, way: str, **changes: Any) -> Iterator[AskAll]:
         if way == "thread":
             yield in_a_thread
         else:
-            with asyncio.Runner(loop_factory=LOOPS[way]) as runner:
-                yield lambda *asks: runner.run(pool.ask(*asks))
+            with running_loop(LOOPS[way]) as run:
+                yield lambda *asks: run(pool.ask(*asks))
     finally:
         pool.close()
 
@@ -84,7 +85,7 @@ def test_the_first_question_of_a_connection_gets_the_same_answer(database: str) 
     made = SessionPool(database, size=1, **LIMITS)
     try:
         asked = (one("SELECT %(a)s + 1", a=1), rows("SELECT 7"))
-        assert asyncio.run(made.ask(*asked)) == (2, [(7,)])
+        assert in_a_loop(made.ask(*asked)) == (2, [(7,)])
     finally:
         made.close()
 

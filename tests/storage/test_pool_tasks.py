@@ -2,20 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
 import pytest
-import uvloop
 
 from storage import faults
 from storage.connection import Connection, NoAnswer
 from storage.pool import PoolBusy, SessionPool
 from storage.session import Unreachable
 from tests.faults.harness import wait_for
+from tests.loops import in_a_loop
 from tests.network import postgres_proxy
 from tests.own_postgres import own_postgres
 from tests.storage.test_asking import PID, one
@@ -23,12 +23,6 @@ from tests.storage.test_pool import connections, end_connections, pid, pool
 
 NAP = "SELECT pg_backend_pid() FROM pg_sleep(%(seconds)s)"
 FOR_EVER = one(NAP, seconds=600)
-
-
-def in_a_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run in the loop that the API has."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
 
 
 @asynccontextmanager
