@@ -42,11 +42,17 @@ def drawdown(equity: Sequence[float], init_cash: float) -> float:
 
 
 def daily_equity(equity: Sequence[float], open_times_ms: Sequence[int]) -> list[float]:
-    """Return the last equity of every UTC day; a bar belongs to the day it opens in."""
+    """Return the last equity of every UTC day; a bar belongs to the day it opens in.
+
+    On a day without a bar, as a weekend of an exchange that closes, the equity stays what it was.
+    """
     last_of_day: dict[int, float] = {}
     for time_ms, value in zip(open_times_ms, equity, strict=True):
         last_of_day[time_ms // DAY_MS] = value
-    return list(last_of_day.values())
+    days: list[float] = []
+    for day in range(min(last_of_day), max(last_of_day) + 1):
+        days.append(last_of_day[day] if day in last_of_day else days[-1])
+    return days
 
 
 def deviation(values: Sequence[float]) -> float:

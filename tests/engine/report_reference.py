@@ -93,7 +93,7 @@ def episodes(below: "pd.Series[bool]") -> list[pd.Timedelta]:
 
 def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
     equity = facts.equity_series()
-    daily = equity.groupby(facts.days()).last()
+    daily = equity.groupby(facts.days()).last().asfreq("D", method="ffill")
     growth = daily / daily.shift(fill_value=facts.init_cash)
     returns = growth - 1
     if len(daily) < 2 or (daily <= 0).any():
