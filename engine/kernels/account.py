@@ -54,7 +54,7 @@ class Market(NamedTuple):
     block_high: Floats  # float64[B]
     doubled: Numbers32  # uint32[n], first later bar at twice a short's fill or more, or NEVER
     doubles_in: np.uint32  # the fewest bars that this takes anywhere; NEVER if it does not happen
-    day_ends: Int64  # int64[D], last bar of each UTC day of opening times
+    day_ends: Int64  # int64[D], last bar by the end of each UTC day of opening times
     day_of: Numbers32  # uint32[n], number of the day that a bar opens in
 
 
@@ -66,19 +66,19 @@ class Ledger(NamedTuple):
     net: Floats  # float64
     available: Floats  # float64, after the trade
     safe: Floats  # float64, after the trade
-    marks: Floats  # float64[n], equity at bars or days
+    marks: Floats  # float64, equity at bars or days
 
 
 @part
-def new_ledger(bars: int) -> Ledger:
-    """Room for as many trades and marks as there can be bars."""
+def new_ledger(bars: int, days: int) -> Ledger:
+    """Room for as many trades as there can be bars, and for a mark of each bar or day."""
     return Ledger(
         np.empty(bars),
         np.empty(bars),
         np.empty(bars),
         np.empty(bars),
         np.empty(bars),
-        np.empty(bars),
+        np.empty(max(bars, days)),
     )
 
 

@@ -236,7 +236,7 @@ def expand_risk(
     targets = tps * tsls
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
-    ledger = new_ledger(64 * words if recorded else 0)
+    ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
     hits = new_hits(64 * words, sls + tps + tsls, recorded)
     combinations = 0 if recorded else sls * targets
     balances = new_balances(combinations)

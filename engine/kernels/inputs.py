@@ -77,9 +77,13 @@ def market_of(closes: Float64, costs: Costs, open_times_ms: Int64 | None = None)
 
 
 def day_ends(open_times_ms: Int64) -> Int64:
-    """Return int64[D]: the last bar of each UTC day in which one of the bars int64[n] opens."""
+    """Return int64[D]: the last of the bars int64[n] that opened by the end of each UTC day.
+
+    A day on which none opens, as a weekend of an exchange that closes, repeats the day before.
+    """
     day = open_times_ms // DAY_MS
-    return np.append(np.flatnonzero(day[1:] != day[:-1]), len(day) - 1).astype(np.int64)
+    days = np.arange(day[0], day[-1] + 1)
+    return np.asarray(np.searchsorted(day, days, side="right") - 1, np.int64)
 
 
 def allowed_planes(bars: int, rules: ExecutionRules) -> Bits:

@@ -133,7 +133,7 @@ def score_tile(
     digits = np.full(depth, -1, np.int64)
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
-    ledger = new_ledger(64 * words if recorded else 0)
+    ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
     distinct, weights = distinct_rows(longs, shorts, allowed, tile, order, scratch)
     every, scores = np.arange(tile.rows), new_scores(tile.rows)
     n = 0

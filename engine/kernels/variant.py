@@ -48,7 +48,7 @@ def trade_variant(
     scan_runs(scratch, runs, market, costs, levels, hits)
     natural = natural_exits(scratch, runs)
     apply_risk(scratch, natural, hits, 0, 1, 2)
-    ledger = new_ledger(runs)
+    ledger = new_ledger(runs, 0)
     trades, _, _ = record_trades(scratch, runs, market, costs, ledger)
     is_up = np.empty(trades, np.bool_)
     for k in range(trades):
@@ -73,7 +73,7 @@ def curve_of(entry: Int64, exit_: Int64, is_up: Flags, market: Market, costs: Co
         scratch.events[2 * k + 1] = exit_[k]
         if is_up[k]:
             scratch.long[(entry[k] >> 6) + 1] |= U1 << np.uint64(entry[k] & 63)
-    ledger = new_ledger(bars)
+    ledger = new_ledger(bars, 0)
     trades, _, _ = record_trades(scratch, entry.shape[0], market, costs, ledger)
     fill_equity(scratch, trades, market, costs, ledger, True)
     return ledger.marks

@@ -1,4 +1,4 @@
-"""The candle store: 1-minute candles in ClickHouse, or in Parquet files.
+"""The candle store: candles in ClickHouse, or in Parquet files.
 
 Both answer the same SQL, files by embedded chDB; bars of files are read without it. Nothing here
 opens an engine or a connection at import: chDB must live only in the process that uses it, and that
@@ -7,6 +7,8 @@ process must not fork afterwards.
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.ingest import ImportReport, import_file
+from storage.candles.known import ImportedFile, Known, OtherTimeframe, normalised
+from storage.candles.minutes import Compared
 from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
 from storage.candles.rows import CandleFileError
@@ -17,10 +19,15 @@ __all__ = [
     "CandleFileError",
     "CandleSourceUnavailable",
     "CandleStore",
+    "Compared",
     "ImportReport",
+    "ImportedFile",
     "Instrument",
+    "Known",
+    "OtherTimeframe",
     "Presence",
     "import_file",
+    "normalised",
     "open_store",
 ]
 

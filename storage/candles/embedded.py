@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from storage.candles.instrument_files import COARSE_SUFFIX, SUFFIX
 from storage.candles.store import statement
 from storage.temporary import OwnedFolder
 
@@ -20,14 +21,19 @@ DATABASE = "market_data"
 # The engine computes beside others on the machine; more threads gain nothing on a year of minutes.
 SETTINGS = {"max_threads": 2}
 
-# DDL of the view: the one statement that a server does not share.
+# DDL of the views: the one statement that a server does not share.
 VIEW = """
-CREATE OR REPLACE VIEW {database}.canonical_candles_1m AS
+CREATE OR REPLACE VIEW {database}.{table} AS
 SELECT * FROM file('{files}', Parquet, '
     market_id UInt16, symbol String, ts_open DateTime64(3, \\'UTC\\'),
     open Float64, high Float64, low Float64, close Float64, volume_base Float64,
-    ingested_at DateTime64(3, \\'UTC\\')')
+    ingested_at DateTime64(3, \\'UTC\\'){more}')
 """
+# Minutes may lie anywhere in the folder; longer bars are where an import puts them.
+VIEWS = (
+    ("canonical_candles_1m", Path("**", f"*{SUFFIX}"), ""),
+    ("canonical_candles_coarse", Path("*", "*", f"*{COARSE_SUFFIX}"), ", timeframe_ms UInt32"),
+)
 
 
 class Engine:
@@ -73,9 +79,11 @@ class Engine:
             self._own.give_up()
 
     def _show(self, files: Path) -> None:
-        pattern = str(files / "**" / "*.parquet").replace("\\", "\\\\").replace("'", "\\'")
         self._client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-        self._client.command(VIEW.format(database=DATABASE, files=pattern))
+        for table, below, more in VIEWS:
+            pattern = str(files / below).replace("\\", "\\\\").replace("'", "\\'")
+            view = VIEW.format(database=DATABASE, table=table, files=pattern, more=more)
+            self._client.command(view)
         self._shown = files
 
     def _check_process(self) -> None:

@@ -126,7 +126,7 @@ def _server_fault(error: Exception, server: ClickHouseServer) -> CandleSourceUna
     if code == ACCESS_DENIED:
         return CandleSourceUnavailable(
             f"{where} does not let user {server.user!r} do this: grant the rights on "
-            f"{server.database}.canonical_candles_1m",
+            f"{server.database}.canonical_candles_1m, canonical_candles_coarse and instruments",
             permanent=True,
         )
     if code in (UNKNOWN_DATABASE, UNKNOWN_TABLE):

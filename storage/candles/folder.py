@@ -3,14 +3,14 @@
 Bars are read without an engine, in a few milliseconds, as long as nobody but an import has written
 to the folder; everything else is read by chDB.
 
-Each import is one file, `<market_id>/<symbol>/<ingested_at>.parquet`, that appears under its name
-complete or not at all. It holds only the minutes that were new or changed; nothing is ever
-rewritten, so a reader never loses a file under its hands.
+Each import is one file, `<market_id>/<symbol>/<ingested_at>.parquet`, or `.bars` if its bars are
+longer than a minute, that appears under its name complete or not at all. It holds only the bars
+that were new or changed; no such file is ever rewritten, so a reader never loses one under its
+hands. What imports said of the instrument is beside them in `instrument.json`.
 """
 
 import contextlib
 import fcntl
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,12 +21,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.candles import embedded
+from storage.candles import embedded, side_file
 from storage.candles.embedded import Engine
 from storage.candles.faults import embedded_faults, writing_faults
-from storage.candles.instrument_files import ForeignFile, InstrumentFiles
-from storage.candles.minutes import SCHEMA, changed, check_instrument, check_minutes, minutes_table
-from storage.candles.records import Bars, CandleSourceUnavailable
+from storage.candles.instrument_files import (
+    COARSE_SUFFIX,
+    SUFFIX,
+    ForeignFile,
+    InstrumentFiles,
+    imports,
+)
+from storage.candles.known import ImportedFile, Known, Register, check_timeframe, together
+from storage.candles.minutes import (
+    COARSE_SCHEMA,
+    SCHEMA,
+    bars_table,
+    changed,
+    check_bars,
+    check_instrument,
+)
+from storage.candles.records import MINUTE_MS, Bars, CandleSourceUnavailable
 from storage.candles.roll_up import roll_up
 from storage.candles.store import CandleStore, possible, windows
 
@@ -65,55 +79,132 @@ class FolderStore(CandleStore):
         self, market_id: int, symbol: str, from_ms: int, to_ms: int, timeframe_ms: int
     ) -> Bars:
         """See `CandleStore.bars`; a folder that is not there is no folder without candles."""
-        if self._found is None or self._found[:2] != (market_id, symbol):
-            self.start(market_id, symbol)
-        found, self._found = self._found, None
-        if found is None:
-            bars = super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
-        else:
-            files = found[2]
-            bars = Bars.joined(
-                [
-                    roll_up(files.rows(begin, end), timeframe_ms)
-                    for begin, end in windows(from_ms, to_ms, files.extent)
-                ]
-            )
+        bars = super().bars(market_id, symbol, from_ms, to_ms, timeframe_ms)
         if not len(bars):
             self._check_there()
         return bars
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
-        """Publish the new and the changed minutes of `chunks` as one file; returns their number."""
-        check_instrument(market_id, symbol)
-        with writing_faults(self.path):
-            return self._publish(market_id, symbol, chunks)
+    def _rolled_up(
+        self,
+        market_id: int,
+        symbol: str,
+        from_ms: int,
+        to_ms: int,
+        timeframe_ms: int,
+        base_ms: int,
+    ) -> Bars:
+        files = self._files_of(market_id, symbol, base_ms)
+        if files is None:
+            asked = market_id, symbol, from_ms, to_ms
+            return super()._rolled_up(*asked, timeframe_ms, base_ms)
+        return Bars.joined(
+            [
+                roll_up(files.rows(begin, end), timeframe_ms)
+                for begin, end in windows(from_ms, to_ms, files.extent)
+            ]
+        )
 
-    def _publish(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
-        folder = self._folder(market_id, symbol)
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            published = sorted(folder.glob("*.parquet"))
-            newest = int(published[-1].stem) if published else 0
-            ingested_at = max(time.time_ns() // 1_000_000, newest + 1)
-            unfinished = (
-                folder / "import.tmp"
-            )  # left over by a killed import, or ours: we hold the lock
+    def _files_of(self, market_id: int, symbol: str, base_ms: int) -> InstrumentFiles | None:
+        """Return the files of bars of one length; None: an engine has to read."""
+        if base_ms != MINUTE_MS:
+            folder = self._folder(market_id, symbol)
             try:
-                minutes = 0
-                with pq.ParquetWriter(
-                    unfinished, SCHEMA, compression="zstd", use_dictionary=DICTIONARIES
-                ) as writer:
-                    for part in _changes(published, symbol, chunks):
-                        table = minutes_table(market_id, symbol, part, ingested_at)
-                        writer.write_table(table, row_group_size=ROW_GROUP)
-                        minutes += len(part)
-                if minutes:
-                    _flush(unfinished)
-                    unfinished.rename(folder / f"{ingested_at:013d}.parquet")
-                    _flush(folder)
-            finally:
-                unfinished.unlink(missing_ok=True)
-        return minutes
+                return InstrumentFiles.coarse(self.path, folder, market_id, symbol, base_ms)
+            except ForeignFile:
+                return None
+        if self._found is None or self._found[:2] != (market_id, symbol):
+            self.start(market_id, symbol)
+        found, self._found = self._found, None
+        return found and found[2]
+
+    def known(self, market_id: int, symbol: str) -> Known:
+        """See `CandleStore.known`."""
+        return self._register(market_id, symbol).known or Known()
+
+    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
+        """See `CandleStore.files`."""
+        return self._register(market_id, symbol).files
+
+    def _register(self, market_id: int, symbol: str) -> Register:
+        if not possible(market_id, symbol):
+            return Register.empty()
+        return side_file.read(self._folder(market_id, symbol))
+
+    def append(
+        self,
+        market_id: int,
+        symbol: str,
+        chunks: Iterable[Bars],
+        *,
+        known: Known | None = None,
+        file: ImportedFile | None = None,
+    ) -> int:
+        """Publish the new and the changed bars of `chunks` as one file; returns their number."""
+        check_instrument(market_id, symbol)
+        folder = self._folder(market_id, symbol)
+        with writing_faults(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder):
+                register = side_file.read(folder)
+                said = known or Known()
+                check_timeframe(symbol, _stored_ms(folder, register), said.timeframe_ms)
+                if known is not None and (together(register.known, known) != register.known):
+                    register = Register(together(register.known, known), register.files)
+                    side_file.write(folder, register)
+                published = self._publish(folder, market_id, symbol, chunks, said.timeframe_ms)
+                if file is not None:
+                    files = {**register.files, file.sha256: file.name}
+                    side_file.write(folder, Register(together(register.known, said), files))
+        return published
+
+    def _publish(
+        self, folder: Path, market_id: int, symbol: str, chunks: Iterable[Bars], step: int
+    ) -> int:
+        published = imports(folder, step)
+        newest = int(published[-1].stem) if published else 0
+        ingested_at = max(time.time_ns() // 1_000_000, newest + 1)
+        # Left over by a killed import, or ours: we hold the lock.
+        unfinished = folder / "import.tmp"
+        schema = SCHEMA if step == MINUTE_MS else COARSE_SCHEMA
+        try:
+            bars = 0
+            with pq.ParquetWriter(
+                unfinished, schema, compression="zstd", use_dictionary=DICTIONARIES
+            ) as writer:
+                for part in _changes(published, symbol, chunks, step):
+                    table = bars_table(market_id, symbol, part, ingested_at, step)
+                    writer.write_table(table, row_group_size=ROW_GROUP)
+                    bars += len(part)
+            if bars:
+                side_file.flush(unfinished)
+                suffix = SUFFIX if step == MINUTE_MS else COARSE_SUFFIX
+                unfinished.rename(folder / f"{ingested_at:013d}{suffix}")
+                side_file.flush(folder)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return bars
+
+    def delete(self, market_id: int, symbol: str) -> bool:
+        """See `CandleStore.delete`; a reader that has not read all yet finds its source gone."""
+        check_instrument(market_id, symbol)
+        folder = self._folder(market_id, symbol)
+        if not folder.is_dir():
+            return False
+        with writing_faults(self.path), _locked(folder):
+            # Bars go first: what is left after a crash still says what they are.
+            gone = [*imports(folder, MINUTE_MS), *imports(folder, 2 * MINUTE_MS)]
+            gone += [path for path in (folder / side_file.NAME,) if path.exists()]
+            for path in gone:
+                path.unlink()
+            side_file.flush(folder)
+        return bool(gone)
+
+    def _present(
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+    ) -> Bars:
+        published = imports(self._folder(market_id, symbol), timeframe_ms)
+        with writing_faults(self.path):
+            return _present(published, symbol, first_ms, last_ms)
 
     def close(self) -> None:
         """Leave the engine, which ends with its last store."""
@@ -159,10 +250,19 @@ class FolderStore(CandleStore):
             )
 
 
-def _changes(published: list[Path], symbol: str, chunks: Iterable[Bars]) -> Iterator[Bars]:
+def _stored_ms(folder: Path, register: Register) -> int | None:
+    """Return the length of the bars there are, None where there are none yet."""
+    if imports(folder, MINUTE_MS):
+        return MINUTE_MS
+    return None if register.known is None else register.known.timeframe_ms
+
+
+def _changes(
+    published: list[Path], symbol: str, chunks: Iterable[Bars], step: int
+) -> Iterator[Bars]:
     after_ms = -1
     for chunk in chunks:
-        check_minutes(chunk, after_ms)
+        check_bars(chunk, after_ms, step)
         if len(chunk.ts_open) == 0:
             continue
         after_ms = int(chunk.ts_open[-1])
@@ -172,7 +272,7 @@ def _changes(published: list[Path], symbol: str, chunks: Iterable[Bars]) -> Iter
 
 
 def _present(published: list[Path], symbol: str, first_ms: int, last_ms: int) -> Bars:
-    """Canonical minutes of `[first_ms, last_ms]`; `published` is in the order of ingestion."""
+    """Canonical bars of `[first_ms, last_ms]`; `published` is in the order of ingestion."""
     time_type = SCHEMA.field("ts_open").type
     within = [
         ("symbol", "=", symbol),
@@ -197,12 +297,3 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder / "import.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _flush(path: Path) -> None:
-    """Make a file's content, or a folder's list of names, durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 
 from storage.candles.arrow import as_numpy
 from storage.candles.faults import reading_faults
-from storage.candles.minutes import SCHEMA
+from storage.candles.minutes import COARSE_SCHEMA, SCHEMA
+from storage.candles.records import MINUTE_MS
 from storage.candles.roll_up import Rows
 
 VALUES = ("open", "high", "low", "close", "volume_base")
 MARKET, SYMBOL, TIME, INGESTED = (
     SCHEMA.names.index(name) for name in ("market_id", "symbol", "ts_open", "ingested_at")
 )
+TIMEFRAME = COARSE_SCHEMA.names.index("timeframe_ms")
+SUFFIX, COARSE_SUFFIX = ".parquet", ".bars"
+"""Of files of minutes, and of longer bars: Parquet as well, which none takes for minutes."""
 
 
 class ForeignFile(Exception):
@@ -70,7 +74,16 @@ class InstrumentFiles:
         with reading_faults(store):
             _refuse_misplaced(store)
             paths = _imports(folder)
-        return cls(tuple(_footer(path, market_id, symbol) for path in paths))
+        ours = {MARKET: market_id, SYMBOL: symbol.encode()}
+        return cls(tuple(_footer(path, SCHEMA, ours) for path in paths))
+
+    @classmethod
+    def coarse(cls, store: Path, folder: Path, market_id: int, symbol: str, base_ms: int) -> Self:
+        """Do the same with the files of bars that are `base_ms` long."""
+        with reading_faults(store):
+            paths = imports(folder, base_ms)
+        ours = {MARKET: market_id, SYMBOL: symbol.encode(), TIMEFRAME: base_ms}
+        return cls(tuple(_footer(path, COARSE_SCHEMA, ours) for path in paths))
 
     def extent(self, from_ms: int, to_ms: int) -> tuple[int, int] | None:
         """First and last time (ms) of the row groups that reach into the range, None without."""
@@ -111,12 +124,18 @@ def _refuse_misplaced(store: Path) -> None:
                 _refuse(below)
 
 
+def imports(folder: Path, timeframe_ms: int) -> list[Path]:
+    """List an instrument's files of minutes, or of longer bars, in the order of their import."""
+    suffix = SUFFIX if timeframe_ms == MINUTE_MS else COARSE_SUFFIX
+    return sorted(path for path in folder.glob(f"*{suffix}") if path.stem.isdecimal())
+
+
 def _imports(folder: Path) -> list[Path]:
-    """List the files of an instrument in the order of their import; raises `ForeignFile`."""
+    """List the files of minutes in the order of their import; raises `ForeignFile`."""
     found = []
     for entry in _entries(folder):
         path = Path(entry.path)
-        if path.suffix == ".parquet" and path.stem.isdecimal() and entry.is_file():
+        if path.suffix == SUFFIX and path.stem.isdecimal() and entry.is_file():
             found.append(path)
         else:
             _refuse(entry)
@@ -140,22 +159,23 @@ def _refuse(entry: "os.DirEntry[str]") -> None:
     names = [entry.name]
     if entry.is_dir():
         names = [name for _, _, files in os.walk(entry.path) for name in files]
-    if any(name.endswith(".parquet") for name in names):
+    if any(name.endswith(SUFFIX) for name in names):
         raise ForeignFile(entry.path)
 
 
-def _footer(path: Path, market_id: int, symbol: str) -> _File:
+def _footer(path: Path, form: pa.Schema, ours: dict[int, Any]) -> _File:
+    """Read a footer; `ours` are the values of columns that every row must have."""
     with reading_faults(path), _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
-    if schema.names != SCHEMA.names or schema.types != SCHEMA.types:
+    if schema.names != form.names or schema.types != form.types:
         raise ForeignFile(path)
     for position in (TIME, INGESTED):
         # Statistics are in the unit of the file, which may be another than that of its schema.
         if metadata.schema.column(position).converted_type != "TIMESTAMP_MILLIS":
             raise ForeignFile(path)
-    nullable = [i for i in range(len(SCHEMA)) if metadata.schema.column(i).max_definition_level]
+    nullable = [i for i in range(len(form)) if metadata.schema.column(i).max_definition_level]
     groups = tuple(
-        _group(path, number, metadata.row_group(number), nullable, (market_id, symbol.encode()))
+        _group(path, number, metadata.row_group(number), nullable, ours)
         for number in range(metadata.num_row_groups)
         if metadata.row_group(number).num_rows
     )
@@ -163,7 +183,7 @@ def _footer(path: Path, market_id: int, symbol: str) -> _File:
 
 
 def _group(
-    path: Path, number: int, group: Any, nullable: list[int], instrument: tuple[int, bytes]
+    path: Path, number: int, group: Any, nullable: list[int], ours: dict[int, Any]
 ) -> _Group:
     def limits(position: int) -> tuple[Any, Any]:
         statistics = group.column(position).statistics
@@ -175,8 +195,8 @@ def _group(
         statistics = group.column(position).statistics
         if statistics is None or not statistics.has_null_count or statistics.null_count:
             raise ForeignFile(path)
-    for position, ours in zip((MARKET, SYMBOL), instrument, strict=True):
-        if limits(position) != (ours, ours):
+    for position, value in ours.items():
+        if limits(position) != (value, value):
             raise ForeignFile(path)
     oldest, newest = limits(INGESTED)
     return _Group(number, *limits(TIME), oldest if oldest == newest else None)

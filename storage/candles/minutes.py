@@ -1,4 +1,6 @@
-"""Minutes on their way into a store: what is refused, what is new, how they are laid out."""
+"""Bars on their way into a store: what is refused, what is new, how they are laid out."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,18 @@ SCHEMA = pa.schema(
 )
 
 
+COARSE_SCHEMA = SCHEMA.append(pa.field("timeframe_ms", pa.uint32(), nullable=False))
+"""Of bars that are longer than a minute."""
+
+
+class Compared(NamedTuple):
+    """How many bars a store lacks, holds with other values, and holds as they are."""
+
+    new: int
+    changed: int
+    same: int
+
+
 def check_instrument(market_id: int, symbol: str) -> None:
     """Raise `ValueError` for what cannot name an instrument."""
     if not 0 <= market_id <= 65_535:
@@ -27,30 +41,42 @@ def check_instrument(market_id: int, symbol: str) -> None:
         raise ValueError(f"a symbol has 1 to 64 printable characters, got {symbol!r}")
 
 
-def check_minutes(chunk: Bars, after_ms: int) -> None:
-    """Raise `ValueError` unless the minutes are whole, ascending and later than `after_ms`."""
+def check_bars(chunk: Bars, after_ms: int, timeframe_ms: int) -> None:
+    """Raise `ValueError` unless the bars are whole, ascending and later than `after_ms`."""
     ts_open = chunk.ts_open
     if any(len(column) != len(ts_open) for column in chunk.values()):
         raise ValueError("the columns of a candle chunk differ in length")
-    if (ts_open % MINUTE_MS).any():
-        raise ValueError("a candle opens at a time that is no whole minute")
+    if (ts_open % timeframe_ms).any():
+        unit = "minute" if timeframe_ms == MINUTE_MS else f"multiple of {timeframe_ms} ms"
+        raise ValueError(f"a candle opens at a time that is no whole {unit}")
     if len(ts_open) and (ts_open[0] <= after_ms or (np.diff(ts_open) <= 0).any()):
         raise ValueError("candles must ascend by their open time")
 
 
-def minutes_table(market_id: int, symbol: str, minutes: Bars, ingested_at: int) -> pa.Table:
-    """Rows of `canonical_candles_1m`."""
-    count = len(minutes.ts_open)
-    return pa.Table.from_arrays(
-        [
-            pa.array(np.full(count, market_id, np.uint16)),
-            pa.repeat(symbol, count),
-            pa.array(minutes.ts_open).cast(SCHEMA.field("ts_open").type),
-            *(pa.array(column, pa.float64()) for column in minutes.values()),
-            pa.repeat(pa.scalar(ingested_at, SCHEMA.field("ingested_at").type), count),
-        ],
-        schema=SCHEMA,
-    )
+def bars_table(
+    market_id: int, symbol: str, bars: Bars, ingested_at: int, timeframe_ms: int
+) -> pa.Table:
+    """Rows of `canonical_candles_1m`, of longer bars of `canonical_candles_coarse`."""
+    count = len(bars.ts_open)
+    columns = [
+        pa.array(np.full(count, market_id, np.uint16)),
+        pa.repeat(symbol, count),
+        pa.array(bars.ts_open).cast(SCHEMA.field("ts_open").type),
+        *(pa.array(column, pa.float64()) for column in bars.values()),
+        pa.repeat(pa.scalar(ingested_at, SCHEMA.field("ingested_at").type), count),
+    ]
+    if timeframe_ms == MINUTE_MS:
+        return pa.Table.from_arrays(columns, schema=SCHEMA)
+    columns.append(pa.repeat(pa.scalar(timeframe_ms, pa.uint32()), count))
+    return pa.Table.from_arrays(columns, schema=COARSE_SCHEMA)
+
+
+def compared(bars: Bars, present: Bars) -> Compared:
+    """Compare bars with those that are present; both are ascending."""
+    known = len(np.intersect1d(bars.ts_open, present.ts_open, assume_unique=True))
+    differing = len(changed(bars, present))
+    new = len(bars) - known
+    return Compared(new, differing - new, len(bars) - differing)
 
 
 def changed(minutes: Bars, present: Bars) -> Bars:

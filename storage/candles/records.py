@@ -66,13 +66,17 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What the store holds of one instrument: its first and last minute (UTC) and their number."""
+    """What the store holds of one instrument: opens of its first and last bar (UTC), their length.
+
+    `minutes` is how many minutes its bars last together.
+    """
 
     market_id: int
     symbol: str
     first: datetime
     last: datetime
     minutes: int
+    timeframe_ms: int = MINUTE_MS
 
 
 def utc(ms: int) -> datetime:

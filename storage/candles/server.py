@@ -2,25 +2,29 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from configs.environment import ClickHouseServer
 from storage.candles.faults import server_faults
-from storage.candles.minutes import changed, check_instrument, check_minutes, minutes_table
+from storage.candles.known import ImportedFile, Known, check_timeframe, together
+from storage.candles.minutes import bars_table, changed, check_bars, check_instrument
 from storage.candles.records import MINUTE_MS, Bars
 from storage.candles.server_reader import CONNECT_SECONDS, ServerReader
-from storage.candles.store import CandleStore, statement
+from storage.candles.store import EARLIEST_MS, LATEST_MS, CandleStore, possible, statement
 
 ANSWER_SECONDS = 120
-TABLE = "canonical_candles_1m"
+UNKNOWN_TABLE = 60
+TABLE, COARSE_TABLE = "canonical_candles_1m", "canonical_candles_coarse"
 
 
 class ServerStore(CandleStore):
-    """Candles in the table `canonical_candles_1m` of the server's database.
+    """Candles in the tables of the server's database: minutes, longer bars, and what is known.
 
-    Writing and creating the table is left to clickhouse-connect's client.
+    Writing and creating tables is left to clickhouse-connect's client.
 
     `answer_seconds`: how long the server may take to answer one query.
     """
@@ -32,34 +36,113 @@ class ServerStore(CandleStore):
         self._client: Any = None
 
     def ensure_table(self) -> None:
-        """Create the database and the table if they are missing."""
+        """Create the database and the tables that are missing."""
         if not self._command("has_table"):
             self._command("create_database")
             self._command("create_table")
+        if not self._command("has_instruments"):
+            self._command("create_coarse_table")
+            self._command("create_instruments")
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
-        """Insert the new and the changed minutes; returns their number.
+    def append(
+        self,
+        market_id: int,
+        symbol: str,
+        chunks: Iterable[Bars],
+        *,
+        known: Known | None = None,
+        file: ImportedFile | None = None,
+    ) -> int:
+        """Insert the new and the changed bars; returns their number.
 
         Each chunk is one insert. After a failure the chunks before it are there; appending again
         is safe.
         """
         check_instrument(market_id, symbol)
         self.ensure_table()
+        said = known or Known()
+        self._say(market_id, symbol, said, said_something=known is not None)
+        step = said.timeframe_ms
         ingested_at = int(self._command("clock"))
         published, after_ms = 0, -1
         for chunk in chunks:
-            check_minutes(chunk, after_ms)
+            check_bars(chunk, after_ms, step)
             if len(chunk.ts_open) == 0:
                 continue
             begin, after_ms = int(chunk.ts_open[0]), int(chunk.ts_open[-1])
-            present = self.bars(market_id, symbol, begin, after_ms + 1, MINUTE_MS)
-            part = changed(chunk, present)
+            part = changed(chunk, self._present(market_id, symbol, begin, after_ms, step))
             if len(part):
-                table = minutes_table(market_id, symbol, part, ingested_at)
+                rows = bars_table(market_id, symbol, part, ingested_at, step)
+                table = TABLE if step == MINUTE_MS else COARSE_TABLE
                 with server_faults(self._server):
-                    self._connection().insert_arrow(TABLE, table, database=self._server.database)
+                    self._connection().insert_arrow(table, rows, database=self._server.database)
                 published += len(part)
+        if file is not None:
+            self._insert_known(market_id, symbol, said, file)
         return published
+
+    def _say(self, market_id: int, symbol: str, said: Known, *, said_something: bool) -> None:
+        """Check the length of bars, and store what is not known yet."""
+        before = self._said(market_id, symbol)
+        stored_ms = None if before is None else before.timeframe_ms
+        if before is None and said.timeframe_ms != MINUTE_MS:
+            every = market_id, symbol, EARLIEST_MS, LATEST_MS
+            stored_ms = MINUTE_MS if self._bounds(*every, MINUTE_MS) else None
+        check_timeframe(symbol, stored_ms, said.timeframe_ms)
+        if said_something and (before is None or together(before, said) != before):
+            self._insert_known(market_id, symbol, said, ImportedFile("", ""))
+
+    def _insert_known(self, market_id: int, symbol: str, said: Known, file: ImportedFile) -> None:
+        flags = {"sessions": int(said.sessions), "has_volume": int(said.has_volume)}
+        self._command(
+            "say",
+            market_id=market_id,
+            symbol=symbol,
+            **{**asdict(said), **flags},
+            file=file.name,
+            sha256=file.sha256,
+        )
+
+    def known(self, market_id: int, symbol: str) -> Known:
+        """See `CandleStore.known`; nothing is known where the table is not there."""
+        return self._said(market_id, symbol) or Known()
+
+    def _said(self, market_id: int, symbol: str) -> Known | None:
+        if not possible(market_id, symbol):
+            return None
+        listed = self._listed("known", {"market_id": market_id, "symbol": symbol})
+        if not listed:
+            return None
+        (row,) = listed
+        return Known(
+            timeframe_ms=row["timeframe_ms"],
+            sessions=bool(row["sessions"]),
+            has_volume=bool(row["has_volume"]),
+            original=row["original"],
+        )
+
+    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
+        """See `CandleStore.files`."""
+        if not possible(market_id, symbol):
+            return {}
+        listed = self._listed("imported_files", {"market_id": market_id, "symbol": symbol})
+        return {row["sha256"]: row["file"] for row in listed}
+
+    def delete(self, market_id: int, symbol: str) -> bool:
+        """See `CandleStore.delete`; returns when it is done."""
+        there = self.extent(market_id, symbol) is not None
+        there |= self._said(market_id, symbol) is not None
+        if there:
+            self.ensure_table()
+            for name in ("delete_minutes", "delete_coarse", "delete_known"):
+                self._command(name, market_id=market_id, symbol=symbol)
+        return there
+
+    def _present(
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+    ) -> Bars:
+        window = first_ms, last_ms + 1
+        return self._rolled_up(market_id, symbol, *window, timeframe_ms, timeframe_ms)
 
     def start(self, market_id: int, symbol: str) -> None:
         """Do nothing: a server has been started, and a connection is opened by the first query."""
@@ -73,15 +156,29 @@ class ServerStore(CandleStore):
 
     def _select(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
         with server_faults(self._server):
-            if self._reader is None:
-                self._reader = ServerReader(self._server, answer_seconds=self._answer_seconds)
-            return self._reader.select(
-                statement(name), {"database": self._server.database, **parameters}
-            )
+            return self._answer(name, parameters)
 
-    def _command(self, name: str) -> Any:
+    def _select_if_there(self, name: str, parameters: Mapping[str, Any]) -> pa.Table | None:
         with server_faults(self._server):
-            return self._connection().command(statement(name), {"database": self._server.database})
+            try:
+                return self._answer(name, parameters)
+            except DatabaseError as error:
+                # What the release before has made has minutes only.
+                if error.code != UNKNOWN_TABLE or name in ("names", "instruments"):
+                    raise
+        return None
+
+    def _answer(self, name: str, parameters: Mapping[str, Any]) -> pa.Table:
+        if self._reader is None:
+            self._reader = ServerReader(self._server, answer_seconds=self._answer_seconds)
+        return self._reader.select(
+            statement(name), {"database": self._server.database, **parameters}
+        )
+
+    def _command(self, name: str, **parameters: Any) -> Any:
+        asked = {"database": self._server.database, **parameters}
+        with server_faults(self._server):
+            return self._connection().command(statement(name), asked)
 
     def _connection(self) -> Any:
         if self._client is None:

@@ -1,16 +1,17 @@
-"""Reading and writing 1-minute candles, whatever holds them."""
+"""Reading and writing candles, whatever holds them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
 from storage import statements
 from storage.candles.arrow import as_numpy
-from storage.candles.minutes import check_instrument
+from storage.candles.known import ImportedFile, Known
+from storage.candles.minutes import Compared, check_bars, check_instrument, compared
 from storage.candles.presence import Presence, joined
 from storage.candles.records import (
     MINUTE_MS,
@@ -31,7 +32,9 @@ ROLLED_UP = ("bucket", "first_open", "highest", "lowest", "last_close", "volume"
 
 
 class CandleStore(ABC):
-    """1-minute candles of many instruments; a context manager that closes its engine.
+    """Candles of many instruments; a context manager that closes its engine.
+
+    An instrument has minutes, or longer bars where there are no minutes of it.
 
     Nothing is opened before the first use or `start`. Reading raises `CandleSourceUnavailable`, and
     `MemoryError` when the embedded engine cannot get memory.
@@ -40,15 +43,37 @@ class CandleStore(ABC):
     def bars(
         self, market_id: int, symbol: str, from_ms: int, to_ms: int, timeframe_ms: int
     ) -> Bars:
-        """Buckets of the minutes in `[from_ms, to_ms)`; empty when there are none.
+        """Buckets of the stored bars in `[from_ms, to_ms)`; empty when there are none.
 
-        Buckets without a valid minute are absent. The same minutes give the same bytes in every
-        run.
+        Minutes come first. Where there are none, longer bars of an instrument that has them are
+        rolled up, if the timeframe is a multiple of theirs. Buckets without a valid bar are absent.
+        The same bars give the same bytes in every run.
         """
+        asked = market_id, symbol, from_ms, to_ms, timeframe_ms
+        bars = self._rolled_up(*asked, MINUTE_MS)
+        if len(bars) or not possible(market_id, symbol):
+            return bars
+        base_ms = self.known(market_id, symbol).timeframe_ms
+        if base_ms == MINUTE_MS or timeframe_ms % base_ms:
+            return bars
+        return self._rolled_up(*asked, base_ms)
+
+    def _rolled_up(
+        self,
+        market_id: int,
+        symbol: str,
+        from_ms: int,
+        to_ms: int,
+        timeframe_ms: int,
+        base_ms: int,
+    ) -> Bars:
+        """Buckets of the bars of one length."""
+        name = "roll_up" if base_ms == MINUTE_MS else "roll_up_coarse"
+        asked = {"timeframe_ms": timeframe_ms, "base_ms": base_ms}
         return Bars.joined(
             [
-                _bars(self._select("roll_up", {**window, "timeframe_ms": timeframe_ms}))
-                for window in self._windows(market_id, symbol, from_ms, to_ms)
+                _bars(self._select(name, {**window, **asked}))
+                for window in self._windows(market_id, symbol, from_ms, to_ms, base_ms)
             ]
         )
 
@@ -62,9 +87,10 @@ class CandleStore(ABC):
         start_ms: int,
         end_ms: int,
     ) -> Presence:
-        """Which of the bars that `bars` gives for `[from_ms, end_ms)` lie in `[start_ms, end_ms)`.
+        """Which bars that minutes of `[from_ms, end_ms)` make lie in `[start_ms, end_ms)`.
 
-        `from_ms` is a multiple of the timeframe.
+        `from_ms` is a multiple of the timeframe. Longer bars are not looked at: they are few, and
+        `bars` reads them.
         """
         asked = {"start_ms": start_ms, "end_ms": end_ms, "timeframe_ms": timeframe_ms}
         return joined(
@@ -76,60 +102,124 @@ class CandleStore(ABC):
         )
 
     def extent(self, market_id: int, symbol: str) -> tuple[datetime, datetime] | None:
-        """First and last minute of an instrument, None when it has none."""
+        """Find when the first and the last bar of an instrument open; None when it has none."""
         if not possible(market_id, symbol):
             return None
-        bounds = self._bounds(market_id, symbol, EARLIEST_MS, LATEST_MS)
-        return (utc(bounds["first_ms"]), utc(bounds["last_ms"])) if bounds["found"] else None
+        found = self._bounds(market_id, symbol, EARLIEST_MS, LATEST_MS, MINUTE_MS)
+        base_ms = MINUTE_MS if found else self.known(market_id, symbol).timeframe_ms
+        if base_ms != MINUTE_MS:
+            found = self._bounds(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms)
+        return found and (utc(found[0]), utc(found[1]))
 
     def names(self) -> list[tuple[int, str]]:
         """Market and symbol of everything the store holds, in this order."""
-        return [(row["market_id"], row["symbol"]) for row in self._listed("names")]
+        listed = [*self._listed("names"), *self._listed("coarse_names")]
+        return sorted({(row["market_id"], row["symbol"]) for row in listed})
 
     def _windows(
-        self, market_id: int, symbol: str, from_ms: int, to_ms: int
+        self, market_id: int, symbol: str, from_ms: int, to_ms: int, base_ms: int = MINUTE_MS
     ) -> Iterator[dict[str, Any]]:
         """Cut a range into windows, each as the parameters that a statement takes."""
         if not possible(market_id, symbol):
             return
 
         def extent(begin: int, end: int) -> tuple[int, int] | None:
-            bounds = self._bounds(market_id, symbol, begin, end)
-            return (bounds["first_ms"], bounds["last_ms"]) if bounds["found"] else None
+            return self._bounds(market_id, symbol, begin, end, base_ms)
 
         for begin, end in windows(from_ms, to_ms, extent):
-            yield _minutes(market_id, symbol, begin, end)
+            yield _asked(market_id, symbol, begin, end)
 
-    def _bounds(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
-        asked = _minutes(market_id, symbol, from_ms, to_ms)
-        return dict(self._select("bounds", asked).to_pylist()[0])
+    def _bounds(
+        self, market_id: int, symbol: str, from_ms: int, to_ms: int, base_ms: int
+    ) -> tuple[int, int] | None:
+        asked = _asked(market_id, symbol, from_ms, to_ms)
+        name = "bounds" if base_ms == MINUTE_MS else "bounds_coarse"
+        found = self._select(name, {**asked, "base_ms": base_ms}).to_pylist()[0]
+        return (found["first_ms"], found["last_ms"]) if found["found"] else None
 
     def instruments(self) -> list[Instrument]:
         """Everything the store holds, ordered by market and symbol."""
-        return [
+        listed = [
+            *({**row, "timeframe_ms": MINUTE_MS} for row in self._listed("instruments")),
+            *self._listed("coarse_instruments"),
+        ]
+        found = [
             Instrument(
                 market_id=row["market_id"],
                 symbol=row["symbol"],
                 first=utc(row["first_ms"]),
                 last=utc(row["last_ms"]),
                 minutes=row["minutes"],
+                timeframe_ms=row["timeframe_ms"],
             )
-            for row in self._listed("instruments")
+            for row in listed
         ]
+        return sorted(found, key=lambda one: (one.market_id, one.symbol, one.timeframe_ms))
 
-    def _listed(self, name: str) -> list[dict[str, Any]]:
-        rows = self._select(name, {})
+    def _listed(
+        self, name: str, parameters: Mapping[str, Any] = MappingProxyType({})
+    ) -> list[dict[str, Any]]:
+        rows = self._select_if_there(name, parameters)
+        if rows is None:
+            return []
         # Older servers send texts as bytes.
-        symbols = rows.column("symbol").cast(pa.string())
-        rows = rows.set_column(rows.schema.get_field_index("symbol"), "symbol", symbols)
+        for number, field in enumerate(rows.schema):
+            if pa.types.is_binary(field.type):
+                texts = rows.column(number).cast(pa.string())
+                rows = rows.set_column(number, field.name, texts)
         return list(rows.to_pylist())
 
-    @abstractmethod
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:
-        """Publish minutes, which win over those already there; returns how many differed from them.
+    def compare(
+        self, market_id: int, symbol: str, chunks: Iterable[Bars], timeframe_ms: int = MINUTE_MS
+    ) -> Compared:
+        """Count what `append` of the same chunks would add and change."""
+        check_instrument(market_id, symbol)
+        counted, after_ms = Compared(0, 0, 0), -1
+        for chunk in chunks:
+            check_bars(chunk, after_ms, timeframe_ms)
+            if len(chunk) == 0:
+                continue
+            begin, after_ms = int(chunk.ts_open[0]), int(chunk.ts_open[-1])
+            present = self._present(market_id, symbol, begin, after_ms, timeframe_ms)
+            found = compared(chunk, present)
+            counted = Compared(*map(sum, zip(counted, found, strict=True)))
+        return counted
 
-        Chunks and the minutes within are ascending. Publishing what is already there changes
-        nothing. Raises `ValueError` for minutes that are unsorted or no whole minutes.
+    @abstractmethod
+    def known(self, market_id: int, symbol: str) -> Known:
+        """Tell what imports have said of an instrument; the defaults where they said nothing."""
+
+    @abstractmethod
+    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
+        """Name the files that were imported whole into an instrument, by their sha256."""
+
+    @abstractmethod
+    def _present(
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+    ) -> Bars:
+        """Read the stored bars of one length in `[first_ms, last_ms]`."""
+
+    @abstractmethod
+    def delete(self, market_id: int, symbol: str) -> bool:
+        """Remove all bars of an instrument and what is known of it; whether there was anything."""
+
+    @abstractmethod
+    def append(
+        self,
+        market_id: int,
+        symbol: str,
+        chunks: Iterable[Bars],
+        *,
+        known: Known | None = None,
+        file: ImportedFile | None = None,
+    ) -> int:
+        """Publish bars, which win over those already there; returns how many differed from them.
+
+        The bars are minutes, or as long as `known` says. Chunks and the bars within are ascending;
+        one chunk is held at a time. Publishing what is already there changes nothing. `known` is
+        stored before the bars, `file` after all of them: a file that is registered was imported
+        whole. Raises `ValueError` for bars that are unsorted or do not open at a multiple of their
+        length, and `OtherTimeframe` for an instrument whose bars have another length.
         """
 
     @abstractmethod
@@ -148,6 +238,10 @@ class CandleStore(ABC):
     def _select(self, statement: str, parameters: Mapping[str, Any]) -> pa.Table:
         """Run a statement of candles.sql."""
 
+    def _select_if_there(self, statement: str, parameters: Mapping[str, Any]) -> pa.Table | None:
+        """Run a statement; None where its table has never been made."""
+        return self._select(statement, parameters)
+
     def __enter__(self) -> Self:
         return self
 
@@ -160,7 +254,7 @@ class CandleStore(ABC):
         self.close()
 
 
-def _minutes(market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
+def _asked(market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
     return {"market_id": market_id, "symbol": symbol, "from_ms": from_ms, "to_ms": to_ms}
 
 

@@ -2,22 +2,19 @@
 -- One text for a ClickHouse server and for embedded chDB.
 
 -- name: roll_up
--- Minutes of [from_ms, to_ms) as bars of timeframe_ms, buckets aligned to the epoch.
--- Floating-point addition is not associative and sum() adds in whatever order threads deliver:
--- arrayFold over the sorted array adds in time order, so every run gives the same bytes.
-SELECT
-    intDiv(minute, {timeframe_ms:Int64}) * {timeframe_ms:Int64} AS bucket,
-    argMin(open, minute) AS first_open,
-    max(high) AS highest,
-    min(low) AS lowest,
-    argMax(close, minute) AS last_close,
-    arrayFold(
-        (total, m) -> total + m.2,
-        arraySort(groupArray((minute, volume_base))),
-        toFloat64(0)
-    ) AS volume
+-- Minutes of [from_ms, to_ms) as bars of timeframe_ms.
+@rolled_up
 FROM (
     @valid_minutes
+)
+GROUP BY bucket
+ORDER BY bucket;
+
+-- name: roll_up_coarse
+-- Bars of base_ms in [from_ms, to_ms) as bars of timeframe_ms, which is a multiple.
+@rolled_up
+FROM (
+    @valid_coarse
 )
 GROUP BY bucket
 ORDER BY bucket;
@@ -67,17 +64,21 @@ SELECT DISTINCT market_id, symbol
 FROM {database:Identifier}.canonical_candles_1m
 ORDER BY market_id, symbol;
 
+-- name: coarse_names
+SELECT DISTINCT market_id, symbol
+FROM {database:Identifier}.canonical_candles_coarse
+ORDER BY market_id, symbol;
+
 -- name: bounds
--- First and last minute of the range; always one row.
-SELECT
-    count() AS found,
-    toUnixTimestamp64Milli(min(ts_open)) AS first_ms,
-    toUnixTimestamp64Milli(max(ts_open)) AS last_ms
+@bounded
 FROM {database:Identifier}.canonical_candles_1m
-WHERE market_id = {market_id:UInt16}
-    AND symbol = {symbol:String}
-    AND ts_open >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-    AND ts_open < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC');
+WHERE @between;
+
+-- name: bounds_coarse
+@bounded
+FROM {database:Identifier}.canonical_candles_coarse
+WHERE timeframe_ms = {base_ms:UInt32}
+    AND @between;
 
 -- name: instruments
 -- The bitmap counts a minute once however often it was written, in a few bytes per thousand.
@@ -90,6 +91,46 @@ SELECT
 FROM {database:Identifier}.canonical_candles_1m
 GROUP BY market_id, symbol
 ORDER BY market_id, symbol;
+
+-- name: coarse_instruments
+SELECT
+    market_id,
+    symbol,
+    timeframe_ms,
+    toUnixTimestamp64Milli(min(ts_open)) AS first_ms,
+    toUnixTimestamp64Milli(max(ts_open)) AS last_ms,
+    toInt64(
+        groupBitmap(toUInt32(intDiv(toUnixTimestamp64Milli(ts_open), 60000)))
+    ) * intDiv(timeframe_ms, 60000) AS minutes
+FROM {database:Identifier}.canonical_candles_coarse
+GROUP BY market_id, symbol, timeframe_ms
+ORDER BY market_id, symbol, timeframe_ms;
+
+-- name: known
+-- What the imports of an instrument have said together; no row where none said anything. Of the
+-- length of bars and of the symbol's spelling the first word counts.
+SELECT
+    argMin(timeframe_ms, (imported_at, sha256)) AS timeframe_ms,
+    max(sessions) AS sessions,
+    min(has_volume) AS has_volume,
+    argMin(original, (imported_at, sha256)) AS original
+FROM {database:Identifier}.instruments
+WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
+HAVING count() > 0;
+
+-- name: imported_files
+SELECT sha256, argMax(file, imported_at) AS file
+FROM {database:Identifier}.instruments
+WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String} AND sha256 != ''
+GROUP BY sha256
+ORDER BY sha256;
+
+-- name: say
+-- Each import adds rows and changes none: of two at once, both count.
+INSERT INTO {database:Identifier}.instruments
+SELECT
+    {market_id:UInt16}, {symbol:String}, {timeframe_ms:UInt32}, {sessions:UInt8},
+    {has_volume:UInt8}, {original:String}, {file:String}, {sha256:String}, now64(3);
 
 -- name: has_table
 EXISTS TABLE {database:Identifier}.canonical_candles_1m;
@@ -116,3 +157,56 @@ CREATE TABLE IF NOT EXISTS {database:Identifier}.canonical_candles_1m
 )
 ENGINE = ReplacingMergeTree(ingested_at)
 ORDER BY (market_id, symbol, ts_open);
+
+-- name: create_coarse_table
+-- Bars that are longer than a minute, of instruments that have no minutes.
+CREATE TABLE IF NOT EXISTS {database:Identifier}.canonical_candles_coarse
+(
+    market_id UInt16,
+    symbol String,
+    timeframe_ms UInt32,
+    ts_open DateTime64(3, 'UTC'),
+    open Float64,
+    high Float64,
+    low Float64,
+    close Float64,
+    volume_base Float64,
+    ingested_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(ingested_at)
+ORDER BY (market_id, symbol, timeframe_ms, ts_open);
+
+-- name: has_instruments
+EXISTS TABLE {database:Identifier}.instruments;
+
+-- name: create_instruments
+-- What imports say of an instrument: a row of each file, one without a file before its bars.
+CREATE TABLE IF NOT EXISTS {database:Identifier}.instruments
+(
+    market_id UInt16,
+    symbol String,
+    timeframe_ms UInt32,
+    sessions UInt8,
+    has_volume UInt8,
+    original String,
+    file String,
+    sha256 String,
+    imported_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (market_id, symbol, imported_at);
+
+-- name: delete_minutes
+ALTER TABLE {database:Identifier}.canonical_candles_1m
+DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
+SETTINGS mutations_sync = 2;
+
+-- name: delete_coarse
+ALTER TABLE {database:Identifier}.canonical_candles_coarse
+DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
+SETTINGS mutations_sync = 2;
+
+-- name: delete_known
+ALTER TABLE {database:Identifier}.instruments
+DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
+SETTINGS mutations_sync = 2;

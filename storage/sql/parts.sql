@@ -109,28 +109,75 @@ pg_notify('backtest_jobs', job_id::text)::text;
 
 -- name: valid_minutes
 -- Candles, in ClickHouse's dialect: the minutes of an instrument in [from_ms, to_ms) that count.
--- The inner query picks the canonical row of each minute: ReplacingMergeTree has merged at some
--- time or never, so the newest ingested_at is chosen here, on a tie the larger tuple of values
--- (DESC puts NaN last). Only then invalid minutes are left out: a newer invalid row hides an older
--- valid one.
 SELECT *
 FROM (
     SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
     FROM {database:Identifier}.canonical_candles_1m
     WHERE market_id = {market_id:UInt16}
-        AND symbol = {symbol:String}
+        @canonical
+)
+@valid;
+
+-- name: valid_coarse
+-- The same of longer bars; each is named by the minute in which it opens.
+SELECT *
+FROM (
+    SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
+    FROM {database:Identifier}.canonical_candles_coarse
+    WHERE market_id = {market_id:UInt16}
+        AND timeframe_ms = {base_ms:UInt32}
+        @canonical
+)
+@valid;
+
+-- name: canonical
+-- Picks the row of each minute that counts: ReplacingMergeTree has merged at some time or never, so
+-- the newest ingested_at is chosen here, on a tie the larger tuple of values (DESC puts NaN last).
+AND symbol = {symbol:String}
         AND ts_open >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
         AND ts_open < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
     ORDER BY
         ts_open, ingested_at DESC,
         open DESC, high DESC, low DESC, close DESC, volume_base DESC
-    LIMIT 1 BY ts_open
-)
+    LIMIT 1 BY ts_open;
+
+-- name: valid
+-- Of canonical rows only: a newer invalid row hides an older valid one.
 WHERE isFinite(open) AND open > 0
     AND isFinite(high) AND high > 0
     AND isFinite(low) AND low > 0
     AND isFinite(close) AND close > 0
     AND isFinite(volume_base) AND volume_base >= 0;
+
+-- name: rolled_up
+-- Bars of timeframe_ms, buckets aligned to the epoch.
+-- Floating-point addition is not associative and sum() adds in whatever order threads deliver:
+-- arrayFold over the sorted array adds in time order, so every run gives the same bytes.
+SELECT
+    intDiv(minute, {timeframe_ms:Int64}) * {timeframe_ms:Int64} AS bucket,
+    argMin(open, minute) AS first_open,
+    max(high) AS highest,
+    min(low) AS lowest,
+    argMax(close, minute) AS last_close,
+    arrayFold(
+        (total, m) -> total + m.2,
+        arraySort(groupArray((minute, volume_base))),
+        toFloat64(0)
+    ) AS volume;
+
+-- name: bounded
+-- First and last row of the range; always one row.
+SELECT
+    count() AS found,
+    toUnixTimestamp64Milli(min(ts_open)) AS first_ms,
+    toUnixTimestamp64Milli(max(ts_open)) AS last_ms;
+
+-- name: between
+-- The rows of an instrument in [from_ms, to_ms).
+market_id = {market_id:UInt16}
+    AND symbol = {symbol:String}
+    AND ts_open >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+    AND ts_open < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC');
 
 -- name: symbol
 -- As the indexes of lists have it.

@@ -45,8 +45,15 @@ class Reader:
         self._pool.shutdown()
 
 
+class _EngineStore(FolderStore):
+    """Reads with chDB whatever files there are."""
+
+    _rolled_up = CandleStore._rolled_up
+
+
 # Stores stay open in the reading process, so that several folders share its engine.
 _open: dict[Path, FolderStore] = {}
+_open_engines: dict[Path, _EngineStore] = {}
 
 
 def _store(folder: Path) -> FolderStore:
@@ -58,7 +65,8 @@ def _bars(folder: Path, *arguments: object) -> Bars:
 
 
 def _engine_bars(folder: Path, *arguments: object) -> Bars:
-    return CandleStore.bars(_store(folder), *arguments)  # type: ignore[arg-type]
+    store = _open_engines.setdefault(folder, _EngineStore(folder))
+    return store.bars(*arguments)  # type: ignore[arg-type]
 
 
 def _call(folder: Path, method: str, *arguments: object, **named: object) -> object:
@@ -70,5 +78,5 @@ def _instruments(folder: Path) -> list[Instrument]:
 
 
 def _close() -> None:
-    for store in _open.values():
+    for store in (*_open.values(), *_open_engines.values()):
         store.close()

@@ -13,7 +13,7 @@ import pytest
 
 from storage.candles import Bars, CandleFileError, ImportReport, import_file
 from storage.candles.csv_file import BLOCK_BYTES
-from storage.candles.store import CandleStore
+from storage.candles.folder import FolderStore
 from tests.storage.candle_reader import Reader
 
 START = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -28,7 +28,7 @@ TIMES = [START, START + MINUTE, START + 2 * MINUTE]
 CLOSES = [2.0, 1.75, 1.5]
 
 
-class Kept(CandleStore):
+class Kept(FolderStore):
     """A store that keeps what is published in memory."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Kept(CandleStore):
         self.close_prices: list[float] = []
         self.volumes: list[float] = []
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:  # noqa: ARG002
+    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars], **said: object) -> int:  # type: ignore[override]  # noqa: ARG002
         for chunk in chunks:
             self.ts_open += chunk.ts_open.tolist()
             self.close_prices += chunk.close.tolist()
