@@ -39,8 +39,10 @@ class Bar(NamedTuple):
     volume: float
 
 
-def random_rows(seed: int, minutes: int = 3_000, *, ties: bool = True) -> list[Row]:
-    """Minutes with gaps, several versions of some, some of them invalid; in random order."""
+def random_rows(
+    seed: int, minutes: int = 3_000, *, ties: bool = True, step: int = MINUTE
+) -> list[Row]:
+    """Bars with gaps, several versions of some, some of them invalid; in random order."""
     rng = random.Random(seed)
     rows = []
     minute = 0
@@ -48,7 +50,7 @@ def random_rows(seed: int, minutes: int = 3_000, *, ties: bool = True) -> list[R
         versions = rng.choices([1, 2, 3], [80, 15, 5])[0]
         for version in range(versions):
             ingested_at = START + (rng.randrange(2) if ties else version)
-            rows.append(Row(START + minute * MINUTE, *_values(rng), ingested_at))
+            rows.append(Row(START + minute * step, *_values(rng), ingested_at))
         minute += 1 if rng.random() < 0.995 else rng.randrange(2, 200)
     rng.shuffle(rows)
     return rows
@@ -99,6 +101,12 @@ def _bar(ts_open: int, minutes: list[Row]) -> Bar:
         minutes[-1].close,
         volume,
     )
+
+
+def coarse_table(rows: Sequence[Row], timeframe_ms: int) -> pa.Table:
+    """The rows as longer bars are stored."""
+    lengths = pa.array([timeframe_ms] * len(rows), pa.uint32())
+    return table(rows).append_column("timeframe_ms", lengths)
 
 
 def table(rows: Sequence[Row], market_id: int = 1, symbol: str = "BTCUSDT") -> pa.Table:

@@ -6,7 +6,7 @@ from typing import Any
 import clickhouse_connect
 
 from configs.environment import ClickHouseServer
-from tests.storage.candle_rows import Row, table
+from tests.storage.candle_rows import Row, coarse_table, table
 from tests.storage.clickhouse_endpoint import PASSWORD, USER, Endpoint
 
 
@@ -29,15 +29,21 @@ def command(server: ClickHouseServer, text: str) -> None:
     client.close()
 
 
-def insert(server: ClickHouseServer, rows: Sequence[Row]) -> None:
-    """Insert so that versions of a minute meet in the table only: an insert merges its own rows."""
+def insert(server: ClickHouseServer, rows: Sequence[Row], timeframe_ms: int | None = None) -> None:
+    """Insert so that versions of a minute meet in the table only: an insert merges its own rows.
+
+    With a timeframe the rows are longer bars.
+    """
     client = connect(server)
     left = list(rows)
     while left:
         part = {row.ts_open: row for row in left}
-        client.insert_arrow(
-            "canonical_candles_1m", table(list(part.values())), database=server.database
-        )
+        if timeframe_ms is None:
+            name, content = "canonical_candles_1m", table(list(part.values()))
+        else:
+            name = "canonical_candles_coarse"
+            content = coarse_table(list(part.values()), timeframe_ms)
+        client.insert_arrow(name, content, database=server.database)
         for row in part.values():
             left.remove(row)
     client.close()

@@ -19,10 +19,20 @@ from hypothesis import strategies as st
 from engine import synthetic
 from engine.candles import timeline
 from engine.timeframes import TIMEFRAMES
-from storage.candles import Bars, CandleSourceUnavailable, import_file
+from storage.candles import Bars, CandleSourceUnavailable, Known, import_file, side_file
 from storage.candles.folder import FolderStore
+from storage.candles.known import Register
 from tests.storage.candle_reader import Reader
-from tests.storage.candle_rows import MINUTE, START, Row, as_tuples, random_rows, roll_up, table
+from tests.storage.candle_rows import (
+    MINUTE,
+    START,
+    Row,
+    as_tuples,
+    coarse_table,
+    random_rows,
+    roll_up,
+    table,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 1440 * MINUTE
@@ -130,6 +140,40 @@ def test_both_readers_give_the_same_bytes_of_many_updated_minutes(
     bars = read(tmp_path, *asked)
 
     assert as_tuples(bars) == roll_up(rows, *asked)
+    assert as_bytes(bars) == as_bytes(reader.engine_bars(tmp_path, *asked))
+
+
+@pytest.mark.parametrize("base", ["5m", "1h", "1d"])
+def test_both_readers_give_the_same_bytes_of_longer_bars(
+    reader: Reader, tmp_path: Path, base: str
+) -> None:
+    base_ms = TIMEFRAMES[base]
+    rows = random_rows(6, 1_500, step=base_ms)
+    for number in range(3):
+        file = place(tmp_path, f"{number:013d}.bars")
+        pq.write_table(coarse_table(rows[number::3], base_ms), file, row_group_size=200)
+    side_file.write(file.parent, Register(Known(timeframe_ms=base_ms), {}))
+
+    for step in TIMEFRAMES.values():
+        for asked in ((0, 10**13), (START + 61 * base_ms, START + 900 * base_ms)):
+            bars = read(tmp_path, *asked, step)
+            expected = [] if step % base_ms else roll_up(rows, *asked, step)
+            assert as_tuples(bars) == expected
+            assert as_bytes(bars) == as_bytes(reader.engine_bars(tmp_path, *asked, step))
+
+
+def test_longer_bars_of_another_form_are_read_by_the_engine(reader: Reader, tmp_path: Path) -> None:
+    # One row group holds bars of two lengths, which no import writes.
+    hours = [Row(START + k * 60 * MINUTE, 1.0, 2.0, 0.5, 1.5, 0.1, START) for k in range(9)]
+    mixed = pa.concat_tables([coarse_table(hours, 60 * MINUTE), coarse_table(hours, DAY)])
+    file = place(tmp_path, "0000000000000.bars")
+    pq.write_table(mixed, file)
+    side_file.write(file.parent, Register(Known(timeframe_ms=60 * MINUTE), {}))
+    asked = START, START + DAY, 180 * MINUTE
+
+    bars = reader.bars(tmp_path, *asked)
+
+    assert as_tuples(bars) == roll_up(hours, *asked)
     assert as_bytes(bars) == as_bytes(reader.engine_bars(tmp_path, *asked))
 
 
