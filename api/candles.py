@@ -7,9 +7,12 @@ from typing import TypeVar
 
 from api.known import Known
 from configs.environment import CandlesFolder, ClickHouseServer
-from engine.candles import load_range
+from engine.candles import NoMarketData, load_range
 from engine.coverage import Presence
-from engine.request import Request
+from engine.loading import Known as Facts
+from engine.loading import load, refuse
+from engine.request import Request, RequestError
+from engine.timeframes import MINUTE_MS
 from storage.candles import CandleSourceUnavailable, CandleStore, Instrument, open_store
 
 Result = TypeVar("Result")
@@ -23,6 +26,8 @@ TURN_SECONDS = 1.0
 need none of it would soon wait as well."""
 
 REMEMBERED = 1_000
+
+NOTHING = Presence(0, None, None, 0, None, None, None, None, None)
 
 
 class Candles:
@@ -58,26 +63,21 @@ class Candles:
             self._turns.release()
 
     def presence(self, request: Request) -> Presence:
-        """Return which bars of a request have candles."""
+        """Return which bars of a request have candles.
+
+        Raises RequestError for what the instrument cannot give.
+        """
         start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
         from_ms, _ = load_range(start_ms, end_ms, step, request.warmup_bars)
         key = (request.market_id, request.symbol, step, from_ms, start_ms, end_ms)
-        found: Presence | None = self._known.get(key)
+        found: tuple[Facts, Presence] | None = self._known.get(key)
         if found is None:
-            answer = self.ask(
-                lambda store: store.presence(
-                    request.market_id,
-                    request.symbol,
-                    step,
-                    from_ms=from_ms,
-                    start_ms=start_ms,
-                    end_ms=end_ms,
-                )
-            )
-            found = Presence(**asdict(answer))
-            if found.bars:
+            found = self.ask(lambda store: _presence(request, store, from_ms))
+            if found[1].bars:
                 self._known.put(key, found)
-        return found
+        facts, presence = found
+        refuse(request, facts)
+        return presence
 
     def instruments(self) -> list[Instrument]:
         """Return everything there is."""
@@ -100,3 +100,22 @@ class Candles:
             if self._idle:
                 return self._idle.pop()
         return open_store(self._source, answer_seconds=ANSWER_SECONDS)
+
+
+def _presence(request: Request, store: CandleStore, from_ms: int) -> tuple[Facts, Presence]:
+    """Return what is known of the instrument of a request, and which of its bars there are."""
+    facts = store.known(request.market_id, request.symbol)
+    start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
+    if not facts.sessions and facts.timeframe_ms == MINUTE_MS:
+        answer = store.presence(
+            *(request.market_id, request.symbol, step),
+            from_ms=from_ms,
+            start_ms=start_ms,
+            end_ms=end_ms,
+        )
+        return facts, Presence(**asdict(answer))
+    # Of few bars, or such as only loaded candles tell from the hours in which the market is closed.
+    try:
+        return facts, Presence.of(load(request, store.bars, lambda *_: facts))
+    except (NoMarketData, RequestError):
+        return facts, NOTHING

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from api.candles import Candles as Source
 from api.known import Known
-from engine.candles import Candles, load
+from engine.candles import Candles
+from engine.loading import load
 from engine.request import Request
 from storage.candles import CandleSourceUnavailable
 
@@ -88,7 +89,7 @@ class Loaded:
         try:
             kept: tuple[Candles, str] | None = self._kept.get(key)
             if kept is None or (expected is not None and kept[1] != expected):
-                candles = self._source.ask(lambda store: load(request, store.bars))
+                candles = self._source.ask(lambda store: load(request, store.bars, store.known))
                 kept = candles, candles.content_hash()
                 self._kept.put(key, kept)
             return kept

@@ -1,4 +1,7 @@
-"""Bars as the engine sees them: a gapless timeline of float64 arrays and its traded slice.
+"""Bars as the engine sees them: a timeline of float64 arrays and its traded slice.
+
+It is gapless, but for a market that closes (an instrument with sessions): of that it has the bars
+there are.
 
 All times are int64 milliseconds since the Unix epoch (UTC). A bar is named by the time it opens
 and known at the time it closes. A range trades the bars that lie in it whole, as exchanges label
@@ -6,17 +9,14 @@ candles: `1d [Jan 1, Jan 8)` trades the candles of Jan 1..7.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.sessions import missing
 from engine.timeframes import TIMEFRAMES
-
-if TYPE_CHECKING:
-    from engine.request import Request
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -59,11 +59,15 @@ class Bars(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candles:
-    """T contiguous bars of one timeframe; those from `first` on are traded, the others warm up.
+    """T bars of one timeframe; those from `first` on are traded, the others warm up.
 
     `ts_open` is int64[T] with `ts_open[i + 1] - ts_open[i] == timeframe_ms`; prices and volume are
     finite float64[T]. `filled` int64[F] are the positions of bars without a minute, ascending: they
     repeat the last close.
+
+    With sessions the steps are multiples of the timeframe and no bar is filled: whoever counts bars
+    counts those that there are. `missing` int64[M] are then the opens of bars of the asked range
+    that should be there; it is None where every bar should.
     """
 
     ts_open: Int64
@@ -75,6 +79,7 @@ class Candles:
     timeframe_ms: int
     first: int
     filled: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    missing: Int64 | None = None
 
     def close_time(self) -> Int64:
         """int64[T]: when each bar is complete, in ms."""
@@ -97,21 +102,6 @@ class Candles:
         return digest.hexdigest()
 
 
-ReadBars = Callable[[int, str, int, int, int], Bars]
-"""(market_id, symbol, from_ms, to_ms, timeframe_ms) → the buckets of `[from_ms, to_ms)`."""
-
-
-def load(request: "Request", read: ReadBars) -> Candles:
-    """Candles that a request trades, warm-up included; `read` is called once.
-
-    Raises `NoMarketData`, and whatever `read` raises.
-    """
-    start_ms, end_ms, timeframe_ms = request.start_ms, request.end_ms, request.timeframe_ms
-    from_ms, to_ms = load_range(start_ms, end_ms, timeframe_ms, request.warmup_bars)
-    bars = read(request.market_id, request.symbol, from_ms, to_ms, timeframe_ms)
-    return timeline(bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=timeframe_ms)
-
-
 def load_range(start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int) -> tuple[int, int]:
     """Minutes `[from_ms, to_ms)` to read for a traded range `[start_ms, end_ms)`.
 
@@ -131,13 +121,8 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
     Raises `NoMarketData` when no bucket of `rows` is in the traded range, `ValueError` when `rows`
     are not ascending or not aligned to the timeframe.
     """
+    _check_rows(rows, start_ms, end_ms, timeframe_ms)
     bucket = rows.ts_open // timeframe_ms
-    steps = np.diff(bucket)
-    if (steps <= 0).any() or (bucket * timeframe_ms != rows.ts_open).any():
-        raise ValueError(f"buckets are not ascending multiples of {timeframe_ms} ms")
-    if not ((rows.ts_open >= start_ms) & (rows.ts_open + timeframe_ms <= end_ms)).any():
-        raise NoMarketData(_no_data_message(rows, start_ms, end_ms, timeframe_ms))
-
     length = int(bucket[-1] - bucket[0]) + 1
     filled = np.arange(length, dtype=np.int64)
     # Row of `rows` that each bar is, or repeats.
@@ -162,6 +147,46 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
         first=int(np.searchsorted(ts_open, start_ms, side="left")),
         filled=np.flatnonzero(empty[keep]),
     )
+
+
+def session_timeline(
+    rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int
+) -> Candles:
+    """Make the timeline of an instrument with sessions: the bars there are, none filled.
+
+    `warmup_bars` are the last ones that open before `start_ms`, or as many as there are. Other rows
+    tell when the market is closed: `missing` says how.
+
+    Raises what `timeline` raises.
+    """
+    _check_rows(rows, start_ms, end_ms, timeframe_ms)
+    first = int(np.searchsorted(rows.ts_open, start_ms, side="left"))
+    begin = max(0, first - warmup_bars)
+    kept = slice(begin, int(np.searchsorted(rows.ts_open + timeframe_ms, end_ms, side="right")))
+
+    def column(values: Float64) -> Float64:
+        return np.ascontiguousarray(values[kept], np.float64)
+
+    return Candles(
+        ts_open=np.ascontiguousarray(rows.ts_open[kept]),
+        open=column(rows.open),
+        high=column(rows.high),
+        low=column(rows.low),
+        close=column(rows.close),
+        volume=column(rows.volume),
+        timeframe_ms=timeframe_ms,
+        first=first - begin,
+        missing=missing(rows.ts_open, timeframe_ms, start_ms, end_ms),
+    )
+
+
+def _check_rows(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int) -> None:
+    """Raise `ValueError` for rows that are no buckets, `NoMarketData` where none is traded."""
+    bucket = rows.ts_open // timeframe_ms
+    if (np.diff(bucket) <= 0).any() or (bucket * timeframe_ms != rows.ts_open).any():
+        raise ValueError(f"buckets are not ascending multiples of {timeframe_ms} ms")
+    if not ((rows.ts_open >= start_ms) & (rows.ts_open + timeframe_ms <= end_ms)).any():
+        raise NoMarketData(_no_data_message(rows, start_ms, end_ms, timeframe_ms))
 
 
 def _no_data_message(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from engine.candles import Candles, load_range, utc
+from engine.candles import Candles, Int64, load_range, utc
 from engine.indicators.lookback import defined_after, settled_after
 from engine.request.estimate import bars_between
 from engine.request.model import BlockRequest, Request
@@ -25,6 +25,10 @@ class Presence:
     ends in the asked range. The rest is of those that lie in this range whole: their number, the
     first and the last, how many are missing in a row at most and from where on (of several such
     gaps the first), lowest low and highest high.
+
+    Of an instrument with sessions `expected` is how many bars of the range should be there, and
+    `before` how many are there before it; a gap is of bars that should be there. None: it has no
+    sessions, and every bar should.
     """
 
     bars: int
@@ -36,10 +40,14 @@ class Presence:
     latest_ms: int | None
     lowest: float | None
     highest: float | None
+    expected: int | None = None
+    before: int | None = None
 
     @classmethod
     def of(cls, candles: Candles) -> Self:
         """Say it of loaded candles, which have at least one traded bar with a minute."""
+        if candles.missing is not None:
+            return cls._of_sessions(candles, candles.missing)
         real = np.ones(len(candles.ts_open), np.bool_)
         real[candles.filled] = False
         at = np.flatnonzero(real[candles.first :]) + candles.first
@@ -59,12 +67,35 @@ class Presence:
             highest=float(candles.high[at].max()),
         )
 
+    @classmethod
+    def _of_sessions(cls, candles: Candles, missing: Int64) -> Self:
+        opens = candles.ts_open[candles.first :]
+        # Missing bars before each traded bar.
+        before = np.searchsorted(missing, opens)
+        gaps = np.diff(before)
+        widest = int(np.argmax(gaps)) if len(gaps) else 0
+        gap = int(gaps[widest]) if len(gaps) else 0
+        return cls(
+            bars=len(opens),
+            first_ms=int(opens[0]),
+            last_ms=int(opens[-1]),
+            gap_bars=gap,
+            gap_start_ms=int(missing[before[widest]]) if gap else None,
+            earliest_ms=int(candles.ts_open[0]),
+            latest_ms=int(opens[-1]),
+            lowest=float(candles.low[candles.first :].min()),
+            highest=float(candles.high[candles.first :].max()),
+            expected=len(opens) + len(missing),
+            before=candles.first,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """What was asked, what is there, and what is traded.
 
-    `bars_expected` and `bars_present` are of the asked range, `first_ms` and `last_ms` the opens of
+    `bars_expected` and `bars_present` are of the asked range, without the hours in which a market
+    with `sessions` is closed, `first_ms` and `last_ms` the opens of
     its first and last present bar. `warmup_present` of the `warmup_bars` exist, from the first
     candle on. `undefined` are the names of blocks of which some variant has no value on the first
     traded bar, `unsettled` those whose values there still depend on where the candles begin.
@@ -84,6 +115,7 @@ class Coverage:
     warmup_present: int
     undefined: tuple[str, ...]
     unsettled: tuple[str, ...]
+    sessions: bool = False
 
     @classmethod
     def of(cls, request: Request, found: Presence) -> Self | None:
@@ -94,14 +126,18 @@ class Coverage:
         assert found.latest_ms is not None
         asked, step = request.document["time_range"], request.timeframe_ms
         first_open, _ = load_range(request.start_ms, request.end_ms, step, 0)
-        warmup_present = max(0, (first_open - found.earliest_ms) // step)
+        sessions = found.expected is not None
+        warmup_present, expected = found.before, found.expected
+        if warmup_present is None or expected is None:
+            warmup_present = max(0, (first_open - found.earliest_ms) // step)
+            expected = bars_between(request.start_ms, request.end_ms, step)
         undefined, unsettled = _without_history(request.blocks, warmup_present)
         return cls(
             asked_start=asked["start"],
             asked_end=asked["end"],
-            traded_start_ms=max(first_open, found.earliest_ms),
+            traded_start_ms=found.first_ms if sessions else max(first_open, found.earliest_ms),
             traded_end_ms=found.latest_ms + step,
-            bars_expected=bars_between(request.start_ms, request.end_ms, step),
+            bars_expected=expected,
             bars_present=found.bars,
             first_ms=found.first_ms,
             last_ms=found.last_ms,
@@ -111,6 +147,7 @@ class Coverage:
             warmup_present=warmup_present,
             undefined=undefined,
             unsettled=unsettled,
+            sessions=sessions,
         )
 
     @classmethod

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.candles import Bars, Candles, load
+from engine.candles import Candles
 from engine.coverage import Coverage
 from engine.grid import Variants
+from engine.loading import load
 from engine.request import Request, parse
 from storage import results
 from storage.records import Stage, TopVariant
@@ -95,21 +96,21 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
 def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
     from storage.candles import CandleSourceUnavailable, open_store  # heavy, and for the child only
 
-    def read(market_id: int, symbol: str, *range_and_timeframe: int) -> Bars:
+    def loaded() -> Candles:
         with open_store(assignment.candle_source) as store:
-            store.start(market_id, symbol)
+            store.start(request.market_id, request.symbol)
             isolation.limit_memory(assignment.memory_bytes)
-            return store.bars(market_id, symbol, *range_and_timeframe)
+            return load(request, store.bars, store.known)
 
     for delay in assignment.candle_retry_seconds:
         try:
-            return load(request, read)
+            return loaded()
         except CandleSourceUnavailable as error:
             if error.permanent:
                 raise
             parent.send(Retrying(str(error)))
             parent.pause(delay)
-    return load(request, read)
+    return loaded()
 
 
 def _run_stage(

@@ -89,8 +89,8 @@ def finish(connection: psycopg.Connection[Any], job_id: str, candles: Path | Non
     `candles` is the folder of those it is said to have been computed with; without it, its bars
     count as changed.
     """
-    from engine.candles import load
     from engine.grid import Grid
+    from engine.loading import load
     from engine.request import parse
 
     lease = claim(connection, UUID(job_id))
@@ -99,7 +99,7 @@ def finish(connection: psycopg.Connection[Any], job_id: str, candles: Path | Non
     grid, candles_hash = Grid.of(request), "0" * 64
     if candles is not None:
         with open_store(CandlesFolder(candles)) as store:
-            candles_hash = load(request, store.bars).content_hash()
+            candles_hash = load(request, store.bars, store.known).content_hash()
     leases.start_stage(connection, lease.lease, Stage.STAGE_B, 16)
     shortlist = Shortlist(range(8), [1] * 8, 8, 2, 8, "engine-1", candles_hash)
     save_shortlist(connection, lease.lease, shortlist)

@@ -11,6 +11,7 @@ from api.errors import ApiError, invalid_value
 from api.job_ids import own, wanted_by
 from api.parameters import Query, moment, whole
 from engine.candles import NoMarketData
+from engine.request import RequestError
 from storage import results
 from storage.connection import Connection
 from storage.records import Job
@@ -48,7 +49,7 @@ def bars(call: Call) -> Response:
     job, expected = context.pool.run(look, again=True)
     try:
         candles, found = context.charts.of(wanted_by(job), expected)
-    except NoMarketData:
+    except (NoMarketData, RequestError):
         raise _changed() from None
     if expected is not None and found != expected:
         raise _changed()

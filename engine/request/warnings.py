@@ -46,7 +46,9 @@ def of_coverage(request: Request, coverage: Coverage) -> list[Warned]:
 def of_levels(request: Request, found: Presence) -> list[Warned]:
     """Warn of risk levels that no position of this range can reach."""
     first_open = -(-request.start_ms // request.timeframe_ms) * request.timeframe_ms
-    if found.lowest is None or found.highest is None or found.first_ms != first_open:
+    if found.lowest is None or found.highest is None:
+        return []
+    if found.expected is None and found.first_ms != first_open:
         return []  # the first bars repeat a close from before the range
     listed, axes = [], []
     for name in RISK_AXES:
@@ -73,7 +75,7 @@ def _partial(coverage: Coverage, step: int) -> list[Warned]:
     if not lacks_an_end and asked - present < MISSING_SHARE * asked:
         return []
     days, of_days = round(present * step / DAY_MS), round(asked * step / DAY_MS)
-    if 0 < days < of_days:
+    if 0 < days < of_days and not coverage.sessions:
         first, last = utc(coverage.first_ms)[:10], utc(coverage.last_ms)[:10]
         share = f"{days} of {of_days} days"
     else:
@@ -87,14 +89,14 @@ def _gap(coverage: Coverage, step: int) -> list[Warned]:
     large = bars > LARGE_GAP_SHARE * coverage.bars_expected or bars * step >= DAY_MS
     if start is None or not large:
         return []
-    return [
-        _warning(
-            "coverage_gap",
+    if coverage.sessions:
+        text = f"{bars} bars in a row are missing from {utc(start)} on, closed hours left out"
+    else:
+        text = (
             f"there are no candles from {utc(start)} to {utc(start + bars * step)}: {bars} bars "
-            "in a row repeat the last close",
-            "time_range",
+            "in a row repeat the last close"
         )
-    ]
+    return [_warning("coverage_gap", text, "time_range")]
 
 
 def _undefined(request: Request, coverage: Coverage) -> list[Warned]:

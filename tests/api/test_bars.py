@@ -11,7 +11,8 @@ import pytest
 from api.charts import drawn
 from configs.environment import CandlesFolder
 from engine import synthetic
-from engine.candles import Candles, load
+from engine.candles import Candles
+from engine.loading import load
 from engine.request import parse
 from storage.candles import Bars, open_store
 from tests.api.running import Api, Caller, running

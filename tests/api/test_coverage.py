@@ -9,8 +9,8 @@ import pytest
 from api import coverage
 from api.candles import Candles
 from configs.environment import CandlesFolder
-from engine.candles import load
 from engine.coverage import Coverage
+from engine.loading import load
 from engine.request import RequestError, complete, parse
 from engine.synthetic import minutes
 from storage.candles import Bars, open_store
@@ -122,7 +122,7 @@ def test_what_is_stored_is_what_a_worker_finds_from_its_candles(candles: Path, e
     found = checked(candles, time_range=asked).coverage
     request = parse(complete(changed(time_range=asked), DEFAULTS, LIMITS))
     with open_store(CandlesFolder(candles)) as store:
-        loaded = load(request, store.bars)
+        loaded = load(request, store.bars, store.known)
     assert found == Coverage.of_candles(request, loaded).document()
     assert found is not None
     assert 0 < found["warmup_present"] < request.warmup_bars

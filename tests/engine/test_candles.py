@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.candles import Candles, NoMarketData, load, load_range, timeline
+from engine.candles import Candles, NoMarketData, load_range, timeline
+from engine.loading import load
 from engine.request import complete, parse
 from engine.synthetic import Minutes
 from engine.timeframes import TIMEFRAMES

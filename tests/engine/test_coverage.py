@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.candles import Candles, load
+from engine.candles import Candles
 from engine.coverage import Coverage, Presence
+from engine.loading import load
 from engine.request import Request, complete, parse
 from engine.request.warnings import coverage_unknown, of_coverage, of_levels
 from engine.synthetic import Minutes

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.candles import NoMarketData, load
+from engine.candles import NoMarketData
 from engine.grid import estimate
+from engine.loading import load
 from engine.request import RequestError, complete, parse
 from engine.request.estimate import bars_between
 from engine.synthetic import minutes

@@ -124,7 +124,7 @@ def test_a_store_finds_what_a_loop_over_its_bars_finds_and_what_loaded_candles_s
         except NoMarketData:
             assert found.bars == 0
         else:
-            assert asdict(found) == asdict(coverage.Presence.of(candles)), timeframe
+            assert coverage.Presence(**asdict(found)) == coverage.Presence.of(candles), timeframe
 
 
 def minute(at: int, price: float = 10.0, ingested_at: int = START) -> Row:

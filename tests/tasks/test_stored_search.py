@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from configs.environment import CandlesFolder
-from engine.candles import load
+from engine.loading import load
 from engine.request import parse
 from engine.sweep import Batch, Sweep
 from storage import leases, results
@@ -162,7 +162,7 @@ def test_a_snapshot_is_sent_when_variants_or_twins_have_changed(
 ) -> None:
     request = parse(assignment(candles, small_sweep()).request)
     with open_store(candles) as store:
-        sweep = Sweep(request, load(request, store.bars))
+        sweep = Sweep(request, load(request, store.bars, store.known))
     here, there = Pipe()
 
     def batches() -> Any:

@@ -1,0 +1,125 @@
+"""The candles that a request trades, read from whatever holds them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.candles import Bars, Candles, load_range, session_timeline, timeline
+from engine.request import FieldError, Request, RequestError
+from engine.sessions import EVIDENCE_MS
+from engine.timeframes import MINUTE_MS, TIMEFRAMES
+
+FURTHER = 8
+"""How much further back is looked for the warm-up of a market that closes, each time."""
+
+
+class Known(Protocol):
+    """What is known of an instrument; the candle store's own type fits."""
+
+    @property
+    def timeframe_ms(self) -> int:
+        """Length of its stored bars."""
+
+    @property
+    def sessions(self) -> bool:
+        """Whether its market closes daily or weekly."""
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether the volumes of its bars mean anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """An instrument of which nothing special is known."""
+
+    timeframe_ms: int = MINUTE_MS
+    sessions: bool = False
+    has_volume: bool = True
+
+
+ReadBars = Callable[[int, str, int, int, int], Bars]
+"""(market_id, symbol, from_ms, to_ms, timeframe_ms) → the buckets of `[from_ms, to_ms)`."""
+
+Ask = Callable[[int, str], Known]
+"""(market_id, symbol) → what is known of the instrument."""
+
+
+def load(
+    request: Request, read: ReadBars, ask: Ask = lambda _market, _symbol: Ordinary()
+) -> Candles:
+    """Candles that a request trades, warm-up included.
+
+    `read` is called once and `ask` not at all where every bar of an instrument is there and no
+    volume is looked at, for both cost time.
+
+    Raises `NoMarketData`, `RequestError` for what the instrument cannot give, and whatever `read`
+    and `ask` raise.
+    """
+    start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
+    name = request.market_id, request.symbol
+    if volume_readers(request):
+        refuse(request, ask(*name))
+    from_ms, to_ms = load_range(start_ms, end_ms, step, request.warmup_bars)
+    bars = read(*name, from_ms, to_ms, step)
+    if not _complete(bars, from_ms, step):
+        known = ask(*name)
+        refuse(request, known)
+        if known.sessions:
+            return _load_sessions(request, read)
+    return timeline(bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=step)
+
+
+def refuse(request: Request, known: Known) -> None:
+    """Raise `RequestError` for what an instrument cannot give: shorter bars, volume."""
+    found = []
+    base_ms, symbol = known.timeframe_ms, request.symbol
+    if request.timeframe_ms % base_ms:
+        possible = [name for name, ms in TIMEFRAMES.items() if ms % base_ms == 0]
+        base = possible[0] if possible else f"{base_ms} ms"
+        message = (
+            f"is {request.timeframe}, but {symbol} is stored as {base} bars: choose one of "
+            f"{', '.join(possible)}"
+        )
+        found.append(FieldError("template.timeframe", message))
+    readers = volume_readers(request)
+    if readers and not known.has_volume:
+        message = (
+            f"{', '.join(readers)} read volume, and {symbol} was imported without: leave them out "
+            "or choose another instrument"
+        )
+        found.append(FieldError("template.indicator_grids", message))
+    if found:
+        raise RequestError(found)
+
+
+def volume_readers(request: Request) -> tuple[str, ...]:
+    """Return the names of blocks whose indicator or rule reads volume."""
+    return tuple(
+        block.name
+        for block in request.blocks
+        if "volume" in block.indicator.inputs or block.output.rule == "volume_vs_output"
+    )
+
+
+def _complete(bars: Bars, from_ms: int, step: int) -> bool:
+    """Whether no bar is missing before the last one."""
+    opens = bars.ts_open
+    return len(opens) > 0 and int(opens[-1]) - from_ms == (len(opens) - 1) * step
+
+
+def _load_sessions(request: Request, read: ReadBars) -> Candles:
+    """Read as far back as the warm-up needs, and what tells when the market is closed."""
+    start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
+    warmup, back = request.warmup_bars, FURTHER * request.warmup_bars * step
+    first_open, _ = load_range(start_ms, end_ms, step, 0)
+    while True:
+        from_ms = max(0, first_open - max(back, EVIDENCE_MS))
+        to_ms = end_ms + EVIDENCE_MS
+        bars = read(request.market_id, request.symbol, from_ms, to_ms, step)
+        if from_ms == 0 or int((bars.ts_open < first_open).sum()) >= warmup:
+            break
+        back = FURTHER * max(back, EVIDENCE_MS)
+    return session_timeline(
+        bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=step, warmup_bars=warmup
+    )
