@@ -13,8 +13,9 @@ from engine.coverage import Coverage
 from engine.loading import load
 from engine.request import RequestError, complete, parse
 from engine.synthetic import minutes
-from storage.candles import Bars, open_store
+from storage.candles import Bars, Known, open_store
 from tests.api.running import Api, Caller, running
+from tests.engine.markets import HOUR, priced, stock_hours
 from tests.engine.requests import DEFAULTS, LIMITS
 from tests.making_jobs import DAY_MS, REQUEST, START_MS, changed, store_candles
 
@@ -165,3 +166,110 @@ def test_while_the_candle_source_is_away_a_job_is_stored_with_a_warning(
     for refused in asked:
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
         assert int(refused.headers["Retry-After"]) > 0
+
+
+# ----------------------------------------------------------------------------- special instruments
+
+STOCK = Known(timeframe_ms=HOUR, sessions=True, has_volume=False)
+HALF = {"start": "2024-01-01T00:00:00Z", "end": "2024-07-01T00:00:00Z"}
+OBV = {
+    "indicator_id": "volume.obv",
+    "signals": {
+        "long_delta_periods": {"mode": "explicit", "values": [1]},
+        "short_delta_periods": {"mode": "explicit", "values": [1]},
+    },
+}
+
+
+def stock(folder: Path, known: Known = STOCK, symbol: str = "AAPL") -> Path:
+    """A stock's hours of a year and a half."""
+    bars = Bars.of(priced(stock_hours((2023, 1, 2), (2024, 7, 1))))
+    with open_store(CandlesFolder(folder)) as store:
+        store.append(1, symbol, [bars], known=known)
+    return folder
+
+
+def of_stock(**changes: Any) -> dict[str, Any]:
+    return {SYMBOL: "AAPL", "template__timeframe": "1h", "time_range": HALF, **changes}
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "4h", "1d"])
+def test_of_a_market_that_closes_is_stored_what_a_worker_finds(
+    folder: Path, timeframe: str
+) -> None:
+    stock(folder)
+    asked = of_stock(template__timeframe=timeframe)
+
+    found = checked(folder, **asked)
+
+    request = parse(complete(changed(**asked), DEFAULTS, LIMITS))
+    with open_store(CandlesFolder(folder)) as store:
+        loaded = load(request, store.bars, store.known)
+    assert found.coverage == Coverage.of_candles(request, loaded).document()
+    assert found.coverage is not None
+    assert found.coverage["bars_present"] == found.coverage["bars_expected"]
+    assert found.coverage["warmup_present"] == request.warmup_bars
+    assert found.warnings == []
+
+
+def test_longer_bars_of_a_market_that_never_closes_are_filled_and_their_gaps_told(
+    folder: Path,
+) -> None:
+    stock(folder, Known(timeframe_ms=HOUR))
+    asked = of_stock()
+
+    found = checked(folder, **asked)
+
+    request = parse(complete(changed(**asked), DEFAULTS, LIMITS))
+    with open_store(CandlesFolder(folder)) as store:
+        loaded = load(request, store.bars, store.known)
+    assert len(loaded.filled) > 3_000
+    assert found.coverage == Coverage.of_candles(request, loaded).document()
+    assert "coverage_gap" in {one["code"] for one in found.warnings}
+
+
+def test_a_range_without_bars_of_a_stock_names_those_there_are(folder: Path) -> None:
+    stock(folder)
+    later = {"start": "2025-01-01T00:00:00Z", "end": "2025-02-01T00:00:00Z"}
+    said = refused(folder, **of_stock(time_range=later))
+    assert "those of AAPL go from 2023-01-02T15:00:00Z to 2024-07-01T19:00:00Z" in said
+
+
+def test_a_timeframe_shorter_than_the_stored_bars_is_refused(folder: Path) -> None:
+    stock(folder)
+    said = refused(folder, **of_stock(template__timeframe="15m"))
+    assert said == (
+        "template.timeframe: is 15m, but AAPL is stored as 1h bars: choose one of 1h, 2h, 4h, 6h, "
+        "12h, 1d"
+    )
+
+
+def test_volume_is_refused_of_an_instrument_without_even_if_its_range_is_known(
+    folder: Path,
+) -> None:
+    stock(folder)
+    candles = Candles(CandlesFolder(folder), cache_seconds=60)
+    plain = parse(complete(changed(**of_stock(warmup_bars=100)), DEFAULTS, LIMITS))
+    volume = of_stock(warmup_bars=100, template__indicator_grids=[OBV])
+
+    assert coverage.check(plain, candles).warnings == []
+    with pytest.raises(RequestError, match=r"volume\.obv read volume, and AAPL was imported"):
+        coverage.check(parse(complete(changed(**volume), DEFAULTS, LIMITS)), candles)
+    candles.close()
+
+
+def test_what_an_instrument_cannot_give_is_refused_at_submission_and_in_an_estimate(
+    user: Caller, candles: Path
+) -> None:
+    stock(candles, symbol="AAPL")
+    document = changed(**of_stock(template__indicator_grids=[OBV], template__timeframe="15m"))
+
+    submitted = user.post("/backtests/jobs", json=document)
+    estimated = user.post("/backtests/estimate", json=document)
+
+    paths = ["template.indicator_grids", "template.timeframe"]
+    details = submitted.json()["error"]["details"]
+    assert (submitted.status_code, [one["path"] for one in details]) == (422, paths)
+    assert (estimated.status_code, estimated.json()["accepted"]) == (200, False)
+    assert [one["path"] for one in estimated.json()["errors"]] == paths
+    assert user.get("/backtests/jobs").json()["items"] == []

@@ -170,6 +170,14 @@ def test_the_bar_before_midnight_is_the_last_of_its_day() -> None:
     assert day_ends(opens).tolist() == [1, 25, 27]
 
 
+def test_a_day_without_a_bar_ends_as_the_day_before() -> None:
+    opens = np.array([0, 12, 24, 96, 120], np.int64) * HOUR  # nothing on the third and the fourth
+    market = market_of(np.full(5, 100.0), costs_of(rules_of(FREE)), opens)
+
+    assert day_ends(opens).tolist() == [1, 2, 2, 2, 3, 4]
+    assert market.day_of.tolist() == [0, 0, 1, 4, 5]
+
+
 def test_the_day_of_a_bar_is_the_one_it_opens_in() -> None:
     # Bars open at 12:00 and 0:00: the first is a day of its own, and so is the last.
     rules, closes = rules_of(FREE), np.array([100.0, 110.0, 121.0, 133.1])

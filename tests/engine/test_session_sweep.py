@@ -1,0 +1,108 @@
+"""Sweeps over markets that close, against the bar-by-bar simulator and pandas."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.candles import Candles
+from engine.loading import Ordinary, load
+from engine.report import reports
+from engine.request import complete, parse
+from engine.sweep import Sweep
+from tests.engine.adapter import close_to
+from tests.engine.markets import DAY, HOUR, ms, priced, reading, stock_hours, working_days
+from tests.engine.plain_metrics import measure
+from tests.engine.rederive import execution_of, rederive, traded_closes
+from tests.engine.report_reference import Facts, figures, unequal
+from tests.engine.worlds import DEFAULTS, LIMITS, explicit, steps
+
+MARKETS = {
+    "a year of a stock's hours": (stock_hours((2023, 6, 1), (2024, 12, 31)), "1h", HOUR),
+    "years of currency's days": (working_days(ms(2020, 1, 1), ms(2024, 12, 31)), "1d", DAY),
+    # More days than bars: daily figures need more room than there are bars.
+    "a bar a week": ([ms(2020, 1, 1) + 7 * DAY * week for week in range(260)], "1d", DAY),
+}
+
+
+def swept(market: str, metric: str) -> tuple[Sweep, list[Any]]:
+    opens, timeframe, step = MARKETS[market]
+    document = {
+        "time_range": {"start": "2024-01-01", "end": "2025-01-01"},
+        "template": {
+            "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
+            "timeframe": timeframe,
+            "indicator_grids": [
+                {
+                    "indicator_id": "ma.cross",
+                    "params": {
+                        "ma": explicit("sma", "ema"),
+                        "fast": steps(2, 6, 2),
+                        "slow": explicit(9, 14),
+                    },
+                }
+            ],
+            "risk_grid": {"sl": explicit(None, 2), "tp": explicit(None, 3)},
+        },
+        "warmup_bars": 30,
+        "preselect": 12,
+        "top_k": 20,
+        "ranking": {"primary_metric": metric, "min_trades": 0},
+    }
+    request = parse(complete(document, DEFAULTS, LIMITS))
+    known = Ordinary(timeframe_ms=step, sessions=True)
+    sweep = Sweep(request, load(request, reading(priced(opens, 5)), lambda *_: known))
+    *_, stage_a = sweep.stage_a()
+    *_, stage_b = sweep.stage_b(stage_a.top.indexes())
+    indexes = stage_b.top.indexes().tolist()
+    found = reports(sweep, indexes, top_trades_n=len(indexes), result_bytes=2**40)
+    return sweep, list(found)
+
+
+@pytest.mark.parametrize("metric", ["total_return_pct", "sharpe"])
+@pytest.mark.parametrize("market", MARKETS)
+def test_a_sweep_finds_what_the_simulator_and_pandas_find(market: str, metric: str) -> None:
+    sweep, found = swept(market, metric)
+    candles: Candles = sweep.candles
+    assert candles.first == 30
+    assert set(candles.ts_open.tolist()) <= set(MARKETS[market][0])
+    opens_at = candles.ts_open[candles.first :].tolist()
+    closes_at = candles.close_time()[candles.first :].tolist()
+    compared = 0
+    for report in found:
+        rederived = rederive(report.payload, candles)
+        execution = execution_of(report.payload)
+        run = rederived.run
+        if rederived.doubtful or measure(run, execution.init_cash, opens_at).fragile:
+            continue
+        assert close_to(report.total_return_pct, rederived.total_return_pct)
+        facts = Facts(
+            run.trades,
+            run.equity,
+            traded_closes(candles),
+            opens_at,
+            closes_at,
+            execution.init_cash,
+        )
+        assert unequal(report.metrics, figures(facts), frozenset()) == {}
+        compared += 1
+    assert compared >= len(found) / 2 > 2
+    ranked = [report.metrics[metric] for report in found]
+    numbers = [-math.inf if value is None else value for value in ranked]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_days_without_a_bar_have_a_return_of_zero() -> None:
+    _, found = swept("years of currency's days", "sharpe")
+    best = found[0]
+    times, equity = np.array(best.equity).T
+    assert len(times) == 262
+
+    # The equity of each of the 366 days, as if Saturdays and Sundays repeated Friday.
+    days = np.arange(ms(2024, 1, 1), ms(2025, 1, 1), DAY)
+    values = equity[np.searchsorted(times - DAY, days, side="right") - 1]
+    returns = values / np.concatenate(([10_000.0], values[:-1])) - 1
+
+    expected = math.sqrt(365) * returns.mean() / returns.std(ddof=1)
+    assert best.metrics["sharpe"] == pytest.approx(expected, rel=1e-9)
