@@ -1,5 +1,6 @@
 """What is read for a request, and what an instrument cannot give."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from engine.candles import Candles, NoMarketData
 from engine.coverage import Coverage, Presence
-from engine.loading import Known, Ordinary, load
+from engine.loading import Known, Ordinary, load, volume_readers
 from engine.request import Request, RequestError, complete, parse
 from engine.request.warnings import of_coverage, of_levels
 from engine.timeframes import TIMEFRAMES
@@ -59,6 +60,15 @@ def test_warm_up_counts_bars_however_far_back_they_are(warmup: int) -> None:
     before = HOURS.index(first)
     assert candles.first == warmup
     assert candles.ts_open[: warmup + 1].tolist() == HOURS[before - warmup : before + 1]
+
+
+def test_warm_up_is_found_behind_many_closed_hours() -> None:
+    opens = [at + 15 * HOUR for at in working_days(ms(2020, 1, 1), ms(2024, 12, 31))]
+
+    candles = loaded(asking("2024-06-03", "2024-12-01", "1h", 900), opens)
+
+    assert candles.first == 900
+    assert candles.ts_open[0] == opens[opens.index(ms(2024, 6, 3, 15)) - 900]
 
 
 def test_where_there_are_fewer_bars_before_the_range_all_of_them_warm_up() -> None:
@@ -199,6 +209,18 @@ def test_who_reads_volume_is_refused_where_there_is_none(grid: dict[str, Any]) -
         "choose another instrument"
     )
     assert len(loaded(request, opens, Ordinary(timeframe_ms=HOUR)).ts_open) == 240
+
+
+def test_a_rule_that_compares_with_volume_reads_it_whatever_its_indicator_reads() -> None:
+    # As an indicator of somebody else's may.
+    grid = {"indicator_id": "volume.volume_sma", "params": {"window": explicit(5)}}
+    request = asking(*YEAR, "1h", 0, SMA, grid)
+    blocks = [
+        replace(block, indicator=replace(block.indicator, inputs=("close",)))
+        for block in request.blocks
+    ]
+
+    assert volume_readers(replace(request, blocks=tuple(blocks))) == ("volume.volume_sma",)
 
 
 def test_who_reads_no_volume_needs_none() -> None:

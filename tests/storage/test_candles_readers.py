@@ -165,7 +165,8 @@ def test_both_readers_give_the_same_bytes_of_longer_bars(
 def test_longer_bars_of_another_form_are_read_by_the_engine(reader: Reader, tmp_path: Path) -> None:
     # One row group holds bars of two lengths, which no import writes.
     hours = [Row(START + k * 60 * MINUTE, 1.0, 2.0, 0.5, 1.5, 0.1, START) for k in range(9)]
-    mixed = pa.concat_tables([coarse_table(hours, 60 * MINUTE), coarse_table(hours, DAY)])
+    newer = [hour._replace(high=9.0, ingested_at=START + 1) for hour in hours]
+    mixed = pa.concat_tables([coarse_table(hours, 60 * MINUTE), coarse_table(newer, DAY)])
     file = place(tmp_path, "0000000000000.bars")
     pq.write_table(mixed, file)
     side_file.write(file.parent, Register(Known(timeframe_ms=60 * MINUTE), {}))
