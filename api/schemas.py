@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.metric_names import METRICS
+from engine.timeframes import TIMEFRAMES
 from storage.records import EventName, Mode, Stage, State
 
 Schema = Mapping[str, Any]
@@ -222,7 +223,16 @@ STRATEGY = _ref("Strategy")
 STRATEGIES = _object(items=_many(_ref("Strategy")), next_cursor=_or_null(_TEXT))
 INDICATORS = _object(items=_many(_OBJECT))
 INSTRUMENTS = _object(
-    items=_many(_object(market_id=_COUNT, symbol=_TEXT, first=_TIME, last=_TIME, minutes=_COUNT))
+    items=_many(
+        _object(
+            market_id=_COUNT,
+            symbol=_TEXT,
+            first=_TIME,
+            last=_TIME,
+            minutes=_COUNT,
+            timeframe=_words(TIMEFRAMES),
+        )
+    )
 )
 JSON_SCHEMA: Schema = {"type": "object"}
 LIVES = _object(status=_words(("ok",)))

@@ -12,7 +12,7 @@ from api.charts import Drawn
 from engine.outcomes import TOTAL_RETURN
 from engine.outcomes import distribution as drawn_distribution
 from engine.verdict import verdict
-from storage.candles import Instrument
+from storage.candles import Instrument, length
 from storage.lists import Count, JobLine
 from storage.operating import LeaseLine
 from storage.records import Event, Job, State, TopText
@@ -260,5 +260,6 @@ def bars(found: Drawn) -> Json:
 
 
 def instrument(found: Instrument) -> Json:
-    """Return what there is of an instrument."""
-    return asdict(found)
+    """Return what there is of an instrument, and how long its bars are at least."""
+    document = asdict(found)
+    return {**document, "timeframe": length(document.pop("timeframe_ms"))}

@@ -118,7 +118,8 @@ def _table(instruments: Sequence["Instrument"], times: str) -> Table:
     for header in ("minutes", "missing"):
         table.add_column(header, no_wrap=True, justify="right")
     for instrument in instruments:
-        span = int((instrument.last - instrument.first).total_seconds()) // 60 + 1
+        span = int((instrument.last - instrument.first).total_seconds()) // 60
+        span += instrument.timeframe_ms // 60_000
         table.add_row(
             str(instrument.market_id),
             Text(instrument.symbol),

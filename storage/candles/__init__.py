@@ -7,8 +7,8 @@ process must not fork afterwards.
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.ingest import ImportReport, import_file
-from storage.candles.known import ImportedFile, Known, OtherTimeframe, normalised
-from storage.candles.minutes import Compared
+from storage.candles.known import ImportedFile, Known, OtherTimeframe, length, normalised
+from storage.candles.minutes import Compared, Verified
 from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
 from storage.candles.rows import CandleFileError
@@ -26,7 +26,9 @@ __all__ = [
     "Known",
     "OtherTimeframe",
     "Presence",
+    "Verified",
     "import_file",
+    "length",
     "normalised",
     "open_store",
 ]

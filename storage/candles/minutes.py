@@ -33,6 +33,13 @@ class Compared(NamedTuple):
     same: int
 
 
+class Verified(NamedTuple):
+    """How many bars there are, and of how many high or low does not enclose the other prices."""
+
+    bars: int
+    inconsistent: int
+
+
 def check_instrument(market_id: int, symbol: str) -> None:
     """Raise `ValueError` for what cannot name an instrument."""
     if not 0 <= market_id <= 65_535:

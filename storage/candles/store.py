@@ -6,12 +6,13 @@ from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 
 from storage import statements
 from storage.candles.arrow import as_numpy
 from storage.candles.known import ImportedFile, Known
-from storage.candles.minutes import Compared, check_bars, check_instrument, compared
+from storage.candles.minutes import Compared, Verified, check_bars, check_instrument, compared
 from storage.candles.presence import Presence, joined
 from storage.candles.records import (
     MINUTE_MS,
@@ -184,6 +185,24 @@ class CandleStore(ABC):
             found = compared(chunk, present)
             counted = Compared(*map(sum, zip(counted, found, strict=True)))
         return counted
+
+    def verify(self, market_id: int, symbol: str) -> Verified:
+        """Read every bar of an instrument, whose length is what is known of it.
+
+        Raises `ValueError` for what cannot name an instrument.
+        """
+        check_instrument(market_id, symbol)
+        found = self.extent(market_id, symbol)
+        if found is None:
+            return Verified(0, 0)
+        begin, end = (int(at.timestamp()) * 1000 for at in found)
+        step, bars, inconsistent = self.known(market_id, symbol).timeframe_ms, 0, 0
+        for first in range(begin - begin % DAY_MS, end + 1, WINDOW_MS):
+            part = self.bars(market_id, symbol, first, first + WINDOW_MS, step)
+            prices = np.array(part.values()[:4])
+            wrong = (prices.max(axis=0) > part.high) | (prices.min(axis=0) < part.low)
+            bars, inconsistent = bars + len(part), inconsistent + int(wrong.sum())
+        return Verified(bars, inconsistent)
 
     @abstractmethod
     def known(self, market_id: int, symbol: str) -> Known:

@@ -273,3 +273,13 @@ def test_what_an_instrument_cannot_give_is_refused_at_submission_and_in_an_estim
     assert (estimated.status_code, estimated.json()["accepted"]) == (200, False)
     assert [one["path"] for one in estimated.json()["errors"]] == paths
     assert user.get("/backtests/jobs").json()["items"] == []
+
+
+def test_instruments_say_how_long_their_bars_are_at_least(user: Caller, candles: Path) -> None:
+    stock(candles, symbol="LONGER")
+
+    items = user.get("/backtests/instruments").json()["items"]
+
+    found = {item["symbol"]: (item["timeframe"], item["minutes"]) for item in items}
+    assert found["TESTUSDT"][0] == "1m"
+    assert found["LONGER"] == ("1h", 60 * len(stock_hours((2023, 1, 2), (2024, 7, 1))))

@@ -76,7 +76,8 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Both]:
 
 def flat(count: int, step: int = HOUR, price: float = 10.0, first: int = 0) -> Bars:
     values = np.full(count, price)
-    return Bars(START + np.arange(first, first + count) * step, *[values] * 5)
+    ts_open = START + np.arange(first, first + count) * step
+    return Bars(ts_open, *(values.copy() for _ in range(5)))
 
 
 # ----------------------------------------------------------------------------- bars
@@ -259,6 +260,17 @@ def test_a_deleted_instrument_can_be_imported_anew_at_another_length(both: Both)
     assert both.store.delete(1, "AAPL")
     assert len(both.store.bars(1, "AAPL", 0, 10**13, MINUTE)) == 0
     assert len(both.store.bars(1, "MSFT", 0, 10**13, HOUR)) == 3
+
+
+@pytest.mark.parametrize("length", [MINUTE, DAY])
+def test_verifying_reads_every_bar_and_counts_contradicting_prices(both: Both, length: int) -> None:
+    bars = flat(1_000, length)
+    bars.high[[3, 700]] = 9.0
+    bars.low[5] = 11.0
+    both.store.append(1, "AAPL", [bars], known=Known(timeframe_ms=length))
+
+    assert tuple(both.ask("verify", 1, "AAPL")) == (1_000, 3)
+    assert tuple(both.ask("verify", 1, "MSFT")) == (0, 0)
 
 
 def test_a_server_of_the_release_before_knows_nothing_and_is_read(endpoint: Endpoint) -> None:
