@@ -273,6 +273,21 @@ def test_verifying_reads_every_bar_and_counts_contradicting_prices(both: Both, l
     assert tuple(both.ask("verify", 1, "MSFT")) == (0, 0)
 
 
+@pytest.mark.parametrize("known", [Known(), HOURLY])
+def test_verifying_names_a_damaged_file(tmp_path: Path, known: Known) -> None:
+    store = FolderStore(tmp_path)
+    store.append(1, "AAPL", [flat(1_000, known.timeframe_ms)], known=known)
+    (file,) = [*tmp_path.rglob("*.bars"), *tmp_path.rglob("*.parquet")]
+    content = bytearray(file.read_bytes())
+    content[100:400] = bytes(300)
+    file.write_bytes(content)
+
+    with pytest.raises(CandleSourceUnavailable, match=file.name) as caught:
+        store.verify(1, "AAPL")
+
+    assert caught.value.permanent
+
+
 def test_a_server_of_the_release_before_knows_nothing_and_is_read(endpoint: Endpoint) -> None:
     server = server_of(endpoint, f"coarse {next(_database_number)}")
     with ServerStore(server) as store:
