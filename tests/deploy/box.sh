@@ -20,6 +20,9 @@ unshare --mount --pid --fork true 2> /dev/null || refuse "no right to make names
 
 export BOX_HOME=${BOX_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/backtest-jobs-containers}
 mkdir -p "$BOX_HOME/storage" "$BOX_HOME/etc"
+# One at a time: a run begins by removing what a run that was broken off has left.
+exec 9> "$BOX_HOME/lock"
+flock --nonblock 9 || { echo "waiting for another run in $BOX_HOME" >&2; flock 9; }
 cp -r /etc/containers/. "$BOX_HOME/etc/"
 cat > "$BOX_HOME/etc/containers.conf" << 'CONF'
 [containers]
