@@ -38,8 +38,12 @@ CONF
 # Bind mounts, because podman is slow with storage and configuration that are named in other ways.
 exec unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc \
     tini -s -- bash -c '
-# Two versions of cgroups at once are refused: only the first is seen in here.
-if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+# Two versions of cgroups at once are refused: only the first is seen in here. In the place of the second
+# groups are made as ordinary folders, which must not stay.
+if mountpoint -q /sys/fs/cgroup/unified; then
+    umount /sys/fs/cgroup/unified
+    mount -t tmpfs tmpfs /sys/fs/cgroup/unified
+fi
 mkdir -p /var/lib/containers
 mount --bind "$BOX_HOME/storage" /var/lib/containers
 mount --bind "$BOX_HOME/etc" /etc/containers

@@ -169,8 +169,15 @@ def clear() -> None:
 
 def remove_groups() -> None:
     """Remove the empty control groups that podman leaves where systemd does not make them."""
-    for parent in GROUPS.glob("*/libpod_parent"):
-        run("find", parent, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+", code=None)
+    for group in groups():
+        with suppress(OSError):
+            group.rmdir()
+
+
+def groups() -> list[Path]:
+    """Control groups of containers, those inside of others first; box.sh hides a second version."""
+    found = GROUPS.glob("*/libpod_parent/**/")
+    return sorted((each for each in found if "unified" not in each.parts), reverse=True)
 
 
 def left(prefix: str) -> dict[str, list[str]]:
@@ -184,8 +191,11 @@ def left(prefix: str) -> dict[str, list[str]]:
         kind: [name for name in podman(*command).split() if name.startswith(prefix)]
         for kind, command in kinds.items()
     }
-    groups = [str(folder) for folder in GROUPS.glob("*/libpod_parent/*") if folder.is_dir()]
-    return found | {"control groups": groups, "bridges": bridges(), "processes": processes()}
+    return found | {
+        "control groups": [str(group) for group in groups()],
+        "bridges": bridges(),
+        "processes": processes(),
+    }
 
 
 def bridges() -> list[str]:

@@ -12,7 +12,6 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +151,20 @@ class Operator:
                 assert podman("wait", name, seconds=120) == "0", engine.logs(name)
             else:
                 self.wait_until_answering(name)
+        self.wait_until_names_are_known()
+
+    def wait_until_names_are_known(self) -> None:
+        """Let podman's name server settle: when a container comes or goes, it is deaf for a moment.
+
+        It may lose the next question after that, so this asks until several are answered.
+        """
+        for name in self.containers("api"):
+            ask = ("exec", name, "sh", "-c", "for i in 1 2 3 4 5; do getent hosts postgres; done")
+            until(
+                lambda ask=ask: len(podman(*ask, code=None).splitlines()) == 5,
+                "names are known",
+                30,
+            )
 
     def wait_until_answering(self, name: str) -> None:
         """Wait until the health check of a container succeeds."""
@@ -165,9 +178,10 @@ class Operator:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{engine.logs(name)[-4000:]}") from None
 
-    def podman(self, *arguments: object, **options: Any) -> str:
+    def podman(self, *arguments: object) -> None:
         """Start and stop containers, whose networks are made and taken away in that of the test."""
-        return run(*self.network.enter, "podman", *arguments, **options).stdout.strip()
+        run(*self.network.enter, "podman", *arguments)
+        self.wait_until_names_are_known()
 
     def asks(self, address: str) -> Any:
         """Get a document from a port of this machine, as the network of the test sees it."""
@@ -179,13 +193,6 @@ class Operator:
         command = ("psql", "--username=backtest", "--tuples-only", "--no-align")
         (name,) = self.containers("postgres")
         return podman("exec", name, *command, f"--dbname={database}", f"--command={query}")
-
-    def beside(
-        self, image: str, options: Sequence[object], *command: object, code: int | None = 0
-    ) -> str:
-        """Run a command in a new container in the stack's network."""
-        network = f"--network={PROJECT}_default"
-        return self.podman("run", "--rm", network, *options, image, *command, code=code)
 
 
 def seconds_since(begin: float) -> str:

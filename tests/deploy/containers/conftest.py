@@ -2,10 +2,10 @@
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess, TimeoutExpired
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ import yaml
 from configs import settings
 from engine.synthetic import minutes
 from tests.deploy import engine
-from tests.deploy.engine import podman, say
-from tests.deploy.operator import LOCAL_IMAGES, Operator, seconds_since
+from tests.deploy.engine import podman, run, say, until
+from tests.deploy.operator import LOCAL_IMAGES, PROJECT, Operator, seconds_since
 
 IMAGE = "localhost/backtest-jobs:1"
 # As strict as compose and Kubernetes are: no rights, a user whom nobody knows.
@@ -63,7 +63,7 @@ def base() -> None:
         took = f"made in {seconds_since(begin)}" if made else "made before"
         engine.clear()
         podman("run", "--rm", "--network=none", engine.BASE, "true")
-    except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+    except (AssertionError, OSError, TimeoutExpired) as error:
         pytest.skip(f"containers cannot run here: {error}")
     say("base image", f"{engine.megabytes(engine.BASE)} MB, {took}")
 
@@ -113,24 +113,38 @@ def stack(operator: Operator, image: str, folder: Path) -> Iterator[Operator]:
 
 
 class User:
-    """A user's machine: commands in containers of their own, which know the API alone."""
+    """A user's machine: a container of its own, which knows the API alone."""
+
+    NAME = f"{PROJECT}_user"
 
     def __init__(self, stack: Operator, image: str, folder: Path) -> None:
-        self._stack, self._image, self._folder = stack, image, folder
+        self._stack, self._folder = stack, folder
         printed = stack.types(
             "docker compose exec api backtest token --user UUID",
             UUID="6f1f0a52-8f0c-4d0e-9a53-0d2a5c1f7b11",
         )
-        self._token = printed.split()[-1]
+        stack.podman(
+            *("run", "--detach", f"--name={self.NAME}", f"--network={PROJECT}_default", *STRICT),
+            "--env=ROEHUB_API_URL=http://api:8000",
+            f"--env=ROEHUB_API_TOKEN={printed.split()[-1]}",
+            f"--volume={folder}:/user:ro",
+            *(image, "sleep", "infinity"),
+        )
 
     def __call__(self, *command: object, code: int | None = 0) -> str:
-        variables = ("ROEHUB_API_URL=http://api:8000", f"ROEHUB_API_TOKEN={self._token}")
-        options = (
-            *STRICT,
-            *(f"--env={each}" for each in variables),
-            f"--volume={self._folder}:/user:ro",
-        )
-        return self._stack.beside(self._image, options, "backtest", *command, code=code)
+        """Type a command, and once more where the API says so; see `wait_until_names_are_known`."""
+        words = ("podman", "exec", self.NAME, "backtest", *command)
+
+        def ended() -> CompletedProcess[str] | None:
+            tried = run(*words, code=None)
+            return None if "try again later" in tried.stderr else tried
+
+        tried: CompletedProcess[str] = until(ended, f"the API answers {command}", 30)
+        assert code is None or tried.returncode == code, tried.stdout + tried.stderr
+        return tried.stdout.strip()
+
+    def leaves(self) -> None:
+        self._stack.podman("rm", "--force", self.NAME)
 
     def submit(self, request: dict[str, Any]) -> str:
         (self._folder / "request.json").write_text(json.dumps(request))

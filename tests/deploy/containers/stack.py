@@ -207,7 +207,8 @@ def test_every_command_of_the_readme_was_typed(stack: Operator) -> None:
     say("commands of the pages", f"{len(set(stack.typed))} typed, those of the README all")
 
 
-def test_everything_ends_with_code_0_and_down_leaves_nothing(stack: Operator) -> None:
+def test_everything_ends_with_code_0_and_down_leaves_nothing(stack: Operator, user: User) -> None:
+    user.leaves()
     services = ("worker", "scheduler", "api", "prometheus", "postgres", "redis", "clickhouse")
     names = [name for service in services for name in stack.containers(service)]
     begin = time.monotonic()
