@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -137,8 +138,12 @@ def test_a_reload_of_the_api_replaces_its_processes_one_after_the_other(
 
 def servers(api: Unit) -> set[int]:
     """Processes that answer, below the one that was started."""
-    children = psutil.Process(api.process.pid).children()
-    return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+    found = set()
+    for child in psutil.Process(api.process.pid).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def answers(address: str) -> bool:
