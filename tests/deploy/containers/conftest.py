@@ -72,7 +72,10 @@ def base() -> None:
 def operator(base: None, folder: Path) -> Iterator[Operator]:
     network = engine.Network()
     yield Operator(folder, network)
+    # Where the last test has not come to it.
+    run(*network.enter, "podman", "rm", "--all", "--force", code=None)
     network.close()
+    engine.clear()
 
 
 @pytest.fixture(scope="session")
