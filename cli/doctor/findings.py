@@ -55,6 +55,15 @@ def print_all(console: Console, findings: Iterable[Finding]) -> None:
         console.print(_row(finding, width))
         for command in finding.commands:
             console.print(Text(f"{indent}{command}", style="bold"), soft_wrap=True)
+    console.print(_sum(found))
+
+
+def _sum(findings: list[Finding]) -> Text:
+    failed = sum(MARKS[finding.grade][0] == "FAIL" for finding in findings)
+    notes = sum(finding.grade == "note" for finding in findings)
+    if failed:
+        return Text(f"{failed} to mend, {notes} notes", style="bold red")
+    return Text(f"nothing to mend, {notes} notes", style="bold green")
 
 
 def _row(finding: Finding, subject_width: int) -> Table:

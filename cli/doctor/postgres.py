@@ -180,7 +180,7 @@ def _grants(server: "Server", missing: list[str]) -> Finding:
     limit = f"{number} on tables, {len(grants.FUNCTIONS)} on functions"
     if not missing:
         return Finding("grants", "ok", f"{server.role} has all that programs need", limit=limit)
-    said = f"{server.role} lacks {', '.join(line.split(' TO ')[0][6:] for line in missing)}"
+    said = f"{server.role} lacks {'; '.join(line.split(' TO ')[0][6:] for line in missing)}"
     return Finding("grants", "wrong", said, AS_OWNER, limit, tuple(f"{line};" for line in missing))
 
 

@@ -1,10 +1,12 @@
 """Examining Redis, which carries wake-ups: what it loses costs time, what it refuses stops jobs."""
 
 import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from cli.doctor import clock
 from cli.doctor.findings import Finding, gigabytes
@@ -61,12 +63,19 @@ def _client(url: str) -> Any:
 
 
 def _examined(client: Any, variables: Mapping[str, str]) -> Iterator[Finding]:
-    said = client.info()
+    said, cli = client.info(), _cli(variables["REDIS_URL"])
     yield _server(said)
-    yield _memory(said)
-    yield _persistence(said, client)
-    yield _keys(client, _namespace(variables))
+    yield _memory(said, cli)
+    yield _persistence(said, client, cli)
+    yield _keys(client, _namespace(variables), cli)
     yield clock.of_redis(clock.read(lambda: _time(client)))
+
+
+def _cli(url: str) -> str:
+    """Return how to type to this server, without its password."""
+    if url.startswith("unix:"):
+        return f"redis-cli -s {shlex.quote(urlsplit(url).path)}"
+    return 'redis-cli -u "$REDIS_URL"'
 
 
 def _time(client: Any) -> float:
@@ -85,7 +94,7 @@ def _server(said: Mapping[str, Any]) -> Finding:
     return Finding("Redis", "ok", f"version {version}", limit=limit)
 
 
-def _memory(said: Mapping[str, Any]) -> Finding:
+def _memory(said: Mapping[str, Any], cli: str) -> Finding:
     used, most = int(said["used_memory"]), int(said.get("maxmemory", 0))
     policy = str(said.get("maxmemory_policy", "noeviction"))
     if not most:
@@ -96,21 +105,21 @@ def _memory(said: Mapping[str, Any]) -> Finding:
             "when memory is short it drops wake-ups, too: no job is lost, but each such waits for "
             "redispatch_seconds to be sent again"
         )
-        commands = ("redis-cli CONFIG SET maxmemory-policy noeviction",)
+        commands = (f"{cli} CONFIG SET maxmemory-policy noeviction",)
         return Finding("Redis memory", "note", found, advice, limit, commands)
     # Ours have no expiry, so volatile policies drop none of them, and refuse as noeviction does.
     if used >= most:
         advice = "it refuses writes, so no job is started: give it more, or make room in it"
-        commands = (f"redis-cli CONFIG SET maxmemory {2 * most}",)
+        commands = (f"{cli} CONFIG SET maxmemory {2 * most}",)
         return Finding("Redis memory", "wrong", found, advice, limit, commands)
     return Finding("Redis memory", "ok", found, limit=limit)
 
 
-def _persistence(said: Mapping[str, Any], client: Any) -> Finding:
+def _persistence(said: Mapping[str, Any], client: Any, cli: str) -> Finding:
     subject = "Redis disk"
     if said.get("aof_enabled") and said.get("aof_last_write_status") == "err":
         advice = "it refuses writes, so no job is started: make room for it, or switch it off"
-        commands = ("redis-cli CONFIG SET appendonly no",)
+        commands = (f"{cli} CONFIG SET appendonly no",)
         return Finding(
             subject, "wrong", "the append-only file cannot be written", advice, "", commands
         )
@@ -118,7 +127,7 @@ def _persistence(said: Mapping[str, Any], client: Any) -> Finding:
     stops = failed and _setting(client, "stop-writes-on-bgsave-error") != "no"
     if stops and _setting(client, "save") != "":
         advice = "it refuses writes, so no job is started: make room for it, or save no more"
-        commands = ('redis-cli CONFIG SET save ""',)
+        commands = (f'{cli} CONFIG SET save ""',)
         return Finding(subject, "wrong", "the last snapshot failed", advice, "", commands)
     kept = "appendonly is on" if said.get("aof_enabled") else "appendonly is off"
     return Finding(subject, "ok", f"{kept}; nothing in it has to last, it needs no backup")
@@ -141,7 +150,7 @@ class _Scan(NamedTuple):
     all: bool
 
 
-def _keys(client: Any, own: str | None) -> Finding:
+def _keys(client: Any, own: str | None, cli: str) -> Finding:
     found = _scan(client)
     others = sorted(name for name in found.number if name is not None and name != own)
     strangers = found.number[None]
@@ -157,7 +166,7 @@ def _keys(client: Any, own: str | None) -> Finding:
     if garbage:
         parts.append(f"{garbage} messages in our queue are no wake-ups")
         advice = "somebody else writes into our keys; workers drop it. Look for who it is:"
-        commands = (f"redis-cli LRANGE {own}:backtest 0 9", "redis-cli CLIENT LIST")
+        commands = (f"{cli} LRANGE {own}:backtest 0 9", f"{cli} CLIENT LIST")
         return Finding("Redis keys", "note", "; ".join(parts), advice, "", commands)
     if others or strangers:
         advice = (

