@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from psycopg.types.json import set_json_loads
 from starlette.exceptions import HTTPException
 
-from api import errors, openapi, stopping, tokens
+from api import errors, lines, openapi, stopping, tokens
 from api.auth import SignIns
 from api.candles import Candles
 from api.charts import Loaded
@@ -121,6 +121,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
             streams_per_user=loaded.backtest.api.streams_per_user,
         ),
         crowded=Known(CROWDED_SECONDS, most=10_000),
+        lines=lines.remembered(),
         tracer=tracing.start(APPLICATION_NAME, environ),
     )
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Context:
     """Made with the application, closed when it stops; connects nothing before its first use.
 
-    `crowded` is in which ended states a user has more jobs than are counted.
+    `crowded` is in which ended states a user has more jobs than are counted; `lines` are those of
+    `api.lines`.
     """
 
     settings: Settings
@@ -37,6 +38,7 @@ class Context:
     sign_ins: "SignIns"
     hub: "Hub"
     crowded: "Known"
+    lines: "Known"
     tracer: Tracer | None
 
     @property

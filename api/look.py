@@ -40,7 +40,7 @@ class Told:
 def look(conn: Connection, asked: Asked) -> Told:
     """Look once at everything; belongs into one transaction."""
     pages = {
-        user_id: lists.plain_page(user_id, limit=PAGE).of(conn).items
+        user_id: lists.page(conn, user_id, limit=PAGE).items
         for user_id, known in asked.lists.items()
         if known is None
     }

@@ -133,14 +133,14 @@ def counts(found: Mapping[State, Count]) -> Json:
 
 
 def listed(
-    lines: Sequence[JobLine],
+    items: Sequence[Json | orjson.Fragment],
     next_cursor: str | None,
     found: Mapping[State, Count],
     paused: Pause | None,
 ) -> Json:
     """Return a page of the list of jobs. Who paused the queue is for operators."""
     return {
-        "items": [item(line) for line in lines],
+        "items": items,
         "next_cursor": next_cursor,
         "counts": counts(found),
         "paused": None if paused is None else {"since": paused.since, "reason": paused.reason},

@@ -24,6 +24,8 @@ import httpx
 import jwt
 
 import migrations
+from api.cursor import written
+from api.routes.jobs import ID_NAME
 from benchmarks import many_jobs
 from benchmarks.http_load import Load, request, run
 from cli import embedded
@@ -114,8 +116,14 @@ def _measure(
     def reads(path: str) -> list[bytes]:
         return [request("GET", path.format(job_id), token=token) for job_id in ids]
 
+    # More than a process remembers.
+    unmet = [
+        request("GET", f"/backtests/jobs?cursor={written(place, ID_NAME)}", token=token)
+        for place in many_jobs.places(dsn, user, 20_000)
+    ]
     calls: dict[str, tuple[Sequence[bytes], int]] = {
         "list": (reads("/backtests/jobs"), options.clients),
+        "list, pages never met": (unmet, options.clients),
         "list, one state": (reads("/backtests/jobs?state=failed"), options.clients),
         "list, search": (reads("/backtests/jobs?q=sweep 9".replace(" ", "%20")), options.clients),
         "status": (reads("/backtests/jobs/{}"), options.clients),

@@ -83,3 +83,13 @@ def jobs_with_rows(dsn: str, user: UUID, count: int) -> list[UUID]:
             (user, count),
         )
         return [row[0] for row in found]
+
+
+def places(dsn: str, user: UUID, count: int) -> list[tuple[datetime, UUID]]:
+    """Return places all over the list, in no order."""
+    with psycopg.connect(dsn) as conn:
+        return conn.execute(
+            "SELECT created_at, job_id FROM backtest_jobs WHERE user_id = %s"
+            " ORDER BY hashtext(job_id::text) LIMIT %s",
+            (user, count),
+        ).fetchall()

@@ -70,6 +70,14 @@ class JobLine(NamedTuple):
     last_error: str | None
 
 
+class Place(NamedTuple):
+    """A job of a page, and the version of its row: whoever changes the row makes another one."""
+
+    created_at: datetime
+    job_id: UUID
+    version: str
+
+
 class Count(NamedTuple):
     """A number of jobs; with `more` there are more than that."""
 
@@ -94,7 +102,10 @@ def page(
     `limit` items, even none, and still have a `next`.
     """
     if not q:
-        return plain_page(user_id, state=state, symbol=symbol, limit=limit, before=before).of(conn)
+        places = page_of_places(user_id, state=state, symbol=symbol, limit=limit, before=before).of(
+            conn
+        )
+        return Page(_lines_at(conn, user_id, places.items), places.next)
     values = _filters(user_id, state, symbol, limit, before)
     first, last = _id_range(q)
     values |= {"pattern": _pattern(q), "first": first, "last": last, "examined": EXAMINED}
@@ -106,19 +117,22 @@ def page(
     return page_of(lines_of(rows), limit, _where)
 
 
-def plain_page(
+def page_of_places(
     user_id: UUID,
     *,
     state: State | None = None,
     symbol: str | None = None,
     limit: int = 50,
     before: Position | None = None,
-) -> Ask[Page[JobLine]]:
-    """List a user's jobs as `page` does without a search."""
+) -> Ask[Page[Place]]:
+    """List a user's jobs as `page` does without a search, by their places.
+
+    Whoever has read the lines of some jobs knows by the versions which of them are still true.
+    """
     return Ask(
         _SQL["page"],
         _filters(user_id, state, symbol, limit, before),
-        lambda rows: page_of(lines_of(rows), limit, _where),
+        lambda rows: page_of([Place._make(row) for row in rows], limit, _where),
     )
 
 
@@ -215,8 +229,14 @@ def _walk(
     return Page(items, last[0] if last else None)
 
 
-def _where(line: JobLine) -> Position:
-    return line.created_at, line.job_id
+def _lines_at(
+    conn: psycopg.Connection[Any], user_id: UUID, places: Collection[Place]
+) -> list[JobLine]:
+    return lines(user_id, [place.job_id for place in places]).of(conn)
+
+
+def _where(found: JobLine | Place) -> Position:
+    return found.created_at, found.job_id
 
 
 def _pattern(q: str) -> str:

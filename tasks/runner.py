@@ -27,7 +27,7 @@ from tasks.messages import (
     StageAFinished,
     StageBFinished,
 )
-from tasks.process import ChildDied
+from tasks.process import Child, ChildDied
 from tasks.stop_reasons import CancelRequested, JobFailed, LeaseLost, WorkerStopping
 from tasks.supervisor import Supervisor
 from tasks.worker import Worker
@@ -87,7 +87,6 @@ def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> str:
         return _compute_once(assignment, writer, worker)
     except ChildDied as death:
         writer.log.warning("computing_once_more", error=str(death))
-        _wait_for_fork_server(death, writer, worker)
         return _compute_once(assignment, writer, worker)
 
 
@@ -128,7 +127,7 @@ def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> 
 @contextmanager
 def _child(assignment: Assignment, writer: JobWriter, worker: Worker) -> Iterator[Supervisor]:
     """Have a child compute the job; when this is left, however it is left, the child has ended."""
-    child = worker.fork_server.fork(assignment)
+    child = _forked(assignment, writer, worker)
     supervisor = Supervisor(child, writer, worker.jobs, worker.stopping)
     try:
         writer.ownership.on_loss(child.kill)
@@ -143,18 +142,25 @@ def _child(assignment: Assignment, writer: JobWriter, worker: Worker) -> Iterato
         child.end()
 
 
-def _wait_for_fork_server(death: ChildDied, writer: JobWriter, worker: Worker) -> None:
-    """Wait until one that died has been replaced; raises what ends the job meanwhile."""
+def _forked(assignment: Assignment, writer: JobWriter, worker: Worker) -> Child:
+    """Have the fork server start a child; one that dies is waited for until it is replaced.
+
+    It may refuse before it counts as ended, for its sockets are closed first and its children are
+    killed next. Raises what ends the job meanwhile.
+    """
     give_up_at = time.monotonic() + worker.jobs.stall_seconds
-    while not worker.fork_server.loaded:
+    while True:
+        try:
+            return worker.fork_server.fork(assignment)
+        except ChildDied:
+            if time.monotonic() >= give_up_at:
+                raise
         if writer.ownership.lost.is_set():
             raise LeaseLost
         if writer.ownership.cancel_requested.is_set():
             raise CancelRequested
         if worker.stopping.wait(LOOK_SECONDS):
             raise WorkerStopping
-        if time.monotonic() >= give_up_at:
-            raise death
 
 
 def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> StageA | None:

@@ -16,6 +16,7 @@ from api.context import Context
 from api.errors import invalid_value, not_found
 from api.fields import members, together
 from api.job_ids import digits, named, own, owned, wanted_by
+from api.lines import texts
 from api.parameters import Query, choice, cursor_of, text, whole, words
 from api.submission import Sent
 from api.traces import traced
@@ -131,9 +132,14 @@ async def list_jobs(call: Call) -> Response:
     }
     many = context.crowded.get(user_id)
     counted = lists.counts(user_id, many or ())
+    items: list[Any]
     if asked["q"] is None:
-        page, counts, paused = await context.pool.ask(
-            lists.plain_page(user_id, **filters), counted, switches.paused()
+        places, counts, paused = await context.pool.ask(
+            lists.page_of_places(user_id, **filters), counted, switches.paused()
+        )
+        items, following = (
+            await texts(places.items, user_id, filters["state"], context),
+            places.next,
         )
     else:
 
@@ -145,11 +151,12 @@ async def list_jobs(call: Call) -> Response:
 
         search = partial(context.pool.run, look, again=True)
         page, counts, paused = await to_thread.run_sync(search)
+        items, following = [views.item(line) for line in page.items], page.next
     if many is None:
         crowded = [state for state, count in counts.items() if count.more]
         context.crowded.put(user_id, crowded or None)
-    following = None if page.next is None else cursor.written(page.next, ID_NAME)
-    return answer(views.listed(page.items, following, counts, paused))
+    next_cursor = None if following is None else cursor.written(following, ID_NAME)
+    return answer(views.listed(items, next_cursor, counts, paused))
 
 
 @route(

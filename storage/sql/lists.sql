@@ -2,16 +2,13 @@
 -- with its values, each combination of filters is read from an index of its own.
 
 -- name: page
-SELECT @line
-FROM (
-    SELECT *
-    FROM backtest_jobs
-    WHERE @listed
-    ORDER BY created_at DESC, job_id DESC
-    LIMIT %(limit)s
-) AS job
-@line_sources
-ORDER BY job.created_at DESC, job.job_id DESC;
+-- Where the jobs are and which version of its row each is: another transaction that changes a row
+-- leaves another one, whatever it changes.
+SELECT created_at, job_id, xmin::text AS version
+FROM backtest_jobs
+WHERE @listed
+ORDER BY created_at DESC, job_id DESC
+LIMIT %(limit)s;
 
 -- name: matches
 -- How many match, counted up to a limit.

@@ -95,7 +95,7 @@ def test_a_beginning_of_several_ids_is_ambiguous_and_names_them(
     user: Caller, stored: psycopg.Connection[Any]
 ) -> None:
     job_id = submit(user)
-    twin = job_id[:12] + "f" * 1 + job_id[13:]
+    twin = job_id[:12] + ("e" if job_id[12] == "f" else "f") + job_id[13:]
     stored.execute(
         "INSERT INTO backtest_jobs (job_id, user_id, mode, request_json, request_hash,"
         " engine_params_hash, backtest_runtime_config_hash) SELECT %s, user_id, mode,"

@@ -8,8 +8,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from storage import jobs, leases
+from storage.records import Stage
 from tests.api.running import Caller
 from tests.making_jobs import REQUEST, finish
+from tests.storage.making import fail, reclaimed, save_shortlist, save_snapshot, variants
 
 AN_ID = "8a6f3f0e-4f0f-4c5c-9a53-0d6f5c1b2e3d"
 
@@ -207,3 +210,51 @@ def test_the_list_is_filtered_by_state_symbol_name_and_id(user: Caller) -> None:
     assert ids(found(user, q="one")) == []
     assert ids(found(user, q=second[:8])) == [second]
     assert ids(found(user, q="%")) == []
+
+
+def rename(stored: psycopg.Connection[Any], user: Caller, job_id: str, name: str | None) -> None:
+    assert user.user_id is not None
+    jobs.describe(stored, user.user_id, UUID(job_id), changes={"name": name})
+
+
+def listed_as_found(user: Caller) -> list[dict[str, Any]]:
+    """The list, twice; each job in it as a search for its id shows it, which remembers nothing."""
+    items: list[dict[str, Any]] = found(user)["items"]
+    assert found(user)["items"] == items
+    for item in items:
+        assert found(user, q=item["job_id"])["items"] == [item]
+    return items
+
+
+def test_a_job_is_listed_as_it_is_now_whoever_changed_it(
+    user: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    """The changes are those of other processes: this API hears nothing of them."""
+    named, finished = submit(user, name="first"), submit(user)
+    listed_as_found(user)
+    finish(stored, finished)
+    assert [item["best"] for item in listed_as_found(user)] == [12.5, None]
+    lease = reclaimed(stored, UUID(named))
+    assert listed_as_found(user)[1]["state"] == "running"
+    leases.start_stage(stored, lease, Stage.STAGE_B, 16)
+    save_shortlist(stored, lease)
+    save_snapshot(stored, lease, variants(1))
+    assert listed_as_found(user)[1]["best"] == 100 / 3
+    fail(stored, lease)
+    assert listed_as_found(user)[1]["last_error"]
+    for name in ("second", None):
+        rename(stored, user, named, name)
+        assert listed_as_found(user)[1]["name"] == name
+    stored.execute("DELETE FROM backtest_jobs WHERE job_id = %s", [named])
+    assert ids(found(user)) == [finished]
+    assert [item["best"] for item in listed_as_found(user)] == [12.5]
+
+
+def test_an_ended_job_that_changes_back_is_listed_so(
+    user: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    job_id = submit(user, name="first")
+    user.post(f"{LIST}/{job_id}/cancel")
+    for name in ("first", "second", "first", "second"):
+        rename(stored, user, job_id, name)
+        assert [item["name"] for item in listed_as_found(user)] == [name]

@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 import psutil
 import psycopg
+import pytest
 import redis
 import yaml
 from psycopg.rows import dict_row
@@ -26,7 +27,7 @@ import configs
 from configs import settings
 from engine.request import Limits, complete, engine_params_hash, read_defaults, request_hash
 from storage import jobs, results
-from storage.records import Client, EventName, Job, NewJob, Stage, TopVariant
+from storage.records import Client, EventName, Job, NewJob, Stage, State, TopVariant
 from storage.session import Session
 from tests.ports import free_port
 
@@ -135,17 +136,18 @@ def owner_pid(job: Job) -> int:
 
 
 def computing_child(pid: int) -> psutil.Process:
-    """The process that computes for a worker process: the fork server's only child."""
+    """Wait for the process that computes for a worker process."""
+    return wait_for(lambda: child_of(pid), f"a computing child of {pid}")
 
-    def find() -> psutil.Process | None:
-        for server in psutil.Process(pid).children():
+
+def child_of(pid: int) -> psutil.Process | None:
+    """Return the process that computes for a worker process: the fork server's only child."""
+    for server in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):
             for child in server.children():
-                with suppress(psutil.NoSuchProcess):
-                    if child.status() != psutil.STATUS_ZOMBIE:  # it waits for the server to reap it
-                        return child
-        return None
-
-    return wait_for(find, f"a computing child of {pid}")
+                if child.status() != psutil.STATUS_ZOMBIE:  # it waits for the server to reap it
+                    return child
+    return None
 
 
 @dataclass
@@ -318,16 +320,44 @@ class Stack:
         """Wait until the job has begun a stage; returns it with its owner."""
 
         def there() -> Job | None:
-            job = self.job(job_id)
-            assert not job.state.terminal, f"{job.state} before {stage}: {job.last_error_json}"
-            begun = any(
-                event.event is EventName.STAGE_STARTED
-                and (event.attempt, event.details["stage"]) == (job.attempt, stage)
-                for event in jobs.events(job_id).of(self.connection)
-            )
-            return job if begun and job.stage is stage and job.locked_by else None
+            if (ended := self.ended(job_id)) is not None:
+                pytest.fail(f"{ended.state} before {stage}: {ended.last_error_json}")
+            return self.in_stage(job_id, stage)
 
         return wait_for(there, f"{stage} of {job_id}", 60)
+
+    def caught(self, document: dict[str, Any], stage: Stage) -> tuple[Job, psutil.Process]:
+        """Submit until a job is met in a stage, and return it with the child that computes it.
+
+        On a machine that is busy elsewhere a short stage may be over before anybody has looked.
+        """
+
+        def there() -> tuple[Job, psutil.Process] | None:
+            job_id = self.submit(document)
+            job = wait_for(lambda: self.in_stage(job_id, stage) or self.ended(job_id), f"{stage}")
+            assert job.state in (State.RUNNING, State.SUCCEEDED), job.last_error_json
+            child = None if job.state.terminal else child_of(owner_pid(job))
+            if child is not None and not self.ended(job_id):
+                return job, child
+            self.ends(job_id)
+            return None
+
+        return wait_for(there, f"a job in {stage}", 120)
+
+    def in_stage(self, job_id: UUID, stage: Stage) -> Job | None:
+        """Return the job if it has begun a stage, has not left it, and has an owner."""
+        job = self.job(job_id)
+        begun = any(
+            event.event is EventName.STAGE_STARTED
+            and (event.attempt, event.details["stage"]) == (job.attempt, stage)
+            for event in jobs.events(job_id).of(self.connection)
+        )
+        return job if begun and job.stage is stage and job.locked_by else None
+
+    def ended(self, job_id: UUID) -> Job | None:
+        """Return the job if it has ended."""
+        job = self.job(job_id)
+        return job if job.state.terminal else None
 
     def claimed(self, job_id: UUID, attempt: int = 1) -> Job:
         """Wait until the job is owned in this attempt or a later one."""
@@ -341,11 +371,7 @@ class Stack:
     def ends(self, job_id: UUID, seconds: float = 60) -> Job:
         """Wait until the job has ended."""
 
-        def ended() -> Job | None:
-            job = self.job(job_id)
-            return job if job.state.terminal else None
-
-        return wait_for(ended, f"end of {job_id}", seconds, every=0.05)
+        return wait_for(lambda: self.ended(job_id), f"end of {job_id}", seconds, every=0.05)
 
     def rows(self, job_id: UUID) -> list[TopVariant]:
         """The top variants as stored: everything but when they were written."""

@@ -7,7 +7,7 @@ import pytest
 from storage import jobs
 from storage.records import Client, EventName, Job, Stage, State
 from tests.faults.conftest import small_sweep, sweep
-from tests.faults.harness import Stack, computing_child, gone, owner_pid
+from tests.faults.harness import Stack, gone
 
 
 def _cancel(stack: Stack, job_id: UUID, times: int = 2) -> Job:
@@ -34,9 +34,8 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(stack: Stack) -> None:
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_running_job_is_cancelled_in_every_stage(stack: Stack, stage: Stage) -> None:
     stack.workers(1)
-    job_id = stack.submit(sweep())
-    worker_pid = owner_pid(stack.reaches(job_id, stage))
-    child = computing_child(worker_pid)
+    job, child = stack.caught(sweep(), stage)
+    job_id = job.job_id
 
     _cancel(stack, job_id)
 

@@ -25,9 +25,8 @@ def test_a_killed_child_is_replaced_and_changes_nothing_in_the_result(
     stack: Stack, undisturbed: Rows, stage: Stage, number: signal.Signals
 ) -> None:
     stack.workers(1)
-    job_id = stack.submit(sweep())
-    worker_pid = owner_pid(stack.reaches(job_id, stage))
-    child = computing_child(worker_pid)
+    job, child = stack.caught(sweep(), stage)
+    job_id, worker_pid = job.job_id, owner_pid(job)
 
     child.send_signal(number)
 
@@ -74,6 +73,26 @@ def test_a_fork_server_that_is_killed_under_a_job_is_replaced_and_the_job_succee
     assert stack.stored_bytes(job_id) == undisturbed
     assert "event=computing_once_more" in worker.text()
     assert "engine_not_preloaded" not in worker.text()
+
+
+def test_a_fork_server_that_refuses_before_it_has_ended_costs_no_attempt(
+    stack: Stack, undisturbed: Rows
+) -> None:
+    """As in the moment in which its sockets are closed and its children killed, but it is there."""
+    with stack.only() as worker:
+        job_id = stack.submit(sweep())
+        child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
+        server = child.parent()
+        assert server is not None
+        for socket in server.net_connections("unix"):
+            if socket.laddr:
+                Path(socket.laddr).unlink()
+        child.kill()
+        worker.logged("event=computing_once_more")
+        server.kill()
+        ended = stack.ends(job_id)
+    assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
+    assert stack.stored_bytes(job_id) == undisturbed
 
 
 def test_a_job_is_released_while_its_fork_server_is_being_replaced(stack: Stack) -> None:

@@ -17,8 +17,8 @@ def test_a_killed_worker_process_changes_nothing_in_the_result(
     stack: Stack, undisturbed: Rows, stage: Stage
 ) -> None:
     stack.workers(2)
-    job_id = stack.submit(sweep())
-    job = stack.reaches(job_id, stage)
+    job, _ = stack.caught(sweep(), stage)
+    job_id = job.job_id
     everything = stack.master_of(owner_pid(job)).processes()
 
     os.kill(owner_pid(job), signal.SIGKILL)

@@ -47,8 +47,8 @@ def test_an_owner_that_was_paused_between_guard_and_commit_writes_nothing(
     stack: Stack, undisturbed: list[tuple[str, ...]], stage: Stage
 ) -> None:
     stack.workers(2)
-    job_id = stack.submit(sweep())
-    job = stack.reaches(job_id, stage)
+    job, _ = stack.caught(sweep(), stage)
+    job_id = job.job_id
     master = stack.master_of(owner_pid(job))
     with psycopg.connect(stack.dsn) as other:
         # A snapshot, and the end, renew the lease, which locks the job's row; then they wait.

@@ -65,8 +65,7 @@ def test_an_owner_that_cannot_release_ends_in_time_and_its_lease_runs_out(
     stack: Stack, network: PostgresProxy, stage: Stage, hurt: Callable[[PostgresProxy], None]
 ) -> None:
     with stack.only({"STRATEGY_PG_DSN": network.dsn}, **PATIENT) as worker:
-        job_id = stack.submit(sweep())
-        stack.reaches(job_id, stage)
+        job_id = stack.caught(sweep(), stage)[0].job_id
         everything = worker.processes()
 
         hurt(network)

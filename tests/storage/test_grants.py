@@ -136,7 +136,7 @@ def with_switches(mine: Session) -> None:
     """What operators do; the second pause finds a row."""
     for _ in range(2):
         assert mine.run(partial(switches.pause, by="operator", reason="why"))
-        assert mine.ask(switches.paused())[0] is not None
+        assert mine.run(switches.paused().of) is not None
         assert mine.run(partial(switches.resume, by="operator"))
 
 
