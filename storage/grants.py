@@ -24,7 +24,7 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 FUNCTIONS = (
     "pg_catalog.pg_control_system()",
     "pg_catalog.pg_notify(text, text)",
-    "pg_catalog.pg_advisory_xact_lock(bigint)",
+    "pg_catalog.pg_advisory_xact_lock(integer, integer)",
     "pg_catalog.pg_try_advisory_xact_lock(bigint)",
 )
 """Functions that statements call and an owner may have taken from PUBLIC."""

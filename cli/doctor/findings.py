@@ -62,8 +62,8 @@ def _sum(findings: list[Finding]) -> Text:
     failed = sum(MARKS[finding.grade][0] == "FAIL" for finding in findings)
     notes = sum(finding.grade == "note" for finding in findings)
     if failed:
-        return Text(f"{failed} to mend, {notes} notes", style="bold red")
-    return Text(f"nothing to mend, {notes} notes", style="bold green")
+        return Text(f"{failed} to mend, {counted(notes, 'note')}", style="bold red")
+    return Text(f"nothing to mend, {counted(notes, 'note')}", style="bold green")
 
 
 def _row(finding: Finding, subject_width: int) -> Table:
@@ -88,3 +88,8 @@ def gigabytes(count: float) -> str:
             digits = 1 if count < 10 * size and unit == "GiB" else 0
             return f"{count / size:.{digits}f} {unit}"
     return f"{count / 1024:.0f} KiB"
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 key`, `2 keys`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.doctor import clock
-from cli.doctor.findings import Finding, gigabytes
+from cli.doctor.findings import Finding, counted, gigabytes
 from configs.logs import one_line
 
 if TYPE_CHECKING:
@@ -122,12 +122,17 @@ def _reached(session: "Session", dsn: str, subject: str = "Postgres") -> Finding
 
 
 def _grant_connect(dsn: str) -> tuple[str, ...]:
+    from psycopg import sql
+
     from storage.connection import parsed
 
     values = parsed(dsn)
-    role = values.get("user", "")
-    database = values.get("dbname", role)
-    return (f'GRANT CONNECT ON DATABASE "{database}" TO "{role}";',)
+    role = values.get("user")
+    if not role:
+        return ()
+    names = (values.get("dbname") or role, role)
+    database, role = (sql.Identifier(name).as_string() for name in names)
+    return (f"GRANT CONNECT ON DATABASE {database} TO {role};",)
 
 
 def _examined(session: "Session", dsn: str) -> Iterator[Finding]:
@@ -143,7 +148,7 @@ def _examined(session: "Session", dsn: str) -> Iterator[Finding]:
     else:
         yield Finding("Postgres", "ok", said, limit=limit)
     grants = session.run(examining.missing_grants().of)
-    schema = _schema(session, seen=not grants)
+    schema = _schema(session, grants)
     yield schema
     yield _grants(server, grants)
     yield _encoding(server)
@@ -160,14 +165,14 @@ def _clock(conn: "Connection") -> clock.Difference:
     return clock.read(partial(examining.clock().of, conn))
 
 
-def _schema(session: "Session", *, seen: bool) -> Finding:
+def _schema(session: "Session", missing: list[str]) -> Finding:
     from storage import schema
 
     limit = f"this release is of {schema.REVISION}"
     try:
         revision = session.run(schema.check)
     except schema.SchemaUnusable as error:
-        if not seen:
+        if any(" ON SCHEMA " in line or ".backtest_jobs_schema_" in line for line in missing):
             return Finding("schema", "wrong", "the role may not look at it: see grants")
         return Finding("schema", "wrong", one_line(error), limit=limit)
     return Finding("schema", "ok", f"revision {revision}", limit=limit)
@@ -243,7 +248,7 @@ def _releases(session: "Session") -> Finding:
         said = f"this one, {own}"
         said += "" if seen else "; no worker has run a job within the hour"
         return Finding("releases", "ok", said)
-    listed = ", ".join(f"{name} ({count} jobs)" for name, count in others.items())
+    listed = ", ".join(f"{name} ({counted(count, 'job')})" for name, count in others.items())
     advice = (
         "within the hour workers of another release or with other plugins had jobs. While you "
         "upgrade that is as it should be; afterwards look for a worker that was left behind: "

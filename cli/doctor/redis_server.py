@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cli.doctor import clock
-from cli.doctor.findings import Finding, gigabytes
+from cli.doctor.findings import Finding, counted, gigabytes
 from cli.errors import printable
 from configs.logs import one_line
 
@@ -155,16 +155,20 @@ def _keys(client: Any, own: str | None, cli: str) -> Finding:
     others = sorted(name for name in found.number if name is not None and name != own)
     strangers = found.number[None]
     garbage = _garbage(client, own)
-    parts = [f"{found.number[own]} keys are ours" if own else "which keys are ours is not known"]
+    parts = [
+        f"{counted(found.number[own], 'key')} of ours"
+        if own
+        else "which keys are ours is not known"
+    ]
     if others:
         names = ", ".join(others[:MOST_NAMES]) + (", …" if len(others) > MOST_NAMES else "")
         parts.append(f"shared with {names}")
     if strangers:
-        parts.append(f"{strangers} keys are of other programs")
+        parts.append(f"{counted(strangers, 'key')} of other programs")
     if not found.all:
         parts.append(f"only {sum(found.number.values())} of {client.dbsize()} keys looked at")
     if garbage:
-        parts.append(f"{garbage} messages in our queue are no wake-ups")
+        parts.append(f"{counted(garbage, 'message')} in our queue, no wake-up of ours")
         advice = "somebody else writes into our keys; workers drop it. Look for who it is:"
         commands = (f"{cli} LRANGE {own}:backtest 0 9", f"{cli} CLIENT LIST")
         return Finding("Redis keys", "note", "; ".join(parts), advice, "", commands)

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.grants import runtime_role, single
 from tests.own_postgres import NEWEST, POSTGRES_VERSIONS, own_postgres
 from tests.pooler import pooler
 from tests.storage.making import claimer, new_database, session, submitted
+from tests.storage.test_grants import everything
 
 ROOT = Path(__file__).resolve().parents[2]
 WHAT_IS_CHECKED = [
@@ -47,6 +49,17 @@ def runtime(migrated: str) -> Iterator[str]:
 def owner(migrated: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(migrated, autocommit=True) as conn:
         yield conn
+
+
+@contextmanager
+def runtime_role_without_tables(dsn: str) -> Iterator[str]:
+    role = f"runtime_{secrets.token_hex(6)}"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            yield make_conninfo(dsn, user=role)
+        finally:
+            admin.execute(f"DROP ROLE {role}")
 
 
 def role_of(dsn: str) -> str:
@@ -101,6 +114,21 @@ def test_each_function_that_was_taken_from_everybody_is_named(
     finally:
         owner.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM {role_of(runtime)}")
         owner.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC")
+
+
+@pytest.mark.parametrize("function", grants.FUNCTIONS)
+def test_programs_cannot_work_without_any_of_these_functions(
+    postgres_server: str, migrated_template: str, function: str
+) -> None:
+    with (
+        new_database(postgres_server, migrated_template) as dsn,
+        runtime_role(dsn) as runtime,
+        psycopg.connect(dsn, autocommit=True) as owner,
+        session(runtime, on_connect=schema.check) as mine,
+    ):
+        owner.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, schema.SchemaUnusable)):
+            everything(mine, owner)
 
 
 def test_every_function_of_the_server_that_programs_call_is_checked() -> None:
@@ -165,6 +193,17 @@ def test_a_role_that_may_not_connect_is_told_the_statement(
             assert found.grade == "wrong"
             owner.execute(found.commands[0])
             assert of_postgres(runtime)["Postgres"].grade == "ok"
+
+
+def test_what_is_missing_in_a_database_that_was_never_migrated_is_not_taken_for_a_grant(
+    postgres_server: str,
+) -> None:
+    with new_database(postgres_server) as dsn, runtime_role_without_tables(dsn) as runtime:
+        with psycopg.connect(dsn, autocommit=True) as owner:
+            owner.execute("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC")
+        found = of_postgres(runtime)
+    assert len(found["grants"].commands) == 1
+    assert "backtest migrate" in found["schema"].found
 
 
 def test_by_command_a_missing_grant_is_code_2_and_can_be_copied(
@@ -358,7 +397,7 @@ def test_workers_of_another_release_are_named_with_how_to_find_them(
             assert isinstance(taken, Claimed)
         found = of_postgres(dsn)["releases"]
         assert found.grade == "note"
-        assert "0.9.0+0123456789ab (1 jobs)" in found.found
+        assert "0.9.0+0123456789ab (1 job)" in found.found
         assert engine.identity() in found.limit
         query = found.commands[0].partition('-c "')[2].rstrip('"')
         with psycopg.connect(dsn) as conn:

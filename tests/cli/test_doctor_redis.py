@@ -147,7 +147,7 @@ def test_other_deployments_are_named(url: str, client: redis.Redis, key: str) ->
 def test_our_own_keys_are_no_strangers(url: str) -> None:
     assert sends(url)
     found = of_redis(url, **MINE)["Redis keys"]
-    assert (found.grade, found.found) == ("ok", "3 keys are ours")
+    assert (found.grade, found.found) == ("ok", "3 keys of ours")
 
 
 def test_keys_of_other_programs_are_counted(url: str, client: redis.Redis) -> None:
@@ -155,7 +155,7 @@ def test_keys_of_other_programs_are_counted(url: str, client: redis.Redis) -> No
         client.set(f"session:{number}", "x")
     found = of_redis(url, **MINE)["Redis keys"]
     assert found.grade == "note"
-    assert "3 keys are of other programs" in found.found
+    assert "3 keys of other programs" in found.found
 
 
 def test_messages_that_are_no_wake_ups_are_counted_in_our_queue_alone(
@@ -167,7 +167,7 @@ def test_messages_that_are_no_wake_ups_are_counted_in_our_queue_alone(
     assert sends(url)
     found = of_redis(url, **MINE)["Redis keys"]
     assert found.grade == "note"
-    assert "1 messages in our queue are no wake-ups" in found.found
+    assert "1 message in our queue, no wake-up of ours" in found.found
     typed_there(found.commands[0])
 
 
