@@ -37,7 +37,7 @@ MINUTES ?= 10
 
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
 packages:
-	@missing=; for name in pgbouncer chromium curl prometheus; do \
+	@missing=; for name in pgbouncer chromium curl prometheus faketime; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	apt=; [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 	    || { apt=yes; echo "installing$$missing"; apt-get -qq update; }; \

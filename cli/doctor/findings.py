@@ -93,3 +93,11 @@ def gigabytes(count: float) -> str:
 def counted(number: int, what: str) -> str:
     """Return `1 key`, `2 keys`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def not_named(subject: str, variable: str, assumed: str | None = None) -> Finding:
+    """Return that the environment names no such service; `assumed` is what programs take then."""
+    advice = "backtest up starts an embedded one"
+    if assumed is not None:
+        advice += f"; scheduler and worker take {assumed}"
+    return Finding(subject, "note", f"{variable} is not set", advice)

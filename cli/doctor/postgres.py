@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from cli.doctor import clock
-from cli.doctor.findings import Finding, counted, gigabytes
+from cli.doctor.findings import Finding, counted, gigabytes, not_named
 from configs.logs import one_line
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def programs(variables: Mapping[str, str]) -> Iterator[Finding]:
     from configs.environment import postgres_dsn
 
     if not variables.get("STRATEGY_PG_DSN"):
-        yield Finding(
-            "Postgres", "note", "STRATEGY_PG_DSN is not set", "backtest up starts an embedded one"
-        )
+        yield not_named("Postgres", "STRATEGY_PG_DSN")
         return
     session = _session(postgres_dsn(variables))
     try:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cli.doctor import clock
-from cli.doctor.findings import Finding, counted, gigabytes
+from cli.doctor.findings import Finding, counted, gigabytes, not_named
 from cli.errors import printable
 from configs.logs import one_line
 
@@ -32,11 +32,7 @@ def examine(variables: Mapping[str, str]) -> Iterator[Finding]:
     from configs.environment import assumed_addresses, redis_url
 
     if not variables.get("REDIS_URL"):
-        advice = "backtest up starts an embedded one"
-        assumed = assumed_addresses(variables).get("REDIS_URL")
-        if assumed is not None:
-            advice += f"; scheduler and worker take {assumed}"
-        yield Finding("Redis", "note", "REDIS_URL is not set", advice)
+        yield not_named("Redis", "REDIS_URL", assumed_addresses(variables).get("REDIS_URL"))
         return
     url = redis_url(variables)
     try:

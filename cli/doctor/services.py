@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from cli.doctor.findings import Finding
+from cli.doctor.findings import Finding, not_named
 
 ANSWER_SECONDS = 5
 
@@ -13,11 +13,8 @@ def candles(variables: Mapping[str, str]) -> Iterator[Finding]:
     from storage.candles import open_store
 
     if not variables.get("CH_HOST") and not variables.get("ROEHUB_CANDLES_DIR"):
-        advice = "backtest up starts an embedded one"
         assumed = assumed_addresses(variables).get("CH_HOST")
-        if assumed is not None:
-            advice += f"; scheduler and worker take {assumed}"
-        yield Finding("candles", "note", "CH_HOST or ROEHUB_CANDLES_DIR is not set", advice)
+        yield not_named("candles", "CH_HOST or ROEHUB_CANDLES_DIR", assumed)
         return
     source = candle_source(variables)
     with open_store(source, answer_seconds=ANSWER_SECONDS) as store:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,13 +17,13 @@ import engine
 import migrations
 from cli.doctor import postgres
 from storage import examining, grants, leases, schema
-from storage.records import Claimed
+from storage.records import Claimed, Lease
 from tests.cli.conftest import Backtest
 from tests.cli.doctoring import by_subject, findings, of_postgres, typed
 from tests.grants import runtime_role, single
 from tests.own_postgres import NEWEST, POSTGRES_VERSIONS, own_postgres
 from tests.pooler import pooler
-from tests.storage.making import claimer, new_database, session, submitted
+from tests.storage.making import claim, claimer, new_database, session, submitted
 from tests.storage.test_grants import everything
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +50,23 @@ def runtime(migrated: str) -> Iterator[str]:
 def owner(migrated: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(migrated, autocommit=True) as conn:
         yield conn
+
+
+@contextmanager
+def encoded(server: str, encoding: str) -> Iterator[str]:
+    """DSN of a migrated database in an encoding."""
+    name = f"encoded_{secrets.token_hex(4)}"
+    dsn = make_conninfo(server, dbname=name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}'"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            migrations.upgrade(dsn)
+            yield dsn
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
@@ -229,21 +247,15 @@ def test_by_command_a_missing_grant_is_code_2_and_can_be_copied(
 def test_a_database_in_another_encoding_is_told_what_follows_and_can_be_moved(
     postgres_server: str, encoding: str, grade: str
 ) -> None:
-    old, new = (f"encoded_{secrets.token_hex(4)}" for _ in range(2))
-    dsn = make_conninfo(postgres_server, dbname=old)
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
-        admin.execute(
-            f"CREATE DATABASE {old} TEMPLATE template0 ENCODING '{encoding}'"
-            " LC_COLLATE 'C' LC_CTYPE 'C'"
-        )
+    values = conninfo_to_dict(postgres_server)
+    new = f"encoded_{secrets.token_hex(4)}"
+    moved = make_conninfo(postgres_server, dbname=new)
+    with encoded(postgres_server, encoding) as dsn, session(dsn) as mine:
+        found = of_postgres(dsn)["encoding"]
+        assert (found.grade, found.limit) == (grade, "UTF8")
+        assert encoding in found.found
+        job = mine.run(partial(submitted, name="Ja"))
         try:
-            migrations.upgrade(dsn)
-            found = of_postgres(dsn)["encoding"]
-            assert (found.grade, found.limit) == (grade, "UTF8")
-            assert encoding in found.found
-            with session(dsn) as mine:
-                job = mine.run(partial(submitted, name="Ja"))
-            values = conninfo_to_dict(postgres_server)
             for command in found.commands:
                 ended = typed(
                     command.replace("NEW", new),
@@ -252,14 +264,13 @@ def test_a_database_in_another_encoding_is_told_what_follows_and_can_be_moved(
                     PGUSER=str(values["user"]),
                 )
                 assert ended.returncode == 0, ended.stderr
-            moved = make_conninfo(postgres_server, dbname=new)
             assert of_postgres(moved)["encoding"].grade == "ok"
             with psycopg.connect(moved) as conn:
                 names = conn.execute("SELECT job_id, name FROM backtest_jobs").fetchall()
             assert names == [(job.job_id, "Ja")]
         finally:
-            for name in (old, new):
-                admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            with psycopg.connect(postgres_server, autocommit=True) as admin:
+                admin.execute(f"DROP DATABASE IF EXISTS {new} WITH (FORCE)")
 
 
 @pytest.mark.parametrize(
@@ -275,23 +286,12 @@ def test_a_database_in_another_encoding_is_told_what_follows_and_can_be_moved(
 def test_what_is_said_of_encodings_is_true(
     postgres_server: str, encoding: str, name: str, kept: bool
 ) -> None:
-    database = f"encoded_{secrets.token_hex(4)}"
-    dsn = make_conninfo(postgres_server, dbname=database)
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
-        admin.execute(
-            f"CREATE DATABASE {database} TEMPLATE template0 ENCODING '{encoding}'"
-            " LC_COLLATE 'C' LC_CTYPE 'C'"
-        )
-        try:
-            migrations.upgrade(dsn)
-            with session(dsn) as mine:
-                if kept:
-                    assert mine.run(partial(submitted, name=name)).name == name
-                else:
-                    with pytest.raises((psycopg.errors.CheckViolation, psycopg.DataError)):
-                        mine.run(partial(submitted, name=name))
-        finally:
-            admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
+    with encoded(postgres_server, encoding) as dsn, session(dsn) as mine:
+        if kept:
+            assert mine.run(partial(submitted, name=name)).name == name
+            return
+        with pytest.raises((psycopg.errors.CheckViolation, psycopg.DataError)):
+            mine.run(partial(submitted, name=name))
 
 
 # --- poolers, standbys, versions
@@ -386,6 +386,20 @@ def test_the_size_of_the_log_is_shown_to_whoever_may_see_it(migrated: str, runti
     assert as_owner["Postgres disk"].limit == "max_wal_size 1GB"
 
 
+def started(conn: psycopg.Connection, engine_version: str) -> Lease:
+    taken = claim(conn, submitted(conn).job_id, engine_version=engine_version)
+    assert isinstance(taken, Claimed)
+    return taken.lease
+
+
+def end_hours_ago(conn: psycopg.Connection, job_id: UUID, hours: float) -> None:
+    conn.execute(
+        "UPDATE backtest_jobs SET state = 'cancelled', lease_expires_at = NULL,"
+        " finished_at = now() - %s * interval '1 hour' WHERE job_id = %s",
+        [hours, job_id],
+    )
+
+
 def test_workers_of_another_release_are_named_with_how_to_find_them(
     postgres_server: str, migrated_template: str
 ) -> None:
@@ -395,9 +409,15 @@ def test_workers_of_another_release_are_named_with_how_to_find_them(
             owner = claimer(f"{version[:3]}-1-0000000a", engine_version=version)
             taken = leases.claim(mine, job.job_id, owner)
             assert isinstance(taken, Claimed)
+        for version, hours in (("0.8.0+a", 0.5), ("0.7.0+a", 1.5)):
+            ended = mine.run(partial(started, engine_version=version))
+            mine.run(partial(end_hours_ago, job_id=ended.job_id, hours=hours))
         found = of_postgres(dsn)["releases"]
         assert found.grade == "note"
         assert "0.9.0+0123456789ab (1 job)" in found.found
+        assert "0.8.0+a (1 job)" in found.found
+        assert "0.7.0" not in found.found
+        assert engine.identity() not in found.found
         assert engine.identity() in found.limit
         query = found.commands[0].partition('-c "')[2].rstrip('"')
         with psycopg.connect(dsn) as conn:
