@@ -210,7 +210,7 @@ def test_checks_run_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     all_there = Barrier(3)
 
     def waits(_: object) -> Iterator[Finding]:
-        all_there.wait(timeout=PATIENCE_SECONDS)
+        all_there.wait(timeout=examination.LONGEST_SECONDS)
         yield Finding("part", "ok", "met the others")
 
     monkeypatch.setattr(examination, "CHECKS", tuple((name, waits) for name in "abc"))
