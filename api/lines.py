@@ -1,7 +1,8 @@
-"""Jobs of a list as JSON; that of jobs that have ended is kept, for hardly anything changes them.
+"""Jobs of a list as JSON, kept for as long as their rows are what they were.
 
 A page of a list is first read as places, which costs little, and then only those lines are read
-whose text is not known for the very version of their row.
+whose text is not known for the very version of their row. Whatever else a line shows (its best
+variant, when its stage began) is written together with the row, under the lease.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from storage.lists import JobLine, Place
 from storage.records import State
 
 KEPT = 10_000
-"""How many jobs that have ended a process remembers, of less than a kilobyte each."""
+"""How many lines a process remembers, of less than a kilobyte each."""
 
 
 def remembered() -> Known:
@@ -48,9 +49,8 @@ async def texts(
 
 
 def _kept(line: JobLine, place: Place, kept: Known) -> orjson.Fragment:
+    # The row may have changed again since the page was read: then this is what comes after the
+    # version it is kept under, which nobody meets any more.
     text = orjson.Fragment(encoded(views.item(line)))
-    if line.state.terminal:
-        # The row may have changed again since the page was read. Its old version is never met
-        # again then, and what is kept under it is never shown.
-        kept.put((place.job_id, place.version), text)
+    kept.put((place.job_id, place.version), text)
     return text

@@ -206,16 +206,17 @@ def variant(row: TopText, shown: Collection[str]) -> Json:
         "variant_index": row.variant_index,
         "total_return_pct": row.total_return_pct,
         "twins": row.twins,
-        "metrics_json": _passed_on(row.metrics_json),
-        "payload_json": _passed_on(row.payload_json),
+        "metrics_json": orjson.Fragment(row.metrics_json),
+        "payload_json": orjson.Fragment(row.payload_json),
         "trades_omitted": row.trades_omitted,
     }
-    details = {
-        "report": ("report_table_md", row.report_table_md),
-        "trades": ("trades", _passed_on(row.trades_json)),
-        "equity": ("equity", _passed_on(row.equity_json)),
-    }
-    return found | {name: value for part, (name, value) in details.items() if part in shown}
+    if "report" in shown:
+        found["report_table_md"] = row.report_table_md
+    if "trades" in shown:
+        found["trades"] = _passed_on(row.trades_json)
+    if "equity" in shown:
+        found["equity"] = _passed_on(row.equity_json)
+    return found
 
 
 def _passed_on(text: str | None) -> orjson.Fragment | None:

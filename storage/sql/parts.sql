@@ -207,3 +207,6 @@ LEFT JOIN LATERAL (
 -- name: strategy
 strategy_id, user_id, name, note, template_json, source_job_id, source_variant_key,
 created_at, updated_at;
+
+-- name: ended_well
+(SELECT state = 'succeeded' FROM backtest_jobs WHERE job_id = %(job_id)s);

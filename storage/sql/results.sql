@@ -108,16 +108,14 @@ ORDER BY rank
 LIMIT %(limit)s;
 
 -- name: top_as_text
+-- The state is looked up once, and not at all where no such part is wanted.
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json::text, payload_json::text,
-       CASE WHEN ended.well AND %(report)s THEN report_table_md END,
-       CASE WHEN ended.well AND %(trades)s THEN trades_json::text END,
-       CASE WHEN ended.well AND %(equity)s THEN equity_json::text END,
+       CASE WHEN %(report)s AND @ended_well THEN report_table_md END,
+       CASE WHEN %(trades)s AND @ended_well THEN trades_json::text END,
+       CASE WHEN %(equity)s AND @ended_well THEN equity_json::text END,
        trades_omitted
 FROM backtest_job_top_variants
-CROSS JOIN (
-    SELECT state = 'succeeded' AS well FROM backtest_jobs WHERE job_id = %(job_id)s
-) AS ended
 WHERE job_id = %(job_id)s
 ORDER BY rank
 LIMIT %(limit)s;

@@ -237,6 +237,9 @@ def test_a_job_is_listed_as_it_is_now_whoever_changed_it(
     lease = reclaimed(stored, UUID(named))
     assert listed_as_found(user)[1]["state"] == "running"
     leases.start_stage(stored, lease, Stage.STAGE_B, 16)
+    assert listed_as_found(user)[1]["stage"] == "stage_b"
+    leases.progress(stored, lease, Stage.STAGE_B, 4, 16)
+    assert listed_as_found(user)[1]["progress"]["done"] == 4
     save_shortlist(stored, lease)
     save_snapshot(stored, lease, variants(1))
     assert listed_as_found(user)[1]["best"] == 100 / 3
