@@ -117,6 +117,10 @@ class CandleStore(ABC):
             for row in self._listed("instruments")
         ]
 
+    def version(self) -> str:
+        """Which version of the engine answers."""
+        return str(self._select("version", {}).column("version").cast(pa.string())[0])
+
     def _listed(self, name: str) -> list[dict[str, Any]]:
         rows = self._select(name, {})
         # Older servers send texts as bytes.

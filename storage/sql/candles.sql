@@ -116,3 +116,6 @@ CREATE TABLE IF NOT EXISTS {database:Identifier}.canonical_candles_1m
 )
 ENGINE = ReplacingMergeTree(ingested_at)
 ORDER BY (market_id, symbol, ts_open);
+
+-- name: version
+SELECT version() AS version;

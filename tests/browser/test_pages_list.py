@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.api.running import running
 from tests.browser.stack import LONG_SWEEP, SWEEP, Stack, Visit
@@ -93,6 +93,22 @@ def test_jobs_of_one_moment_all_appear_newest_first(stack: Stack, visit: Visit) 
     for name in ("one", "two", "three"):
         cancelled(stack, visit, name)
     expect(page.locator("[data-role=open]")).to_have_text(["three", "two", "one", "there before"])
+
+
+def test_a_job_that_comes_while_the_empty_list_looks_for_candles_stays(
+    stack: Stack, visit: Visit
+) -> None:
+    held: list[Route] = []
+    visit.context.route("**/backtests/instruments", lambda route: held.append(route))
+    page = visit.open("/")
+    page.wait_for_selector(".empty")
+    cancelled(stack, visit, "came meanwhile")
+    expect(page.get_by_role("link", name="came meanwhile")).to_be_visible()
+    with page.expect_response("**/backtests/instruments"):
+        for route in held:
+            route.continue_()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(page.get_by_role("link", name="came meanwhile")).to_be_visible()
 
 
 def test_nothing_is_cancelled_before_the_question_is_answered(stack: Stack, visit: Visit) -> None:

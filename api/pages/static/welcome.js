@@ -7,14 +7,18 @@ import { moment, number } from "./format.js";
 
 const IMPORT = "backtest candles import BTCUSDT-1m-2024-01.csv --market-id 1 --symbol BTCUSDT";
 
-/** Fill `place`; `again()` is called when the list should be read anew. */
+/**
+ * Fill `place`; `again()` is called when the list should be read anew.
+ * What is found out later goes into a box of its own: by then `place` may show a list.
+ */
 export async function welcome(place, again) {
-  place.replaceChildren(el("p", { class: "card empty" }, "Looking for candles…"));
+  const box = el("div", {}, el("p", { class: "card empty" }, "Looking for candles…"));
+  place.replaceChildren(box);
   try {
     const { items } = await request("GET", "/backtests/instruments");
-    place.replaceChildren(items.length ? firstSweep(items[0], items.length) : howToImport(again));
+    box.replaceChildren(items.length ? firstSweep(items[0], items.length) : howToImport(again));
   } catch (error) {
-    place.replaceChildren(el("div", { class: "welcome card" }, el("h2", {}, "No jobs yet"),
+    box.replaceChildren(el("div", { class: "welcome card" }, el("h2", {}, "No jobs yet"),
       el("p", { class: "notice bad" }, error.message),
       el("button", { type: "button", on: { click: again } }, "Look again")));
   }
