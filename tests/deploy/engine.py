@@ -36,8 +36,12 @@ def say(what: str, text: str) -> None:
 def run(
     *command: object, code: int | None = 0, seconds: float = SECONDS, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command; `code` is what it must end with, None allows any."""
+    """Run a command; `code` is what it must end with, None allows any.
+
+    By itself in the folder that is kept: conmon leaves an empty file `oom` where it was started.
+    """
     words = [str(word) for word in command]
+    options.setdefault("cwd", os.environ["BOX_HOME"])
     ended = subprocess.run(
         words, capture_output=True, text=True, timeout=seconds, check=False, **options
     )
