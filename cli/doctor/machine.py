@@ -41,12 +41,12 @@ def python(_variables: Mapping[str, str]) -> Iterator[Finding]:
     )
 
 
-def stack(_variables: Mapping[str, str]) -> Iterator[Finding]:
-    """Look whether `backtest up` runs in this folder."""
+def stack(variables: Mapping[str, str]) -> Iterator[Finding]:
+    """Look whether `backtest up` runs in this folder; whose services are named needs none."""
     folder = running_stack.data_folder()
     if running_stack.running(folder):
         yield Finding("stack", "ok", f"running in {folder}")
-    else:
+    elif not (variables.get("STRATEGY_PG_DSN") and variables.get("REDIS_URL")):
         yield Finding("stack", "note", f"none is running in {folder}", "backtest up starts one")
 
 

@@ -16,7 +16,7 @@ import redis
 from psycopg.conninfo import make_conninfo
 from rich.console import Console
 
-from cli.doctor import examination
+from cli.doctor import examination, machine
 from cli.doctor.findings import Finding, print_all
 from storage import schema
 from tests.cli.conftest import Backtest
@@ -302,3 +302,14 @@ def test_what_is_read_fits_the_terminal_and_what_is_typed_is_one_line(width: int
     starts = (" " * 16, "FAIL  Postgres  ", "ok    Redis     ")
     assert all(line.startswith(starts) for line in read)
     assert last == "1 to mend, 0 notes"
+
+
+def test_who_names_services_needs_no_stack_of_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROEHUB_DATA_DIR", str(tmp_path))
+    named = {"STRATEGY_PG_DSN": "postgresql://db/jobs", "REDIS_URL": "redis://broker"}
+    assert list(machine.stack(named)) == []
+    for missing in named:
+        (found,) = machine.stack(named | {missing: ""})
+        assert (found.subject, found.grade) == ("stack", "note")
