@@ -18,13 +18,13 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     taken = leases.claim(mine, job.job_id, claimer(lease_seconds=lease_seconds))
     assert isinstance(taken, Claimed)
     lease = taken.lease
-    assert mine.run(partial(leases.recognise, job_id=job.job_id, claimer=claimer()))
-    assert mine.run(partial(leases.renew, lease=lease))
-    assert mine.run(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_B, total=9))
-    assert mine.run(
+    assert mine.run_one(partial(leases.recognise, job_id=job.job_id, claimer=claimer()))
+    assert mine.run_one(partial(leases.renew, lease=lease))
+    assert mine.run_one(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_B, total=9))
+    assert mine.run_one(
         partial(leases.progress, lease=lease, stage=Stage.STAGE_B, processed=1, total=9)
     )
-    assert mine.run(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
+    assert mine.run_one(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
     save_shortlist = partial(results.save_shortlist, shortlist=SHORTLIST, outcomes=OUTCOMES)
     assert mine.run(partial(save_shortlist, lease=lease))
     assert mine.run(results.outcomes(job.job_id).of) == OUTCOMES
