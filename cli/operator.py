@@ -250,11 +250,17 @@ def token(
     _say(f"wrote {cookie_jar}")
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    within: Annotated[
+        float, typer.Option(min=1, max=600, help="Seconds that the checks may take in all.")
+    ] = 8,
+    as_json: AsJson = False,
+) -> None:
     """Check everything the product depends on and say what to do about what is missing.
 
     The exit code is 0 when everything needed is there, 2 when something has to be installed,
-    configured or made room for, 3 when a service cannot be reached. It takes ten seconds at most.
+    configured or made room for, 3 when a service cannot be reached. What has not answered after 8
+    seconds counts as unreachable: on a busy machine, or far from its services, say --within 60.
 
     --json prints a list of findings: subject, grade (ok, note, wrong, unreachable), found, limit,
     advice, commands.
@@ -267,7 +273,7 @@ def doctor(as_json: AsJson = False) -> None:
     from cli.doctor import examination
     from cli.doctor.findings import print_all
 
-    findings = examination.examine()
+    findings = examination.examine(within)
     if as_json:
         render.as_json([finding.plain() for finding in findings])
     else:

@@ -106,33 +106,13 @@ def succeed(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> State | N
     return state
 
 
-def top(
-    conn: psycopg.Connection[Any],
-    job_id: UUID,
-    limit: int,
-    *,
-    report: bool = True,
-    trades: bool = True,
-    equity: bool = True,
-) -> list[TopVariant]:
-    """Read the best `limit` variants by rank; what is not asked for is None, and is not read."""
-    values = {
-        "job_id": job_id,
-        "limit": limit,
-        "report": report,
-        "trades": trades,
-        "equity": equity,
-    }
-    with conn.cursor(row_factory=class_row(TopVariant)) as cursor:
-        return cursor.execute(_SQL["top"], values).fetchall()
-
-
 def top_as_text(
     job_id: UUID, limit: int, *, report: bool, trades: bool, equity: bool
 ) -> Ask[list[TopText]]:
-    """Read the best variants as `top` does, to be passed on: nobody looks into their JSON.
+    """Read the best `limit` variants by rank, to be passed on: nobody looks into their JSON.
 
-    Report, trades and equity are read only of a job that has succeeded.
+    What is not asked for is None, and is not read; report, trades and equity are those of a job
+    that has succeeded.
     """
     values = {
         "job_id": job_id,

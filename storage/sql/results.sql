@@ -95,21 +95,9 @@ SELECT total_return_pct, twins, metrics_json,
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND rank = 1;
 
--- name: top
--- What is left out is not read either: a large document lies outside the row.
-SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
-       metrics_json, payload_json,
-       CASE WHEN %(report)s THEN report_table_md END AS report_table_md,
-       CASE WHEN %(trades)s THEN trades_json END AS trades_json,
-       CASE WHEN %(equity)s THEN equity_json END AS equity_json,
-       trades_omitted
-FROM backtest_job_top_variants
-WHERE job_id = %(job_id)s
-ORDER BY rank
-LIMIT %(limit)s;
-
 -- name: top_as_text
--- The state is looked up once, and not at all where no such part is wanted.
+-- What is left out is not read either: a large document lies outside the row. The state is looked up
+-- once, and not at all where no such part is wanted.
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json::text, payload_json::text,
        CASE WHEN %(report)s AND @ended_well THEN report_table_md END,

@@ -29,7 +29,7 @@ PART = "Postgres", "Redis", "candles", "API"
 
 
 def test_doctor_on_a_bare_machine_says_how_to_start(backtest: Backtest) -> None:
-    ended = backtest("doctor")
+    ended = backtest("doctor", "--within", "60")
     assert ended.code == 0, ended.out
     assert "backtest up" in ended.out
     assert "scheduler and worker take redis://127.0.0.1:6379/0" in ended.out
@@ -47,7 +47,7 @@ def own_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis
 
 
 def test_doctor_finds_working_services(service: Backtest, own_redis: redis.Redis) -> None:
-    ended = service("doctor", "--json")
+    ended = service("doctor", "--within", "60", "--json")
     found = findings(ended)
     assert ended.code == 0
     subjects = ("configuration", "Postgres", "Redis", "API")
@@ -59,7 +59,7 @@ def test_doctor_finds_an_api_that_is_away(
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("ROEHUB_API_URL", url)
-    ended = service("doctor", "--json")
+    ended = service("doctor", "--within", "60", "--json")
     assert (ended.code, findings(ended)["API"]["grade"]) == (3, "unreachable")
     assert url in findings(ended)["API"]["found"]
 
@@ -68,7 +68,7 @@ def test_doctor_finds_a_token_that_is_refused(
     service: Backtest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROEHUB_API_TOKEN", "stale")
-    ended = service("doctor", "--json")
+    ended = service("doctor", "--within", "60", "--json")
     assert (ended.code, findings(ended)["API"]["grade"]) == (2, "wrong")
     assert "backtest token" in findings(ended)["API"]["found"]
 
@@ -77,14 +77,14 @@ def test_doctor_does_not_count_its_own_deployment_as_a_stranger(
     service: Backtest, own_redis: redis.Redis, connection: psycopg.Connection
 ) -> None:
     own_redis.rpush(f"{schema.namespace(connection)}:backtest", "m")
-    assert findings(service("doctor", "--json"))["Redis keys"]["grade"] == "ok"
+    assert findings(service("doctor", "--within", "60", "--json"))["Redis keys"]["grade"] == "ok"
 
 
 def test_doctor_knows_a_database_that_does_not_exist(
     service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(database, dbname="nowhere"))
-    ended = service("doctor", "--json")
+    ended = service("doctor", "--within", "60", "--json")
     assert ended.code == 2
     assert "no such database" in findings(ended)["Postgres"]["found"]
 
@@ -93,7 +93,7 @@ def test_doctor_finds_a_service_that_is_away(
     service: Backtest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path}/nobody.sock")
-    ended = service("doctor")
+    ended = service("doctor", "--within", "60")
     assert ended.code == 3
     assert "FAIL  Redis" in ended.out
 
@@ -102,7 +102,7 @@ def test_doctor_finds_an_unmigrated_schema(
     service: Backtest, monkeypatch: pytest.MonkeyPatch, postgres_server: str
 ) -> None:
     monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(postgres_server, dbname="postgres"))
-    ended = service("doctor")
+    ended = service("doctor", "--within", "60")
     assert ended.code == 2
     assert "backtest migrate" in ended.out
 
@@ -161,6 +161,8 @@ def test_services_that_are_down_are_a_line_each_and_everything_else_is_checked(
     ended = typed_apart(
         tmp_path,
         "doctor",
+        "--within",
+        "60",
         STRATEGY_PG_DSN=f"postgresql://127.0.0.1:{free_port()}/nowhere",
         REDIS_URL=f"redis://127.0.0.1:{free_port()}/0",
         CH_HOST="127.0.0.1",
@@ -198,7 +200,7 @@ def test_a_variable_that_is_wrong_is_a_finding_and_everything_else_is_checked(
     monkeypatch.setenv("CH_HOST", "127.0.0.1") if name == "CH_PORT" else None
     monkeypatch.setenv("ROEHUB_API_TOKEN", "token")
     monkeypatch.setenv(name, value)
-    ended = backtest("doctor", "--json")
+    ended = backtest("doctor", "--within", "60", "--json")
     found = findings(ended)
     assert ended.code in (2, 3)
     assert found[subject]["grade"] in ("wrong", "unreachable"), found[subject]
@@ -248,11 +250,11 @@ def test_a_clickhouse_server_is_told_with_its_version(
             ("CH_PASSWORD", PASSWORD),
         ):
             monkeypatch.setenv(name, value)
-        before = findings(backtest("doctor", "--json"))["candles"]
+        before = findings(backtest("doctor", "--within", "60", "--json"))["candles"]
         backtest("candles", "import", file, "--market-id", 1, "--symbol", "ABC")
-        there = findings(backtest("doctor", "--json"))["candles"]
+        there = findings(backtest("doctor", "--within", "60", "--json"))["candles"]
         monkeypatch.setenv("CH_PASSWORD", "wrong")
-        refused = findings(backtest("doctor", "--json"))["candles"]
+        refused = findings(backtest("doctor", "--within", "60", "--json"))["candles"]
     finally:
         endpoint.stop()
     assert "has no table" in before["found"]
@@ -265,7 +267,7 @@ def test_a_candles_folder_that_is_not_there_is_to_be_filled(
     backtest: Backtest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROEHUB_CANDLES_DIR", "/nowhere/at/all")
-    ended = backtest("doctor", "--json")
+    ended = backtest("doctor", "--within", "60", "--json")
     found = findings(ended)
     assert (ended.code, found["candles"]["grade"]) == (0, "note")
     assert found["candles"]["commands"] == ["backtest candles import FILE"]
@@ -273,7 +275,7 @@ def test_a_candles_folder_that_is_not_there_is_to_be_filled(
 
 
 def test_embedded_candles_are_told_with_their_engine(service: Backtest) -> None:
-    found = findings(service("doctor", "--json"))["candles"]
+    found = findings(service("doctor", "--within", "60", "--json"))["candles"]
     assert found["grade"] == "ok"
     assert found["found"].startswith("1 instruments, embedded chDB 2")
 

@@ -69,7 +69,7 @@ def test_the_temporary_folder_is_that_of_the_environment(
     with small_disk(tmp_path / "disk", "size=4m"):
         (tmp_path / "disk" / "all").write_bytes(b"x" * 4 * MIB)
         ended = subprocess.run(
-            [Path(sys.executable).with_name("backtest"), "doctor", "--json"],
+            [Path(sys.executable).with_name("backtest"), "doctor", "--within", "60", "--json"],
             env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "disk")},
             cwd=tmp_path,
             check=False,
@@ -91,7 +91,7 @@ def test_folders_of_the_environment_are_looked_at(
     monkeypatch.setenv("ROEHUB_DATA_DIR", str(stack))
     monkeypatch.setenv("ROEHUB_CANDLES_DIR", str(candles))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(metrics))
-    ended = backtest("doctor", "--json")
+    ended = backtest("doctor", "--within", "60", "--json")
     found = findings(ended)
     assert ended.code == 2
     assert found["data of the stack"]["grade"] == found["candles folder"]["grade"] == "ok"

@@ -230,7 +230,7 @@ def test_by_command_a_missing_grant_is_code_2_and_can_be_copied(
     monkeypatch.setenv("STRATEGY_PG_DSN", runtime)
     owner.execute(f"REVOKE DELETE ON backtest_job_top_variants FROM {role_of(runtime)}")
     try:
-        ended = backtest("doctor")
+        ended = backtest("doctor", "--within", "60")
     finally:
         owner.execute(f"GRANT DELETE ON backtest_job_top_variants TO {role_of(runtime)}")
     assert ended.code == 2
@@ -428,7 +428,7 @@ def test_the_command_prints_all_of_it_for_machines(
     backtest: Backtest, monkeypatch: pytest.MonkeyPatch, migrated: str
 ) -> None:
     monkeypatch.setenv("STRATEGY_PG_DSN", migrated)
-    ended = backtest("doctor", "--json")
+    ended = backtest("doctor", "--within", "60", "--json")
     found = findings(ended)
     assert ended.code == 0
     assert set(WHAT_IS_CHECKED) <= set(found)

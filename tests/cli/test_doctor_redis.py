@@ -194,7 +194,7 @@ def test_an_address_that_is_refused_is_code_2_and_repeats_no_password(
     client.config_set("requirepass", "sesame")
     try:
         monkeypatch.setenv("REDIS_URL", url.replace("unix://", before) + after)
-        ended = backtest("doctor", "--json")
+        ended = backtest("doctor", "--within", "60", "--json")
     finally:
         client.config_set("requirepass", "")
     found = findings(ended)["Redis"]
@@ -215,7 +215,7 @@ def test_an_address_that_is_none_is_told_how_to_write_it_without_repeating_it(
     backtest: Backtest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://:sec/ret@127.0.0.1:6379/0")
-    ended = backtest("doctor")
+    ended = backtest("doctor", "--within", "60")
     assert ended.code == 2
     assert "%2F" in ended.out
     assert "sec" not in ended.out.replace("seconds", "").replace("second", "")
