@@ -10,13 +10,13 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
 
-# Six processes even for two processors, because most tests wait for other processes. A file stays in one
-# process, so that what its tests share is made once. Files are handed out in the order of
+# Four processes for two processors, because most tests wait for other processes; six are slower. A file
+# stays in one process, so that what its tests share is made once. Files are handed out in the order of
 # tests/conftest.py: by their number of tests, as without the third option, the slowest come last. A
 # process that dies fails the run: without the last option another would be started and waited for.
 test: $(VENV)/.dev  ## every check and the whole test suite
 	$(MAKE) --jobs lint kernels packages
-	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	    --durations 20
 
 kernels: $(VENV)/.dev
