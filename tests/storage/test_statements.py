@@ -32,7 +32,6 @@ UNGUARDED = {
     ("results", "outline"),
     ("results", "variant"),
     ("results", "variant_as_text"),
-    ("results", "top"),
     ("results", "top_as_text"),
     ("results", "replace_top"),
 }
