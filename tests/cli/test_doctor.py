@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from threading import Barrier
 
@@ -16,6 +17,7 @@ import redis
 from psycopg.conninfo import make_conninfo
 from rich.console import Console
 
+from cli import operator
 from cli.doctor import examination, machine
 from cli.doctor.findings import Finding, print_all
 from storage import schema
@@ -315,3 +317,7 @@ def test_who_names_services_needs_no_stack_of_this_folder(
     for missing in named:
         (found,) = machine.stack(named | {missing: ""})
         assert (found.subject, found.grade) == ("stack", "note")
+
+
+def test_the_command_takes_as_long_as_an_examination_unless_it_is_told() -> None:
+    assert signature(operator.doctor).parameters["within"].default == examination.LONGEST_SECONDS
