@@ -10,13 +10,13 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
 
-# Six processes even for two processors, because most tests wait for other processes. A file stays in one
-# process, so that what its tests share is made once. Files are handed out in the order of
+# Four processes for two processors, because most tests wait for other processes; six are slower. A file
+# stays in one process, so that what its tests share is made once. Files are handed out in the order of
 # tests/conftest.py: by their number of tests, as without the third option, the slowest come last. A
 # process that dies fails the run: without the last option another would be started and waited for.
 test: $(VENV)/.dev  ## every check and the whole test suite
 	$(MAKE) --jobs lint kernels packages
-	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	    --durations 20
 
 kernels: $(VENV)/.dev
@@ -37,7 +37,7 @@ MINUTES ?= 10
 
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
 packages:
-	@missing=; for name in pgbouncer chromium curl prometheus; do \
+	@missing=; for name in pgbouncer chromium curl prometheus faketime; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	apt=; [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 	    || { apt=yes; echo "installing$$missing"; apt-get -qq update; }; \
@@ -48,10 +48,12 @@ packages:
 # Not a part of `make test`: it makes images, for a quarter of an hour the first time. Where containers
 # cannot run, it says why and skips everything.
 test-deploy: $(VENV)/.dev  ## image and compose file of deploy/, really built and brought up
-	@command -v mmdebstrap >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
-	    echo "installing $(FOR_CONTAINERS)" && apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-	    apt-get -qq install --yes --no-install-recommends $(FOR_CONTAINERS) >/dev/null; }
-	tests/deploy/box.sh $(BIN)/python -m pytest tests/deploy/containers.py --capture=no -v
+	@[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || dpkg-query --show $(FOR_CONTAINERS) >/dev/null 2>&1 \
+	    || { echo "installing $(FOR_CONTAINERS)" && apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq install --yes --no-install-recommends $(FOR_CONTAINERS) >/dev/null; } \
+	    || echo "not all of them are installed"
+	tests/deploy/box.sh $(BIN)/python -m pytest --capture=no --verbose \
+	    tests/deploy/containers/image.py tests/deploy/containers/stack.py
 
 FOR_CONTAINERS := podman buildah crun uidmap netavark aardvark-dns iproute2 iptables tini mmdebstrap
 

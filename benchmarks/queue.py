@@ -17,7 +17,7 @@ import psycopg
 
 from benchmarks import queue_statements
 from benchmarks.noop_worker import COVERAGE, JOB_SECONDS
-from benchmarks.queue_stack import NOOP_WORKER, SCHEDULER, WORKER, Stack, stack
+from benchmarks.queue_stack import NOOP_WORKER, SCHEDULER, WORKER, Program, Stack, stack
 
 SIZES = (1_000, 1_000_000)
 LEASE_SECONDS = 3.0
@@ -35,27 +35,38 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="drains and rescues, in turns")
     parser.add_argument("--finished", type=int, nargs="+", default=SIZES, help="jobs in the table")
     options = parser.parse_args()
+    begin = time.monotonic()
     with stack() as services:
         for name in options.only:
+            print(f"[{time.monotonic() - begin:4.0f} s] {name}", flush=True)
             services.clear()
             PHASES[name](services, options)
+    print(f"[{time.monotonic() - begin:4.0f} s] done")
     return 0
 
 
 def drain(services: Stack, options: argparse.Namespace) -> None:
     """No-op jobs per second with one worker, and the peer's, in turns; what they write."""
-    ours, peers = [], []
+    ours, peers, spent = [], [], []
     for _ in range(options.rounds):
         services.clear()
         services.submit(options.jobs, coverage=COVERAGE)
         before = _written(services.conn)
-        with services.running(SCHEDULER, NOOP_WORKER):
+        with services.running(NOOP_WORKER, SCHEDULER) as programs:
+            begin = _processor(services, programs)
             services.wait_until_ended()
+            end = _processor(services, programs)
         after = _written(services.conn)  # programs that ended have told their counts
         ours.append(services.rate())
+        spent.append([1e3 * (b - a) / options.jobs for a, b in zip(begin, end, strict=True)])
         peers.append(_peer(services.dsn, options.jobs))
     print(f"no-op jobs: {_all(ours)} per second, procrastinate {_all(peers)}")
     print(f"  ratio of the medians: {median(ours) / median(peers):.2f}")
+    worker, scheduler, postgres = map(median, zip(*spent, strict=True))
+    print(
+        f"  ms of the processor a job: worker {worker:.2f}, scheduler {scheduler:.2f},"
+        f" Postgres {postgres:.2f}"
+    )
     wal, updates, hot = (b - a for a, b in zip(before, after, strict=True))
     print(
         f"  a job: {wal / options.jobs:,.0f} bytes of WAL, {updates / options.jobs:.1f} updates"
@@ -67,15 +78,24 @@ def drain(services: Stack, options: argparse.Namespace) -> None:
 def tiny(services: Stack, options: argparse.Namespace) -> None:
     """Tiny jobs per second with one worker: 18 variants on a month of minutes, with a child."""
     services.submit()
-    with services.running(SCHEDULER, WORKER):
+    with services.running(WORKER, SCHEDULER) as programs:
         services.wait_until_ended()
         row = services.conn.execute("SELECT state, coverage_json FROM backtest_jobs").fetchone()
         if row is None or row[0] != "succeeded":
             raise SystemExit(f"the first tiny job: {row}")
         services.clear()
+        begin = _processor(services, programs)
         services.submit(options.tiny, coverage=row[1])
         services.wait_until_ended()
-    print(f"tiny jobs: {services.rate():.1f} per second with one worker", flush=True)
+        worker, _, postgres = (
+            1e3 * (b - a) / options.tiny
+            for a, b in zip(begin, _processor(services, programs), strict=True)
+        )
+    print(
+        f"tiny jobs: {services.rate():.1f} per second with one worker; ms of the processor a job:"
+        f" worker and child {worker:.1f}, Postgres {postgres:.1f}",
+        flush=True,
+    )
 
 
 def start(services: Stack, options: argparse.Namespace) -> None:
@@ -172,6 +192,11 @@ def _peer(dsn: str, count: int) -> float:
         print(f"  skipped: {error}")
         return float("nan")
     return queue_peer.drain(dsn, count)
+
+
+def _processor(services: Stack, programs: list[Program]) -> list[float]:
+    """Return the seconds of the processor that each program, and then Postgres, has used."""
+    return [*(program.cpu_seconds() for program in programs), services.postgres_seconds()]
 
 
 def _written(conn: psycopg.Connection[Any]) -> tuple[float, float, float]:

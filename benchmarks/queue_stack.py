@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psutil
 import psycopg
 import yaml
 
@@ -50,6 +51,10 @@ class Program:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{self.log.name} never said {text!r}:\n{said}")
             time.sleep(0.02)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all its processes, ended ones included."""
+        return sum(map(_cpu_seconds, _session_of(self.process.pid)))
 
     def kill(self) -> None:
         """Kill it with everything that it started."""
@@ -98,6 +103,12 @@ class Stack:
         """Wait until no job is active."""
         active = "SELECT FROM backtest_jobs WHERE state IN ('queued', 'running') LIMIT 1"
         until(lambda: self.conn.execute(active).fetchone() is None, "the end of all jobs", seconds)
+
+    def postgres_seconds(self) -> float:
+        """Return the processor time of all processes of Postgres, ended ones included."""
+        server = psutil.Process(self.conn.info.backend_pid).parent()
+        assert server is not None
+        return sum(map(_cpu_seconds, [server, *server.children()]))
 
     def rate(self) -> float:
         """Return jobs per second, from the first claim to the last success."""
@@ -178,6 +189,20 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> Non
         if time.monotonic() > deadline:
             raise SystemExit(f"waited {seconds:g} s in vain: {what}")
         time.sleep(0.01)
+
+
+def _session_of(leader: int) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError):
+            if os.getsid(process.pid) == leader:
+                yield process
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return 0.0
 
 
 def _free_port() -> int:

@@ -18,6 +18,7 @@ from cli import (
     queue,
     request,
     results,
+    retention,
     strategies,
     submit,
 )
@@ -67,6 +68,7 @@ catalogue.add_to(app)
 request.add_to(app)
 operator.add_to(app)
 queue.add_to(app, operator.OPERATOR_PANEL)
+retention.add_to(app, operator.OPERATOR_PANEL)
 kernels.add_to(app, operator.OPERATOR_PANEL)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=JOBS_PANEL)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)

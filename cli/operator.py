@@ -250,24 +250,34 @@ def token(
     _say(f"wrote {cookie_jar}")
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    within: Annotated[
+        float, typer.Option(min=1, max=600, help="Seconds that the checks may take in all.")
+    ] = 8,
+    as_json: AsJson = False,
+) -> None:
     """Check everything the product depends on and say what to do about what is missing.
 
-    The exit code is 0 when everything needed is there, 2 when something has to be installed or
-    configured, 3 when a service cannot be reached.
+    The exit code is 0 when everything needed is there, 2 when something has to be installed,
+    configured or made room for, 3 when a service cannot be reached. What has not answered after 8
+    seconds counts as unreachable: on a busy machine, or far from its services, say --within 60.
+
+    --json prints a list of findings: subject, grade (ok, note, wrong, unreachable), found, limit,
+    advice, commands.
 
     For example:
 
       backtest doctor
+      backtest doctor --json | jq -r '.[] | select(.grade != "ok") | .commands[]'
     """
-    from cli import doctor as examination
-    from cli.findings import table
+    from cli.doctor import examination
+    from cli.doctor.findings import print_all
 
-    findings = examination.examine()
+    findings = examination.examine(within)
     if as_json:
         render.as_json([finding.plain() for finding in findings])
     else:
-        render.terminal().print(table(findings))
+        print_all(render.terminal(), findings)
     raise typer.Exit(examination.verdict(findings))
 
 

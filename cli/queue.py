@@ -3,7 +3,8 @@
 import getpass
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -15,6 +16,7 @@ from cli.running_stack import environment
 
 if TYPE_CHECKING:
     from storage.connection import Connection
+    from storage.session import Session
     from storage.switches import Pause
 
 Result = TypeVar("Result")
@@ -115,8 +117,15 @@ def stuck(as_json: AsJson = False) -> None:
     raise typer.Exit(SOMETHING_STUCK if found["found"] else 0)
 
 
-def in_postgres(work: "Callable[[Connection], Result]") -> Result:
-    """Run `work` as one transaction on the database of STRATEGY_PG_DSN.
+def in_postgres(work: "Callable[[Connection], Result]") -> "Result":
+    """Run `work` as one transaction on the database of STRATEGY_PG_DSN; raises as `connected`."""
+    with connected() as session:
+        return session.run(work)
+
+
+@contextmanager
+def connected(statement_seconds: float = ANSWER_SECONDS) -> "Iterator[Session]":
+    """Yield a session on the database of STRATEGY_PG_DSN.
 
     Raises what says that there is none, that it refuses, or that its schema is of another release.
     """
@@ -130,11 +139,11 @@ def in_postgres(work: "Callable[[Connection], Result]") -> Result:
         dsn,
         application_name="backtest-operator",
         lock_seconds=ANSWER_SECONDS,
-        statement_seconds=ANSWER_SECONDS,
+        statement_seconds=statement_seconds,
         on_connect=schema.check,
     )
     try:
-        return session.run(work)
+        yield session
     except Unreachable:
         readiness.raise_refusal(dsn)
         raise

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 import threading
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -71,6 +72,8 @@ def configure(component: str, env: str) -> None:
         root.setLevel(logging.INFO)
     for handler in root.handlers:
         handler.setFormatter(formatter)
+    # No line says its thread or process.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # A log line that cannot be written must not be followed by a traceback in the same pipe.
     logging.raiseExceptions = False
     logging.captureWarnings(True)
@@ -108,13 +111,25 @@ def _without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 
 def _harmless(key: str, value: Any) -> Any:
-    if _SECRET_KEY.search(key):
+    if _names_a_secret(key):
         return "***"
     if isinstance(value, str | BaseException):
         value = str(value)
-        for secret, replacement in _SECRET_TEXT:
-            value = secret.sub(replacement, value)
+        if _may_hold_a_secret(value):
+            for secret, replacement in _SECRET_TEXT:
+                value = secret.sub(replacement, value)
     return value
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    """Whether one of `_SECRET_TEXT` may be found, which takes long and is rare."""
+    folded = text.lower()
+    return "://" in folded or "=" in folded or "eyj" in folded or "bearer" in folded
+
+
+@lru_cache
+def _names_a_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
 
 
 def _log_uncaught(

@@ -213,6 +213,21 @@ class TopList:
         self._cut_at = max(self.capacity, self._used + self.capacity // FRESH + 1)
 
 
+def preload_kernels() -> None:
+    """Compile, or load from the disk cache, the kernel of a list of distinct outcomes."""
+    one, figure = np.zeros(1, np.int64), np.zeros(1)
+    TopList(1, "total_return_pct").offer(
+        one,
+        ruined=np.zeros(1, np.bool_),
+        trades=one,
+        primary=figure,
+        secondary=figure,
+        total_return=figure,
+        signature=np.zeros((1, 2), np.uint64),
+        weights=one,
+    )
+
+
 def _rows(entries: Entries) -> Words:
     return entries.view(np.uint64).reshape(len(entries), len(FIELDS))
 

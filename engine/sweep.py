@@ -30,6 +30,7 @@ from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
 from engine.planes import PlaneStore
 from engine.ranking import TopList
+from engine.ranking import preload_kernels as preload_ranking
 from engine.request import Request
 from engine.rules import preload_kernels as preload_rules
 from engine.work import Box, Bundle, Division, Numbers
@@ -307,7 +308,8 @@ def preload(part: int = 0, parts: int = 1) -> float:
     Where it is not known yet, the rate of this machine is measured as well.
     """
     begin = monotonic()
-    for load in (preload_kernels, preload_rules, *kernel_loaders())[part::parts]:
+    loaders = (preload_kernels, preload_rules, preload_ranking, *kernel_loaders())
+    for load in loaders[part::parts]:
         load()
     if parts == 1:
         note_cached()

@@ -33,22 +33,27 @@ def measure(transact: Transact, metrics: Metrics) -> None:
 
 
 def retain(transact: Transact, *, retention_days: float | None) -> int:
-    """Delete terminal jobs older than `retention_days` (None keeps all); returns how many.
+    """Delete terminal jobs older than `retention_days` (None keeps all); returns how many."""
+    if retention_days is None:
+        return 0
+    deleted = delete_finished(transact, older_than_days=retention_days)
+    if deleted:
+        log.info("retention", deleted=deleted, older_than_days=retention_days)
+    return deleted
+
+
+def delete_finished(transact: Transact, *, older_than_days: float) -> int:
+    """Delete all jobs that ended that long ago; returns how many.
 
     Small batches, each its own transaction: nobody waits behind a long delete.
     """
-    if retention_days is None:
-        return 0
     deleted = 0
     while True:
         batch = transact(
             lambda conn: jobs.delete_finished(
-                conn, older_than_days=retention_days, batch=RETENTION_BATCH
+                conn, older_than_days=older_than_days, batch=RETENTION_BATCH
             )
         )
         deleted += batch
         if batch < RETENTION_BATCH:
-            break
-    if deleted:
-        log.info("retention", deleted=deleted, older_than_days=retention_days)
-    return deleted
+            return deleted

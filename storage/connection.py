@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -72,6 +72,11 @@ class Connection(psycopg.Connection[Any]):
 
     answer_seconds: float = 30.0
     abandon: Callable[[], bool] = staticmethod(never)
+    before: str | None = None
+    after: str | None = None
+    """What the next statement is sent with, by `storage.one_message`."""
+    ours = False
+    """Whether a session's transaction is under way."""
 
     @classmethod
     def open(cls, conninfo: str) -> Self:
@@ -199,6 +204,7 @@ def _watched(
         return result
 
 
+@lru_cache  # each owner makes a session of its own
 def conninfo(dsn: str, *, application_name: str) -> str:
     """Complete a DSN with our defaults, which its own values beat. Raises InvalidDsn."""
     values = _CONNECTION_DEFAULTS | parsed(dsn)

@@ -4,6 +4,7 @@ Each function belongs into one transaction; `storage.session.Session.run` makes 
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -50,6 +51,14 @@ class Head(NamedTuple):
     job_id: UUID
     user_id: UUID
     state: State
+
+
+class Ended(NamedTuple):
+    """How many jobs of a state, and when the first and the last of them ended."""
+
+    number: int
+    first: datetime
+    last: datetime
 
 
 class Submitted(NamedTuple):
@@ -211,6 +220,15 @@ def events(job_id: UUID, *, after: int = 0) -> Ask[list[Event]]:
         lambda rows: [Event(**(row | {"event": EventName(row["event"])})) for row in rows],
         rows=dict_row,
     )
+
+
+def finished_before(*, older_than_days: float) -> Ask[dict[State, Ended]]:
+    """Ask what `delete_finished` would delete, in as many batches as that takes."""
+
+    def made(rows: list[Any]) -> dict[State, Ended]:
+        return {State(state): Ended(*found) for state, *found in rows}
+
+    return Ask(_SQL["finished_before"], {"days": older_than_days}, made)
 
 
 def delete_finished(conn: psycopg.Connection[Any], *, older_than_days: float, batch: int) -> int:

@@ -5,11 +5,13 @@ does not end it renews it. A write that finds no such row changes nothing and re
 the lease is lost, and its former owner must write nothing more about the job. The terminal write
 decides under the row lock, where a requested cancel wins over whatever else was to be written.
 
-Each function belongs into one transaction; `storage.session.Session.run` makes it.
+Each function belongs into one transaction; `storage.session.Session.run` makes it. Those that
+execute one statement, all but `claim`, may have `run_one` send it as one message.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,10 +39,15 @@ def claim(
     """
     deadline = time.monotonic() + CLAIM_RETRY_SECONDS
     while True:
-        outcome = session.run(lambda conn: try_claim(conn, job_id, claimer), abandon=abandon)
-        if outcome is not None or time.monotonic() > deadline:
-            return outcome
-        if not session.run(lambda conn: claimable(conn, job_id, claimer), abandon=abandon):
+        for attempt in (claim_queued, claim_any):
+            outcome = session.run_one(
+                partial(attempt, job_id=job_id, claimer=claimer), abandon=abandon
+            )
+            if outcome is not None:
+                return outcome
+        if time.monotonic() > deadline:
+            return None
+        if not session.run_one(lambda conn: claimable(conn, job_id, claimer), abandon=abandon):
             return None
         time.sleep(_CLAIM_RETRY_INTERVAL)
 
@@ -54,15 +61,37 @@ def try_claim(
     ended here (cancel requested, or crashed more than `max_crashes` times); or None when it is
     not to be had now.
     """
+    return claim_queued(conn, job_id, claimer) or claim_any(conn, job_id, claimer)
+
+
+def claim_queued(
+    conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer
+) -> Claimed | State | None:
+    """Take the lease of a job that nobody has had, as `try_claim`."""
+    return _claimed(conn, "claim_queued", job_id, claimer)
+
+
+def claim_any(
+    conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer
+) -> Claimed | State | None:
+    """Do what `try_claim` does, in one statement."""
+    return _claimed(conn, "claim", job_id, claimer)
+
+
+def _claimed(
+    conn: psycopg.Connection[Any], name: str, job_id: UUID, claimer: Claimer
+) -> Claimed | State | None:
     with conn.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(_SQL["claim"], claimer.values(job_id)).fetchone()
+        row = cursor.execute(_SQL[name], claimer.values(job_id)).fetchone()
     if row is None:
         return None
     job = Job.of(row)
     if job.state.terminal:
         return job.state
     lease = Lease(job_id, claimer.locked_by, job.attempt, claimer.lease_seconds)
-    return Claimed(job, lease, previous_owner=row["previous_owner"], crashed=row["crashed"])
+    return Claimed(
+        job, lease, previous_owner=row.get("previous_owner"), crashed=row.get("crashed", False)
+    )
 
 
 def claimable(conn: psycopg.Connection[Any], job_id: UUID, claimer: Claimer) -> bool:

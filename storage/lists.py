@@ -105,7 +105,8 @@ def page(
         places = page_of_places(user_id, state=state, symbol=symbol, limit=limit, before=before).of(
             conn
         )
-        return Page(_lines_at(conn, user_id, places.items), places.next)
+        found = lines(user_id, [place.job_id for place in places.items]).of(conn)
+        return Page(found, places.next)
     values = _filters(user_id, state, symbol, limit, before)
     first, last = _id_range(q)
     values |= {"pattern": _pattern(q), "first": first, "last": last, "examined": EXAMINED}
@@ -227,12 +228,6 @@ def _walk(
     last = shown[-1:] if len(found) > limit else examined
     items = lines(user_id, [job_id for _, job_id in shown]).of(conn)
     return Page(items, last[0] if last else None)
-
-
-def _lines_at(
-    conn: psycopg.Connection[Any], user_id: UUID, places: Collection[Place]
-) -> list[JobLine]:
-    return lines(user_id, [place.job_id for place in places]).of(conn)
 
 
 def _where(found: JobLine | Place) -> Position:

@@ -33,6 +33,10 @@ _REFUSED_FOR_GOOD = {
 class DatabaseRefuses(Exception):
     """The server answers and will not let us in; waiting would not change that."""
 
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
 
 def wait_until_ready(
     dsn: str, say: Callable[[str], object], *, stop: threading.Event | None = None
@@ -102,8 +106,8 @@ def raise_refusal(dsn: str) -> None:
     """Raise DatabaseRefuses if the server answers and will never let us in."""
     code = refusal(conninfo(dsn, application_name=APPLICATION_NAME))
     advice = _REFUSED_FOR_GOOD.get(code or "")
-    if advice is not None:
-        raise DatabaseRefuses(f"Postgres at {address(dsn)}: {advice} (SQLSTATE {code})")
+    if code is not None and advice is not None:
+        raise DatabaseRefuses(f"Postgres at {address(dsn)}: {advice} (SQLSTATE {code})", code)
 
 
 def refusal(conninfo: str, seconds: float = ANSWER_SECONDS) -> str | None:

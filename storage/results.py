@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from storage import leases, statements
 from storage.asking import Ask
+from storage.one_message import together
 from storage.records import Lease, Shortlist, State, StoredShortlist, TopText, TopVariant
 
 _SQL = statements.load("results")
@@ -38,13 +39,9 @@ def save_shortlist(
     `outcomes` are the statistics of the search. They and the shortlist are stored together or not
     at all, so that who resumes from the one has the other. Indexes and twins may be numpy integers.
     """
-    owned = lease.values() | {"outcomes": Jsonb(outcomes)}
-    if conn.execute(_SQL["save_outcomes"], owned).rowcount != 1:
-        return False
     twins = shortlist.twins
-    values = {
-        "job_id": lease.job_id,
-        "attempt": lease.attempt,
+    values = lease.values() | {
+        "outcomes": Jsonb(outcomes),
         "indexes": Jsonb([int(index) for index in shortlist.indexes]),
         "twins": None if twins is None else Jsonb([int(count) for count in twins]),
         "stage_a_variants_total": shortlist.stage_a_variants_total,
@@ -53,9 +50,9 @@ def save_shortlist(
         "engine_version": shortlist.engine_version,
         "candles_hash": shortlist.candles_hash,
     }
-    conn.execute(_SQL["forget_twins"], values)
-    conn.execute(_SQL["save_shortlist"], values)
-    return True
+    names = ("save_outcomes", "forget_twins", "save_shortlist")
+    saved_outcomes, _, saved = together(conn, values, *(_SQL[name] for name in names))
+    return (saved_outcomes, saved) == (1, 1)
 
 
 def shortlist(conn: psycopg.Connection[Any], job_id: UUID) -> StoredShortlist | None:
@@ -103,41 +100,19 @@ def succeed(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> State | N
     Returns `succeeded`; or `cancelled` when that was requested, and then no row is written; or
     None when the lease is lost. After an error, `leases.own_end` tells whether it was committed.
     """
-    beat = leases.renew(conn, lease)
-    if beat is None:
-        return None
-    if not beat.cancel_requested:
+    state = leases.end(conn, lease, State.SUCCEEDED)  # first: it locks the job's row, and decides
+    if state is State.SUCCEEDED:
         _replace(conn, lease, rows)
-    return leases.end(conn, lease, State.SUCCEEDED)
-
-
-def top(
-    conn: psycopg.Connection[Any],
-    job_id: UUID,
-    limit: int,
-    *,
-    report: bool = True,
-    trades: bool = True,
-    equity: bool = True,
-) -> list[TopVariant]:
-    """Read the best `limit` variants by rank; what is not asked for is None, and is not read."""
-    values = {
-        "job_id": job_id,
-        "limit": limit,
-        "report": report,
-        "trades": trades,
-        "equity": equity,
-    }
-    with conn.cursor(row_factory=class_row(TopVariant)) as cursor:
-        return cursor.execute(_SQL["top"], values).fetchall()
+    return state
 
 
 def top_as_text(
     job_id: UUID, limit: int, *, report: bool, trades: bool, equity: bool
 ) -> Ask[list[TopText]]:
-    """Read the best variants as `top` does, to be passed on: nobody looks into their JSON.
+    """Read the best `limit` variants by rank, to be passed on: nobody looks into their JSON.
 
-    Report, trades and equity are read only of a job that has succeeded.
+    What is not asked for is None, and is not read; report, trades and equity are those of a job
+    that has succeeded.
     """
     values = {
         "job_id": job_id,
@@ -182,10 +157,8 @@ def _only(rows: list[tuple[Any]]) -> Any:
 
 
 def _replace(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> None:
-    # Before them the transaction has locked the job's row by a renewal.
-    values = {"job_id": lease.job_id, "rows": rows}
-    conn.execute(_SQL["delete_top"], values)
-    conn.execute(_SQL["insert_top"], values)
+    # Before them the transaction has locked the job's row.
+    conn.execute(_SQL["replace_top"], {"job_id": lease.job_id, "rows": rows})
 
 
 def _plain(row: TopVariant, *, reports: bool) -> dict[str, Any]:

@@ -31,8 +31,8 @@ class SchemaUnusable(Exception):
     """The database is reachable, but its schema is not one that this program can work with."""
 
 
-def check(conn: psycopg.Connection[Any]) -> None:
-    """Raise SchemaUnusable unless this program can work with the database's schema.
+def check(conn: psycopg.Connection[Any]) -> str:
+    """Return the schema's revision; raises SchemaUnusable unless this program can work with it.
 
     It can with its own revision, and with newer ones as long as they say so: the programs of
     the last release go on while the schema is already that of the next.
@@ -50,6 +50,7 @@ def check(conn: psycopg.Connection[Any]) -> None:
             f"the database is at revision {revision} and works with programs from revision"
             f" {oldest} on, this program is of revision {REVISION}: install the newer release"
         )
+    return revision
 
 
 def namespace(conn: psycopg.Connection[Any]) -> str:

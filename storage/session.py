@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 from configs.logs import one_line
 from storage.asking import Ask, asked
 from storage.connection import Connection, LoopConnection, Unreachable, address, conninfo, never
+from storage.one_message import apart, begin_with_next
 
 Result = TypeVar("Result")
 
@@ -65,11 +66,13 @@ class Session:
         *,
         statement_seconds: float | None = None,
         abandon: Callable[[], bool] = never,
+        joined: bool = False,
     ) -> Result:
         """Run `work(connection)` as one transaction and commit it.
 
         `statement_seconds` replaces the session's own limit. As soon as `abandon()` is true, every
-        wait ends with `storage.connection.Abandoned`.
+        wait ends with `storage.connection.Abandoned`. With `joined` what begins the transaction is
+        sent with its first statement, whose values should be small.
 
         Raises what `work` and Postgres raise, `Unreachable` where there is no connection; nothing
         is committed then. Only after an error of the COMMIT itself nobody can know.
@@ -78,17 +81,48 @@ class Session:
         """
         seconds = self._statement_seconds if statement_seconds is None else statement_seconds
         conn = self._ready(seconds, abandon)
+        text = self._begin_text(conn, seconds)
         try:
-            _begin(conn, self._begin_text(conn, seconds))
+            conn.ours = True
+            if joined and self._greeted:
+                begin_with_next(conn, text, whole=False)
+            else:
+                conn.execute(text.encode("ascii"))
             if not self._greeted and self._on_connect is not None:
                 self._on_connect(conn)
             self._greeted = True
             result = work(conn)
             conn.commit()
-        except BaseException:
+        except BaseException as error:
             self._undo(conn)
+            _raise_of_a_standby(error)
             raise
+        finally:
+            conn.ours = False
+            apart(conn)
         return result
+
+    def run_one(
+        self, work: Callable[[Connection], Result], *, abandon: Callable[[], bool] = never
+    ) -> Result:
+        """Run `work(connection)`, which executes one statement, as `run` does.
+
+        The transaction is one message, so a caller that is paused holds no lock. After an error
+        of any kind but `Unreachable` nobody can know whether it was committed.
+        """
+        if not self.greeted:
+            return self.run(work, abandon=abandon)
+        seconds = self._statement_seconds
+        conn = self._ready(seconds, abandon)
+        try:
+            begin_with_next(conn, self._begin_text(conn, seconds), whole=True)
+            return work(conn)
+        except BaseException as error:
+            self._undo(conn)
+            _raise_of_a_standby(error)
+            raise
+        finally:
+            apart(conn)
 
     async def ask(self, *asks: Ask[Any]) -> tuple[Any, ...]:
         """Return the answers to some questions, asked in one transaction in the running loop.
@@ -106,8 +140,7 @@ class Session:
             return await asked(self._in_loop, self._begin_text(self._conn, seconds), asks)
         except BaseException as error:
             await self._undo_in_loop(self._in_loop)
-            if isinstance(error, psycopg.errors.FeatureNotSupported):
-                raise _of_a_standby(error) from error
+            _raise_of_a_standby(error)
             raise
 
     def close(self) -> None:
@@ -158,16 +191,10 @@ class Session:
                 self.close()
 
 
-def _begin(conn: Connection, text: str) -> None:
-    try:
-        conn.execute(text.encode("ascii"))
-    except psycopg.errors.FeatureNotSupported as error:
-        raise _of_a_standby(error) from error
-
-
-def _of_a_standby(error: psycopg.Error) -> psycopg.Error:
+def _raise_of_a_standby(error: BaseException) -> None:
     """Name what a standby, which cannot write, says to BEGIN; it is promoted soon, or left."""
-    return psycopg.errors.ReadOnlySqlTransaction(str(error))
+    if isinstance(error, psycopg.errors.FeatureNotSupported):
+        raise psycopg.errors.ReadOnlySqlTransaction(str(error)) from error
 
 
 @lru_cache

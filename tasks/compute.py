@@ -65,7 +65,7 @@ def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None
 
 
 def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> None:
-    request = parse(assignment.request)
+    request = parse(assignment.request, assignment.limits)
     candles = _load_candles(parent, request, assignment)
     isolation.let_faults_end_the_process()
     parent.send(

@@ -4,6 +4,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn, TypeVar
 
 import psycopg
@@ -59,17 +60,30 @@ class GuardedWrites:
         self._not_wanted = self._lost_or(set_for(stopping, STOP_GRACE_SECONDS))
         self._end_sent = False
 
-    def write(self, name: str, statement: Callable[[Connection], Result | None]) -> Result:
-        """Write and renew the lease; tried again until the lease is lost or the worker stops."""
+    def write(
+        self,
+        name: str,
+        statement: Callable[[Connection], Result | None],
+        *,
+        several: bool = False,
+    ) -> Result:
+        """Write and renew the lease; tried again until the lease is lost or the worker stops.
+
+        With `several`, `statement` executes more than one, or values that are large.
+        """
         stopping = set_for(self._stopping, 0)
-        return self._until_it_succeeds(name, lambda: self._renew_by(statement), stopping)
+        return self._until_it_succeeds(name, lambda: self._renew_by(statement, several), stopping)
 
     def write_or_skip(
-        self, name: str, statement: Callable[[Connection], Result | None]
+        self,
+        name: str,
+        statement: Callable[[Connection], Result | None],
+        *,
+        several: bool = False,
     ) -> Result | None:
         """Write and renew the lease; None when Postgres is away or refuses for now."""
         try:
-            result = self._renew_by(statement)
+            result = self._renew_by(statement, several)
         except psycopg.Error as error:
             self._raise_if_broken(name, error)
             self._log().warning(
@@ -101,6 +115,7 @@ class GuardedWrites:
         def run() -> State:
             return self._session.run(
                 end_once,
+                joined=True,
                 statement_seconds=self._lease.seconds,
                 abandon=self._lost_or(too_late),
             )
@@ -176,11 +191,11 @@ class GuardedWrites:
         self._refusals.succeeded(name)
         return result
 
-    def _renew_by(self, statement: Callable[[Connection], Result | None]) -> Result:
+    def _renew_by(self, statement: Callable[[Connection], Result | None], several: bool) -> Result:
+        session = self._session
+        run = partial(session.run, joined=True) if several else session.run_one
         sent_at = time.monotonic()
-        result = self._session.run(
-            lambda conn: statement(conn) or _lost(), abandon=self._not_wanted
-        )
+        result = run(lambda conn: statement(conn) or _lost(), abandon=self._not_wanted)
         self._ownership.renewed(sent_at)
         return result
 

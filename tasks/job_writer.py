@@ -10,6 +10,7 @@ from structlog.stdlib import BoundLogger
 
 from storage import leases, results
 from storage.connection import Connection
+from storage.one_message import commit_with_next
 from storage.records import (
     Beat,
     Claimed,
@@ -38,7 +39,8 @@ class JobWriter:
     """
 
     def __init__(self, worker: Worker, claimed: Claimed, claim_sent_at: float) -> None:
-        self.lease = claimed.lease
+        self.lease = lease = claimed.lease
+        self._log = job_log(lease.job_id, lease.locked_by, lease.attempt)
         self.progress = Progress(Stage.STAGE_A, 0, 0)
         self.ownership = Ownership(
             claimed.lease,
@@ -62,8 +64,7 @@ class JobWriter:
     @property
     def log(self) -> BoundLogger:
         """Logger with everything that identifies the job at this moment."""
-        lease, stage = self.lease, self.progress.stage
-        return job_log(lease.job_id, lease.locked_by, lease.attempt, stage)
+        return self._log.bind(stage=str(self.progress.stage))
 
     def note_claim(self) -> None:
         """Log and count the begin of the ownership."""
@@ -109,9 +110,10 @@ class JobWriter:
         def save_and_start(conn: Connection) -> Beat | None:
             if not results.save_shortlist(conn, self.lease, shortlist, outcomes):
                 return None
+            commit_with_next(conn)
             return leases.start_stage(conn, self.lease, Stage.STAGE_B, total)
 
-        self._start_stage(Stage.STAGE_B, total, "save_shortlist", save_and_start)
+        self._start_stage(Stage.STAGE_B, total, "save_shortlist", save_and_start, several=True)
         self._shortlist_saved = True
 
     def finish_stage(self) -> None:
@@ -145,7 +147,9 @@ class JobWriter:
             self._snapshot_to_save = document
         unsaved = self._snapshot_to_save
         if unsaved is not None and self._writes.write_or_skip(
-            "snapshot", lambda conn: results.save_snapshot(conn, self.lease, unsaved)
+            "snapshot",
+            lambda conn: results.save_snapshot(conn, self.lease, unsaved),
+            several=True,
         ):
             self._snapshot_to_save = None
             self.log.debug("snapshot_saved", bytes=len(unsaved))
@@ -212,11 +216,17 @@ class JobWriter:
         self.log.info(str(state))
 
     def _start_stage(
-        self, stage: Stage, total: int, name: str, statement: Callable[[Connection], Beat | None]
+        self,
+        stage: Stage,
+        total: int,
+        name: str,
+        statement: Callable[[Connection], Beat | None],
+        *,
+        several: bool = False,
     ) -> None:
         self.progress = Progress(stage, 0, total)
         self._stage_started_at = time.monotonic()
-        self._heed(self._writes.write(name, statement))
+        self._heed(self._writes.write(name, statement, several=several))
         self.log.info("stage_started", total=total)
 
     def _heed(self, beat: Beat) -> None:
@@ -224,15 +234,10 @@ class JobWriter:
             self.ownership.cancel_requested.set()
 
 
-def job_log(
-    job_id: UUID, locked_by: str, attempt: int | None = None, stage: Stage | None = None
-) -> BoundLogger:
+def job_log(job_id: UUID, locked_by: str, attempt: int | None = None) -> BoundLogger:
     """Logger whose every line says which job it is about, and whose."""
     log: BoundLogger = structlog.get_logger().bind(
-        job_id=str(job_id),
-        attempt=attempt,
-        locked_by=locked_by,
-        stage=None if stage is None else str(stage),
+        job_id=str(job_id), attempt=attempt, locked_by=locked_by, stage=None
     )
     return log
 

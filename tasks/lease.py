@@ -50,7 +50,6 @@ class Ownership:
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> "Ownership":
-        self._heart.start()
         self._watchdog.start()
         return self
 
@@ -59,7 +58,8 @@ class Ownership:
         with self._changed:
             self._changed.notify_all()
         self._watchdog.join()
-        self._heart.join(RETRY_SECONDS)
+        if self._heart.is_alive():
+            self._heart.join(RETRY_SECONDS)
 
     def on_loss(self, action: Callable[[], object]) -> None:
         """Call `action` when the lease is lost, from any thread; at once when it is lost now."""
@@ -102,18 +102,30 @@ class Ownership:
         # No I/O and no logging here: a full pipe or a dead network must not delay the deadline.
         with self._changed:
             while (left := self._renewed_at + self.lease.seconds - time.monotonic()) > 0:
+                if self._heart.ident is None:
+                    # Most jobs end before the first beat is due: they need no thread for it.
+                    first = self._first_beat_at - time.monotonic()
+                    if first <= 0 and not self._start_heart():
+                        break
+                    left = min(left, first) if first > 0 else left
                 self._changed.wait(left)
                 if self._ended.is_set() or self.lost.is_set():
                     return
         self.lose()
 
+    def _start_heart(self) -> bool:
+        try:
+            self._heart.start()
+        except RuntimeError:  # no thread is to be had, so nobody would renew
+            return False
+        return True
+
     def _beat_on(self) -> None:
-        # A claim that took long has used up a part of the lease.
-        pause = max(0.0, self._first_beat_at - time.monotonic())
+        pause = 0.0
         while not self._ended.wait(pause) and not self.lost.is_set():
             sent_at = time.monotonic()
             try:
-                beat = self._session.run(self._beat, abandon=self._over)
+                beat = self._session.run_one(self._beat, abandon=self._over)
             except Exception as error:  # the owner's other writes may still renew the lease
                 if not self._over():
                     self._say_failed(error)

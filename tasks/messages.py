@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.environment import CandlesFolder, ClickHouseServer
+from engine.request import Limits
 from storage.records import FailureCode, Stage
 
 Indexes = NDArray[np.int64]
@@ -17,10 +18,12 @@ Indexes = NDArray[np.int64]
 class Assignment:
     """What the child is to compute, from where, and on how much of the machine.
 
-    `candle_retry_seconds` are the pauses after which it asks a silent candle source once more.
+    `request` is as it is stored; the child reads it, within `limits`. `candle_retry_seconds` are
+    the pauses after which it asks a silent candle source once more.
     """
 
     request: Mapping[str, Any]
+    limits: Limits
     candle_source: CandlesFolder | ClickHouseServer
     candle_retry_seconds: tuple[float, ...]
     threads: int

@@ -1,6 +1,6 @@
 """One job from claim to terminal state: the story of the system in one file.
 
-A wake-up names a job. The worker takes its lease, checks the request, has a child process compute
+A wake-up names a job. The worker takes its lease, has a child process check the request and compute
 it, and writes down what the child reports: the shortlist of stage A, snapshots of stage B, and in
 the end the reports together with the state. It goes on only while the lease is its own; a
 cancelled job, a stopping worker or a lost lease ends the computation wherever it is.
@@ -14,7 +14,6 @@ from uuid import UUID
 
 import numpy as np
 
-from engine.request import RequestError, parse
 from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage
 from tasks import attempts, claim, failures
 from tasks.job_writer import JobWriter
@@ -82,27 +81,19 @@ def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
 
 def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> str:
     """Return the final rows as text; a child that dies may have had nothing to do with the job."""
-    assignment = _assignment(claimed, worker)
-    try:
-        return _compute_once(assignment, writer, worker)
-    except ChildDied as death:
-        writer.log.warning("computing_once_more", error=str(death))
-        return _compute_once(assignment, writer, worker)
-
-
-def _assignment(claimed: Claimed, worker: Worker) -> Assignment:
-    """Say what the child has to do, if the stored request is a valid one."""
-    try:
-        request = parse(claimed.job.request_json, worker.limits)
-    except RequestError as error:
-        raise JobFailed(failures.refused(error)) from None
-    return Assignment(
-        request=request.document,
+    assignment = Assignment(
+        request=claimed.job.request_json,
+        limits=worker.limits,
         candle_source=worker.candle_source,
         candle_retry_seconds=worker.candle_retry_seconds,
         threads=worker.jobs.parallel_workers,
         memory_bytes=worker.jobs.job_memory_limit_bytes,
     )
+    try:
+        return _compute_once(assignment, writer, worker)
+    except ChildDied as death:
+        writer.log.warning("computing_once_more", error=str(death))
+        return _compute_once(assignment, writer, worker)
 
 
 def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> str:

@@ -130,9 +130,10 @@ class Proxy:
     def drop_answer_of(self, pattern: bytes, *, after: bytes = b"") -> None:
         """Have one answer lost: the statement runs, then the connection is closed instead.
 
-        It is that of the first client message with `pattern` in it that follows one with `after` on
-        the same connection; `dropped` is set then. So `drop_answer_of(b"COMMIT", after=b"claimed")`
-        makes it unknown to a claim whether it succeeded. Postgres only.
+        It is that of the first client message with `pattern` in it that follows `after`, in it or
+        in one before on the same connection; `dropped` is set then. So
+        `drop_answer_of(b"COMMIT", after=b"claimed")` makes it unknown to a claim whether it
+        succeeded. Postgres only.
         """
         self.dropped.clear()
         self._drop = (pattern, after)
@@ -233,7 +234,8 @@ class Proxy:
             if drop is None or not kind:
                 continue
             pattern, after = drop
-            if pattern in body and (link.after_seen or not after):
+            following = body if link.after_seen or not after else body.partition(after)[2]
+            if pattern in following:
                 link.answer_dropped, self._drop = True, None
             elif after and after in body:
                 link.after_seen = True

@@ -16,6 +16,9 @@ _TIME = (
 SPELLINGS = f"{_DATE}|{_TIME}"
 """What a time may look like, as a regular expression."""
 
+# Compiled when this is imported, which the process does that others are forked from.
+_IS_DATE, _IS_TIME = re.compile(_DATE), re.compile(_TIME)
+
 
 def read_time(field: Field) -> datetime | None:
     """Return a time in UTC; a date is its midnight. None once it was refused."""
@@ -50,9 +53,9 @@ def milliseconds(time: datetime) -> int:
 
 def _understood(text: str) -> datetime | None:
     try:
-        if re.fullmatch(_DATE, text):
+        if _IS_DATE.fullmatch(text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
-        if re.fullmatch(_TIME, text):
+        if _IS_TIME.fullmatch(text):
             return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         pass

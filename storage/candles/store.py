@@ -157,6 +157,10 @@ class CandleStore(ABC):
         ]
         return sorted(found, key=lambda one: (one.market_id, one.symbol, one.timeframe_ms))
 
+    def version(self) -> str:
+        """Which version of the engine answers."""
+        return str(self._select("version", {}).column("version").cast(pa.string())[0])
+
     def _listed(
         self, name: str, parameters: Mapping[str, Any] = MappingProxyType({})
     ) -> list[dict[str, Any]]:

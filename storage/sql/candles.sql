@@ -210,3 +210,6 @@ SETTINGS mutations_sync = 2;
 ALTER TABLE {database:Identifier}.instruments
 DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
 SETTINGS mutations_sync = 2;
+
+-- name: version
+SELECT version() AS version;

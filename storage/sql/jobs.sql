@@ -117,6 +117,15 @@ FROM backtest_job_events
 WHERE job_id = %(job_id)s AND event_id > %(after)s
 ORDER BY event_id;
 
+-- name: finished_before
+-- What the deletion would find.
+SELECT state, count(*) AS number, min(finished_at) AS first, max(finished_at) AS last
+FROM backtest_jobs
+WHERE finished_at IS NOT NULL
+  AND finished_at < now() - %(days)s * interval '1 day'
+GROUP BY state
+ORDER BY state;
+
 -- name: delete_finished
 -- One connection at a time deletes; to the others there is nothing to do.
 WITH turn AS MATERIALIZED (

@@ -1,6 +1,27 @@
 -- What workers do with a job. After the claim every statement carries the same guard, and every
 -- one but the last renews the lease.
 
+-- name: claim_queued
+-- Nearly every claim is of a job that nobody has had. Of such a job there is nothing to judge, and
+-- a statement that can do no more is planned in a third of the time.
+WITH waiting AS (
+    SELECT job_id
+    FROM backtest_jobs
+    WHERE job_id = %(job_id)s AND state = 'queued' AND @claimable
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE backtest_jobs AS job
+    SET @taken
+    FROM waiting
+    WHERE job.job_id = waiting.job_id
+    RETURNING job.*
+), logged AS (
+    INSERT INTO backtest_job_events (job_id, event, attempt, actor, details)
+    SELECT job_id, 'claimed', attempt, %(actor)s, '{}'
+    FROM claimed
+)
+SELECT @job_row FROM claimed;
+
 -- name: claim
 -- One statement takes the job, or ends it where its time is over.
 WITH judged AS (
@@ -12,22 +33,8 @@ WITH judged AS (
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE backtest_jobs AS job
-    SET state = 'running',
-        locked_by = %(actor)s,
-        locked_at = now(),
-        heartbeat_at = now(),
-        lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
-        attempt = job.attempt + 1,
-        crash_count = job.crash_count + judged.crashed::int,
-        engine_version = %(engine_version)s,
-        stage = 'stage_a',
-        processed_units = 0,
-        total_units = 0,
-        progress_updated_at = NULL,
-        started_at = coalesce(started_at, now()),
-        next_dispatch_at = NULL,
-        dispatch_count = 0,
-        updated_at = now()
+    SET @taken,
+        crash_count = job.crash_count + judged.crashed::int
     FROM judged
     WHERE job.job_id = judged.job_id AND judged.next_state = 'running'
     RETURNING job.*
@@ -131,29 +138,22 @@ SELECT job_id, 'resumed_from_shortlist', attempt, locked_by,
 FROM owned;
 
 -- name: end
--- The one way in which an owner ends its job. The CASEs read the row under its lock: a cancel that
--- came first wins.
-WITH decided AS (
-    SELECT job_id,
-           CASE WHEN cancel_requested_at IS NULL THEN %(state)s ELSE 'cancelled' END AS next_state
-    FROM backtest_jobs
-    WHERE @guard
-    FOR UPDATE
-), ended AS (
-    UPDATE backtest_jobs AS job
-    SET state = decided.next_state,
-        processed_units = CASE decided.next_state WHEN 'succeeded' THEN total_units
+-- The one way in which an owner ends its job. What an UPDATE writes it works out from the row under
+-- its lock: a cancel that came first wins.
+WITH ended AS (
+    UPDATE backtest_jobs
+    SET state = @end_state,
+        processed_units = CASE @end_state WHEN 'succeeded' THEN total_units
                                ELSE processed_units END,
-        last_error = CASE decided.next_state WHEN 'failed' THEN %(message)s END,
-        last_error_json = CASE decided.next_state WHEN 'failed' THEN jsonb_build_object(
+        last_error = CASE @end_state WHEN 'failed' THEN %(message)s END,
+        last_error_json = CASE @end_state WHEN 'failed' THEN jsonb_build_object(
             'code', %(code)s::text,
             'message', %(message)s::text,
             'details', %(details)s::jsonb
         ) END,
         @over
-    FROM decided
-    WHERE job.job_id = decided.job_id
-    RETURNING job.*
+    WHERE @guard
+    RETURNING job_id, state, attempt, last_error_json
 ), logged AS (
     @ended_event
     FROM ended

@@ -46,6 +46,24 @@ AND @known_version;
  AND ((state = 'queued' AND next_dispatch_at <= now())
       OR ((@expired) AND (next_dispatch_at IS NULL OR next_dispatch_at <= now()))));
 
+-- name: taken
+-- What a claim writes.
+state = 'running',
+locked_by = %(actor)s,
+locked_at = now(),
+heartbeat_at = now(),
+lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
+attempt = job.attempt + 1,
+engine_version = %(engine_version)s,
+stage = 'stage_a',
+processed_units = 0,
+total_units = 0,
+progress_updated_at = NULL,
+started_at = coalesce(started_at, now()),
+next_dispatch_at = NULL,
+dispatch_count = 0,
+updated_at = now();
+
 -- name: crashed
 -- A released job has no owner, and nobody crashes by asking again for what is already theirs.
 (state = 'running' AND locked_by IS NOT NULL AND locked_by <> %(actor)s);
@@ -58,6 +76,10 @@ CASE
     WHEN @crashed AND crash_count + 1 > %(max_crashes)s THEN 'failed'
     ELSE 'running'
 END;
+
+-- name: end_state
+-- What becomes of a job that its owner ends.
+CASE WHEN cancel_requested_at IS NULL THEN %(state)s ELSE 'cancelled' END;
 
 -- name: over
 finished_at = now(),

@@ -1,4 +1,4 @@
--- What a job has found. Every write first renews the lease, which locks the job's row.
+-- What a job has found. Every write first locks the job's row, by a renewal or by its end.
 
 -- name: save_coverage
 UPDATE backtest_jobs
@@ -18,7 +18,7 @@ WHERE @guard;
 -- trigger takes them away then.
 UPDATE backtest_job_stage_a_shortlist
 SET twins_json = NULL
-WHERE job_id = %(job_id)s;
+WHERE job_id = (SELECT job_id FROM backtest_jobs WHERE @guard);
 
 -- name: save_shortlist
 -- Runs in the transaction that holds the row by save_outcomes.
@@ -26,10 +26,10 @@ INSERT INTO backtest_job_stage_a_shortlist (
     job_id, stage_a_indexes_json, twins_json, stage_a_variants_total, risk_total, preselect_used,
     attempt, engine_version, candles_hash
 )
-VALUES (
-    %(job_id)s, %(indexes)s, %(twins)s, %(stage_a_variants_total)s, %(risk_total)s,
-    %(preselect_used)s, %(attempt)s, %(engine_version)s, %(candles_hash)s
-)
+SELECT job_id, %(indexes)s::jsonb, %(twins)s::jsonb, %(stage_a_variants_total)s, %(risk_total)s,
+       %(preselect_used)s, attempt, %(engine_version)s, %(candles_hash)s
+FROM backtest_jobs
+WHERE @guard
 ON CONFLICT (job_id) DO UPDATE
 SET stage_a_indexes_json = excluded.stage_a_indexes_json,
     twins_json = excluded.twins_json,
@@ -57,14 +57,14 @@ SELECT outcomes_json
 FROM backtest_jobs
 WHERE job_id = %(job_id)s;
 
--- name: delete_top
--- Runs in the transaction that holds the row by a renewal.
-DELETE FROM backtest_job_top_variants
-WHERE job_id = %(job_id)s;
-
--- name: insert_top
--- Runs in the transaction that holds the row by a renewal. JSON nulls, and fields that a
--- snapshot leaves out, become SQL nulls.
+-- name: replace_top
+-- Runs in the transaction that has locked the job's row. Counting what is gone has it gone before
+-- the first row comes. JSON nulls, and fields that a snapshot leaves out, become SQL nulls.
+WITH gone AS (
+    DELETE FROM backtest_job_top_variants
+    WHERE job_id = %(job_id)s
+    RETURNING rank
+)
 INSERT INTO backtest_job_top_variants (
     job_id, rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
     metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
@@ -85,7 +85,8 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
     trades_json jsonb,
     equity_json jsonb,
     trades_omitted boolean
-);
+)
+WHERE (SELECT count(*) FROM gone) >= 0;
 
 -- name: outline
 -- What a verdict reads of the rows: the figures of the best one, and how many there are.
@@ -94,21 +95,9 @@ SELECT total_return_pct, twins, metrics_json,
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND rank = 1;
 
--- name: top
--- What is left out is not read either: a large document lies outside the row.
-SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
-       metrics_json, payload_json,
-       CASE WHEN %(report)s THEN report_table_md END AS report_table_md,
-       CASE WHEN %(trades)s THEN trades_json END AS trades_json,
-       CASE WHEN %(equity)s THEN equity_json END AS equity_json,
-       trades_omitted
-FROM backtest_job_top_variants
-WHERE job_id = %(job_id)s
-ORDER BY rank
-LIMIT %(limit)s;
-
 -- name: top_as_text
--- The state is looked up once, and not at all where no such part is wanted.
+-- What is left out is not read either: a large document lies outside the row. The state is looked up
+-- once, and not at all where no such part is wanted.
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json::text, payload_json::text,
        CASE WHEN %(report)s AND @ended_well THEN report_table_md END,

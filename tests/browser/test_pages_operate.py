@@ -73,6 +73,7 @@ def test_it_can_be_used_by_any_operator(stored: psycopg.Connection, look: Visit)
     expect(page.locator("#hosts")).to_contain_text("host: 1")
     expect(page.locator('[data-problem="expired_lease"]')).to_contain_text(str(gone.job_id))
     expect(page.locator("#events tbody tr").first).to_contain_text("stage started")
+    expect(page.locator("#no-events")).to_be_hidden()
     expect(page.locator("#ages tbody tr")).to_have_count(5)
     assert look.accessible() == ""
     assert look.fits()

@@ -2,7 +2,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from http.cookiejar import MozillaCookieJar
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -10,14 +9,11 @@ from uuid import UUID, uuid4
 import jwt
 import psycopg
 import pytest
-import redis
 from psycopg.conninfo import make_conninfo
 
 from cli import render, running_stack
 from storage import schema
-from tests.cli.conftest import Backtest, Ended
-from tests.pooler import pooler
-from tests.ports import free_port
+from tests.cli.conftest import Backtest
 from tests.storage.making import new_database
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -25,7 +21,7 @@ COMMANDS = [
     *("submit", "jobs", "show", "top", "watch", "cancel", "report", "name", "export"),
     *("strategies list", "strategies save", "strategies delete"),
     *("up", "demo", "migrate", "worker", "api", "token", "doctor"),
-    *("stuck", "pause", "resume"),
+    *("stuck", "pause", "resume", "retention"),
     *("candles import", "candles list"),
 ]
 
@@ -181,92 +177,6 @@ def test_importing_again_changes_nothing(service: Backtest, tmp_path: Path) -> N
     assert [service(*arguments).json["published"] for _ in range(2)] == [4, 0]
 
 
-def test_doctor_on_a_bare_machine_says_how_to_start(backtest: Backtest) -> None:
-    ended = backtest("doctor")
-    assert ended.code == 0, ended.out
-    assert "backtest up" in ended.out
-    assert "scheduler and worker take redis://127.0.0.1:6379/0" in ended.out
-
-
-@pytest.fixture
-def own_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """An empty database of Redis, named in the environment."""
-    url = f"{redis_url}?db=7"
-    monkeypatch.setenv("REDIS_URL", url)
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
-        yield client
-        client.flushdb()
-
-
-def findings(ended: Ended) -> dict[str, dict[str, str]]:
-    return {finding["subject"]: finding for finding in ended.json}
-
-
-def test_doctor_finds_working_services(service: Backtest, own_redis: redis.Redis) -> None:
-    ended = service("doctor", "--json")
-    found = findings(ended)
-    assert ended.code == 0
-    subjects = ("configuration", "Postgres", "Redis", "API")
-    assert [found[subject]["grade"] for subject in subjects] == ["ok"] * 4
-
-
-def test_doctor_finds_an_api_that_is_away(
-    service: Backtest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    monkeypatch.setenv("ROEHUB_API_URL", url)
-    ended = service("doctor", "--json")
-    assert (ended.code, findings(ended)["API"]["grade"]) == (3, "unreachable")
-    assert url in findings(ended)["API"]["found"]
-
-
-def test_doctor_finds_a_token_that_is_refused(
-    service: Backtest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROEHUB_API_TOKEN", "stale")
-    ended = service("doctor", "--json")
-    assert (ended.code, findings(ended)["API"]["grade"]) == (2, "wrong")
-    assert "backtest token" in findings(ended)["API"]["found"]
-
-
-def test_doctor_does_not_count_its_own_deployment_as_a_stranger(
-    service: Backtest, own_redis: redis.Redis, connection: psycopg.Connection
-) -> None:
-    own_redis.rpush(f"{schema.namespace(connection)}:backtest", "m")
-    assert findings(service("doctor", "--json"))["Redis"]["grade"] == "ok"
-
-
-@pytest.mark.parametrize("key", ["0a1b2c3d4e5f:backtest", "0a1b2c3d4e5f:__heartbeats__"])
-def test_doctor_names_who_shares_the_redis(
-    service: Backtest, own_redis: redis.Redis, key: str
-) -> None:
-    own_redis.rpush(key, "m")
-    redis_finding = findings(service("doctor", "--json"))["Redis"]
-    assert redis_finding["grade"] == "note"
-    assert "shared with 0a1b2c3d4e5f" in redis_finding["found"]
-
-
-def test_doctor_says_what_a_pooler_means(
-    service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pooler(database) as pool:
-        monkeypatch.setenv("STRATEGY_PG_DSN", pool.dsn)
-        postgres = findings(service("doctor", "--json"))["Postgres"]
-    assert postgres["grade"] == "note"
-    assert "behind a pooler" in postgres["found"]
-    assert "polling" in postgres["advice"]
-
-
-def test_doctor_knows_a_database_that_does_not_exist(
-    service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(database, dbname="nowhere"))
-    ended = service("doctor", "--json")
-    assert ended.code == 2
-    assert "no such database" in findings(ended)["Postgres"]["found"]
-
-
 def test_a_command_on_a_database_that_does_not_exist_is_one_line(
     service: Backtest, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,24 +184,6 @@ def test_a_command_on_a_database_that_does_not_exist_is_one_line(
     ended = service("migrate")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "no such database" in ended.err
-
-
-def test_doctor_finds_a_service_that_is_away(
-    service: Backtest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path}/nobody.sock")
-    ended = service("doctor")
-    assert ended.code == 3
-    assert "FAIL  Redis" in ended.out
-
-
-def test_doctor_finds_an_unmigrated_schema(
-    service: Backtest, monkeypatch: pytest.MonkeyPatch, postgres_server: str
-) -> None:
-    monkeypatch.setenv("STRATEGY_PG_DSN", make_conninfo(postgres_server, dbname="postgres"))
-    ended = service("doctor")
-    assert ended.code == 2
-    assert "backtest migrate" in ended.out
 
 
 def test_kernels_can_be_compiled_ahead(backtest: Backtest) -> None:

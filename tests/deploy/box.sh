@@ -20,6 +20,9 @@ unshare --mount --pid --fork true 2> /dev/null || refuse "no right to make names
 
 export BOX_HOME=${BOX_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/backtest-jobs-containers}
 mkdir -p "$BOX_HOME/storage" "$BOX_HOME/etc"
+# One at a time: a run begins by removing what a run that was broken off has left.
+exec 9> "$BOX_HOME/lock"
+flock --nonblock 9 || { echo "waiting for another run in $BOX_HOME" >&2; flock 9; }
 cp -r /etc/containers/. "$BOX_HOME/etc/"
 cat > "$BOX_HOME/etc/containers.conf" << 'CONF'
 [containers]
@@ -35,8 +38,12 @@ CONF
 # Bind mounts, because podman is slow with storage and configuration that are named in other ways.
 exec unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc \
     tini -s -- bash -c '
-# Two versions of cgroups at once are refused: only the first is seen in here.
-if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+# Two versions of cgroups at once are refused: only the first is seen in here. In the place of the second
+# groups are made as ordinary folders, which must not stay.
+if mountpoint -q /sys/fs/cgroup/unified; then
+    umount /sys/fs/cgroup/unified
+    mount -t tmpfs tmpfs /sys/fs/cgroup/unified
+fi
 mkdir -p /var/lib/containers
 mount --bind "$BOX_HOME/storage" /var/lib/containers
 mount --bind "$BOX_HOME/etc" /etc/containers

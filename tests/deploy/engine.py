@@ -1,10 +1,5 @@
-"""Containers of tests: images made on this machine, and the compose file brought up in stages.
+"""podman, without a registry: images are made on this machine, from Debian's packages."""
 
-podman knows neither a registry here nor a daemon that looks after health, so images are made from
-Debian's packages, and who waits for a healthy service asks for its health itself.
-"""
-
-import copy
 import json
 import os
 import re
@@ -13,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,23 +17,31 @@ ROOT = Path(__file__).resolve().parents[2]
 STORES = Path(__file__).parent / "stores"
 BASE = "localhost/backtest-test-base"
 STORES_IMAGE = "localhost/backtest-test-stores"
-IMAGE, TAG = "localhost/backtest-jobs-under-test", "latest"
 PACKAGES = "ca-certificates,python3,python3-venv"
 SECONDS = 600
-ULIMITS = {"nofile": 4096, "nproc": 4096}
-"""Where the file asks for more than may be set without CAP_SYS_RESOURCE."""
+SUPERSEDED = "24h"
+"""Layers that nothing uses are kept for so long, because the next build may."""
+GROUPS = Path("/sys/fs/cgroup")
+SAID: list[str] = []
+"""What was measured, for the last lines of the run."""
 
 
-def say(text: str) -> None:
-    sys.stdout.write(f"\n{text}")
+def say(what: str, text: str) -> None:
+    """Tell what was measured: now, and once more at the end of the run."""
+    SAID.append(f"{what:<32} {text}")
+    sys.stdout.write(f"\n{SAID[-1]}")
     sys.stdout.flush()
 
 
 def run(
     *command: object, code: int | None = 0, seconds: float = SECONDS, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command; `code` is what it must end with, None allows any."""
+    """Run a command; `code` is what it must end with, None allows any.
+
+    By itself in the folder that is kept: conmon leaves an empty file `oom` where it was started.
+    """
     words = [str(word) for word in command]
+    options.setdefault("cwd", os.environ["BOX_HOME"])
     ended = subprocess.run(
         words, capture_output=True, text=True, timeout=seconds, check=False, **options
     )
@@ -54,24 +57,23 @@ def podman(*arguments: object, **options: Any) -> str:
 # ------------------------------------------------------------------------------------- images
 
 
-def make_base() -> None:
-    """Make a minimal Debian with Python, the release of this machine, unless it was made before."""
+def make_base() -> bool:
+    """Make a minimal Debian with Python, the release of this machine, unless it is there."""
     if run("podman", "image", "exists", BASE, code=None).returncode == 0:
-        return
+        return False
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)', Path("/etc/os-release").read_text(), re.M))
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "base.tar"
         include = f"--include={PACKAGES}"
         run("mmdebstrap", "--variant=minbase", include, release["VERSION_CODENAME"], tree)
         podman("import", tree, BASE)
+    return True
 
 
-def build(tag: str, file: Path, context: Path) -> None:
-    """Build an image with the package sources of this machine, as far as they are configured."""
-    with tempfile.TemporaryDirectory() as folder:
-        mounts = (f"--volume={source}:{target}" for source, target in _sources(Path(folder)))
-        options = ("--network=host", f"--build-arg=BASE={BASE}", f"--tag={tag}", f"--file={file}")
-        podman("build", *options, *mounts, context, seconds=3600)
+def build_options(folder: Path) -> list[str]:
+    """How an image is built with the package sources of this machine; `folder` keeps a copy."""
+    mounts = (f"--volume={source}:{target}" for source, target in _sources(folder))
+    return ["--network=host", f"--build-arg=BASE={BASE}", *mounts]
 
 
 def _sources(folder: Path) -> list[tuple[Path, str]]:
@@ -93,7 +95,7 @@ def _sources(folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def make_stores() -> None:
+def make_stores(options: list[str]) -> None:
     """Make the image that stands in for those of Postgres, Redis, ClickHouse and Prometheus."""
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
@@ -101,10 +103,20 @@ def make_stores() -> None:
         for file in (*STORES.iterdir(), endpoint, ROOT / "constraints.txt"):
             if file.is_file():
                 shutil.copy(file, context)
-        build(STORES_IMAGE, context / "Containerfile", context)
+        file = f"--file={context / 'Containerfile'}"
+        podman("build", *options, f"--tag={STORES_IMAGE}", file, context, seconds=3600)
 
 
-# ------------------------------------------------------------------------------------- compose
+def megabytes(image: str) -> int:
+    return int(podman("image", "inspect", image, "--format={{.Size}}")) // 10**6
+
+
+def remove_superseded() -> None:
+    """Remove what earlier builds have left, but the layers that the next one may begin with."""
+    podman("image", "prune", "--force", f"--filter=until={SUPERSEDED}")
+
+
+# ------------------------------------------------------------------------------------- containers
 
 
 class Network:
@@ -120,6 +132,7 @@ class Network:
         return ("nsenter", f"--net=/proc/{self._holder.pid}/ns/net")
 
     def close(self) -> None:
+        """Give it up; a second time does nothing."""
         self._holder.kill()
         self._holder.wait()
 
@@ -139,81 +152,6 @@ def until(condition: Any, what: str, seconds: float = 120) -> Any:
         time.sleep(0.2)
 
 
-class Compose:
-    """The shipped compose file, with images of this machine and settings of a test."""
-
-    PROJECT = "backtest"
-    STORES = ("postgres", "redis", "clickhouse")
-
-    def __init__(self, folder: Path, network: Network, variables: Mapping[str, str]) -> None:
-        self._network = network
-        clickhouse = ["/opt/clickhouse/bin/python", "/opt/stores/clickhouse.py"]
-        document = {
-            "services": {
-                "postgres": {"entrypoint": ["/opt/stores/postgres.sh"]},
-                "clickhouse": {"entrypoint": clickhouse, "ulimits": ULIMITS},
-                "prometheus": {"entrypoint": ["prometheus"]},
-            }
-        }
-        self._override = folder / "override.yml"
-        self._override.write_text(json.dumps(document), encoding="utf-8")
-        self._environ = os.environ | variables
-
-    def __call__(self, *arguments: object, **options: Any) -> str:
-        """Run a compose command."""
-        program = Path(sys.executable).parent / "podman-compose"
-        files = ("-f", ROOT / "deploy" / "docker-compose.yml", "-f", self._override)
-        command = (*self._network.enter, program, *files, *arguments)
-        return run(*command, env=self._environ, **options).stdout.strip()
-
-    def up(self, *services: str) -> None:
-        """Start services without those that they depend on, and wait until they are healthy."""
-        self("up", "--detach", "--no-deps", *services)
-        for service in services:
-            for name in self.containers(service):
-                self.wait_until_healthy(name)
-
-    def containers(self, service: str) -> list[str]:
-        """Names of the containers of a service, those that have ended included."""
-        pattern = re.compile(rf"{self.PROJECT}_{service}_\d+")
-        names = podman("ps", "--all", "--format={{.Names}}").split()
-        return sorted(name for name in names if pattern.fullmatch(name))
-
-    def wait_until_healthy(self, name: str) -> None:
-        def healthy() -> bool:
-            asked = run(*self._network.enter, "podman", "healthcheck", "run", name, code=None)
-            return asked.returncode == 0
-
-        try:
-            until(healthy, f"{name} is not healthy")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{logs(name)[-4000:]}") from None
-
-    def exec(self, name: str, *command: object, **options: Any) -> str:
-        return podman("exec", name, *command, **options)
-
-    def changed(self, **variables: str) -> "Compose":
-        """The same stack with other variables."""
-        self_changed = copy.copy(self)
-        self_changed._environ = self._environ | variables
-        return self_changed
-
-    def sql(self, query: str) -> str:
-        """Ask Postgres, as an operator does."""
-        command = ("psql", "--host=127.0.0.1", "--username=backtest", "--tuples-only", "--no-align")
-        (name,) = self.containers("postgres")
-        password = f"--env=PGPASSWORD={self._environ['POSTGRES_PASSWORD']}"
-        return podman("exec", password, name, *command, f"--command={query}")
-
-    def beside(
-        self, image: str, options: Sequence[object], *command: object, code: int | None = 0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a new container in the stack's network."""
-        network = f"--network={self.PROJECT}_default"
-        begin = (*self._network.enter, "podman", "run", "--rm", network)
-        return run(*begin, *options, image, *command, code=code)
-
-
 def logs(name: str) -> str:
     ended = run("podman", "logs", name, code=None)
     return ended.stdout + ended.stderr
@@ -224,18 +162,58 @@ def state(name: str) -> dict[str, Any]:
     return found
 
 
-def left() -> list[str]:
-    """Names of the containers, networks and volumes of the stack that are there."""
-    kinds = (("ps", "--all", "--format={{.Names}}"), *_NAMED)
-    found = " ".join(podman(*kind) for kind in kinds).split()
-    return [name for name in found if name.startswith(Compose.PROJECT)]
-
-
 def clear() -> None:
     """Remove what a run that was broken off has left in the storage of images."""
+    run("buildah", "rm", "--all", code=None)
     podman("rm", "--all", "--force", "--volumes", code=None)
     podman("network", "prune", "--force", code=None)
     podman("volume", "prune", "--force", code=None)
+    remove_groups()
 
 
-_NAMED = (("network", "ls", "--format={{.Name}}"), ("volume", "ls", "--format={{.Name}}"))
+def remove_groups() -> None:
+    """Remove the empty control groups that podman leaves where systemd does not make them."""
+    for group in groups():
+        with suppress(OSError):
+            group.rmdir()
+
+
+def groups() -> list[Path]:
+    """Control groups of containers, those inside of others first; box.sh hides a second version."""
+    found = GROUPS.glob("*/libpod_parent/**/")
+    return sorted((each for each in found if "unified" not in each.parts), reverse=True)
+
+
+def left(prefix: str) -> dict[str, list[str]]:
+    """What there is of a stack, by its kind, and what containers leave on a machine."""
+    kinds = {
+        "containers": ("ps", "--all", "--format={{.Names}}"),
+        "networks": ("network", "ls", "--format={{.Name}}"),
+        "volumes": ("volume", "ls", "--format={{.Name}}"),
+    }
+    found = {
+        kind: [name for name in podman(*command).split() if name.startswith(prefix)]
+        for kind, command in kinds.items()
+    }
+    return found | {
+        "control groups": [str(group) for group in groups()],
+        "bridges": bridges(),
+        "processes": processes(),
+    }
+
+
+def bridges() -> list[str]:
+    """Networks of containers in the machine's own network, where none belongs."""
+    links = json.loads(run("ip", "-json", "link", "show", "type", "bridge").stdout or "[]")
+    return [link["ifname"] for link in links if link["ifname"].startswith("podman")]
+
+
+def processes() -> list[str]:
+    """Every process below the first one of the box but the test itself."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            if command and int(folder.name) not in (1, os.getpid()):
+                found.append(command)
+    return found

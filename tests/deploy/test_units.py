@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
@@ -108,6 +110,40 @@ def test_the_command_of_every_unit_starts_with_what_the_unit_gives_it_and_ends_w
         wait_for(lambda address=address: answers(address), address)
     for started in (worker, scheduler, api):
         assert started.stop() == 0, started.log()
+
+
+def test_a_reload_of_the_api_replaces_its_processes_one_after_the_other(
+    ours: dict[str, str], tmp_path: Path
+) -> None:
+    migrate = Unit("migrate", tmp_path, ours, "0")
+    assert migrate.process.wait(60) == 0, migrate.log()
+    port = str(free_port())
+    api = Unit("api", tmp_path, ours, port)
+    address = f"http://127.0.0.1:{port}/readyz"
+    wait_for(lambda: answers(address), address)
+    wait_for(lambda: len(servers(api)) == 2, "two processes")
+    first = servers(api)
+    (reload,) = re.findall(r"^ExecReload=(.*)$", unit("api"), re.MULTILINE)
+    subprocess.run(reload.replace("$MAINPID", str(api.process.pid)).split(), check=True)
+
+    def replaced() -> bool:
+        found = servers(api)
+        assert found, "nobody answers"
+        return len(found) == 2 and not first & found
+
+    wait_for(replaced, "other processes", 60, every=0.05)
+    wait_for(lambda: answers(address), address)
+    assert api.stop() == 0, api.log()
+
+
+def servers(api: Unit) -> set[int]:
+    """Processes that answer, below the one that was started."""
+    found = set()
+    for child in psutil.Process(api.process.pid).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 def answers(address: str) -> bool:

@@ -26,10 +26,11 @@ from psycopg.rows import dict_row
 import configs
 from configs import settings
 from engine.request import Limits, complete, engine_params_hash, read_defaults, request_hash
-from storage import jobs, results
+from storage import jobs
 from storage.records import Client, EventName, Job, NewJob, Stage, State, TopVariant
 from storage.session import Session
 from tests.ports import free_port
+from tests.storage.making import stored_rows
 
 LEASE_SECONDS = 3.0
 MARK = "BACKTEST_TEST_STACK"
@@ -375,7 +376,7 @@ class Stack:
 
     def rows(self, job_id: UUID) -> list[TopVariant]:
         """The top variants as stored: everything but when they were written."""
-        return results.top(self.connection, job_id, 10_000)
+        return stored_rows(self.connection, job_id)
 
     def stored_bytes(self, job_id: UUID) -> list[tuple[str, ...]]:
         """The stored rows as Postgres prints them, then what is stored of the whole search."""

@@ -38,6 +38,7 @@ from tests.storage.making import (
     reclaimed,
     save_shortlist,
     save_snapshot,
+    stored_rows,
     submitted,
     succeed,
     variants,
@@ -271,7 +272,7 @@ def test_a_job_of_the_first_release_goes_on_after_the_upgrade(first_release: str
         lease = old.claims(job_id)
         old("insert_top", job_id=job_id, rows=rows_of_before())
         migrations.upgrade(first_release)
-        assert results.top(conn, job_id, 10) == [
+        assert stored_rows(conn, job_id) == [
             replace(row, twins=1) for row in variants(2, reports=True)
         ]
         assert old("succeed", **lease) == [("succeeded",)]
@@ -426,7 +427,7 @@ def test_a_program_of_the_second_release_lives_a_whole_life_of_a_job(
     assert old("insert_top", job_id=job_id, rows=json.dumps(rows)) == [(2,)]
     end = {"state": "succeeded", "actor": OLD_OWNER, "code": None, "message": None}
     assert old("end", **lease, **end, details=None) == [("succeeded",)]
-    assert [row.twins for row in results.top(upgraded, job_id, 9)] == [1, 1]
+    assert [row.twins for row in stored_rows(upgraded, job_id)] == [1, 1]
     assert current(upgraded, job_id).outcomes_json is None
 
 
@@ -453,7 +454,7 @@ def test_a_program_of_the_two_releases_before_lives_a_whole_life_of_a_job(
     assert old("insert_top", job_id=job_id, rows=rows) == [(2,)]
     end = {"state": "succeeded", "actor": OLD_OWNER, "code": None, "message": None}
     assert old("end", **lease, **end, details=None) == [("succeeded",)]
-    assert results.top(upgraded, job_id, 9) == variants(2, reports=True)
+    assert stored_rows(upgraded, job_id) == variants(2, reports=True)
     job = current(upgraded, job_id)
     assert (job.name, job.note, job.submission_hash, job.traceparent) == (None, None, None, None)
     if program is ThirdProgram:  # the fourth has other lists

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import class_row
 
 from engine.request import VERSION
 from storage import jobs, leases, results
@@ -141,6 +142,17 @@ def fail(conn: psycopg.Connection, lease: Lease) -> State | None:
 
 def cancelled(conn: psycopg.Connection, lease: Lease) -> State | None:
     return leases.end(conn, lease, State.CANCELLED)
+
+
+def stored_rows(conn: psycopg.Connection, job_id: UUID) -> list[TopVariant]:
+    """The top variants of a job, by rank, with everything that they have."""
+    with conn.cursor(row_factory=class_row(TopVariant)) as cursor:
+        return cursor.execute(
+            "SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct,"
+            " metrics_json, payload_json, report_table_md, twins, trades_json, equity_json,"
+            " trades_omitted FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank",
+            (job_id,),
+        ).fetchall()
 
 
 @contextmanager

@@ -147,13 +147,13 @@ def test_a_claim_of_what_is_not_to_be_had_is_not_tried_again(
     if state == "terminal":
         cancelled(connection, lease)
     tries: list[UUID] = []
-    once = leases.try_claim
+    once = leases.claim_any
 
-    def counted(conn: psycopg.Connection, job_id: UUID, who: Claimer) -> Claimed | State | None:
+    def counted(conn: psycopg.Connection, job_id: UUID, claimer: Claimer) -> Claimed | State | None:
         tries.append(job_id)
-        return once(conn, job_id, who)
+        return once(conn, job_id, claimer)
 
-    monkeypatch.setattr(leases, "try_claim", counted)
+    monkeypatch.setattr(leases, "claim_any", counted)
     with session(database) as mine:
         wanted = uuid4() if state == "unknown" else lease.job_id
         assert leases.claim(mine, wanted, claimer(SUCCESSOR)) is None

@@ -116,7 +116,9 @@ def test_a_transaction_that_took_too_long_is_gone(database: str) -> None:
             conn.execute("SELECT pg_sleep(0.02)")
 
     error = run(provoke, database, statement_seconds=0.1)
-    assert (error.sqlstate, faults.of(error)) == ("25P04", Fault.GONE)
+    # Who sends in the moment in which the server closes may find no reason left to read.
+    assert error.sqlstate in ("25P04", None)
+    assert faults.of(error) is Fault.GONE
 
 
 def test_a_statement_that_took_too_long_is_refused(database: str) -> None:

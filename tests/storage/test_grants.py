@@ -39,6 +39,7 @@ from tests.storage.making import (
     expire,
     new_job,
     session,
+    stored_rows,
     variants,
 )
 from tests.storage.test_listener import listening
@@ -102,7 +103,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     final = results.document(variants(2, reports=True), reports=True)
     assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
-    assert len(mine.run(partial(results.top, job_id=job.job_id, limit=9))) == 2
+    assert len(mine.run(partial(stored_rows, job_id=job.job_id))) == 2
     assert len(mine.run(results.outline(job.job_id).of)) == 2
     assert mine.run(jobs.events(job.job_id).of)
 
@@ -118,7 +119,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     owner.execute("UPDATE backtest_jobs SET finished_at = now() - interval '9 days'")
     assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
     assert mine.run(jobs.events(job.job_id).of) == []
-    assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == []
+    assert mine.run(partial(stored_rows, job_id=job.job_id)) == []
 
 
 def with_strategies(mine: Session) -> None:

@@ -26,6 +26,7 @@ from tests.storage.making import (
     save_shortlist,
     save_snapshot,
     set_crashes,
+    stored_rows,
     succeed,
     variants,
     wait_for_a_blocked_session,
@@ -238,7 +239,7 @@ def test_a_requested_cancel_wins_every_terminal_write(
     assert WRITES[end](connection, lease) is State.CANCELLED
     job = current(connection, lease.job_id)
     assert (job.state, job.last_error, job.last_error_json) == ("cancelled", None, None)
-    assert [row.report_table_md for row in results.top(connection, lease.job_id, 10)] == [None]
+    assert [row.report_table_md for row in stored_rows(connection, lease.job_id)] == [None]
     assert event_names(connection, lease.job_id) == [
         "queued",
         "claimed",
@@ -271,7 +272,7 @@ def test_a_cancel_that_a_terminal_write_waited_for_wins(
             wait_for_a_blocked_session(observer)
         other.commit()
         assert ended.result(timeout=20) is State.CANCELLED
-    assert results.top(connection, lease.job_id, 10) == []
+    assert stored_rows(connection, lease.job_id) == []
 
 
 def test_a_released_job_keeps_its_stage_and_is_free_at_once(

@@ -19,6 +19,7 @@ from tests.storage.making import (
     current,
     new_database,
     session,
+    stored_rows,
     submitted,
 )
 from tests.storage.whole_life import whole_life
@@ -163,7 +164,7 @@ def test_text_of_every_language_is_kept_in_any_encoding(encoded: str) -> None:
         row = TopVariant(1, TEXT, TEXT, 0, 1.5, {"a": TEXT}, {"b": TEXT}, TEXT, [TEXT], [[0, TEXT]])
         document = results.document([row], reports=True)
         mine.run(lambda conn: results.save_snapshot(conn, taken.lease, document))
-        assert mine.run(lambda conn: results.top(conn, job.job_id, 1)) == [row]
+        assert mine.run(lambda conn: stored_rows(conn, job.job_id)) == [row]
         failure = Failure("no_market_data", TEXT, {"symbol": TEXT})
         mine.run(lambda conn: leases.end(conn, taken.lease, State.FAILED, failure))
         ended = mine.run(lambda conn: current(conn, job.job_id))

@@ -27,6 +27,7 @@ from tests.storage.making import (
     expire,
     fail,
     set_crashes,
+    stored_rows,
     submitted,
     variants,
 )
@@ -122,7 +123,7 @@ def sweep(conn: Conn) -> list[State]:
 
 
 def rows(race: Race, lease: Lease) -> int:
-    return len(results.top(race.observer, lease.job_id, 10))
+    return len(stored_rows(race.observer, lease.job_id))
 
 
 # ------------------------------------------------------------------------- claim and claim

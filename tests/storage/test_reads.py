@@ -32,9 +32,10 @@ BOUNDS: dict[str, Bound] = {
     **dict.fromkeys(
         [
             *("leases.claim", "leases.claimable", "leases.recognise", "leases.renew"),
+            "leases.claim_queued",
             *("leases.progress", "leases.start_stage", "leases.resumed_from_shortlist"),
             *("leases.end", "leases.release", "leases.own_end"),
-            *("results.save_coverage", "results.save_outcomes", "results.forget_twins"),
+            *("results.save_coverage", "results.save_outcomes"),
             *("results.save_shortlist", "results.shortlist", "results.candles_hash"),
             *("results.outcomes", "results.variant"),
             *("jobs.get_job", "jobs.get_by_idempotency_key", "jobs.alike", "jobs.give_key_up"),
@@ -43,10 +44,10 @@ BOUNDS: dict[str, Bound] = {
         ],
         ONE_JOB,
     ),
+    "results.forget_twins": Bound(rows=60, blocks=150),
     "results.outline": Bound(rows=60, blocks=150),
-    "results.delete_top": Bound(rows=60, blocks=300),
-    "results.insert_top": Bound(rows=TOP, blocks=20 * TOP),
-    "results.top": Bound(rows=100, blocks=150),
+    "results.replace_top": Bound(rows=2 * TOP, blocks=30 * TOP),
+    "results.top_as_text": Bound(rows=100, blocks=150),
     "dispatch.postpone_waiting": Bound(rows=150, blocks=600),
     "dispatch.unmark": Bound(rows=150, blocks=600),
     # What waits and what runs is looked through, what has ended is not.
@@ -156,14 +157,14 @@ def in_use(conn: psycopg.Connection, name: str) -> dict[str, Any]:
         case "leases.claim" | "leases.claimable":
             expire(conn, job_id)
             values |= {"actor": SUCCESSOR}
+        case "leases.claim_queued":
+            values |= {"job_id": queued[0], "actor": SUCCESSOR}
         case "leases.own_end":
             values |= {"state": "succeeded"}
         case "dispatch.unmark":
             values |= {"job_ids": queued, "dispatch_counts": [0] * len(queued)}
         case "jobs.alike" | "jobs.find_jobs" | "jobs.count_active":
             values |= {"user_id": USER}
-        case "results.insert_top":
-            conn.execute("DELETE FROM backtest_job_top_variants WHERE job_id = %s", [job_id])
         case str() if name.startswith(("lists", "watching.lines")):
             values |= {"user_id": USER, "user_ids": [USER]}
     return values

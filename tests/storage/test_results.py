@@ -5,14 +5,14 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import psycopg
 import pytest
 
 from storage import faults, jobs, leases, results
-from storage.records import Claimed, Client, Lease, Shortlist, State, TopVariant
+from storage.records import Claimed, Client, Lease, Shortlist, State, TopText, TopVariant
 from tests.storage.making import (
     COVERAGE,
     OUTCOMES,
@@ -28,6 +28,7 @@ from tests.storage.making import (
     save_shortlist,
     save_snapshot,
     session,
+    stored_rows,
     succeed,
     variants,
     wait_for_a_blocked_session,
@@ -174,7 +175,7 @@ def test_rows_that_waited_behind_a_reclaim_are_not_saved(
             wait_for_a_blocked_session(observer)
         other.commit()
         assert not saved.result(timeout=20)
-    assert results.top(connection, stale.job_id, 9) == variants(1)
+    assert stored_rows(connection, stale.job_id) == variants(1)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_a_shortlist_serves_the_same_engine_and_candles_only_and_with_its_twins(
 def test_a_snapshot_leaves_the_reports_out(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     assert save_snapshot(connection, lease, variants(3, reports=True))
-    assert results.top(connection, lease.job_id, 10) == variants(3, reports=False)
+    assert stored_rows(connection, lease.job_id) == variants(3, reports=False)
 
 
 def test_a_snapshot_replaces_all_rows(connection: psycopg.Connection) -> None:
@@ -216,7 +217,7 @@ def test_a_snapshot_replaces_all_rows(connection: psycopg.Connection) -> None:
         for rank, row in enumerate(reversed(variants(3, first_key=2)), start=1)
     ]
     save_snapshot(connection, lease, better)
-    assert results.top(connection, lease.job_id, 10) == better
+    assert stored_rows(connection, lease.job_id) == better
 
 
 def test_earlier_rows_stay_visible_until_the_first_snapshot_of_a_new_attempt(
@@ -226,9 +227,9 @@ def test_earlier_rows_stay_visible_until_the_first_snapshot_of_a_new_attempt(
     save_snapshot(connection, first, variants(2))
     expire(connection, first.job_id)
     second = reclaimed(connection, first.job_id)
-    assert results.top(connection, first.job_id, 10) == variants(2)
+    assert stored_rows(connection, first.job_id) == variants(2)
     save_snapshot(connection, second, variants(1, first_key=7))
-    assert results.top(connection, first.job_id, 10) == variants(1, first_key=7)
+    assert stored_rows(connection, first.job_id) == variants(1, first_key=7)
 
 
 def test_success_stores_reports_and_state_together(connection: psycopg.Connection) -> None:
@@ -239,7 +240,7 @@ def test_success_stores_reports_and_state_together(connection: psycopg.Connectio
     job = current(connection, lease.job_id)
     assert (job.state, job.lease_expires_at, job.last_error) == ("succeeded", None, None)
     assert job.locked_by == lease.locked_by
-    assert results.top(connection, lease.job_id, 10) == final
+    assert stored_rows(connection, lease.job_id) == final
     assert event_names(connection, lease.job_id)[-1] == "succeeded"
 
 
@@ -252,7 +253,7 @@ def test_a_success_that_fails_half_way_leaves_everything_as_it_was(
     with pytest.raises(psycopg.errors.UniqueViolation):
         succeed(connection, lease, twice)
     assert current(connection, lease.job_id).state == "running"
-    assert results.top(connection, lease.job_id, 10) == variants(2)
+    assert stored_rows(connection, lease.job_id) == variants(2)
     assert leases.own_end(connection, lease) is None
 
 
@@ -260,9 +261,9 @@ def test_every_row_says_how_many_variants_have_its_outcome(connection: psycopg.C
     lease = claimed(connection)
     rows = [replace(row, twins=2**40 * row.rank) for row in variants(2, reports=True)]
     save_snapshot(connection, lease, rows)
-    assert [row.twins for row in results.top(connection, lease.job_id, 9)] == [2**40, 2**41]
+    assert [row.twins for row in stored_rows(connection, lease.job_id)] == [2**40, 2**41]
     succeed(connection, lease, rows)
-    assert results.top(connection, lease.job_id, 9) == rows
+    assert stored_rows(connection, lease.job_id) == rows
 
 
 def test_numbers_come_back_bit_for_bit(connection: psycopg.Connection) -> None:
@@ -273,7 +274,7 @@ def test_numbers_come_back_bit_for_bit(connection: psycopg.Connection) -> None:
         for row, value in zip(variants(len(values)), values, strict=True)
     ]
     succeed(connection, lease, rows)
-    stored = results.top(connection, lease.job_id, 10)
+    stored = stored_rows(connection, lease.job_id)
     assert [row.total_return_pct for row in stored] == values
     # A large whole number comes back as an int: JSON has one kind of number.
     assert [float(row.metrics_json["value"]) for row in stored] == values
@@ -286,7 +287,7 @@ def test_what_is_no_json_number_is_refused_before_anything_is_written(
     save_snapshot(connection, lease, variants(1))
     with pytest.raises(ValueError, match="JSON"):
         save_snapshot(connection, lease, [replace(variants(1)[0], total_return_pct=math.nan)])
-    assert results.top(connection, lease.job_id, 10) == variants(1)
+    assert stored_rows(connection, lease.job_id) == variants(1)
 
 
 def test_omitted_trades_are_marked_in_the_final_rows_only(connection: psycopg.Connection) -> None:
@@ -296,15 +297,15 @@ def test_omitted_trades_are_marked_in_the_final_rows_only(connection: psycopg.Co
         replace(variants(2, reports=True)[1], trades_omitted=True),
     ]
     save_snapshot(connection, lease, rows)
-    assert not any(row.trades_omitted for row in results.top(connection, lease.job_id, 9))
+    assert not any(row.trades_omitted for row in stored_rows(connection, lease.job_id))
     succeed(connection, lease, rows)
-    assert results.top(connection, lease.job_id, 9) == rows
+    assert stored_rows(connection, lease.job_id) == rows
 
 
 def test_an_empty_top_list_is_a_result(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     assert succeed(connection, lease, []) is State.SUCCEEDED
-    assert results.top(connection, lease.job_id, 10) == []
+    assert stored_rows(connection, lease.job_id) == []
 
 
 def test_an_outline_has_as_many_rows_and_the_figures_of_the_best_one(
@@ -321,7 +322,12 @@ def test_an_outline_has_as_many_rows_and_the_figures_of_the_best_one(
 def test_the_top_is_limited_by_rank(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     save_snapshot(connection, lease, variants(5))
-    assert results.top(connection, lease.job_id, 2) == variants(5)[:2]
+    assert [row.rank for row in top(connection, lease.job_id, 2)] == [1, 2]
+
+
+def top(conn: psycopg.Connection, job_id: UUID, limit: int = 9, **parts: bool) -> list[TopText]:
+    wanted = {"report": True, "trades": True, "equity": True} | parts
+    return results.top_as_text(job_id, limit, **wanted).of(conn)
 
 
 LARGE = {"report": "report_table_md", "trades": "trades_json", "equity": "equity_json"}
@@ -332,11 +338,12 @@ def test_what_is_left_out_of_the_top_is_none(
     connection: psycopg.Connection, left_out: list[str]
 ) -> None:
     lease = claimed(connection)
-    rows = variants(2, reports=True)
-    succeed(connection, lease, rows)
-    found = results.top(connection, lease.job_id, 9, **dict.fromkeys(left_out, False))
+    succeed(connection, lease, variants(2, reports=True))
+    whole = top(connection, lease.job_id)
+    assert [row.trades_json for row in whole] == ['[{"id": 1}]', None]
     nothing = {LARGE[name]: None for name in left_out}
-    assert found == [replace(row, **nothing) for row in rows]
+    found = top(connection, lease.job_id, **dict.fromkeys(left_out, False))
+    assert found == [row._replace(**nothing) for row in whole]
 
 
 def test_what_is_left_out_of_the_top_is_not_read(connection: psycopg.Connection) -> None:
@@ -347,9 +354,9 @@ def test_what_is_left_out_of_the_top_is_not_read(connection: psycopg.Connection)
     )
     succeed(connection, lease, [large])
     before = pieces_read(connection)
-    results.top(connection, lease.job_id, 9, report=False, trades=False, equity=False)
+    top(connection, lease.job_id, report=False, trades=False, equity=False)
     assert pieces_read(connection) == before
-    results.top(connection, lease.job_id, 9, trades=False, equity=False)
+    top(connection, lease.job_id, trades=False, equity=False)
     assert pieces_read(connection) > before
 
 

@@ -18,10 +18,11 @@ GUARD = (
     " AND state = 'running' AND lease_expires_at > now()"
 )
 
-# Not the writes of an owner: the claim makes one, recognising finds one whose attempt is not known
-# yet, the reads change nothing, and the two about top variants follow a renewal in its transaction.
+# Not the writes of an owner: the claims make one, recognising finds one whose attempt is not known
+# yet, the reads change nothing, and what replaces top variants follows the lock in its transaction.
 UNGUARDED = {
     ("leases", "claim"),
+    ("leases", "claim_queued"),
     ("leases", "claimable"),
     ("leases", "recognise"),
     ("leases", "own_end"),
@@ -31,12 +32,8 @@ UNGUARDED = {
     ("results", "outline"),
     ("results", "variant"),
     ("results", "variant_as_text"),
-    ("results", "top"),
     ("results", "top_as_text"),
-    ("results", "forget_twins"),
-    ("results", "save_shortlist"),
-    ("results", "delete_top"),
-    ("results", "insert_top"),
+    ("results", "replace_top"),
 }
 
 
@@ -105,8 +102,9 @@ def test_a_rule_is_stated_once(rule: str, pattern: str) -> None:
 
 
 def test_an_owner_ends_its_job_in_one_statement_only() -> None:
-    assert places(r"SET state = ") == {PARTS: 1, "leases": 2, "jobs": 1}
-    for name in ("claim", "end"):
+    assert places(r"SET state = ") == {PARTS: 1, "leases": 1, "jobs": 1}
+    assert places(r"SET @taken") == {"leases": 2}
+    for name in ("claim", "claim_queued", "end"):
         assert "SET state = " in plain(statements.load("leases")[name])
 
 

@@ -5,7 +5,15 @@ from functools import partial
 from storage import dispatch, jobs, leases, results, schema
 from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
-from tests.storage.making import COVERAGE, OUTCOMES, SHORTLIST, claimer, new_job, variants
+from tests.storage.making import (
+    COVERAGE,
+    OUTCOMES,
+    SHORTLIST,
+    claimer,
+    new_job,
+    stored_rows,
+    variants,
+)
 
 
 def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
@@ -18,13 +26,13 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     taken = leases.claim(mine, job.job_id, claimer(lease_seconds=lease_seconds))
     assert isinstance(taken, Claimed)
     lease = taken.lease
-    assert mine.run(partial(leases.recognise, job_id=job.job_id, claimer=claimer()))
-    assert mine.run(partial(leases.renew, lease=lease))
-    assert mine.run(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_B, total=9))
-    assert mine.run(
+    assert mine.run_one(partial(leases.recognise, job_id=job.job_id, claimer=claimer()))
+    assert mine.run_one(partial(leases.renew, lease=lease))
+    assert mine.run_one(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_B, total=9))
+    assert mine.run_one(
         partial(leases.progress, lease=lease, stage=Stage.STAGE_B, processed=1, total=9)
     )
-    assert mine.run(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
+    assert mine.run_one(partial(results.save_coverage, lease=lease, coverage=COVERAGE))
     save_shortlist = partial(results.save_shortlist, shortlist=SHORTLIST, outcomes=OUTCOMES)
     assert mine.run(partial(save_shortlist, lease=lease))
     assert mine.run(results.outcomes(job.job_id).of) == OUTCOMES
@@ -36,6 +44,6 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     final = results.document(variants(3, reports=True), reports=True)
     assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
-    assert mine.run(partial(results.top, job_id=job.job_id, limit=9)) == variants(3, reports=True)
+    assert mine.run(partial(stored_rows, job_id=job.job_id)) == variants(3, reports=True)
     assert mine.run(partial(jobs.delete_finished, older_than_days=1, batch=10)) == 0
     return taken

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+import typer
 
+import cli.__main__ as cli
 from storage import leases, results
 from storage.records import Failure, FailureCode, Shortlist, State
 from tests.faults.harness import Program, Stack, running, wait_for
@@ -104,6 +107,21 @@ def test_every_query_runs_as_printed_and_finds_what_it_is_about(
 @pytest.mark.parametrize("query", [known.RUNNING, known.SHORTLIST, known.TOP, known.LEASE])
 def test_the_queries_that_operators_know_are_kept_word_for_word(query: str) -> None:
     assert query.lstrip() in blocks(ENGLISH, "sql")
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"`backtest ([^`…]*)`", prose(ENGLISH + RUSSIAN))))
+)
+def test_every_command_in_the_text_is_one_with_the_options_that_it_has(command: str) -> None:
+    found: Any = typer.main.get_command(cli.app)
+    words = command.split()
+    while hasattr(found, "commands"):
+        found = found.commands[words.pop(0)]
+    options = {name for option in found.params for name in option.opts}
+    assert {word for word in words if word.startswith("-")} <= options
 
 
 # ------------------------------------------------------------------------------------- programs

@@ -133,7 +133,7 @@ def test_a_second_stack_in_the_same_folder_is_refused(stack: Terminal) -> None:
 
 
 def test_doctor_is_content_with_a_running_stack(stack: Terminal) -> None:
-    ended = stack.run("doctor")
+    ended = stack.run("doctor", "--within", "60")
     assert ended.returncode == 0, ended.stdout
 
 

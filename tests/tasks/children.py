@@ -20,6 +20,7 @@ def assignment(
     request = complete(document, read_defaults(*loaded.request_defaults()), unlimited)
     return Assignment(
         request=request,
+        limits=unlimited,
         candle_source=candles,
         candle_retry_seconds=(),
         threads=1,

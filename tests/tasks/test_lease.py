@@ -151,6 +151,14 @@ def test_the_lease_is_counted_from_before_the_beat_was_sent(
             assert ownership.renewed_at < sent_before
 
 
+def test_a_job_that_ends_before_its_first_beat_is_due_needs_no_thread_for_it(
+    database: str, lease: Lease
+) -> None:
+    with owned(lease, database, lease_seconds=600, heartbeat_seconds=200) as ownership:
+        assert not any(thread.name == "heartbeat" for thread in threading.enumerate())
+        assert not ownership.lost.is_set()
+
+
 def test_a_lease_that_others_renew_is_kept_without_a_heartbeat(lease: Lease) -> None:
     with owned(lease, NOBODY_LISTENS) as ownership:
         claimed_at = ownership.renewed_at

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 
 def logged(script: str, env: str = "dev") -> list[str]:
     """Run a script that logs, and return what came out on standard error."""
@@ -77,6 +79,24 @@ def test_a_traceback_is_one_line_wherever_it_comes_from() -> None:
     ]
     for line, error in zip(lines, ("ZeroDivisionError", "IndexError", "SystemError"), strict=True):
         assert error in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://:hunter2@host/0 refused",
+        "dbname=d Password = hunter2",
+        "sent Bearer hunter2",
+        "sent BEARER  hunter2",
+        "roehub_session=hunter2; path=/",
+        "GET /x?token=hunter2",
+        "a token eyJhunter2.hunter2.hunter2 came",
+    ],
+)
+def test_a_secret_in_a_text_is_not_written(text: str) -> None:
+    (line,) = logged(f"log.info('x', said={text!r})")
+    assert "***" in line
+    assert "hunter2" not in line
 
 
 def test_no_secret_is_written() -> None:

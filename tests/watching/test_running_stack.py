@@ -4,9 +4,14 @@ import logging
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,8 +21,9 @@ from storage import jobs, schema
 from storage.records import Client, Stage, State
 from tasks import wake_up
 from tests.faults.conftest import small_sweep, sweep
-from tests.faults.harness import computing_child, gone, owner_pid
+from tests.faults.harness import computing_child, gone, owner_pid, wait_for
 from tests.own_postgres import NEWEST, POSTGRES_VERSIONS
+from tests.ports import free_port
 from tests.watching.dashboards import every_query
 from tests.watching.prometheus import Prometheus, needs_prometheus, shipped_rules
 from tests.watching.watched import Watched, watched_stack, without_candles
@@ -27,7 +33,8 @@ pytestmark = [needs_prometheus, pytest.mark.faults]
 RUNNER, SCHEDULER = "backtest_job_runner", "backtest_scheduler"
 ACTIVE = f"sum({RUNNER}_active_claimed_jobs) or vector(0)"
 
-RUNBOOK = (Path(__file__).resolve().parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 PSQL = POSTGRES_VERSIONS[NEWEST]
 
 log = logging.getLogger(__name__)
@@ -167,11 +174,85 @@ def test_every_panel_of_the_dashboards_has_data(watched: Watched, prometheus: Pr
     assert empty == []
 
 
+STARTING, *TYPED = re.findall(r"^```bash\n(.*?)^```$", RUNBOOK, re.MULTILINE | re.DOTALL)
+ELSEWHERE = {
+    "tests/api/test_runbook_lines.py": "cookies.txt",
+    "tests/watching/test_rules.py": "promtool",
+}
+
+
 def commands() -> list[str]:
-    """What the runbook says to type for an alert, each line once."""
-    alerts = RUNBOOK.partition("\n### BacktestNoWorker\n")[2]
-    blocks = re.findall(r"^```bash\n(.*?)^```$", alerts, re.MULTILINE | re.DOTALL)
-    return list(dict.fromkeys("".join(blocks).splitlines()))
+    """What the runbook says to type while everything runs, each line once."""
+    marks = ELSEWHERE.values()
+    ours = [block for block in TYPED if not any(mark in block for mark in marks)]
+    return list(dict.fromkeys("".join(ours).replace("\\\n", "").splitlines()))
+
+
+@contextmanager
+def typed(watched: Watched, command: str, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    """Type it; `dramatiq` and `backtest` are those that `make` has installed here."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(PSQL), os.environ["PATH"]])
+    own = {"ROEHUB_API_URL": watched.api.url, "ROEHUB_API_TOKEN": watched.api.token()}
+    shell = subprocess.Popen(
+        ["bash", "-o", "pipefail", "-e", "-c", command],
+        cwd=watched.stack.folder,
+        env=watched.stack.environ(PATH=path, **own | changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield shell
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGTERM)
+        shell.communicate(timeout=60)
+
+
+def replaced(text: str, values: dict[str, str]) -> str:
+    for there, here in values.items():
+        assert there in text, there
+        text = text.replace(there, here)
+    return text
+
+
+@pytest.mark.parametrize(("file", "mark"), ELSEWHERE.items())
+def test_what_is_not_typed_here_is_typed_elsewhere(file: str, mark: str) -> None:
+    assert mark in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_what_starts_everything_starts_everything(watched: Watched) -> None:
+    """Once more beside what runs: addresses alone are those of this test."""
+    stack, ports = watched.stack, [free_port() for _ in range(3)]
+    started = replaced(
+        STARTING,
+        {
+            "postgresql://user:password@127.0.0.1:5432/roehub": stack.dsn,
+            "postgresql://owner:password@127.0.0.1:5432/roehub": stack.dsn,
+            "redis://127.0.0.1:6379/0": stack.redis_url,
+            "CH_HOST=127.0.0.1 CH_PORT=8123": f"ROEHUB_CANDLES_DIR='{stack.candles}'",
+            "--metrics-port 9205": f"--metrics-port {ports[0]} &",
+            "--processes 1": "--processes 1 &",
+            "--port 8000": f"--port {ports[1]} & wait",
+        },
+    )
+    with typed(watched, started, ROEHUB_METRICS_PORT=str(ports[2])) as shell:
+        urls = [
+            f"http://127.0.0.1:{ports[0]}/metrics",
+            f"http://127.0.0.1:{ports[1]}/readyz",
+            f"http://127.0.0.1:{ports[2]}/metrics",
+        ]
+        for url in urls:
+            wait_for(partial(answers, url, shell), url, 60)
+
+
+def answers(url: str, shell: subprocess.Popen[str]) -> bool:
+    if shell.poll() is not None:
+        pytest.fail(shell.communicate()[0])
+    with suppress(OSError), urllib.request.urlopen(url) as response:
+        return bool(response.status == HTTPStatus.OK)
+    return False
 
 
 def test_the_runbook_has_three_commands_for_each_alert() -> None:
@@ -182,21 +263,11 @@ def test_the_runbook_has_three_commands_for_each_alert() -> None:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_command_for_an_alert_tells_something(watched: Watched, command: str) -> None:
+def test_a_command_tells_something(watched: Watched, command: str) -> None:
     ports = {9204: watched.worker_port, 9205: watched.scheduler_port, 8000: watched.api.port}
     for port, ours in ports.items():
         command = command.replace(f":{port}/", f":{ours}/")
-    # `dramatiq tasks.backtest` and `backtest` are what `make` has installed here.
-    path = os.pathsep.join([str(Path(sys.executable).parent), str(PSQL), os.environ["PATH"]])
-    ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        env=watched.stack.environ(
-            PATH=path, ROEHUB_API_URL=watched.api.url, ROEHUB_API_TOKEN=watched.api.token()
-        ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout
+    with typed(watched, command) as shell:
+        output, _ = shell.communicate(timeout=60)
+    assert shell.returncode == 0, output
+    assert output

@@ -83,6 +83,7 @@ function showLeases(hosts, leases) {
 }
 
 function showEvents(events) {
+  find("#no-events").hidden = events.length > 0;
   table(find("#events"), ["When", "What", "Job", "By"], events.map((event) => [
     ago(event.at), event.event.replaceAll("_", " "), el("code", {}, event.job_id), event.actor]));
 }

@@ -15,5 +15,6 @@ if [ ! -s "$data/PG_VERSION" ]; then
     echo "host all all all scram-sha-256" >> "$data/pg_hba.conf"
     echo "CREATE DATABASE $POSTGRES_DB" | as_postgres "$bin/postgres" --single -D "$data" template1
 fi
+install --directory --owner=postgres --group=postgres /var/run/postgresql
 exec setpriv --reuid=postgres --regid=postgres --clear-groups \
-    "$bin/postgres" -D "$data" -c listen_addresses='*' -c unix_socket_directories=/tmp
+    "$bin/postgres" -D "$data" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql

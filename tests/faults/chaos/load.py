@@ -80,7 +80,9 @@ class Load:
             "SELECT job_id FROM backtest_jobs WHERE state = 'running' AND locked_by IS NOT NULL"
             " AND lease_expires_at > now() ORDER BY locked_at, job_id"
         ).fetchall()
-        return [self._stack.job(job_id) for (job_id,) in rows]
+        # One that was released meanwhile has no owner any more.
+        jobs = [self._stack.job(job_id) for (job_id,) in rows]
+        return [job for job in jobs if job.locked_by is not None]
 
     def unfinished(self) -> list[UUID]:
         """Ids of the jobs that have not ended."""

@@ -187,6 +187,7 @@ def site(folder: Path, workers: int, schedulers: int) -> Iterator[Site]:
 
 def _end(stack: Stack) -> None:
     for process in stack.processes():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     for program in stack.programs:
         program.process.wait()

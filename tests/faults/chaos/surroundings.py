@@ -105,7 +105,7 @@ class ToSurroundings(Clockwork):
         return self._lose(planned, b"claimed AS (")
 
     def _lose_the_answer_of_an_end(self, planned: Planned) -> bool:
-        return self._lose(planned, b"WITH decided AS (")
+        return self._lose(planned, b"WITH ended AS (")
 
     def _lose(self, planned: Planned, after: bytes) -> bool:
         network = self._worker(planned).postgres

@@ -204,7 +204,8 @@ def wrong_end(job: Job, kind: str, harm: Harm) -> Iterator[str]:
         FailureCode.NO_MARKET_DATA: kind == NO_CANDLES,
         FailureCode.WORKER_CRASHED_REPEATEDLY: job.crash_count > JOB_SETTINGS["max_crashes"],
         FailureCode.STALLED: job.job_id in harm.children_paused,
-        FailureCode.UNEXPECTED_ERROR: details == {"signal": "SIGKILL"}
+        FailureCode.UNEXPECTED_ERROR: details
+        in ({"signal": "SIGKILL"}, {"signal": "SIGKILL", "process": "fork server"})
         and harm.children_killed[job.job_id] >= 2,
         FailureCode.CANDLE_SOURCE_UNAVAILABLE: _within(
             harm.candles_away, job.started_at.timestamp(), job.finished_at.timestamp(), None
