@@ -6,10 +6,10 @@ process must not fork afterwards.
 """
 
 from configs.environment import CandlesFolder, ClickHouseServer
-from storage.candles.ingest import ImportReport, import_file
+from storage.candles.importing import CandleFileError, Choices, ImportReport
+from storage.candles.ingest import import_files
 from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
-from storage.candles.rows import CandleFileError
 from storage.candles.store import CandleStore
 
 __all__ = [
@@ -17,10 +17,11 @@ __all__ = [
     "CandleFileError",
     "CandleSourceUnavailable",
     "CandleStore",
+    "Choices",
     "ImportReport",
     "Instrument",
     "Presence",
-    "import_file",
+    "import_files",
     "open_store",
 ]
 
