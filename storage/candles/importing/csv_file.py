@@ -81,7 +81,8 @@ class CsvFile:
     def _parse(self, block: bytes, extractor: Extractor) -> Piece:
         first_line = self._line
         self._line += self._check_lines(block, first_line)
-        if b"\n#" in block or b"\n//" in block or block.startswith(COMMENTS):
+        # Looking for one byte is much faster than for two.
+        if b"#" in block or (b"/" in block and b"//" in block):
             block = _without_comments(block)
         try:
             return self._piece(block, first_line, extractor, epoch=self._epoch)

@@ -49,6 +49,8 @@ class Drops:
         time_ms, values = piece.time_ms, piece.values
         self.rows += len(time_ms)
         self.empty += piece.empty
+        if self._all_usable(piece):
+            return time_ms.astype(np.int64), values, piece.turnover
         with np.errstate(invalid="ignore"):
             none = np.isnan(time_ms)
             outside = (time_ms < EARLIEST_MS) | (time_ms >= LATEST_MS)
@@ -62,8 +64,6 @@ class Drops:
             if new.any():
                 self._count(reason, int(new.sum()), piece, int(np.argmax(new)))
                 dropped |= new
-        if not dropped.any():
-            return time_ms.astype(np.int64), values, piece.turnover
         if off.any():
             steps = np.abs(np.diff(time_ms[~(none | outside)])).astype(np.int64)
             for step, count in zip(*np.unique(steps, return_counts=True), strict=True):
@@ -71,6 +71,18 @@ class Drops:
         kept = ~dropped
         turnover = None if piece.turnover is None else piece.turnover[kept]
         return time_ms[kept].astype(np.int64), values[kept], turnover
+
+    def _all_usable(self, piece: Piece) -> bool:
+        """Say at little cost whether all rows are bars; a sum is finite if all its parts are."""
+        times, values = piece.time_ms, piece.values
+        return len(times) == 0 or bool(
+            np.isfinite(values.sum())
+            and values[:, :4].min() > 0
+            and values[:, 4].min() >= 0
+            and times.min() >= EARLIEST_MS
+            and times.max() < LATEST_MS
+            and not (times % self.choices.timeframe_ms).any()
+        )
 
     def add(self, reason: str, rows: int, first: str) -> None:
         """Count rows that were dropped elsewhere."""

@@ -30,10 +30,11 @@ TABLES = ("csv", "txt", "tsv", "json", "jsonl", "parquet", "feather", "arrow", "
 PACKED = ("gz", "zst", "zstd", "bz2", "xz", "zip")
 # Texts beside candles are mostly notes.
 NOTES = ("txt",)
-ZIP, GZIP, ZSTD = b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BZ2, XZ = b"BZh", b"\xfd7zXZ"
 # Formats that need more than a stream, and those that nobody here reads.
-SEEKING = (b"PAR1", b"ARROW1", ZIP)
+SEEKING = (b"PAR1", b"ARROW1", *ZIP)
 FOREIGN = {
     b"SQLite format 3": "a SQLite database: export the candles as CSV",
     b"7z\xbc\xaf": "a .7z archive: unpack it first",
@@ -76,7 +77,9 @@ def expand(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         if str(path) == STANDARD_INPUT:
             taken.append(path)
         elif path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+            files = sorted(
+                p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path).parts)
+            )
             candles = _candles(files)
             if not candles:
                 raise CandleFileError(
@@ -182,7 +185,7 @@ def _of_archive(name: str, archive: zipfile.ZipFile) -> Iterator[Member]:
     entries = {
         Path(entry.filename): entry
         for entry in sorted(archive.infolist(), key=lambda entry: entry.filename)
-        if not entry.is_dir() and not _hidden(Path(entry.filename), Path())
+        if not entry.is_dir() and not _hidden(Path(entry.filename).parts)
     }
     candles = _candles(list(entries))
     if not candles:
@@ -206,8 +209,7 @@ def _candles(files: Sequence[Path]) -> list[Path]:
     return [file for file in named if file.suffix.lower().lstrip(".") not in NOTES] or named
 
 
-def _hidden(path: Path, folder: Path) -> bool:
-    parts = path.relative_to(folder).parts
+def _hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 

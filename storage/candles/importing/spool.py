@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Spool:
     """A temporary file of bars; a context manager that removes it."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         self._rows = 0
         self._waiting: list[tuple[Int64, Float64]] = []
         self._closed_runs: list[tuple[Run, Overlaps]] = []
@@ -102,8 +102,7 @@ class Spool:
         if len(records) == 0:
             return
         try:
-            self._file.write(records.tobytes())
-            self._file.flush()
+            _write(self._file, records.view(np.uint8).data)
         except OSError as error:
             raise CandleFileError(
                 f"no room for a temporary copy in {tempfile.gettempdir()} "
@@ -139,6 +138,11 @@ class _Buffer:
         if len(self._records):
             self.first_ms = int(self._records["time"][0])
         return taken
+
+
+def _write(file: IO[bytes], data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]
 
 
 def _merge(buffers: list[_Buffer]) -> Iterator[Records]:
