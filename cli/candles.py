@@ -24,7 +24,7 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILES...",
+            metavar="FILES",
             help="Files, folders, patterns in quotes, or - for standard input.",
         ),
     ],
@@ -47,8 +47,7 @@ def import_(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Names of the columns from left to right, e.g. date,time,open,high,low,close,-; "
-            "- is a column that is not needed.",
+            help="Names of all columns from left to right, with commas; - is one not needed.",
         ),
     ] = None,
     delimiter: Annotated[
@@ -97,7 +96,7 @@ def import_(
 
       backtest candles import btc.csv.gz --market-id 1 --symbol BTCUSDT
       backtest candles import dumps/ --market-id 1 --symbol BTCUSDT
-      backtest candles import EURUSD_M1.csv --market-id 2 --symbol EURUSD --tz Europe/Athens
+      backtest candles import fx.csv --market-id 2 --symbol EURUSD --tz UTC
       cat x.csv | backtest candles import - --market-id 1 --symbol BTCUSDT
     """
     from storage.candles import Choices, ImportReport, import_files, open_store

@@ -97,7 +97,7 @@ def test_many_files_are_one_import_with_one_report(months: Path, given: str) -> 
     assert bars == JANUARY + FEBRUARY
     assert (report.rows, report.minutes, len(report.files)) == (24, 24, 2)
     assert report.remarks() == (
-        "1 gaps, 44628 minutes missing (the widest from 2024-01-01 00:11 to 2024-02-01 00:00): "
+        "1 gap, 44,628 minutes missing (the widest from 2024-01-01 00:11 to 2024-02-01 00:00): "
         "a bar without any minute repeats the last close with volume 0",
     )
 
@@ -126,8 +126,7 @@ def test_files_of_a_folder_that_are_passed_over_are_named(months: Path) -> None:
     (months / "CHECKSUM").write_text("abc")
 
     assert any(
-        "1 files were passed over" in text and "CHECKSUM" in text
-        for text in stored(months)[1].remarks()
+        "1 file passed over" in text and "CHECKSUM" in text for text in stored(months)[1].remarks()
     )
 
 

@@ -137,6 +137,16 @@ CASES: dict[str, tuple[str | bytes, Choices | None]] = {
         + lines(BARS, "%d.%m.%Y %H:%M", ";").replace(".", ",").replace(",01,2024", ".01.2024"),
         None,
     ),
+    "columns without a name at the end": (
+        HEADER.replace("\n", ",,\n") + lines(BARS, more=",,"),
+        None,
+    ),
+    "delimiters at the ends of candles only": (HEADER + lines(BARS, more=","), None),
+    "a spread of a short name": (
+        HEADER.replace("\n", ",s\n")
+        + "".join(f"{line},0.{i}\n" for i, line in enumerate(lines(BARS).splitlines())),
+        None,
+    ),
     "digits only": (HEADER + lines(BARS, "%Y%m%d%H%M%S"), None),
     "digits to the minute": (HEADER + lines(BARS, "%Y%m%d%H%M"), None),
     "one-digit parts": (HEADER + lines(BARS, "%Y/%-m/%-d %-H:%M"), None),
@@ -392,7 +402,7 @@ def test_a_stamp_off_the_minute_is_dropped_and_reported(tmp_path: Path) -> None:
 
     assert bars == [*BARS[:5], *BARS[6:]]
     assert report.remarks()[0] == (
-        "1 rows dropped: the time is no whole bar "
+        "1 row dropped: the time is no whole bar "
         "(the first: line 7: the candle opens at 2024-01-01 00:05:08)"
     )
 
@@ -417,7 +427,7 @@ def test_rows_without_any_price_are_minutes_without_a_trade(tmp_path: Path) -> N
     bars, report = stored(tmp_path / "x.csv")
 
     assert bars == BARS[:2]
-    assert "10 rows without any price were left out" in report.remarks()
+    assert "10 rows without any price left out" in report.remarks()
 
 
 def test_what_a_file_is_and_calls_the_instrument_is_known(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.candles import Bars, CandleFileError, ImportReport, import_files
-from storage.candles.importing.csv_file import BLOCK_BYTES
+from storage.candles.importing.text import BLOCK_BYTES
 from storage.candles.store import CandleStore
 from tests.storage.candle_reader import Reader
 

@@ -153,6 +153,11 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
         "x.csv: line 1: no column for the volume: name it 'volume', or type --no-volume if there "
         "is none (columns found: time, open, high, low, close)",
     ),
+    "an empty volume": (
+        HEADER + "".join(line.rpartition(",")[0] + ",NaN\n" for line in lines(BARS).splitlines()),
+        None,
+        "x.csv: no row has a volume: type --no-volume if there is none",
+    ),
     "an order of dates that nothing tells": (
         HEADER + lines(some_bars(9, start_ms=START + 86_400_000), "%d/%m/%Y %H:%M"),
         None,
@@ -264,7 +269,16 @@ def test_what_an_option_says_is_meant_is_stored(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "own", ["BTCUSDT", "btcusdt", "BTC/USDT", "BTC-USDT-SWAP", "BTC", "BINANCE:BTCUSDT.P"]
+    "own",
+    [
+        "BTCUSDT",
+        "btcusdt",
+        "BTC/USDT",
+        "BTC-USDT-SWAP",
+        "BTC",
+        "BINANCE:BTCUSDT.P",
+        "BTC/USDT:USDT",
+    ],
 )
 def test_other_spellings_of_the_symbol_are_no_contradiction(tmp_path: Path, own: str) -> None:
     (tmp_path / "x.csv").write_text(labelled(own, header="symbol"))

@@ -1,8 +1,6 @@
 """Candles from CSV text, block by block."""
 
-import codecs
 import io
-import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
@@ -16,13 +14,12 @@ from storage.candles.importing.csv_head import COMMENTS, LINE_BYTES, Head, read_
 from storage.candles.importing.errors import CandleFileError
 from storage.candles.importing.numbers import NO_VALUE, is_number
 from storage.candles.importing.pieces import Extractor, Piece
+from storage.candles.importing.text import whole_lines
 from storage.candles.importing.times import TIME_EXAMPLES, is_time, is_time_of_day
 
-# How much text is parsed at a time, and how many lines tell what the columns are.
-BLOCK_BYTES = 1 << 20
+# How many lines tell what the columns are.
 SAMPLE_LINES = 1000
 EPOCH = re.compile(r"\d{9,11}|\d{13}|\d{16}|\d{19}")
-BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 class CsvFile:
@@ -33,7 +30,7 @@ class CsvFile:
         self.bad = 0
         self.first_bad = ""
         self._choices = choices
-        self._blocks = _lines_of(text)
+        self._blocks = whole_lines(text)
         self._pending = next(self._blocks, b"")
         if not self._pending:
             raise CandleFileError(f"{file}: the file holds no candles")
@@ -198,53 +195,6 @@ class CsvFile:
         if b"\0" in block:
             raise _not_text(self.file)
         return len(ends) + (not block.endswith(b"\n"))
-
-
-def _lines_of(text: IO[bytes]) -> Iterator[bytes]:
-    """Give the content in blocks of whole lines that end with a line feed, as UTF-8."""
-    pending = b""
-    carriage_returns: bool | None = None
-    for part in _decoded(iter(lambda: text.read(BLOCK_BYTES), b"")):
-        if carriage_returns is None:
-            carriage_returns = b"\n" not in part and b"\r" in part
-        block = part.replace(b"\r", b"\n") if carriage_returns else part
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield _as_utf8(pending + block[:end])
-            pending = block[end:]
-            continue
-        pending += block
-        if len(pending) > 2 * BLOCK_BYTES:
-            # So long a line is refused by whoever counts lines.
-            break
-    if pending:
-        yield _as_utf8(pending)
-
-
-def _decoded(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Turn UTF-16 into UTF-8 and leave out the mark at the beginning."""
-    first = next(blocks, b"")
-    encoding = BYTE_ORDER_MARKS.get(first[:2])
-    if encoding is None and first[1:64:2].count(0) > 20:
-        encoding = "utf-16-le"
-    if encoding is None:
-        yield first.removeprefix(codecs.BOM_UTF8)
-        yield from blocks
-        return
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for block in itertools.chain([first], blocks):
-        yield decoder.decode(block).encode("utf-8", "replace")
-
-
-def _as_utf8(block: bytes) -> bytes:
-    if block.isascii():
-        return block
-    try:
-        block.decode("utf-8")
-    except UnicodeDecodeError:
-        # Names in an old encoding; figures are the same in all of them.
-        return block.decode("latin-1").encode("utf-8")
-    return block
 
 
 def _without_comments(block: bytes) -> bytes:

@@ -41,6 +41,7 @@ class Drops:
     choices: Choices
     rows: int = 0
     empty: int = 0
+    without_volume: int = 0
     reasons: dict[str, Reason] = field(default_factory=dict)
     _steps: Counter[int] = field(default_factory=Counter)
 
@@ -56,6 +57,7 @@ class Drops:
             outside = (time_ms < EARLIEST_MS) | (time_ms >= LATEST_MS)
             numbers = np.isfinite(values).all(axis=1) & (values[:, :4] > 0).all(axis=1)
             wrong = ~(numbers & (values[:, 4] >= 0))
+            self.without_volume += int((np.isnan(values[:, 4]) & (values[:, :4] > 0).all(1)).sum())
             off = time_ms % self.choices.timeframe_ms != 0
         checks = ((NO_TIME, none), (BAD_TIME, outside), (BAD_VALUE, wrong), (OFF_GRID, off))
         dropped = np.zeros(len(time_ms), bool)
@@ -110,6 +112,10 @@ class Drops:
             raise CandleFileError(f"{self.file}: the file holds no candles")
         if not self.dropped and self.rows:
             return
+        if self.without_volume == self.rows:
+            raise CandleFileError(
+                f"{self.file}: no row has a volume: type --no-volume if there is none"
+            )
         if self.dropped == self.rows and set(self.reasons) <= {BAD_VALUE}:
             raise CandleFileError(
                 f"{self.file}: none of the {self.rows + self.empty} rows is usable: prices must "

@@ -9,9 +9,10 @@ import numpy as np
 
 from storage.candles.importing.choices import TIMEFRAMES, Choices, timeframe_name
 from storage.candles.importing.errors import CandleFileError
-from storage.candles.importing.layout import EXAMPLE, INSTRUMENT, count_base_volume
+from storage.candles.importing.layout import EXAMPLE, INSTRUMENT
 from storage.candles.importing.pieces import MOST_NAMES
 from storage.candles.importing.spool import Overlaps
+from storage.candles.importing.volumes import count_base_volume
 from storage.candles.records import PRICES, Bars, Float64, Int64
 
 # Bars are taken for longer ones when so many steps are multiples of the most frequent one, and
@@ -149,6 +150,9 @@ class Evidence:
             if not values:
                 continue
             some = sorted(values)
+            if plain == "s" and not all(re.search("[A-Z]", value) for value in some):
+                # A spread or a status, for so short a name says little.
+                continue
             if plain == "market_id":
                 if some != [str(market_id)]:
                     raise CandleFileError(
@@ -220,8 +224,10 @@ class Evidence:
 
 def _same(own: str, symbol: str) -> bool:
     """Say whether two spellings can mean one instrument, such as BTC/USDT, BTC and BTCUSDT."""
-    ours, theirs = _letters(symbol), _letters(own.rpartition(":")[2] or own)
-    return bool(theirs) and (ours.startswith(theirs) or theirs.startswith(ours))
+    ours = _letters(symbol)
+    # Exchanges stand before a colon, what a contract is settled in behind it.
+    spellings = [letters for letters in map(_letters, own.split(":")) if len(letters) > 1]
+    return any(ours.startswith(theirs) or theirs.startswith(ours) for theirs in spellings)
 
 
 def _letters(text: str) -> str:

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from storage.candles.importing.choices import Choices
 from storage.candles.importing.errors import CandleFileError, Learnt
-from storage.candles.importing.numbers import as_numbers, is_number
+from storage.candles.importing.numbers import is_number
 from storage.candles.importing.times import Clock, is_time, is_time_of_day
-from storage.candles.records import PRICES, Float64
+from storage.candles.importing.volumes import best_volume
+from storage.candles.records import PRICES
 
 # Best first where several are equally fine, such as an open time in two notations.
 TIME_NAMES = (
@@ -26,8 +27,6 @@ DAY_NAMES, TIME_OF_DAY_NAMES = ("date", "dtyyyymmdd", "day"), ("time", "timestam
 PRICE_SUFFIXES = ("", "_price")
 VOLUME_NAMES = ("volume_base", "base_volume", "basevolume", "base_asset_volume", "volume")
 LATER_VOLUME_NAMES = ("vol", "v", "volccy", "tickvol", "tick_volume", "tickvolume")
-# Contracts where another column has the base volume.
-CONTRACTS = ("vol", "volume")
 QUOTE_NAMES = (
     *("volccyquote", "quote_volume", "quote_asset_volume", "quotevolume", "volume_quote"),
     *("turnover", "quote_av", "amount_quote"),
@@ -182,6 +181,9 @@ class _Choice:
     def _named(self, name: str) -> list[int]:
         """Positions of a time's name; of `t` and `T` the small one is the open time."""
         found = [i for i, given in enumerate(self._names) if given == name]
+        if name == "":
+            # An index stands first; other columns without a name are remains of delimiters.
+            return [i for i in found if i == 0]
         if len(found) > 1:
             exact = [i for i in found if self._written[i].strip("\"'<>") == name]
             if len(exact) != 1:
@@ -227,42 +229,11 @@ class _Choice:
             return self._learnt.volume, None
         if len(found) == 1:
             return found[0], None
-        return self._best_volume(found, prices, quote)
-
-    def _best_volume(
-        self, found: list[int], prices: list[int], quote: int | None
-    ) -> tuple[int, int | None]:
-        """Of several volumes take the one in base units, and one that is not always 0."""
-        volumes = {i: self._numbers(i) for i in found}
-        close = self._numbers(prices[3])
-        if quote is not None:
-            proven = [i for i in found if is_base_volume(volumes[i], self._numbers(quote), close)]
-            if proven:
-                self._note_volume(found[0], proven[0], f"{self._written[quote]!r} proves")
-                return proven[0], None
-        if self._names[found[0]] in CONTRACTS and "volccy" in self._names:
-            currency = self._names.index("volccy")
-            if not is_base_volume(volumes[found[0]], volumes[currency], close):
-                self._note_volume(found[0], currency, "their ratio, which is no price, proves")
-                return currency, None
-        traded = [i for i in found if np.nansum(volumes[i]) > 0]
-        if traded and traded[0] != found[0]:
-            self._notes.append(
-                f"volume is that of column {self._written[traded[0]]!r}, "
-                f"because {self._written[found[0]]!r} is always 0"
-            )
-            return traded[0], found[0]
-        return found[0], None
-
-    def _note_volume(self, first: int, taken: int, proof: str) -> None:
-        if taken != first:
-            self._notes.append(
-                f"volume is that of column {self._written[taken]!r}, which is in base units as "
-                f"{proof}; {self._written[first]!r} is not"
-            )
-
-    def _numbers(self, position: int) -> Float64:
-        return as_numbers(self._sample[position])
+        taken, unused, note = best_volume(
+            found, self._written, self._sample, close=prices[3], quote=quote
+        )
+        self._notes += [note] if note else []
+        return taken, unused
 
     def _is_label(self, position: int) -> bool:
         column = self._sample[position]
@@ -276,23 +247,6 @@ class _Choice:
             and not is_number(present[0].as_py())
             and (not is_time(present[0].as_py()) and not is_time_of_day(present[0].as_py()))
         )
-
-
-def is_base_volume(volume: Float64, turnover: Float64, close: Float64) -> bool:
-    """Say whether turnover / volume is a price in most rows that have a volume."""
-    proven, tried = count_base_volume(volume, turnover, close, close)
-    return tried > 0 and 2 * proven > tried
-
-
-def count_base_volume(
-    volume: Float64, turnover: Float64, low: Float64, high: Float64
-) -> tuple[int, int]:
-    """Count the rows where turnover / volume lies around low and high, and those with a volume."""
-    traded = (volume > 0) & (turnover > 0)
-    average = turnover[traded] / volume[traded]
-    # Half and double: volumes are rounded, and a bar's average is not its close.
-    near = (average > 0.5 * low[traded]) & (average < 2 * high[traded])
-    return int(near.sum()), int(traded.sum())
 
 
 def _plain(name: str) -> str:

@@ -88,32 +88,33 @@ class ImportReport:
             *((True, sentence) for sentence in self._dropped()),
             (
                 self._totals["empty"],
-                f"{self._totals['empty']} rows without any price were left out",
+                counted(self._totals["empty"], "row") + " without any price left out",
             ),
             (
                 self._totals["filtered"],
-                f"{self._totals['filtered']} rows were left out by --where",
+                f"{counted(self._totals['filtered'], 'row')} left out by --where",
             ),
             (
                 self.duplicates,
-                f"{self.duplicates} duplicate rows dropped, the last of each {bar} was kept "
-                f"({self.conflicts} had other values)",
+                counted(self.duplicates, "duplicate row")
+                + f" dropped, the last of each {bar} was kept ({self.conflicts} had other values)",
             ),
-            (self.unsorted, f"{self.unsorted} rows were out of order and have been sorted"),
+            (self.unsorted, f"{counted(self.unsorted, 'row')} out of order, now sorted"),
             (
                 self.inconsistent,
-                f"{self.inconsistent} candles whose high or low does not enclose open and close "
-                "were kept as they are",
+                counted(self.inconsistent, "candle")
+                + " kept whose high or low does not enclose open and close",
             ),
             (
                 self.gaps,
-                f"{self.gaps} gaps, {self.missing_minutes} {bar}s missing{widest}: "
+                counted(self.gaps, "gap")
+                + f", {counted(self.missing_minutes, bar)} missing{widest}: "
                 f"a bar without any {bar} repeats the last close with volume 0",
             ),
             (not self.has_volume, "there is no volume: it is 0 throughout"),
             (
                 self.passed,
-                f"{len(self.passed)} files were passed over, their names are not those of candles: "
+                f"{counted(len(self.passed), 'file')} passed over, not called like candles: "
                 + ", ".join(path.name for path in self.passed[:3]),
             ),
             (
@@ -139,6 +140,11 @@ class ImportReport:
                 found[reason] = before + rows, told or where
         order = sorted(found, key=lambda reason: (reason not in (BAD_VALUE, NO_TIME), reason))
         return [
-            f"{found[reason][0]} rows dropped: {reason} (the first: {found[reason][1]})"
+            f"{counted(found[reason][0], 'row')} dropped: {reason} (the first: {found[reason][1]})"
             for reason in order
         ]
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
