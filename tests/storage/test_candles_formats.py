@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.candles import Choices
+from storage.candles.importing.text import BLOCK_BYTES
 from tests.storage.candle_files import MINUTE, Row, lines, moment, some_bars, stored
 
 BARS = some_bars()
@@ -316,14 +318,34 @@ def test_a_volume_that_is_zero_at_first_only_is_taken_after_all(tmp_path: Path) 
     assert [row[5] for row in bars] == [0.0] * 2500 + [8.0] * 500
 
 
-@pytest.mark.parametrize(("form", "order"), [("%d/%m/%Y", "dmy"), ("%m/%d/%Y", "mdy")])
-def test_the_order_of_dates_is_learnt_from_all_rows(tmp_path: Path, form: str, order: str) -> None:
-    # The first million bytes tell nothing: all parts are below 13.
-    many = [row for row in some_bars(30 * 1440) if row[0] < 1_704_067_200_000 + 16 * 86_400_000]
-    path = tmp_path / "x.csv"
-    path.write_text(HEADER + lines(many, f"{form} %H:%M:%S"))
+SLASHES = some_bars(16 * 1440)
 
-    assert stored(path)[0] == many
+
+def slashed(form: str) -> str:
+    """Sixteen days whose first million bytes do not tell the order of dates."""
+    note = "x" * 30
+    text = HEADER.replace("\n", ",note\n") + lines(SLASHES, f"{form} %H:%M:%S", more=f",{note}")
+    assert moment(SLASHES[12 * 1440 - 1][0], form) in text[BLOCK_BYTES:]
+    return text
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y"])
+def test_the_order_of_dates_is_learnt_from_all_rows(tmp_path: Path, form: str) -> None:
+    (tmp_path / "x.csv").write_text(slashed(form))
+
+    assert stored(tmp_path / "x.csv")[0] == SLASHES
+
+
+def test_a_member_that_has_to_be_read_again_does_not_repeat_those_before(tmp_path: Path) -> None:
+    before = some_bars(12, start_ms=SLASHES[0][0] - 12 * MINUTE)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("1.csv", HEADER + lines(before))
+        archive.writestr("2.csv", slashed("%m/%d/%Y"))
+
+    bars, report = stored(tmp_path / "x.zip")
+
+    assert bars == before + SLASHES
+    assert (report.rows, report.duplicates, len(report.files)) == (len(bars), 0, 2)
 
 
 def test_longer_bars_are_read_as_such(tmp_path: Path) -> None:
