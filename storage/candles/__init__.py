@@ -6,12 +6,12 @@ process must not fork afterwards.
 """
 
 from configs.environment import CandlesFolder, ClickHouseServer
-from storage.candles.ingest import ImportReport, import_file
+from storage.candles.importing import CandleFileError, Choices, ImportReport
+from storage.candles.ingest import import_files
 from storage.candles.known import ImportedFile, Known, OtherTimeframe, length, normalised
 from storage.candles.minutes import Compared, Verified
 from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
-from storage.candles.rows import CandleFileError
 from storage.candles.store import CandleStore
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "CandleFileError",
     "CandleSourceUnavailable",
     "CandleStore",
+    "Choices",
     "Compared",
     "ImportReport",
     "ImportedFile",
@@ -27,7 +28,7 @@ __all__ = [
     "OtherTimeframe",
     "Presence",
     "Verified",
-    "import_file",
+    "import_files",
     "length",
     "normalised",
     "open_store",

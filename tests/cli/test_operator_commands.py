@@ -150,7 +150,7 @@ def test_candles_are_imported_and_listed(service: Backtest, tmp_path: Path) -> N
     ended = service("candles", "import", file, "--market-id", 3, "--symbol", "ABC")
     assert ended.code == 0, ended.err
     assert "4 minutes" in ended.out
-    assert "1 gaps, 2 minutes missing" in ended.out
+    assert "1 gap, 2 minutes missing" in ended.out
     _, listed = service("candles", "list", "--json").json
     assert (listed["market_id"], listed["symbol"], listed["minutes"]) == (3, "ABC", 4)
     assert "ABC" in service("candles", "list").out

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from engine import synthetic
 from engine.candles import timeline
 from engine.timeframes import TIMEFRAMES
-from storage.candles import Bars, CandleSourceUnavailable, Known, import_file, side_file
+from storage.candles import Bars, CandleSourceUnavailable, Known, import_files, side_file
 from storage.candles.folder import FolderStore
 from storage.candles.known import Register
 from tests.storage.candle_reader import Reader
@@ -193,7 +193,7 @@ def test_versions_are_known_of_each_row_where_one_row_group_alone_has_several(
 def test_both_readers_give_the_same_bytes_of_real_data(
     reader: Reader, tmp_path: Path, market_data: Path, file: str
 ) -> None:
-    report = import_file(FolderStore(tmp_path), market_data / file, 1, "BTCUSDT")
+    report = import_files(FolderStore(tmp_path), [market_data / file], 1, "BTCUSDT")
     first = int(report.first.timestamp()) * 1000
     last = int(report.last.timestamp()) * 1000
 

@@ -1,0 +1,102 @@
+"""`backtest candles import`, as it is typed."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Backtest
+from tests.storage.candle_files import MINUTE, START, lines, some_bars
+
+HEADER = "timestamp,open,high,low,close,volume\n"
+INSTRUMENT = ("--market-id", "1", "--symbol", "BTCUSDT")
+
+
+@pytest.fixture
+def backtest_with_store(
+    backtest: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Backtest:
+    monkeypatch.setenv("ROEHUB_CANDLES_DIR", str(tmp_path / "store"))
+    return backtest
+
+
+def test_many_files_are_one_import_with_one_summary(
+    backtest_with_store: Backtest, tmp_path: Path
+) -> None:
+    (tmp_path / "dumps").mkdir()
+    for day in range(3):
+        bars = some_bars(1440, start_ms=START + day * 1440 * MINUTE)
+        (tmp_path / "dumps" / f"{day}.csv").write_text(HEADER + lines(bars))
+
+    ended = backtest_with_store("candles", "import", tmp_path / "dumps", *INSTRUMENT)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        "BTCUSDT (market 1): 4,320 minutes from 3 files, 2024-01-01 00:00 to 2024-01-03 23:59 UTC, "
+        "4,320 of them new or changed\n"
+    )
+
+
+def test_every_option_reaches_the_reader(backtest_with_store: Backtest, tmp_path: Path) -> None:
+    rows = lines(some_bars(20), "%d/%m/%Y|%H:%M", "|").replace("|", ";")
+    kept = "".join(f"A;{row}\n" for row in rows.splitlines())
+    (tmp_path / "x.csv").write_text(kept + kept.replace("A;", "B;") + "A;rubbish\n")
+
+    ended = backtest_with_store(
+        *("candles", "import", tmp_path / "x.csv", *INSTRUMENT, "--json"),
+        *("--columns", "venue,date,time,open,high,low,close,-", "--delimiter", "semicolon"),
+        *("--date-order", "dmy", "--tz", "Asia/Tokyo", "--where", "venue=A", "--no-volume"),
+        *("--max-bad-rows", 1, "--price-scale", 10, "--timeframe", "1m"),
+    )
+
+    assert ended.json["first"] == "2023-12-31T15:00:00+00:00"
+    assert (ended.json["minutes"], ended.json["has_volume"]) == (20, False)
+    assert ended.json["remarks"] == [
+        "1 row dropped: the line cannot be read (the first: line 41 has 2 columns instead of 8; "
+        "repair the line, or get the file again if it was cut off)",
+        "20 rows left out by --where",
+        "there is no volume: it is 0 throughout",
+    ]
+
+
+def test_standard_input_is_a_file(
+    backtest_with_store: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = io.TextIOWrapper(io.BytesIO((HEADER + lines(some_bars())).encode()))
+    monkeypatch.setattr(sys, "stdin", piped)
+
+    ended = backtest_with_store("candles", "import", "-", *INSTRUMENT, "--json")
+
+    assert (ended.json["minutes"], ended.json["files"][0]["name"]) == (12, "standard input")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (HEADER + lines(some_bars(9, 5 * MINUTE)), (), "type --timeframe 5m"),
+        (
+            HEADER + lines(some_bars(9, 5 * MINUTE)),
+            ("--timeframe", "5m"),
+            "only 1-minute candles can be stored; nothing was imported",
+        ),
+        (HEADER + lines(some_bars()), ("--tz", "Mars"), "--tz: 'Mars' is no time zone"),
+        (HEADER + lines(some_bars()), ("--where", "x"), "--where: 'x' is not COLUMN=VALUE"),
+        ("rubbish", (), "no column for the open price"),
+    ],
+)
+def test_a_refusal_is_one_line_and_nothing_is_stored(
+    backtest_with_store: Backtest,
+    tmp_path: Path,
+    content: str,
+    options: tuple[str, ...],
+    expected: str,
+) -> None:
+    (tmp_path / "x.csv").write_text(content)
+
+    ended = backtest_with_store("candles", "import", tmp_path / "x.csv", *INSTRUMENT, *options)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert expected in ended.err
+    assert ended.err.count("\n") == 1
+    assert not list((tmp_path / "store").rglob("*.parquet"))
