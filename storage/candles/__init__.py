@@ -9,10 +9,11 @@ from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.importing import CandleFileError, Choices, ImportReport
 from storage.candles.ingest import import_files
 from storage.candles.known import ImportedFile, Known, OtherTimeframe, length, normalised
-from storage.candles.minutes import Compared, Verified
+from storage.candles.minutes import Compared
 from storage.candles.presence import Presence
 from storage.candles.records import Bars, CandleSourceUnavailable, Instrument
 from storage.candles.store import CandleStore
+from storage.candles.verifying import Flaw, Verified
 
 __all__ = [
     "Bars",
@@ -21,6 +22,7 @@ __all__ = [
     "CandleStore",
     "Choices",
     "Compared",
+    "Flaw",
     "ImportReport",
     "ImportedFile",
     "Instrument",

@@ -5,51 +5,42 @@ to the folder; everything else is read by chDB.
 
 Each import is one file, `<market_id>/<symbol>/<ingested_at>.parquet`, or `.bars` if its bars are
 longer than a minute, that appears under its name complete or not at all. It holds only the bars
-that were new or changed; no such file is ever rewritten, so a reader never loses one under its
-hands. What imports said of the instrument is beside them in `instrument.json`.
+that were new or changed; no such file is ever rewritten, and only a deletion removes one, so an
+import takes nothing out of a reader's hands. What imports said of the instrument is beside them in
+`instrument.json`.
 """
 
 import contextlib
-import fcntl
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from storage.candles import embedded, side_file
+from storage.candles import embedded, publishing, side_file
 from storage.candles.embedded import Engine
 from storage.candles.faults import embedded_faults, writing_faults
+from storage.candles.file_check import check_files
 from storage.candles.instrument_files import (
-    COARSE_SUFFIX,
-    SUFFIX,
     ForeignFile,
     InstrumentFiles,
+    imported_names,
     imports,
 )
 from storage.candles.known import ImportedFile, Known, Register, check_timeframe, together
-from storage.candles.minutes import (
-    COARSE_SCHEMA,
-    SCHEMA,
-    bars_table,
-    changed,
-    check_bars,
-    check_instrument,
-)
-from storage.candles.records import MINUTE_MS, Bars, CandleSourceUnavailable
+from storage.candles.minutes import check_instrument
+from storage.candles.records import MINUTE_MS, Bars, CandleSourceUnavailable, Int64
 from storage.candles.roll_up import roll_up
-from storage.candles.store import CandleStore, possible, windows
+from storage.candles.store import CandleStore, possible
+from storage.candles.verifying import Share, Verified, Verifying
+from storage.candles.windows import EARLIEST_MS, LATEST_MS, windows
 
 # Characters that ClickHouse's file() takes for a pattern.
 PATTERN_CHARACTERS = frozenset("*?{}")
-# Eleven days: who reads a month decodes little else.
-ROW_GROUP = 16_384
-# Prices hardly repeat: a dictionary of them is larger than the prices and slower to read.
-DICTIONARIES = ["market_id", "symbol", "ingested_at"]
 
 
 class FolderStore(CandleStore):
@@ -121,9 +112,15 @@ class FolderStore(CandleStore):
         """See `CandleStore.known`."""
         return self._register(market_id, symbol).known or Known()
 
-    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
-        """See `CandleStore.files`."""
-        return self._register(market_id, symbol).files
+    @property
+    def place(self) -> str:
+        """See `CandleStore.place`."""
+        return str(self.path)
+
+    def imported(self, market_id: int, symbol: str) -> list[ImportedFile]:
+        """See `CandleStore.imported`."""
+        files = self._register(market_id, symbol).files.values()
+        return sorted(files, key=lambda file: (file.imported_ms, file.sha256))
 
     def _register(self, market_id: int, symbol: str) -> Register:
         if not possible(market_id, symbol):
@@ -144,45 +141,21 @@ class FolderStore(CandleStore):
         folder = self._folder(market_id, symbol)
         with writing_faults(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder):
+            with publishing.locked(folder):
                 register = side_file.read(folder)
                 said = known or Known()
                 check_timeframe(symbol, _stored_ms(folder, register), said.timeframe_ms)
                 if known is not None and (together(register.known, known) != register.known):
                     register = Register(together(register.known, known), register.files)
                     side_file.write(folder, register)
-                published = self._publish(folder, market_id, symbol, chunks, said.timeframe_ms)
+                step = said.timeframe_ms
+                parts = publishing.changes(imports(folder, step), symbol, chunks, step)
+                published = publishing.write(folder, market_id, symbol, parts, step)
                 if file is not None:
-                    files = {**register.files, file.sha256: file.name}
+                    now = replace(file, imported_ms=time.time_ns() // 1_000_000)
+                    files = {**register.files, file.sha256: now}
                     side_file.write(folder, Register(together(register.known, said), files))
         return published
-
-    def _publish(
-        self, folder: Path, market_id: int, symbol: str, chunks: Iterable[Bars], step: int
-    ) -> int:
-        published = imports(folder, step)
-        newest = int(published[-1].stem) if published else 0
-        ingested_at = max(time.time_ns() // 1_000_000, newest + 1)
-        # Left over by a killed import, or ours: we hold the lock.
-        unfinished = folder / "import.tmp"
-        schema = SCHEMA if step == MINUTE_MS else COARSE_SCHEMA
-        try:
-            bars = 0
-            with pq.ParquetWriter(
-                unfinished, schema, compression="zstd", use_dictionary=DICTIONARIES
-            ) as writer:
-                for part in _changes(published, symbol, chunks, step):
-                    table = bars_table(market_id, symbol, part, ingested_at, step)
-                    writer.write_table(table, row_group_size=ROW_GROUP)
-                    bars += len(part)
-            if bars:
-                side_file.flush(unfinished)
-                suffix = SUFFIX if step == MINUTE_MS else COARSE_SUFFIX
-                unfinished.rename(folder / f"{ingested_at:013d}{suffix}")
-                side_file.flush(folder)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return bars
 
     def delete(self, market_id: int, symbol: str) -> bool:
         """See `CandleStore.delete`; a reader that has not read all yet finds its source gone."""
@@ -190,7 +163,7 @@ class FolderStore(CandleStore):
         folder = self._folder(market_id, symbol)
         if not folder.is_dir():
             return False
-        with writing_faults(self.path), _locked(folder):
+        with writing_faults(self.path), publishing.locked(folder):
             # Bars go first: what is left after a crash still says what they are.
             gone = [*imports(folder, MINUTE_MS), *imports(folder, 2 * MINUTE_MS)]
             gone += [path for path in (folder / side_file.NAME,) if path.exists()]
@@ -199,12 +172,73 @@ class FolderStore(CandleStore):
             side_file.flush(folder)
         return bool(gone)
 
+    def delete_between(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> None:
+        """See `CandleStore.delete_between`; what stays is written anew, as one file."""
+        check_instrument(market_id, symbol)
+        folder = self._folder(market_id, symbol)
+        with writing_faults(self.path), publishing.locked(folder):
+            register = side_file.read(folder)
+            step = self.known(market_id, symbol).timeframe_ms
+            gone = imports(folder, step)
+            kept = (
+                bars.take((bars.ts_open < from_ms) | (bars.ts_open >= to_ms))
+                for bars in self.pieces(market_id, symbol)
+            )
+            # Files go first: one that counts as imported though its bars are gone is never read
+            # again. After a crash the old files still hold everything.
+            if register.known is not None:
+                side_file.write(folder, Register(register.known, {}))
+            publishing.write(folder, market_id, symbol, kept, step)
+            for path in gone:
+                path.unlink()
+            side_file.flush(folder)
+
+    def pieces(self, market_id: int, symbol: str) -> Iterator[Bars]:
+        """See `CandleStore.pieces`."""
+        step = self.known(market_id, symbol).timeframe_ms
+        files = self._files_of(market_id, symbol, step)
+        if files is None:
+            yield from super().pieces(market_id, symbol)
+            return
+        for begin, end in windows(EARLIEST_MS, LATEST_MS, files.extent):
+            yield roll_up(files.rows(begin, end), step)
+
+    def opens(self, market_id: int, symbol: str) -> Int64:
+        """See `CandleStore.opens`."""
+        parts = [bars.ts_open for bars in self.pieces(market_id, symbol)]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    def verify(
+        self, market_id: int, symbol: str, progress: Share = lambda _share: None
+    ) -> Verified:
+        """See `CandleStore.verify`; rows are numbered as they lie in the files."""
+        check_instrument(market_id, symbol)
+        step = self.known(market_id, symbol).timeframe_ms
+        # A damaged file is found below, and by no engine.
+        with contextlib.suppress(CandleSourceUnavailable):
+            if self._files_of(market_id, symbol, step) is None:
+                return super().verify(market_id, symbol, progress)
+        found = Verifying()
+        paths = imports(self._folder(market_id, symbol), step)
+        check_files(found, self.path, paths, step, progress)
+        if not found.unreadable:
+            for bars in self.pieces(market_id, symbol):
+                found.read(bars)
+        return found.verified()
+
+    def names(self) -> list[tuple[int, str]]:
+        """See `CandleStore.names`; nothing but names is read where only imports have written."""
+        try:
+            return sorted(imported_names(self.path))
+        except ForeignFile:
+            return super().names()
+
     def _present(
         self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
     ) -> Bars:
         published = imports(self._folder(market_id, symbol), timeframe_ms)
         with writing_faults(self.path):
-            return _present(published, symbol, first_ms, last_ms)
+            return publishing.present(published, symbol, first_ms, last_ms)
 
     def close(self) -> None:
         """Leave the engine, which ends with its last store."""
@@ -255,45 +289,3 @@ def _stored_ms(folder: Path, register: Register) -> int | None:
     if imports(folder, MINUTE_MS):
         return MINUTE_MS
     return None if register.known is None else register.known.timeframe_ms
-
-
-def _changes(
-    published: list[Path], symbol: str, chunks: Iterable[Bars], step: int
-) -> Iterator[Bars]:
-    after_ms = -1
-    for chunk in chunks:
-        check_bars(chunk, after_ms, step)
-        if len(chunk.ts_open) == 0:
-            continue
-        after_ms = int(chunk.ts_open[-1])
-        part = changed(chunk, _present(published, symbol, int(chunk.ts_open[0]), after_ms))
-        if len(part):
-            yield part
-
-
-def _present(published: list[Path], symbol: str, first_ms: int, last_ms: int) -> Bars:
-    """Canonical bars of `[first_ms, last_ms]`; `published` is in the order of ingestion."""
-    time_type = SCHEMA.field("ts_open").type
-    within = [
-        ("symbol", "=", symbol),
-        ("ts_open", ">=", pa.scalar(first_ms, time_type)),
-        ("ts_open", "<=", pa.scalar(last_ms, time_type)),
-    ]
-    names = ["ts_open", "open", "high", "low", "close", "volume_base"]
-    tables = [pq.read_table(file, columns=names, filters=within) for file in published]
-    if not tables:
-        return Bars(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
-    table = pa.concat_tables(tables)
-    ts_open = table.column("ts_open").cast(pa.int64()).to_numpy()
-    order = np.argsort(ts_open, kind="stable")
-    ts_sorted = ts_open[order]
-    newest = order[np.append(ts_sorted[1:] != ts_sorted[:-1], True)[: len(order)]]
-    return Bars(ts_open[newest], *(table.column(name).to_numpy()[newest] for name in names[1:]))
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One import of an instrument at a time; the lock ends with the process."""
-    with (folder / "import.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

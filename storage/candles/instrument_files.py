@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -128,6 +129,19 @@ def imports(folder: Path, timeframe_ms: int) -> list[Path]:
     """List an instrument's files of minutes, or of longer bars, in the order of their import."""
     suffix = SUFFIX if timeframe_ms == MINUTE_MS else COARSE_SUFFIX
     return sorted(path for path in folder.glob(f"*{suffix}") if path.stem.isdecimal())
+
+
+def imported_names(store: Path) -> Iterator[tuple[int, str]]:
+    """List the instruments that imports have written bars of; raises `ForeignFile`."""
+    with reading_faults(store):
+        _refuse_misplaced(store)
+        for market in _entries(store):
+            if not (market.is_dir() and _is_number(market.name)):
+                continue
+            for below in _entries(Path(market.path)):
+                folder = Path(below.path)
+                if below.is_dir() and (_imports(folder) or imports(folder, 2 * MINUTE_MS)):
+                    yield int(market.name), unquote(below.name)
 
 
 def _imports(folder: Path) -> list[Path]:

@@ -27,10 +27,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ImportedFile:
-    """A file that was imported whole: its name, and the sha256 of its bytes as hex digits."""
+    """A file that was imported whole: its name, and the sha256 of its bytes as hex digits.
+
+    `rows` is how many it had, 0 where nobody said it. `imported_ms` is said by the store.
+    """
 
     name: str
     sha256: str
+    rows: int = 0
+    imported_ms: int = 0
 
 
 class OtherTimeframe(ValueError):
@@ -39,10 +44,10 @@ class OtherTimeframe(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """What one instrument's imports have said together; `files` are names by sha256."""
+    """What one instrument's imports have said together; `files` are by sha256."""
 
     known: Known | None
-    files: Mapping[str, str]
+    files: Mapping[str, ImportedFile]
 
     @classmethod
     def empty(cls) -> Self:

@@ -33,13 +33,6 @@ class Compared(NamedTuple):
     same: int
 
 
-class Verified(NamedTuple):
-    """How many bars there are, and of how many high or low does not enclose the other prices."""
-
-    bars: int
-    inconsistent: int
-
-
 def check_instrument(market_id: int, symbol: str) -> None:
     """Raise `ValueError` for what cannot name an instrument."""
     if not 0 <= market_id <= 65_535:
@@ -95,4 +88,4 @@ def changed(minutes: Bars, present: Bars) -> Bars:
     for ours, theirs in zip(minutes.values(), present.values(), strict=True):
         bits = np.ascontiguousarray(ours).view(np.int64)
         equal[known] &= bits[known] == np.ascontiguousarray(theirs).view(np.int64)[position[known]]
-    return Bars(minutes.ts_open[~equal], *(column[~equal] for column in minutes.values()))
+    return minutes.take(~equal)

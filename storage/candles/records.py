@@ -60,6 +60,10 @@ class Bars:
         """Open, high, low, close and volume, in this order."""
         return self.open, self.high, self.low, self.close, self.volume
 
+    def take(self, which: NDArray[np.bool_]) -> Self:
+        """Pick bars by a mask."""
+        return type(self)(self.ts_open[which], *(column[which] for column in self.values()))
+
     def __len__(self) -> int:
         return len(self.ts_open)
 

@@ -14,7 +14,8 @@ from storage.candles.known import ImportedFile, Known, check_timeframe, together
 from storage.candles.minutes import bars_table, changed, check_bars, check_instrument
 from storage.candles.records import MINUTE_MS, Bars
 from storage.candles.server_reader import CONNECT_SECONDS, ServerReader
-from storage.candles.store import EARLIEST_MS, LATEST_MS, CandleStore, possible, statement
+from storage.candles.store import CandleStore, possible, statement
+from storage.candles.windows import EARLIEST_MS, LATEST_MS
 
 ANSWER_SECONDS = 120
 UNKNOWN_TABLE = 60
@@ -101,6 +102,7 @@ class ServerStore(CandleStore):
             **{**asdict(said), **flags},
             file=file.name,
             sha256=file.sha256,
+            file_rows=file.rows,
         )
 
     def known(self, market_id: int, symbol: str) -> Known:
@@ -121,12 +123,17 @@ class ServerStore(CandleStore):
             original=row["original"],
         )
 
-    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
-        """See `CandleStore.files`."""
+    @property
+    def place(self) -> str:
+        """See `CandleStore.place`."""
+        return f"{self._server.database} at {self._server.host}:{self._server.port}"
+
+    def imported(self, market_id: int, symbol: str) -> list[ImportedFile]:
+        """See `CandleStore.imported`."""
         if not possible(market_id, symbol):
-            return {}
+            return []
         listed = self._listed("imported_files", {"market_id": market_id, "symbol": symbol})
-        return {row["sha256"]: row["file"] for row in listed}
+        return [ImportedFile(**row) for row in listed]
 
     def delete(self, market_id: int, symbol: str) -> bool:
         """See `CandleStore.delete`; returns when it is done."""
@@ -137,6 +144,16 @@ class ServerStore(CandleStore):
             for name in ("delete_minutes", "delete_coarse", "delete_known"):
                 self._command(name, market_id=market_id, symbol=symbol)
         return there
+
+    def delete_between(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> None:
+        """See `CandleStore.delete_between`; returns when it is done."""
+        check_instrument(market_id, symbol)
+        self.ensure_table()
+        # Files go first: one that counts as imported though its bars are gone is never read again.
+        asked = {"market_id": market_id, "symbol": symbol}
+        self._command("forget_files", **asked)
+        for name in ("delete_minutes_between", "delete_coarse_between"):
+            self._command(name, **asked, from_ms=from_ms, to_ms=to_ms)
 
     def _present(
         self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int

@@ -9,7 +9,7 @@ import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from storage.candles.known import Known, Register
+from storage.candles.known import ImportedFile, Known, Register
 from storage.candles.records import CandleSourceUnavailable
 
 NAME = "instrument.json"
@@ -23,7 +23,12 @@ def read(folder: Path) -> Register:
         # A later release may know more.
         names = {field.name for field in fields(Known)}
         known = Known(**{name: document["known"][name] for name in names})
-        files = {str(sha256): str(name) for sha256, name in document["files"].items()}
+        files = {
+            str(sha256): ImportedFile(
+                str(file["name"]), str(sha256), int(file["rows"]), int(file["imported_ms"])
+            )
+            for sha256, file in document["files"].items()
+        }
     except (FileNotFoundError, NotADirectoryError):
         return Register.empty()
     except OSError as error:
@@ -38,7 +43,11 @@ def read(folder: Path) -> Register:
 def write(folder: Path, register: Register) -> None:
     """Put a new version in the place of the old one."""
     assert register.known is not None
-    document = {"known": asdict(register.known), "files": dict(register.files)}
+    files = {
+        sha256: {"name": file.name, "rows": file.rows, "imported_ms": file.imported_ms}
+        for sha256, file in register.files.items()
+    }
+    document = {"known": asdict(register.known), "files": files}
     unfinished = folder / "instrument.tmp"
     unfinished.write_text(json.dumps(document, indent=1, sort_keys=True), "utf-8")
     flush(unfinished)

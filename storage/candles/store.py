@@ -1,7 +1,7 @@
 """Reading and writing candles, whatever holds them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -12,22 +12,18 @@ import pyarrow as pa
 from storage import statements
 from storage.candles.arrow import as_numpy
 from storage.candles.known import ImportedFile, Known
-from storage.candles.minutes import Compared, Verified, check_bars, check_instrument, compared
+from storage.candles.minutes import Compared, check_bars, check_instrument, compared
 from storage.candles.presence import Presence, joined
 from storage.candles.records import (
     MINUTE_MS,
     Bars,
     CandleSourceUnavailable,
     Instrument,
+    Int64,
     utc,
 )
-
-# A year of minutes with warm-up is one query, so it is one snapshot; longer ranges are read window
-# by window to bound the engine's memory. Whole days, so that no bucket is cut.
-DAY_MS = 1440 * MINUTE_MS
-WINDOW_MS = 400 * DAY_MS
-# What DateTime64(3) can hold.
-EARLIEST_MS, LATEST_MS = 0, 10_413_791_999_000
+from storage.candles.verifying import Share, Verified, Verifying
+from storage.candles.windows import EARLIEST_MS, LATEST_MS, windows
 
 ROLLED_UP = ("bucket", "first_open", "highest", "lowest", "last_close", "volume")
 
@@ -190,26 +186,54 @@ class CandleStore(ABC):
             counted = Compared(*map(sum, zip(counted, found, strict=True)))
         return counted
 
-    def verify(self, market_id: int, symbol: str) -> Verified:
-        """Read every bar of an instrument into memory.
+    def verify(
+        self, market_id: int, symbol: str, progress: Share = lambda _share: None
+    ) -> Verified:
+        """Read every bar of an instrument and judge it; `progress` is told the share read so far.
 
         Raises `ValueError` for what cannot name an instrument.
         """
         check_instrument(market_id, symbol)
-        step = self.known(market_id, symbol).timeframe_ms
-        # Not piece by piece: to find the ends of damaged files, the embedded engine takes for ever.
-        found = self.bars(market_id, symbol, EARLIEST_MS, LATEST_MS, step)
-        prices = np.array(found.values()[:4])
-        wrong = (prices.max(axis=0) > found.high) | (prices.min(axis=0) < found.low)
-        return Verified(len(found), int(wrong.sum()))
+        found = Verifying()
+        base_ms = self.known(market_id, symbol).timeframe_ms
+        name = "wrong" if base_ms == MINUTE_MS else "wrong_coarse"
+        windows = list(self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms))
+        for number, window in enumerate(windows, 1):
+            rows = self._select(name, {**window, "base_ms": base_ms})
+            found.judge(self.place, Bars(*map(as_numpy, rows.columns)), base_ms)
+            asked = window["from_ms"], window["to_ms"]
+            bars = self._rolled_up(market_id, symbol, *asked, base_ms, base_ms)
+            found.judge(self.place, bars, base_ms)
+            found.read(bars)
+            progress(number / len(windows))
+        return found.verified()
+
+    def pieces(self, market_id: int, symbol: str) -> Iterator[Bars]:
+        """Read all bars of an instrument as they are stored, a bounded number at a time."""
+        base_ms = self.known(market_id, symbol).timeframe_ms
+        for window in self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms):
+            asked = window["from_ms"], window["to_ms"]
+            yield self._rolled_up(market_id, symbol, *asked, base_ms, base_ms)
+
+    def opens(self, market_id: int, symbol: str) -> Int64:
+        """Read when the bars of an instrument open: int64[N] ms since the epoch, ascending."""
+        base_ms = self.known(market_id, symbol).timeframe_ms
+        name = "opens" if base_ms == MINUTE_MS else "opens_coarse"
+        windows = self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms)
+        parts = [self._select(name, {**asked, "base_ms": base_ms}).column(0) for asked in windows]
+        return np.concatenate([np.empty(0, np.int64), *map(as_numpy, parts)])
 
     @abstractmethod
     def known(self, market_id: int, symbol: str) -> Known:
         """Tell what imports have said of an instrument; the defaults where they said nothing."""
 
-    @abstractmethod
     def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
         """Name the files that were imported whole into an instrument, by their sha256."""
+        return {file.sha256: file.name for file in self.imported(market_id, symbol)}
+
+    @abstractmethod
+    def imported(self, market_id: int, symbol: str) -> list[ImportedFile]:
+        """List the files that were imported whole into an instrument, the oldest import first."""
 
     @abstractmethod
     def _present(
@@ -220,6 +244,19 @@ class CandleStore(ABC):
     @abstractmethod
     def delete(self, market_id: int, symbol: str) -> bool:
         """Remove all bars of an instrument and what is known of it; whether there was anything."""
+
+    @abstractmethod
+    def delete_between(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> None:
+        """Remove the bars of an instrument that open in `[from_ms, to_ms)`.
+
+        What is known of it stays, but no file counts as imported any more: importing one again
+        brings its bars back.
+        """
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Name where the bars are, for somebody who has to find them."""
 
     @abstractmethod
     def append(
@@ -283,22 +320,6 @@ def possible(market_id: int, symbol: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def windows(
-    from_ms: int, to_ms: int, extent: Callable[[int, int], tuple[int, int] | None]
-) -> Iterator[tuple[int, int]]:
-    """Cut a range into windows; of one that is longer, only the `extent` (ms) of what is there."""
-    begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
-    if end - begin > WINDOW_MS:
-        bounds = extent(begin, end)
-        if bounds is None:
-            return
-        begin, end = max(begin, bounds[0]), min(end, bounds[1] + 1)
-    while begin < end:
-        stop = min(end, begin - begin % DAY_MS + WINDOW_MS)
-        yield begin, stop
-        begin = stop
 
 
 def statement(name: str) -> str:

@@ -19,6 +19,38 @@ FROM (
 GROUP BY bucket
 ORDER BY bucket;
 
+-- name: opens
+-- When the minutes of [from_ms, to_ms) open.
+SELECT minute
+FROM (
+    @valid_minutes
+)
+ORDER BY minute;
+
+-- name: opens_coarse
+SELECT minute
+FROM (
+    @valid_coarse
+)
+ORDER BY minute;
+
+-- name: wrong
+-- Minutes of [from_ms, to_ms) that are no bars: nobody who reads candles ever sees them.
+SELECT *
+FROM (
+    @canonical_minutes
+)
+WHERE @wrong
+ORDER BY minute;
+
+-- name: wrong_coarse
+SELECT *
+FROM (
+    @canonical_coarse
+)
+WHERE @wrong
+ORDER BY minute;
+
 -- name: presence
 -- Which bars of timeframe_ms have a minute, of the minutes of [from_ms, to_ms). Always one row.
 -- earliest_ms and latest_ms are of all bars but those that end after end_ms, the rest is of those
@@ -119,18 +151,23 @@ WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
 HAVING count() > 0;
 
 -- name: imported_files
-SELECT sha256, argMax(file, imported_at) AS file
+SELECT
+    sha256,
+    argMax(file, imported_at) AS name,
+    argMax(file_rows, imported_at) AS rows,
+    toUnixTimestamp64Milli(max(imported_at)) AS imported_ms
 FROM {database:Identifier}.instruments
 WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String} AND sha256 != ''
 GROUP BY sha256
-ORDER BY sha256;
+ORDER BY imported_ms, sha256;
 
 -- name: say
 -- Each import adds rows and changes none: of two at once, both count.
 INSERT INTO {database:Identifier}.instruments
 SELECT
     {market_id:UInt16}, {symbol:String}, {timeframe_ms:UInt32}, {sessions:UInt8},
-    {has_volume:UInt8}, {original:String}, {file:String}, {sha256:String}, now64(3);
+    {has_volume:UInt8}, {original:String}, {file:String}, {sha256:String}, now64(3),
+    {file_rows:UInt64};
 
 -- name: has_table
 EXISTS TABLE {database:Identifier}.canonical_candles_1m;
@@ -191,7 +228,8 @@ CREATE TABLE IF NOT EXISTS {database:Identifier}.instruments
     original String,
     file String,
     sha256 String,
-    imported_at DateTime64(3, 'UTC')
+    imported_at DateTime64(3, 'UTC'),
+    file_rows UInt64
 )
 ENGINE = MergeTree
 ORDER BY (market_id, symbol, imported_at);
@@ -213,3 +251,19 @@ SETTINGS mutations_sync = 2;
 
 -- name: version
 SELECT version() AS version;
+
+-- name: delete_minutes_between
+ALTER TABLE {database:Identifier}.canonical_candles_1m
+DELETE WHERE @between
+SETTINGS mutations_sync = 2;
+
+-- name: delete_coarse_between
+ALTER TABLE {database:Identifier}.canonical_candles_coarse
+DELETE WHERE @between
+SETTINGS mutations_sync = 2;
+
+-- name: forget_files
+-- What the files said of the instrument stays: it is in rows of its own.
+ALTER TABLE {database:Identifier}.instruments
+DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String} AND sha256 != ''
+SETTINGS mutations_sync = 2;

@@ -130,27 +130,33 @@ pg_notify('backtest_jobs', job_id::text)::text;
 'user', jsonb_build_object('client', %(client)s::text);
 
 -- name: valid_minutes
--- Candles, in ClickHouse's dialect: the minutes of an instrument in [from_ms, to_ms) that count.
 SELECT *
 FROM (
-    SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
-    FROM {database:Identifier}.canonical_candles_1m
-    WHERE market_id = {market_id:UInt16}
-        @canonical
+    @canonical_minutes
 )
-@valid;
+WHERE @valid;
 
 -- name: valid_coarse
--- The same of longer bars; each is named by the minute in which it opens.
 SELECT *
 FROM (
-    SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
-    FROM {database:Identifier}.canonical_candles_coarse
-    WHERE market_id = {market_id:UInt16}
-        AND timeframe_ms = {base_ms:UInt32}
-        @canonical
+    @canonical_coarse
 )
-@valid;
+WHERE @valid;
+
+-- name: canonical_minutes
+-- Candles, in ClickHouse's dialect: the minutes of an instrument in [from_ms, to_ms) that count.
+SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
+FROM {database:Identifier}.canonical_candles_1m
+WHERE market_id = {market_id:UInt16}
+    @canonical;
+
+-- name: canonical_coarse
+-- The same of longer bars; each is named by the minute in which it opens.
+SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
+FROM {database:Identifier}.canonical_candles_coarse
+WHERE market_id = {market_id:UInt16}
+    AND timeframe_ms = {base_ms:UInt32}
+    @canonical;
 
 -- name: canonical
 -- Picks the row of each minute that counts: ReplacingMergeTree has merged at some time or never, so
@@ -165,11 +171,14 @@ AND symbol = {symbol:String}
 
 -- name: valid
 -- Of canonical rows only: a newer invalid row hides an older valid one.
-WHERE isFinite(open) AND open > 0
+isFinite(open) AND open > 0
     AND isFinite(high) AND high > 0
     AND isFinite(low) AND low > 0
     AND isFinite(close) AND close > 0
     AND isFinite(volume_base) AND volume_base >= 0;
+
+-- name: wrong
+NOT (@valid) OR modulo(minute, {base_ms:UInt32}) != 0;
 
 -- name: rolled_up
 -- Bars of timeframe_ms, buckets aligned to the epoch.

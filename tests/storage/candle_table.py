@@ -29,7 +29,12 @@ def command(server: ClickHouseServer, text: str) -> None:
     client.close()
 
 
-def insert(server: ClickHouseServer, rows: Sequence[Row], timeframe_ms: int | None = None) -> None:
+def insert(
+    server: ClickHouseServer,
+    rows: Sequence[Row],
+    timeframe_ms: int | None = None,
+    symbol: str = "BTCUSDT",
+) -> None:
     """Insert so that versions of a minute meet in the table only: an insert merges its own rows.
 
     With a timeframe the rows are longer bars.
@@ -39,7 +44,7 @@ def insert(server: ClickHouseServer, rows: Sequence[Row], timeframe_ms: int | No
     while left:
         part = {row.ts_open: row for row in left}
         if timeframe_ms is None:
-            name, content = "canonical_candles_1m", table(list(part.values()))
+            name, content = "canonical_candles_1m", table(list(part.values()), symbol=symbol)
         else:
             name = "canonical_candles_coarse"
             content = coarse_table(list(part.values()), timeframe_ms)

@@ -269,8 +269,10 @@ def test_verifying_reads_every_bar_and_counts_contradicting_prices(both: Both, l
     bars.low[5] = 11.0
     both.store.append(1, "AAPL", [bars], known=Known(timeframe_ms=length))
 
-    assert tuple(both.ask("verify", 1, "AAPL")) == (1_000, 3)
-    assert tuple(both.ask("verify", 1, "MSFT")) == (0, 0)
+    found = both.ask("verify", 1, "AAPL")
+    assert (found.bars, found.flawed) == (1_000, 3)
+    nothing = both.ask("verify", 1, "MSFT")
+    assert (nothing.bars, nothing.flawed) == (0, 0)
 
 
 @pytest.mark.parametrize("known", [Known(), HOURLY])
@@ -282,10 +284,11 @@ def test_verifying_names_a_damaged_file(tmp_path: Path, known: Known) -> None:
     content[100:400] = bytes(300)
     file.write_bytes(content)
 
-    with pytest.raises(CandleSourceUnavailable, match=file.name) as caught:
-        store.verify(1, "AAPL")
+    found = store.verify(1, "AAPL")
 
-    assert caught.value.permanent
+    assert (found.flawed, found.sha256) == (1, None)
+    assert file.name in found.flaws[0].place
+    assert "cannot be read" in found.flaws[0].what
 
 
 def test_a_server_of_the_release_before_knows_nothing_and_is_read(endpoint: Endpoint) -> None:
