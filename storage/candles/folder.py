@@ -12,7 +12,9 @@ hands. What imports said of the instrument is beside them in `instrument.json`.
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +33,7 @@ from storage.candles.instrument_files import (
     InstrumentFiles,
     imports,
 )
-from storage.candles.known import ImportedFile, Known, Register, check_timeframe, together
+from storage.candles.known import ImportedFile, Known, Register, check_form, together
 from storage.candles.minutes import (
     COARSE_SCHEMA,
     SCHEMA,
@@ -42,7 +44,7 @@ from storage.candles.minutes import (
 )
 from storage.candles.records import MINUTE_MS, Bars, CandleSourceUnavailable
 from storage.candles.roll_up import roll_up
-from storage.candles.store import CandleStore, possible, windows
+from storage.candles.store import EARLIEST_MS, LATEST_MS, CandleStore, possible, windows
 
 # Characters that ClickHouse's file() takes for a pattern.
 PATTERN_CHARACTERS = frozenset("*?{}")
@@ -92,14 +94,15 @@ class FolderStore(CandleStore):
         to_ms: int,
         timeframe_ms: int,
         base_ms: int,
+        phase_ms: int = 0,
     ) -> Bars:
         files = self._files_of(market_id, symbol, base_ms)
         if files is None:
             asked = market_id, symbol, from_ms, to_ms
-            return super()._rolled_up(*asked, timeframe_ms, base_ms)
+            return super()._rolled_up(*asked, timeframe_ms, base_ms, phase_ms)
         return Bars.joined(
             [
-                roll_up(files.rows(begin, end), timeframe_ms)
+                roll_up(files.rows(begin, end), timeframe_ms, phase_ms)
                 for begin, end in windows(from_ms, to_ms, files.extent)
             ]
         )
@@ -121,9 +124,19 @@ class FolderStore(CandleStore):
         """See `CandleStore.known`."""
         return self._register(market_id, symbol).known or Known()
 
-    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
+    def files(self, market_id: int, symbol: str) -> Mapping[str, ImportedFile]:
         """See `CandleStore.files`."""
         return self._register(market_id, symbol).files
+
+    def span(self, market_id: int, symbol: str, timeframe_ms: int) -> tuple[int, int] | None:
+        """See `CandleStore.span`; the footers of the files say it."""
+        published = imports(self._folder(market_id, symbol), timeframe_ms)
+        with writing_faults(self.path):
+            found = [_span(path) for path in published]
+        return (min(first for first, _ in found), max(last for _, last in found)) if found else None
+
+    def _form(self, market_id: int, symbol: str) -> Known | None:
+        return _stored(self._folder(market_id, symbol), self._register(market_id, symbol))
 
     def _register(self, market_id: int, symbol: str) -> Register:
         if not possible(market_id, symbol):
@@ -137,7 +150,7 @@ class FolderStore(CandleStore):
         chunks: Iterable[Bars],
         *,
         known: Known | None = None,
-        file: ImportedFile | None = None,
+        files: Sequence[ImportedFile] = (),
     ) -> int:
         """Publish the new and the changed bars of `chunks` as one file; returns their number."""
         check_instrument(market_id, symbol)
@@ -147,19 +160,22 @@ class FolderStore(CandleStore):
             with _locked(folder):
                 register = side_file.read(folder)
                 said = known or Known()
-                check_timeframe(symbol, _stored_ms(folder, register), said.timeframe_ms)
+                check_form(symbol, _stored(folder, register), said)
                 if known is not None and (together(register.known, known) != register.known):
                     register = Register(together(register.known, known), register.files)
                     side_file.write(folder, register)
-                published = self._publish(folder, market_id, symbol, chunks, said.timeframe_ms)
-                if file is not None:
-                    files = {**register.files, file.sha256: file.name}
-                    side_file.write(folder, Register(together(register.known, said), files))
+                published = self._publish(folder, market_id, symbol, chunks, said)
+                if files:
+                    now = datetime.now(UTC)
+                    new = {file.sha256: replace(file, imported_at=now) for file in files}
+                    every = {**register.files, **new}
+                    side_file.write(folder, Register(together(register.known, said), every))
         return published
 
     def _publish(
-        self, folder: Path, market_id: int, symbol: str, chunks: Iterable[Bars], step: int
+        self, folder: Path, market_id: int, symbol: str, chunks: Iterable[Bars], said: Known
     ) -> int:
+        step = said.timeframe_ms
         published = imports(folder, step)
         newest = int(published[-1].stem) if published else 0
         ingested_at = max(time.time_ns() // 1_000_000, newest + 1)
@@ -171,7 +187,7 @@ class FolderStore(CandleStore):
             with pq.ParquetWriter(
                 unfinished, schema, compression="zstd", use_dictionary=DICTIONARIES
             ) as writer:
-                for part in _changes(published, symbol, chunks, step):
+                for part in _changes(published, symbol, chunks, said):
                     table = bars_table(market_id, symbol, part, ingested_at, step)
                     writer.write_table(table, row_group_size=ROW_GROUP)
                     bars += len(part)
@@ -200,9 +216,9 @@ class FolderStore(CandleStore):
         return bool(gone)
 
     def _present(
-        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, known: Known
     ) -> Bars:
-        published = imports(self._folder(market_id, symbol), timeframe_ms)
+        published = imports(self._folder(market_id, symbol), known.timeframe_ms)
         with writing_faults(self.path):
             return _present(published, symbol, first_ms, last_ms)
 
@@ -250,25 +266,36 @@ class FolderStore(CandleStore):
             )
 
 
-def _stored_ms(folder: Path, register: Register) -> int | None:
-    """Return the length of the bars there are, None where there are none yet."""
-    if imports(folder, MINUTE_MS):
-        return MINUTE_MS
-    return None if register.known is None else register.known.timeframe_ms
+def _stored(folder: Path, register: Register) -> Known | None:
+    """Return of what form the bars are that there are, None where there are none yet."""
+    return Known() if imports(folder, MINUTE_MS) else register.known
 
 
 def _changes(
-    published: list[Path], symbol: str, chunks: Iterable[Bars], step: int
+    published: list[Path], symbol: str, chunks: Iterable[Bars], said: Known
 ) -> Iterator[Bars]:
     after_ms = -1
     for chunk in chunks:
-        check_bars(chunk, after_ms, step)
+        check_bars(chunk, after_ms, said)
         if len(chunk.ts_open) == 0:
             continue
         after_ms = int(chunk.ts_open[-1])
         part = changed(chunk, _present(published, symbol, int(chunk.ts_open[0]), after_ms))
         if len(part):
             yield part
+
+
+def _span(path: Path) -> tuple[int, int]:
+    """First and last open of a file, which has rows; all there may be where it does not tell."""
+    metadata = pq.read_metadata(path)
+    column = metadata.schema.names.index("ts_open")
+    groups = [metadata.row_group(i).column(column) for i in range(metadata.num_row_groups)]
+    if any(not g.is_stats_set or not g.statistics.has_min_max for g in groups):
+        return EARLIEST_MS, LATEST_MS
+    return (
+        min(group.statistics.min_raw for group in groups),
+        max(group.statistics.max_raw for group in groups),
+    )
 
 
 def _present(published: list[Path], symbol: str, first_ms: int, last_ms: int) -> Bars:

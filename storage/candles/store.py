@@ -1,7 +1,7 @@
 """Reading and writing candles, whatever holds them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from storage import statements
 from storage.candles.arrow import as_numpy
-from storage.candles.known import ImportedFile, Known
+from storage.candles.known import ImportedFile, Known, check_form
 from storage.candles.minutes import Compared, Verified, check_bars, check_instrument, compared
 from storage.candles.presence import Presence, joined
 from storage.candles.records import (
@@ -47,17 +47,18 @@ class CandleStore(ABC):
         """Buckets of the stored bars in `[from_ms, to_ms)`; empty when there are none.
 
         Minutes come first. Where there are none, longer bars of an instrument that has them are
-        rolled up, if the timeframe is a multiple of theirs. Buckets without a valid bar are absent.
+        rolled up, if the timeframe is a multiple of theirs; buckets then have their phase. Buckets
+        without a valid bar are absent.
         The same bars give the same bytes in every run.
         """
         asked = market_id, symbol, from_ms, to_ms, timeframe_ms
         bars = self._rolled_up(*asked, MINUTE_MS)
         if len(bars) or not possible(market_id, symbol):
             return bars
-        base_ms = self.known(market_id, symbol).timeframe_ms
-        if base_ms == MINUTE_MS or timeframe_ms % base_ms:
+        known = self.known(market_id, symbol)
+        if known.timeframe_ms == MINUTE_MS or timeframe_ms % known.timeframe_ms:
             return bars
-        return self._rolled_up(*asked, base_ms)
+        return self._rolled_up(*asked, known.timeframe_ms, known.phase_ms)
 
     def _rolled_up(
         self,
@@ -67,10 +68,11 @@ class CandleStore(ABC):
         to_ms: int,
         timeframe_ms: int,
         base_ms: int,
+        phase_ms: int = 0,
     ) -> Bars:
         """Buckets of the bars of one length."""
         name = "roll_up" if base_ms == MINUTE_MS else "roll_up_coarse"
-        asked = {"timeframe_ms": timeframe_ms, "base_ms": base_ms}
+        asked = {"timeframe_ms": timeframe_ms, "base_ms": base_ms, "phase_ms": phase_ms}
         return Bars.joined(
             [
                 _bars(self._select(name, {**window, **asked}))
@@ -175,19 +177,20 @@ class CandleStore(ABC):
         return list(rows.to_pylist())
 
     def compare(
-        self, market_id: int, symbol: str, chunks: Iterable[Bars], timeframe_ms: int = MINUTE_MS
+        self, market_id: int, symbol: str, chunks: Iterable[Bars], known: Known | None = None
     ) -> Compared:
-        """Count what `append` of the same chunks would add and change."""
+        """Count what `append` of the same chunks would add and change; raises what it raises."""
         check_instrument(market_id, symbol)
+        said = known or Known()
+        check_form(symbol, self._form(market_id, symbol), said)
         counted, after_ms = Compared(0, 0, 0), -1
         for chunk in chunks:
-            check_bars(chunk, after_ms, timeframe_ms)
+            check_bars(chunk, after_ms, said)
             if len(chunk) == 0:
                 continue
             begin, after_ms = int(chunk.ts_open[0]), int(chunk.ts_open[-1])
-            present = self._present(market_id, symbol, begin, after_ms, timeframe_ms)
-            found = compared(chunk, present)
-            counted = Compared(*map(sum, zip(counted, found, strict=True)))
+            present = self._present(market_id, symbol, begin, after_ms, said)
+            counted = counted.then(compared(chunk, present))
         return counted
 
     def verify(self, market_id: int, symbol: str) -> Verified:
@@ -208,14 +211,25 @@ class CandleStore(ABC):
         """Tell what imports have said of an instrument; the defaults where they said nothing."""
 
     @abstractmethod
-    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
-        """Name the files that were imported whole into an instrument, by their sha256."""
+    def files(self, market_id: int, symbol: str) -> Mapping[str, ImportedFile]:
+        """Return the files that were imported whole into an instrument, by their sha256."""
+
+    @abstractmethod
+    def span(self, market_id: int, symbol: str, timeframe_ms: int) -> tuple[int, int] | None:
+        """Return between which times (ms) stored bars of one length open; None without any.
+
+        Needs no engine, unlike `extent`.
+        """
+
+    @abstractmethod
+    def _form(self, market_id: int, symbol: str) -> Known | None:
+        """Tell how long the stored bars are and when they open; None where nothing is stored."""
 
     @abstractmethod
     def _present(
-        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, known: Known
     ) -> Bars:
-        """Read the stored bars of one length in `[first_ms, last_ms]`."""
+        """Read the stored bars of the form that is known in `[first_ms, last_ms]`."""
 
     @abstractmethod
     def delete(self, market_id: int, symbol: str) -> bool:
@@ -229,15 +243,15 @@ class CandleStore(ABC):
         chunks: Iterable[Bars],
         *,
         known: Known | None = None,
-        file: ImportedFile | None = None,
+        files: Sequence[ImportedFile] = (),
     ) -> int:
         """Publish bars, which win over those already there; returns how many differed from them.
 
-        The bars are minutes, or as long as `known` says. Chunks and the bars within are ascending;
-        one chunk is held at a time. Publishing what is already there changes nothing. `known` is
-        stored before the bars, `file` after all of them: a file that is registered was imported
-        whole. Raises `ValueError` for bars that are unsorted or do not open at a multiple of their
-        length, and `OtherTimeframe` for an instrument whose bars have another length.
+        The bars are minutes, or as `known` says. Chunks and the bars within are ascending; one
+        chunk is held at a time. Publishing what is already there changes nothing. `known` is stored
+        before the bars, `files` after all of them: a file that is registered was imported whole.
+        Raises `ValueError` for bars that are unsorted or do not open where bars of their length and
+        phase do, and `OtherTimeframe` for an instrument whose bars are others.
         """
 
     @abstractmethod
