@@ -65,9 +65,10 @@ class Candles:
     finite float64[T]. `filled` int64[F] are the positions of bars without a minute, ascending: they
     repeat the last close.
 
-    With sessions the steps are multiples of the timeframe and no bar is filled: whoever counts bars
-    counts those that there are. `missing` int64[M] are then the opens of bars of the asked range
-    that should be there; it is None where every bar should.
+    All of `ts_open` leave the same rest when divided by the timeframe, 0 unless an instrument has a
+    phase. With sessions the steps are multiples of the timeframe and no bar is filled: whoever
+    counts bars counts those that there are. `missing` int64[M] are then the opens of bars of the
+    asked range that should be there; it is None where every bar should.
     """
 
     ts_open: Int64
@@ -102,16 +103,21 @@ class Candles:
         return digest.hexdigest()
 
 
-def load_range(start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int) -> tuple[int, int]:
+def load_range(
+    start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int, phase_ms: int = 0
+) -> tuple[int, int]:
     """Minutes `[from_ms, to_ms)` to read for a traded range `[start_ms, end_ms)`.
 
-    The first traded bar is the one that opens at or right after the start.
+    The first traded bar is the one that opens at or right after the start. Bars open `phase_ms`
+    after multiples of the timeframe.
     """
-    first_open = -(-start_ms // timeframe_ms) * timeframe_ms
+    first_open = -(-(start_ms - phase_ms) // timeframe_ms) * timeframe_ms + phase_ms
     return first_open - warmup_bars * timeframe_ms, end_ms
 
 
-def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Candles:
+def timeline(
+    rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int, phase_ms: int = 0
+) -> Candles:
     """Make the gapless timeline of the rolled-up buckets `rows` and find its traded slice.
 
     An empty bucket between two others repeats the last close with volume 0. Nothing is invented
@@ -119,10 +125,10 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
     later and closes at `end_ms` or before; later bars are cut off.
 
     Raises `NoMarketData` when no bucket of `rows` is in the traded range, `ValueError` when `rows`
-    are not ascending or not aligned to the timeframe.
+    are not ascending or do not open `phase_ms` after multiples of the timeframe.
     """
-    _check_rows(rows, start_ms, end_ms, timeframe_ms)
-    bucket = rows.ts_open // timeframe_ms
+    _check_rows(rows, start_ms, end_ms, timeframe_ms, phase_ms)
+    bucket = (rows.ts_open - phase_ms) // timeframe_ms
     length = int(bucket[-1] - bucket[0]) + 1
     filled = np.arange(length, dtype=np.int64)
     # Row of `rows` that each bar is, or repeats.
@@ -150,7 +156,13 @@ def timeline(rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int) -> Ca
 
 
 def session_timeline(
-    rows: Bars, *, start_ms: int, end_ms: int, timeframe_ms: int, warmup_bars: int
+    rows: Bars,
+    *,
+    start_ms: int,
+    end_ms: int,
+    timeframe_ms: int,
+    warmup_bars: int,
+    phase_ms: int = 0,
 ) -> Candles:
     """Make the timeline of an instrument with sessions: the bars there are, none filled.
 
@@ -159,7 +171,7 @@ def session_timeline(
 
     Raises what `timeline` raises.
     """
-    _check_rows(rows, start_ms, end_ms, timeframe_ms)
+    _check_rows(rows, start_ms, end_ms, timeframe_ms, phase_ms)
     first = int(np.searchsorted(rows.ts_open, start_ms, side="left"))
     begin = max(0, first - warmup_bars)
     kept = slice(begin, int(np.searchsorted(rows.ts_open + timeframe_ms, end_ms, side="right")))
@@ -180,11 +192,11 @@ def session_timeline(
     )
 
 
-def _check_rows(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int) -> None:
+def _check_rows(rows: Bars, start_ms: int, end_ms: int, timeframe_ms: int, phase_ms: int) -> None:
     """Raise `ValueError` for rows that are no buckets, `NoMarketData` where none is traded."""
-    bucket = rows.ts_open // timeframe_ms
-    if (np.diff(bucket) <= 0).any() or (bucket * timeframe_ms != rows.ts_open).any():
-        raise ValueError(f"buckets are not ascending multiples of {timeframe_ms} ms")
+    if (np.diff(rows.ts_open) <= 0).any() or (rows.ts_open % timeframe_ms != phase_ms).any():
+        after = f" and {phase_ms} ms" if phase_ms else ""
+        raise ValueError(f"buckets are not ascending multiples of {timeframe_ms} ms{after}")
     if not ((rows.ts_open >= start_ms) & (rows.ts_open + timeframe_ms <= end_ms)).any():
         raise NoMarketData(_no_data_message(rows, start_ms, end_ms, timeframe_ms))
 

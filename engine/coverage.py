@@ -26,6 +26,8 @@ class Presence:
     first and the last, how many are missing in a row at most and from where on (of several such
     gaps the first), lowest low and highest high.
 
+    All opens are `phase_ms` after multiples of the timeframe.
+
     Of an instrument with sessions `expected` is how many bars of the range should be there, and
     `before` how many are there before it; a gap is of bars that should be there. None: it has no
     sessions, and every bar should.
@@ -42,6 +44,7 @@ class Presence:
     highest: float | None
     expected: int | None = None
     before: int | None = None
+    phase_ms: int = 0
 
     @classmethod
     def of(cls, candles: Candles) -> Self:
@@ -65,6 +68,7 @@ class Presence:
             latest_ms=int(opens[-1]),
             lowest=float(candles.low[at].min()),
             highest=float(candles.high[at].max()),
+            phase_ms=int(opens[0]) % candles.timeframe_ms,
         )
 
     @classmethod
@@ -87,6 +91,7 @@ class Presence:
             highest=float(candles.high[candles.first :].max()),
             expected=len(opens) + len(missing),
             before=candles.first,
+            phase_ms=int(opens[0]) % candles.timeframe_ms,
         )
 
 
@@ -125,12 +130,13 @@ class Coverage:
         assert found.earliest_ms is not None
         assert found.latest_ms is not None
         asked, step = request.document["time_range"], request.timeframe_ms
-        first_open, _ = load_range(request.start_ms, request.end_ms, step, 0)
+        start_ms, end_ms, phase_ms = request.start_ms, request.end_ms, found.phase_ms
+        first_open, _ = load_range(start_ms, end_ms, step, 0, phase_ms)
         sessions = found.expected is not None
         warmup_present, expected = found.before, found.expected
         if warmup_present is None or expected is None:
             warmup_present = max(0, (first_open - found.earliest_ms) // step)
-            expected = bars_between(request.start_ms, request.end_ms, step)
+            expected = bars_between(start_ms - phase_ms, end_ms - phase_ms, step)
         undefined, unsettled = _without_history(request.blocks, warmup_present)
         return cls(
             asked_start=asked["start"],

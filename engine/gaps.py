@@ -18,7 +18,7 @@ class Gaps(NamedTuple):
 
 
 def gaps(ts_open: Int64, timeframe_ms: int, *, sessions: bool = False) -> Gaps:
-    """Find the gaps between bars int64[N], ascending multiples of the timeframe.
+    """Find the gaps between bars int64[N], ascending by multiples of the timeframe.
 
     With `sessions`, hours in which the market is closed are no gaps, and do not count in one.
     """

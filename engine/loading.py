@@ -21,6 +21,10 @@ class Known(Protocol):
         """Length of its stored bars."""
 
     @property
+    def phase_ms(self) -> int:
+        """How long after multiples of their length its bars open."""
+
+    @property
     def sessions(self) -> bool:
         """Whether its market closes daily or weekly."""
 
@@ -36,6 +40,7 @@ class Ordinary:
     timeframe_ms: int = MINUTE_MS
     sessions: bool = False
     has_volume: bool = True
+    phase_ms: int = 0
 
 
 ReadBars = Callable[[int, str, int, int, int], Bars]
@@ -51,7 +56,7 @@ def load(
     """Candles that a request trades, warm-up included.
 
     `read` is called once and `ask` not at all where every bar of an instrument is there and no
-    volume is looked at, for both cost time.
+    volume is looked at, for both cost time. Bars with a phase are never taken for all bars.
 
     Raises `NoMarketData`, `RequestError` for what the instrument cannot give, and whatever `read`
     and `ask` raise.
@@ -62,12 +67,17 @@ def load(
         refuse(request, ask(*name))
     from_ms, to_ms = load_range(start_ms, end_ms, step, request.warmup_bars)
     bars = read(*name, from_ms, to_ms, step)
+    phase_ms = 0
     if not _complete(bars, from_ms, step):
         known = ask(*name)
         refuse(request, known)
+        phase_ms = known.phase_ms
         if known.sessions:
-            return _load_sessions(request, read)
-    return timeline(bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=step)
+            return _load_sessions(request, read, phase_ms)
+        if phase_ms:
+            from_ms, to_ms = load_range(start_ms, end_ms, step, request.warmup_bars, phase_ms)
+            bars = read(*name, from_ms, to_ms, step)
+    return timeline(bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=step, phase_ms=phase_ms)
 
 
 def refuse(request: Request, known: Known) -> None:
@@ -108,18 +118,23 @@ def _complete(bars: Bars, from_ms: int, step: int) -> bool:
     return len(opens) > 0 and int(opens[-1]) - from_ms == (len(opens) - 1) * step
 
 
-def _load_sessions(request: Request, read: ReadBars) -> Candles:
+def _load_sessions(request: Request, read: ReadBars, phase_ms: int) -> Candles:
     """Read as far back as the warm-up needs, and what tells when the market is closed."""
     start_ms, end_ms, step = request.start_ms, request.end_ms, request.timeframe_ms
     warmup, back = request.warmup_bars, FURTHER * request.warmup_bars * step
-    first_open, _ = load_range(start_ms, end_ms, step, 0)
+    first_open, _ = load_range(start_ms, end_ms, step, 0, phase_ms)
     while True:
-        from_ms = max(0, first_open - max(back, EVIDENCE_MS))
+        from_ms = max(phase_ms, first_open - max(back, EVIDENCE_MS))
         to_ms = end_ms + EVIDENCE_MS
         bars = read(request.market_id, request.symbol, from_ms, to_ms, step)
-        if from_ms == 0 or int((bars.ts_open < first_open).sum()) >= warmup:
+        if from_ms == phase_ms or int((bars.ts_open < first_open).sum()) >= warmup:
             break
         back = FURTHER * max(back, EVIDENCE_MS)
     return session_timeline(
-        bars, start_ms=start_ms, end_ms=end_ms, timeframe_ms=step, warmup_bars=warmup
+        bars,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        timeframe_ms=step,
+        warmup_bars=warmup,
+        phase_ms=phase_ms,
     )

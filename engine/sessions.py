@@ -23,17 +23,18 @@ ENOUGH = 2
 def missing(ts_open: Int64, timeframe_ms: int, begin_ms: int, end_ms: int) -> Int64:
     """Return int64[M]: opens of bars in `[begin_ms, end_ms)` that are neither there nor closed.
 
-    `ts_open` int64[N >= 1] are all bars that are known, ascending multiples of the timeframe, which
-    divides a day; those within 4 weeks of the range are evidence as well. Of a bar that is not
-    there the same times of the week within 4 weeks are asked, else all of them, else the same times
-    of the days; it is closed where at least half of those have no bar. Where none can be asked it
-    counts as missing. Stretches of a week and longer without a bar, and times before the first and
-    after the last bar, are asked about nothing: no market rests for so long.
+    `ts_open` int64[N >= 1] are all bars that are known, ascending by multiples of the timeframe,
+    which divides a day; those within 4 weeks of the range are evidence as well. Of a bar that is
+    not there the same times of the week within 4 weeks are asked, else all of them, else the same
+    times of the days; it is closed where at least half of those have no bar. Where none can be
+    asked it counts as missing. Stretches of a week and longer without a bar, and times before the
+    first and after the last bar, are asked about nothing: no market rests for so long.
     """
-    first_week = min(int(ts_open[0]), begin_ms) // WEEK_MS
-    last_week = max(int(ts_open[-1]), end_ms) // WEEK_MS
+    phase_ms = int(ts_open[0]) % timeframe_ms
+    first_week = (min(int(ts_open[0]), begin_ms) - phase_ms) // WEEK_MS
+    last_week = (max(int(ts_open[-1]), end_ms) - phase_ms) // WEEK_MS
     weeks, slots = last_week - first_week + 1, WEEK_MS // timeframe_ms
-    origin = first_week * WEEK_MS
+    origin = first_week * WEEK_MS + phase_ms
     at = (ts_open - origin) // timeframe_ms
     there = np.zeros(weeks * slots, np.bool_)
     there[at] = True

@@ -8,12 +8,12 @@ from dramatiq.brokers.redis import RedisBroker
 from tasks import wake_up
 from tasks.consumer import JobConsumer
 
-POLL_MS = 20
-DELAYED_POLL_MS = 1000
+WAIT_SECONDS = 0.5
+"""For a message, in Redis. A worker that is told to stop ends its wait first."""
 
 
 class JobBroker(RedisBroker):
-    """Hands out one job at a time, polls often enough, and drops what is no job.
+    """Hands out one job at a time, as soon as Redis has it, and drops what is no job.
 
     A worker that has booted sets the attributes: `namespace`, which it learns from the database;
     `accepting`, asked before a message is taken out of Redis; `on_garbage`, called with a reason
@@ -27,9 +27,9 @@ class JobBroker(RedisBroker):
         self,
         queue_name: str,
         prefetch: int = 1,  # noqa: ARG002 – dramatiq passes both by name
-        timeout: int = POLL_MS,  # noqa: ARG002
+        timeout: int = 0,  # noqa: ARG002
     ) -> JobConsumer:
-        """Consume with prefetch 1 and short polls, whatever the command line says.
+        """Consume with prefetch 1 and waits of our own, whatever the command line says.
 
         Nobody sends delayed messages; their queue is only looked into to clear it, and because
         every look tells Redis that this process is alive while it computes.
@@ -37,7 +37,7 @@ class JobBroker(RedisBroker):
         return JobConsumer(
             self,
             queue_name,
-            poll_ms=POLL_MS if queue_name == wake_up.QUEUE else DELAYED_POLL_MS,
+            wait_seconds=WAIT_SECONDS,
             accepting=lambda: self.accepting(),
             on_garbage=lambda reason: self.on_garbage(reason),
         )

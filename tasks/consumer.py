@@ -14,18 +14,23 @@ from typing import Any
 import redis
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.common import compute_backoff
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
 from tasks import wake_up
 from tasks.wake_up import Garbage, GarbageKind
 
+REFUSING_SECONDS = 0.02
+"""How long a worker that takes nothing now waits before it asks itself again."""
+
 log = logging.getLogger(__name__)
 
 
 class JobConsumer(Consumer):
-    """Iterates over the wake-ups of one queue; None when there is none at the moment.
+    """Iterates over the wake-ups of one queue; None when none came for `wait_seconds`.
+
+    It waits in Redis, so a worker without work costs next to nothing and hears of a message at
+    once. Every look also tells Redis that this process is alive.
 
     `accepting` is asked before a message is taken out of Redis; `on_garbage` is called with a
     reason for every message that was dropped. At most one message is out of Redis and
@@ -38,38 +43,35 @@ class JobConsumer(Consumer):
         broker: RedisBroker,
         queue_name: str,
         *,
-        poll_ms: int,
+        wait_seconds: float,
         accepting: Callable[[], bool],
         on_garbage: Callable[[str], object],
     ) -> None:
         self._broker = broker
         self._queue_name = queue_name
-        self._poll_ms = poll_ms
+        self._wait_seconds = wait_seconds
         self._accepting = accepting
         self._on_garbage = on_garbage
-        self._misses = 0
         # Cleared by the consumer thread, set by the worker thread that acknowledges.
         self._free = threading.Event()
         self._free.set()
 
     def __next__(self) -> MessageProxy | None:
-        """Next wake-up, or None after a short wait. Raises ConnectionClosed.
+        """Next wake-up, or None after a wait. Raises ConnectionClosed.
 
         The wait for the message that is being worked on ends when it is acknowledged.
         """
-        if not self._free.wait(self._poll_ms / 1000):
+        if not self._free.wait(self._wait_seconds):
             return None
         try:
             message = self._take()
+            if message is None:
+                self._wait_for_another()
+                return None
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
-        if message is not None:
-            self._misses = 0
-            self._free.clear()
-            return MessageProxy(message)
-        self._misses, backoff_ms = compute_backoff(self._misses, max_backoff=self._poll_ms)
-        time.sleep(backoff_ms / 1000)
-        return None
+        self._free.clear()
+        return MessageProxy(message)
 
     def ack(self, message: MessageProxy) -> None:
         """Remove a message for good.
@@ -108,6 +110,15 @@ class JobConsumer(Consumer):
                 log.debug("dropped a message of queue %r: %s", self._queue_name, garbage)
                 self._on_garbage(str(garbage))
         return None
+
+    def _wait_for_another(self) -> None:
+        if not self._accepting():
+            time.sleep(REFUSING_SECONDS)
+            return
+        # Moves the first id of the list to where it is: Redis answers as soon as there is one, and
+        # nothing is taken. Whoever looks first gets it.
+        key = f"{self._broker.namespace}:{self._queue_name}"
+        self._broker.client.blmove(key, key, self._wait_seconds, "LEFT", "LEFT")  # type: ignore[arg-type]
 
     def _check(self, payload: bytes | None) -> Message[Any]:
         if self._queue_name != wake_up.QUEUE:

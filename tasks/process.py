@@ -28,6 +28,10 @@ EXIT_SECONDS = 5.0
 """How long a killed process may take to be gone; beyond it we go on without it."""
 
 
+FORK_SECONDS = 5.0
+"""How long a fork server may take to answer; it takes milliseconds."""
+
+
 class ChildEnded(Exception):
     """The child closed its end of the pipe: it has said everything, or it died."""
 
@@ -100,12 +104,19 @@ class ForkServer:
         return self._pid is not None and _has_ended(self._pid)
 
     def fork(self, assignment: Assignment) -> "Child":
-        """Start the child of one job. Raises ChildDied when there is no server to do it."""
+        """Start the child of one job. Raises ChildDied when there is no server to do it.
+
+        A server that does not answer is killed, so that another one takes its place.
+        """
+        patience = threading.Timer(FORK_SECONDS, self.kill)
         try:
             if self.loaded:
+                patience.start()
                 return Child(compute.main, assignment)
         except (OSError, EOFError):  # it died just now
             pass
+        finally:
+            patience.cancel()
         raise ChildDied(failures.of_death(failures.FORK_SERVER_DIED))
 
     def stop(self) -> None:

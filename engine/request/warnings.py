@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from engine.candles import utc
+from engine.candles import load_range, utc
 from engine.coverage import Coverage, Presence
 from engine.indicators.lookback import defined_after
 from engine.request.model import RISK_AXES, Request
@@ -45,7 +45,8 @@ def of_coverage(request: Request, coverage: Coverage) -> list[Warned]:
 
 def of_levels(request: Request, found: Presence) -> list[Warned]:
     """Warn of risk levels that no position of this range can reach."""
-    first_open = -(-request.start_ms // request.timeframe_ms) * request.timeframe_ms
+    step, phase_ms = request.timeframe_ms, found.phase_ms
+    first_open, _ = load_range(request.start_ms, request.end_ms, step, 0, phase_ms)
     if found.lowest is None or found.highest is None:
         return []
     if found.expected is None and found.first_ms != first_open:

@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 from storage.candles.arrow import as_numpy
 from storage.candles.faults import reading_faults
 from storage.candles.instrument_files import VALUES
+from storage.candles.known import Known
 from storage.candles.records import Bars, CandleSourceUnavailable, Int64, utc
-from storage.candles.verifying import Flaw, Share, Verifying, doubtful, flaws_of
+from storage.candles.verifying import Flaw, Share, Verifying, doubtful, flaws_of, off_beat
 
 
 def check_files(
-    found: Verifying, store: Path, paths: list[Path], timeframe_ms: int, progress: Share
+    found: Verifying, store: Path, paths: list[Path], known: Known, progress: Share
 ) -> None:
     """Read files of bars in the order of their import, and add what is wrong to `found`.
 
@@ -34,7 +35,7 @@ def check_files(
                     for earlier in suspects:
                         earlier.replaced_by(bars.ts_open)
                     _check_order(found, place, bars.ts_open, before, rows)
-                    suspects.append(_Suspects(place, bars, rows, timeframe_ms))
+                    suspects.append(_Suspects(place, bars, rows, known))
                     before, rows = int(bars.ts_open[-1]), rows + len(bars)
                     progress((done + share * path.stat().st_size) / size)
         except CandleSourceUnavailable as error:
@@ -42,14 +43,14 @@ def check_files(
             found.add(1, [Flaw(place, None, None, str(error))])
         done += path.stat().st_size
     for each in suspects:
-        found.add(len(each.bars), flaws_of(each.place, each.rows, each.bars, timeframe_ms))
+        found.add(len(each.bars), flaws_of(each.place, each.rows, each.bars, known))
 
 
 class _Suspects:
     """Bars of one row group that cannot be right, and the numbers of their rows."""
 
-    def __init__(self, place: str, bars: Bars, before: int, timeframe_ms: int) -> None:
-        wrong = doubtful(bars.values()) | (bars.ts_open % timeframe_ms != 0)
+    def __init__(self, place: str, bars: Bars, before: int, known: Known) -> None:
+        wrong = doubtful(bars.values()) | (off_beat(bars.ts_open, known))
         self.place, self.bars = place, bars.take(wrong)
         self.rows: Int64 = np.flatnonzero(wrong) + before + 1
 

@@ -11,9 +11,9 @@ import takes nothing out of a reader's hands. What imports said of the instrumen
 """
 
 import contextlib
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,11 +31,11 @@ from storage.candles.instrument_files import (
     imported_names,
     imports,
 )
-from storage.candles.known import ImportedFile, Known, Register, check_timeframe, together
-from storage.candles.minutes import check_instrument
+from storage.candles.known import ImportedFile, Known, Register, check_form, together
+from storage.candles.minutes import check_instrument, possible
 from storage.candles.records import MINUTE_MS, Bars, CandleSourceUnavailable, Int64
 from storage.candles.roll_up import roll_up
-from storage.candles.store import CandleStore, possible
+from storage.candles.store import CandleStore
 from storage.candles.verifying import Share, Verified, Verifying
 from storage.candles.windows import EARLIEST_MS, LATEST_MS, windows
 
@@ -83,14 +83,15 @@ class FolderStore(CandleStore):
         to_ms: int,
         timeframe_ms: int,
         base_ms: int,
+        phase_ms: int = 0,
     ) -> Bars:
         files = self._files_of(market_id, symbol, base_ms)
         if files is None:
             asked = market_id, symbol, from_ms, to_ms
-            return super()._rolled_up(*asked, timeframe_ms, base_ms)
+            return super()._rolled_up(*asked, timeframe_ms, base_ms, phase_ms)
         return Bars.joined(
             [
-                roll_up(files.rows(begin, end), timeframe_ms)
+                roll_up(files.rows(begin, end), timeframe_ms, phase_ms)
                 for begin, end in windows(from_ms, to_ms, files.extent)
             ]
         )
@@ -112,15 +113,19 @@ class FolderStore(CandleStore):
         """See `CandleStore.known`."""
         return self._register(market_id, symbol).known or Known()
 
-    @property
-    def place(self) -> str:
-        """See `CandleStore.place`."""
-        return str(self.path)
+    def files(self, market_id: int, symbol: str) -> Mapping[str, ImportedFile]:
+        """See `CandleStore.files`."""
+        return self._register(market_id, symbol).files
 
-    def imported(self, market_id: int, symbol: str) -> list[ImportedFile]:
-        """See `CandleStore.imported`."""
-        files = self._register(market_id, symbol).files.values()
-        return sorted(files, key=lambda file: (file.imported_ms, file.sha256))
+    def span(self, market_id: int, symbol: str, timeframe_ms: int) -> tuple[int, int] | None:
+        """See `CandleStore.span`; the footers of the files say it."""
+        published = imports(self._folder(market_id, symbol), timeframe_ms)
+        with writing_faults(self.path):
+            found = [publishing.span(path) for path in published]
+        return (min(first for first, _ in found), max(last for _, last in found)) if found else None
+
+    def _form(self, market_id: int, symbol: str) -> Known | None:
+        return _stored(self._folder(market_id, symbol), self._register(market_id, symbol))
 
     def _register(self, market_id: int, symbol: str) -> Register:
         if not possible(market_id, symbol):
@@ -134,7 +139,7 @@ class FolderStore(CandleStore):
         chunks: Iterable[Bars],
         *,
         known: Known | None = None,
-        file: ImportedFile | None = None,
+        files: Sequence[ImportedFile] = (),
     ) -> int:
         """Publish the new and the changed bars of `chunks` as one file; returns their number."""
         check_instrument(market_id, symbol)
@@ -144,17 +149,18 @@ class FolderStore(CandleStore):
             with publishing.locked(folder):
                 register = side_file.read(folder)
                 said = known or Known()
-                check_timeframe(symbol, _stored_ms(folder, register), said.timeframe_ms)
+                check_form(symbol, _stored(folder, register), said)
                 if known is not None and (together(register.known, known) != register.known):
                     register = Register(together(register.known, known), register.files)
                     side_file.write(folder, register)
                 step = said.timeframe_ms
-                parts = publishing.changes(imports(folder, step), symbol, chunks, step)
+                parts = publishing.changes(imports(folder, step), symbol, chunks, said)
                 published = publishing.write(folder, market_id, symbol, parts, step)
-                if file is not None:
-                    now = replace(file, imported_ms=time.time_ns() // 1_000_000)
-                    files = {**register.files, file.sha256: now}
-                    side_file.write(folder, Register(together(register.known, said), files))
+                if files:
+                    now = datetime.now(UTC)
+                    new = {file.sha256: replace(file, imported_at=now) for file in files}
+                    every = {**register.files, **new}
+                    side_file.write(folder, Register(together(register.known, said), every))
         return published
 
     def delete(self, market_id: int, symbol: str) -> bool:
@@ -195,13 +201,13 @@ class FolderStore(CandleStore):
 
     def pieces(self, market_id: int, symbol: str) -> Iterator[Bars]:
         """See `CandleStore.pieces`."""
-        step = self.known(market_id, symbol).timeframe_ms
-        files = self._files_of(market_id, symbol, step)
+        known = self.known(market_id, symbol)
+        files = self._files_of(market_id, symbol, known.timeframe_ms)
         if files is None:
             yield from super().pieces(market_id, symbol)
             return
         for begin, end in windows(EARLIEST_MS, LATEST_MS, files.extent):
-            yield roll_up(files.rows(begin, end), step)
+            yield roll_up(files.rows(begin, end), known.timeframe_ms, known.phase_ms)
 
     def opens(self, market_id: int, symbol: str) -> Int64:
         """See `CandleStore.opens`."""
@@ -213,14 +219,14 @@ class FolderStore(CandleStore):
     ) -> Verified:
         """See `CandleStore.verify`; rows are numbered as they lie in the files."""
         check_instrument(market_id, symbol)
-        step = self.known(market_id, symbol).timeframe_ms
+        known = self.known(market_id, symbol)
         # A damaged file is found below, and by no engine.
         with contextlib.suppress(CandleSourceUnavailable):
-            if self._files_of(market_id, symbol, step) is None:
+            if self._files_of(market_id, symbol, known.timeframe_ms) is None:
                 return super().verify(market_id, symbol, progress)
         found = Verifying()
-        paths = imports(self._folder(market_id, symbol), step)
-        check_files(found, self.path, paths, step, progress)
+        paths = imports(self._folder(market_id, symbol), known.timeframe_ms)
+        check_files(found, self.path, paths, known, progress)
         if not found.unreadable:
             for bars in self.pieces(market_id, symbol):
                 found.read(bars)
@@ -233,10 +239,15 @@ class FolderStore(CandleStore):
         except ForeignFile:
             return super().names()
 
+    @property
+    def place(self) -> str:
+        """See `CandleStore.place`."""
+        return str(self.path)
+
     def _present(
-        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, known: Known
     ) -> Bars:
-        published = imports(self._folder(market_id, symbol), timeframe_ms)
+        published = imports(self._folder(market_id, symbol), known.timeframe_ms)
         with writing_faults(self.path):
             return publishing.present(published, symbol, first_ms, last_ms)
 
@@ -284,8 +295,6 @@ class FolderStore(CandleStore):
             )
 
 
-def _stored_ms(folder: Path, register: Register) -> int | None:
-    """Return the length of the bars there are, None where there are none yet."""
-    if imports(folder, MINUTE_MS):
-        return MINUTE_MS
-    return None if register.known is None else register.known.timeframe_ms
+def _stored(folder: Path, register: Register) -> Known | None:
+    """Return of what form the bars are that there are, None where there are none yet."""
+    return Known() if imports(folder, MINUTE_MS) else register.known

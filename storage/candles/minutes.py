@@ -1,10 +1,11 @@
 """Bars on their way into a store: what is refused, what is new, how they are laid out."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
+from storage.candles.known import Known
 from storage.candles.records import MINUTE_MS, Bars
 
 SCHEMA = pa.schema(
@@ -26,11 +27,27 @@ COARSE_SCHEMA = SCHEMA.append(pa.field("timeframe_ms", pa.uint32(), nullable=Fal
 
 
 class Compared(NamedTuple):
-    """How many bars a store lacks, holds with other values, and holds as they are."""
+    """How many bars a store lacks, holds with other values, and holds as they are.
+
+    `first_ms` and `last_ms` are the opens of the first and the last of those with other values, 0
+    without any.
+    """
 
     new: int
     changed: int
     same: int
+    first_ms: int = 0
+    last_ms: int = 0
+
+    def then(self, later: Self) -> Self:
+        """Add what is found of bars that follow."""
+        return type(self)(
+            self.new + later.new,
+            self.changed + later.changed,
+            self.same + later.same,
+            self.first_ms or later.first_ms,
+            later.last_ms or self.last_ms,
+        )
 
 
 def check_instrument(market_id: int, symbol: str) -> None:
@@ -41,14 +58,25 @@ def check_instrument(market_id: int, symbol: str) -> None:
         raise ValueError(f"a symbol has 1 to 64 printable characters, got {symbol!r}")
 
 
-def check_bars(chunk: Bars, after_ms: int, timeframe_ms: int) -> None:
-    """Raise `ValueError` unless the bars are whole, ascending and later than `after_ms`."""
+def possible(market_id: int, symbol: str) -> bool:
+    """Whether anything can have been stored under such a name."""
+    try:
+        check_instrument(market_id, symbol)
+    except ValueError:
+        return False
+    return True
+
+
+def check_bars(chunk: Bars, after_ms: int, known: Known) -> None:
+    """Raise `ValueError` unless the bars are as is known, ascending and later than `after_ms`."""
     ts_open = chunk.ts_open
     if any(len(column) != len(ts_open) for column in chunk.values()):
         raise ValueError("the columns of a candle chunk differ in length")
-    if (ts_open % timeframe_ms).any():
-        unit = "minute" if timeframe_ms == MINUTE_MS else f"multiple of {timeframe_ms} ms"
-        raise ValueError(f"a candle opens at a time that is no whole {unit}")
+    if (ts_open % known.timeframe_ms != known.phase_ms).any():
+        unit = f"multiple of {known.timeframe_ms} ms"
+        unit = "minute" if known.timeframe_ms == MINUTE_MS else unit
+        after = f" and {known.phase_ms} ms" if known.phase_ms else ""
+        raise ValueError(f"a candle opens at a time that is no whole {unit}{after}")
     if len(ts_open) and (ts_open[0] <= after_ms or (np.diff(ts_open) <= 0).any()):
         raise ValueError("candles must ascend by their open time")
 
@@ -73,10 +101,11 @@ def bars_table(
 
 def compared(bars: Bars, present: Bars) -> Compared:
     """Compare bars with those that are present; both are ascending."""
-    known = len(np.intersect1d(bars.ts_open, present.ts_open, assume_unique=True))
-    differing = len(changed(bars, present))
-    new = len(bars) - known
-    return Compared(new, differing - new, len(bars) - differing)
+    differing = changed(bars, present).ts_open
+    other = np.intersect1d(differing, present.ts_open, assume_unique=True)
+    ends = (int(other[0]), int(other[-1])) if len(other) else (0, 0)
+    new, same = len(differing) - len(other), len(bars) - len(differing)
+    return Compared(new, len(other), same, *ends)
 
 
 def changed(minutes: Bars, present: Bars) -> Bars:

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from storage.candles import side_file
 from storage.candles.instrument_files import COARSE_SUFFIX, SUFFIX, imports
+from storage.candles.known import Known
 from storage.candles.minutes import COARSE_SCHEMA, SCHEMA, bars_table, changed, check_bars
 from storage.candles.records import MINUTE_MS, Bars
+from storage.candles.windows import EARLIEST_MS, LATEST_MS
 
 # Eleven days: who reads a month decodes little else.
 ROW_GROUP = 16_384
@@ -53,18 +55,31 @@ def write(folder: Path, market_id: int, symbol: str, parts: Iterable[Bars], step
 
 
 def changes(
-    published: list[Path], symbol: str, chunks: Iterable[Bars], step: int
+    published: list[Path], symbol: str, chunks: Iterable[Bars], said: Known
 ) -> Iterator[Bars]:
     """Yield what of the chunks is not published, or with other values; raises `ValueError`."""
     after_ms = -1
     for chunk in chunks:
-        check_bars(chunk, after_ms, step)
+        check_bars(chunk, after_ms, said)
         if len(chunk.ts_open) == 0:
             continue
         after_ms = int(chunk.ts_open[-1])
         part = changed(chunk, present(published, symbol, int(chunk.ts_open[0]), after_ms))
         if len(part):
             yield part
+
+
+def span(path: Path) -> tuple[int, int]:
+    """First and last open of a file, which has rows; all there may be where it does not tell."""
+    metadata = pq.read_metadata(path)
+    column = metadata.schema.names.index("ts_open")
+    groups = [metadata.row_group(i).column(column) for i in range(metadata.num_row_groups)]
+    if any(not g.is_stats_set or not g.statistics.has_min_max for g in groups):
+        return EARLIEST_MS, LATEST_MS
+    return (
+        min(group.statistics.min_raw for group in groups),
+        max(group.statistics.max_raw for group in groups),
+    )
 
 
 def present(published: list[Path], symbol: str, first_ms: int, last_ms: int) -> Bars:

@@ -49,21 +49,21 @@ class Rows:
         return len(self.ts_open)
 
 
-def roll_up(rows: Rows, timeframe_ms: int) -> Bars:
-    """Bars of the valid minutes among the canonical rows; buckets are aligned to the epoch.
+def roll_up(rows: Rows, timeframe_ms: int, phase_ms: int = 0) -> Bars:
+    """Bars of the valid minutes among the canonical rows; buckets open `phase_ms` after multiples.
 
     Volumes are added in time order, one after the other from 0.0: floating-point addition is not
     associative (`np.add.reduceat` adds in pairs).
     """
     minutes = _valid(_canonical(rows))
-    bucket = minutes.ts_open // timeframe_ms
+    bucket = (minutes.ts_open - phase_ms) // timeframe_ms
     begins = np.append(True, bucket[1:] != bucket[:-1])[: len(bucket)]
     first = np.flatnonzero(begins)
     if len(first) == 0:
         return Bars(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
     last = np.append(first[1:], len(bucket)) - 1
     return Bars(
-        ts_open=bucket[first] * timeframe_ms,
+        ts_open=bucket[first] * timeframe_ms + phase_ms,
         open=minutes.open[first],
         high=np.maximum.reduceat(minutes.high, first),
         low=np.minimum.reduceat(minutes.low, first),

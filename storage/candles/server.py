@@ -1,7 +1,7 @@
 """Candles on a ClickHouse server, spoken to over HTTP."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,11 +10,11 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from configs.environment import ClickHouseServer
 from storage.candles.faults import server_faults
-from storage.candles.known import ImportedFile, Known, check_timeframe, together
-from storage.candles.minutes import bars_table, changed, check_bars, check_instrument
-from storage.candles.records import MINUTE_MS, Bars
+from storage.candles.known import ImportedFile, Known, check_form, together
+from storage.candles.minutes import bars_table, changed, check_bars, check_instrument, possible
+from storage.candles.records import MINUTE_MS, Bars, utc
 from storage.candles.server_reader import CONNECT_SECONDS, ServerReader
-from storage.candles.store import CandleStore, possible, statement
+from storage.candles.store import CandleStore, statement
 from storage.candles.windows import EARLIEST_MS, LATEST_MS
 
 ANSWER_SECONDS = 120
@@ -52,7 +52,7 @@ class ServerStore(CandleStore):
         chunks: Iterable[Bars],
         *,
         known: Known | None = None,
-        file: ImportedFile | None = None,
+        files: Sequence[ImportedFile] = (),
     ) -> int:
         """Insert the new and the changed bars; returns their number.
 
@@ -67,29 +67,26 @@ class ServerStore(CandleStore):
         ingested_at = int(self._command("clock"))
         published, after_ms = 0, -1
         for chunk in chunks:
-            check_bars(chunk, after_ms, step)
+            check_bars(chunk, after_ms, said)
             if len(chunk.ts_open) == 0:
                 continue
             begin, after_ms = int(chunk.ts_open[0]), int(chunk.ts_open[-1])
-            part = changed(chunk, self._present(market_id, symbol, begin, after_ms, step))
+            part = changed(chunk, self._present(market_id, symbol, begin, after_ms, said))
             if len(part):
                 rows = bars_table(market_id, symbol, part, ingested_at, step)
                 table = TABLE if step == MINUTE_MS else COARSE_TABLE
                 with server_faults(self._server):
                     self._connection().insert_arrow(table, rows, database=self._server.database)
                 published += len(part)
-        if file is not None:
+        for file in files:
             self._insert_known(market_id, symbol, said, file)
         return published
 
     def _say(self, market_id: int, symbol: str, said: Known, *, said_something: bool) -> None:
-        """Check the length of bars, and store what is not known yet."""
+        """Check the form of bars, and store what is not known yet."""
         before = self._said(market_id, symbol)
-        stored_ms = None if before is None else before.timeframe_ms
-        if before is None and said.timeframe_ms != MINUTE_MS:
-            every = market_id, symbol, EARLIEST_MS, LATEST_MS
-            stored_ms = MINUTE_MS if self._bounds(*every, MINUTE_MS) else None
-        check_timeframe(symbol, stored_ms, said.timeframe_ms)
+        minutes = before is None and said.timeframe_ms == MINUTE_MS
+        check_form(symbol, None if minutes else before or self._form(market_id, symbol), said)
         if said_something and (before is None or together(before, said) != before):
             self._insert_known(market_id, symbol, said, ImportedFile("", ""))
 
@@ -102,8 +99,27 @@ class ServerStore(CandleStore):
             **{**asdict(said), **flags},
             file=file.name,
             sha256=file.sha256,
-            file_rows=file.rows,
+            rows=file.rows,
         )
+
+    @property
+    def place(self) -> str:
+        """See `CandleStore.place`."""
+        return f"{self._server.database} at {self._server.host}:{self._server.port}"
+
+    def span(self, market_id: int, symbol: str, timeframe_ms: int) -> tuple[int, int] | None:
+        """See `CandleStore.span`."""
+        name = "bounds" if timeframe_ms == MINUTE_MS else "bounds_coarse"
+        asked = {"market_id": market_id, "symbol": symbol, "base_ms": timeframe_ms}
+        listed = self._listed(name, {**asked, "from_ms": EARLIEST_MS, "to_ms": LATEST_MS})
+        found = listed[0] if listed else {"found": 0}
+        return (found["first_ms"], found["last_ms"]) if found["found"] else None
+
+    def _form(self, market_id: int, symbol: str) -> Known | None:
+        said = self._said(market_id, symbol)
+        if said is None and self.span(market_id, symbol, MINUTE_MS):
+            return Known()
+        return said
 
     def known(self, market_id: int, symbol: str) -> Known:
         """See `CandleStore.known`; nothing is known where the table is not there."""
@@ -121,19 +137,20 @@ class ServerStore(CandleStore):
             sessions=bool(row["sessions"]),
             has_volume=bool(row["has_volume"]),
             original=row["original"],
+            phase_ms=row["phase_ms"],
         )
 
-    @property
-    def place(self) -> str:
-        """See `CandleStore.place`."""
-        return f"{self._server.database} at {self._server.host}:{self._server.port}"
-
-    def imported(self, market_id: int, symbol: str) -> list[ImportedFile]:
-        """See `CandleStore.imported`."""
+    def files(self, market_id: int, symbol: str) -> Mapping[str, ImportedFile]:
+        """See `CandleStore.files`."""
         if not possible(market_id, symbol):
-            return []
+            return {}
         listed = self._listed("imported_files", {"market_id": market_id, "symbol": symbol})
-        return [ImportedFile(**row) for row in listed]
+        return {
+            row["sha256"]: ImportedFile(
+                row["file"], row["sha256"], row["rows"], utc(row["imported_ms"])
+            )
+            for row in listed
+        }
 
     def delete(self, market_id: int, symbol: str) -> bool:
         """See `CandleStore.delete`; returns when it is done."""
@@ -156,10 +173,11 @@ class ServerStore(CandleStore):
             self._command(name, **asked, from_ms=from_ms, to_ms=to_ms)
 
     def _present(
-        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, known: Known
     ) -> Bars:
+        step = known.timeframe_ms
         window = first_ms, last_ms + 1
-        return self._rolled_up(market_id, symbol, *window, timeframe_ms, timeframe_ms)
+        return self._rolled_up(market_id, symbol, *window, step, step, known.phase_ms)
 
     def start(self, market_id: int, symbol: str) -> None:
         """Do nothing: a server has been started, and a connection is opened by the first query."""

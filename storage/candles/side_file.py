@@ -7,10 +7,11 @@ takes the place of the old one in a single step.
 import json
 import os
 from dataclasses import asdict, fields
+from datetime import timedelta
 from pathlib import Path
 
 from storage.candles.known import ImportedFile, Known, Register
-from storage.candles.records import CandleSourceUnavailable
+from storage.candles.records import EPOCH, CandleSourceUnavailable, utc
 
 NAME = "instrument.json"
 
@@ -25,9 +26,9 @@ def read(folder: Path) -> Register:
         known = Known(**{name: document["known"][name] for name in names})
         files = {
             str(sha256): ImportedFile(
-                str(file["name"]), str(sha256), int(file["rows"]), int(file["imported_ms"])
+                str(told["name"]), str(sha256), int(told["rows"]), utc(int(told["imported_ms"]))
             )
-            for sha256, file in document["files"].items()
+            for sha256, told in document["files"].items()
         }
     except (FileNotFoundError, NotADirectoryError):
         return Register.empty()
@@ -43,16 +44,21 @@ def read(folder: Path) -> Register:
 def write(folder: Path, register: Register) -> None:
     """Put a new version in the place of the old one."""
     assert register.known is not None
-    files = {
-        sha256: {"name": file.name, "rows": file.rows, "imported_ms": file.imported_ms}
-        for sha256, file in register.files.items()
+    document = {
+        "known": asdict(register.known),
+        "files": {file.sha256: _told(file) for file in register.files.values()},
     }
-    document = {"known": asdict(register.known), "files": files}
     unfinished = folder / "instrument.tmp"
     unfinished.write_text(json.dumps(document, indent=1, sort_keys=True), "utf-8")
     flush(unfinished)
     unfinished.rename(folder / NAME)
     flush(folder)
+
+
+def _told(file: ImportedFile) -> dict[str, str | int]:
+    assert file.imported_at is not None
+    imported_ms = (file.imported_at - EPOCH) // timedelta(milliseconds=1)
+    return {"name": file.name, "rows": file.rows, "imported_ms": imported_ms}
 
 
 def flush(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Reading and writing candles, whatever holds them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from storage import statements
 from storage.candles.arrow import as_numpy
-from storage.candles.known import ImportedFile, Known
-from storage.candles.minutes import Compared, check_bars, check_instrument, compared
+from storage.candles.known import ImportedFile, Known, check_form
+from storage.candles.minutes import Compared, check_bars, check_instrument, compared, possible
 from storage.candles.presence import Presence, joined
 from storage.candles.records import (
     MINUTE_MS,
@@ -43,17 +43,18 @@ class CandleStore(ABC):
         """Buckets of the stored bars in `[from_ms, to_ms)`; empty when there are none.
 
         Minutes come first. Where there are none, longer bars of an instrument that has them are
-        rolled up, if the timeframe is a multiple of theirs. Buckets without a valid bar are absent.
+        rolled up, if the timeframe is a multiple of theirs; buckets then have their phase. Buckets
+        without a valid bar are absent.
         The same bars give the same bytes in every run.
         """
         asked = market_id, symbol, from_ms, to_ms, timeframe_ms
         bars = self._rolled_up(*asked, MINUTE_MS)
         if len(bars) or not possible(market_id, symbol):
             return bars
-        base_ms = self.known(market_id, symbol).timeframe_ms
-        if base_ms == MINUTE_MS or timeframe_ms % base_ms:
+        known = self.known(market_id, symbol)
+        if known.timeframe_ms == MINUTE_MS or timeframe_ms % known.timeframe_ms:
             return bars
-        return self._rolled_up(*asked, base_ms)
+        return self._rolled_up(*asked, known.timeframe_ms, known.phase_ms)
 
     def _rolled_up(
         self,
@@ -63,10 +64,11 @@ class CandleStore(ABC):
         to_ms: int,
         timeframe_ms: int,
         base_ms: int,
+        phase_ms: int = 0,
     ) -> Bars:
         """Buckets of the bars of one length."""
         name = "roll_up" if base_ms == MINUTE_MS else "roll_up_coarse"
-        asked = {"timeframe_ms": timeframe_ms, "base_ms": base_ms}
+        asked = {"timeframe_ms": timeframe_ms, "base_ms": base_ms, "phase_ms": phase_ms}
         return Bars.joined(
             [
                 _bars(self._select(name, {**window, **asked}))
@@ -171,19 +173,20 @@ class CandleStore(ABC):
         return list(rows.to_pylist())
 
     def compare(
-        self, market_id: int, symbol: str, chunks: Iterable[Bars], timeframe_ms: int = MINUTE_MS
+        self, market_id: int, symbol: str, chunks: Iterable[Bars], known: Known | None = None
     ) -> Compared:
-        """Count what `append` of the same chunks would add and change."""
+        """Count what `append` of the same chunks would add and change; raises what it raises."""
         check_instrument(market_id, symbol)
+        said = known or Known()
+        check_form(symbol, self._form(market_id, symbol), said)
         counted, after_ms = Compared(0, 0, 0), -1
         for chunk in chunks:
-            check_bars(chunk, after_ms, timeframe_ms)
+            check_bars(chunk, after_ms, said)
             if len(chunk) == 0:
                 continue
             begin, after_ms = int(chunk.ts_open[0]), int(chunk.ts_open[-1])
-            present = self._present(market_id, symbol, begin, after_ms, timeframe_ms)
-            found = compared(chunk, present)
-            counted = Compared(*map(sum, zip(counted, found, strict=True)))
+            present = self._present(market_id, symbol, begin, after_ms, said)
+            counted = counted.then(compared(chunk, present))
         return counted
 
     def verify(
@@ -194,52 +197,68 @@ class CandleStore(ABC):
         Raises `ValueError` for what cannot name an instrument.
         """
         check_instrument(market_id, symbol)
-        found = Verifying()
-        base_ms = self.known(market_id, symbol).timeframe_ms
-        name = "wrong" if base_ms == MINUTE_MS else "wrong_coarse"
-        windows = list(self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms))
-        for number, window in enumerate(windows, 1):
-            rows = self._select(name, {**window, "base_ms": base_ms})
-            found.judge(self.place, Bars(*map(as_numpy, rows.columns)), base_ms)
-            asked = window["from_ms"], window["to_ms"]
-            bars = self._rolled_up(market_id, symbol, *asked, base_ms, base_ms)
-            found.judge(self.place, bars, base_ms)
+        known, found = self.known(market_id, symbol), Verifying()
+        all_windows = list(self._all(market_id, symbol, known))
+        for number, window in enumerate(all_windows, 1):
+            rows = self._of_form("wrong", known, window)
+            found.judge(self.place, Bars(*map(as_numpy, rows.columns)), known)
+            bars = self._stored(window, known)
+            found.judge(self.place, bars, known)
             found.read(bars)
-            progress(number / len(windows))
+            progress(number / len(all_windows))
         return found.verified()
 
     def pieces(self, market_id: int, symbol: str) -> Iterator[Bars]:
         """Read all bars of an instrument as they are stored, a bounded number at a time."""
-        base_ms = self.known(market_id, symbol).timeframe_ms
-        for window in self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms):
-            asked = window["from_ms"], window["to_ms"]
-            yield self._rolled_up(market_id, symbol, *asked, base_ms, base_ms)
+        known = self.known(market_id, symbol)
+        for window in self._all(market_id, symbol, known):
+            yield self._stored(window, known)
 
     def opens(self, market_id: int, symbol: str) -> Int64:
         """Read when the bars of an instrument open: int64[N] ms since the epoch, ascending."""
-        base_ms = self.known(market_id, symbol).timeframe_ms
-        name = "opens" if base_ms == MINUTE_MS else "opens_coarse"
-        windows = self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, base_ms)
-        parts = [self._select(name, {**asked, "base_ms": base_ms}).column(0) for asked in windows]
-        return np.concatenate([np.empty(0, np.int64), *map(as_numpy, parts)])
+        known = self.known(market_id, symbol)
+        parts = [
+            as_numpy(self._of_form("opens", known, window).column(0))
+            for window in self._all(market_id, symbol, known)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    def _all(self, market_id: int, symbol: str, known: Known) -> Iterator[dict[str, Any]]:
+        return self._windows(market_id, symbol, EARLIEST_MS, LATEST_MS, known.timeframe_ms)
+
+    def _stored(self, window: Mapping[str, Any], known: Known) -> Bars:
+        step = known.timeframe_ms
+        return self._rolled_up(**window, timeframe_ms=step, base_ms=step, phase_ms=known.phase_ms)
+
+    def _of_form(self, statement: str, known: Known, window: Mapping[str, Any]) -> pa.Table:
+        asked = {**window, "base_ms": known.timeframe_ms, "phase_ms": known.phase_ms}
+        coarse = "" if known.timeframe_ms == MINUTE_MS else "_coarse"
+        return self._select(statement + coarse, asked)
 
     @abstractmethod
     def known(self, market_id: int, symbol: str) -> Known:
         """Tell what imports have said of an instrument; the defaults where they said nothing."""
 
-    def files(self, market_id: int, symbol: str) -> Mapping[str, str]:
-        """Name the files that were imported whole into an instrument, by their sha256."""
-        return {file.sha256: file.name for file in self.imported(market_id, symbol)}
+    @abstractmethod
+    def files(self, market_id: int, symbol: str) -> Mapping[str, ImportedFile]:
+        """Return the files that were imported whole into an instrument, by their sha256."""
 
     @abstractmethod
-    def imported(self, market_id: int, symbol: str) -> list[ImportedFile]:
-        """List the files that were imported whole into an instrument, the oldest import first."""
+    def span(self, market_id: int, symbol: str, timeframe_ms: int) -> tuple[int, int] | None:
+        """Return between which times (ms) stored bars of one length open; None without any.
+
+        Needs no engine, unlike `extent`.
+        """
+
+    @abstractmethod
+    def _form(self, market_id: int, symbol: str) -> Known | None:
+        """Tell how long the stored bars are and when they open; None where nothing is stored."""
 
     @abstractmethod
     def _present(
-        self, market_id: int, symbol: str, first_ms: int, last_ms: int, timeframe_ms: int
+        self, market_id: int, symbol: str, first_ms: int, last_ms: int, known: Known
     ) -> Bars:
-        """Read the stored bars of one length in `[first_ms, last_ms]`."""
+        """Read the stored bars of the form that is known in `[first_ms, last_ms]`."""
 
     @abstractmethod
     def delete(self, market_id: int, symbol: str) -> bool:
@@ -266,15 +285,15 @@ class CandleStore(ABC):
         chunks: Iterable[Bars],
         *,
         known: Known | None = None,
-        file: ImportedFile | None = None,
+        files: Sequence[ImportedFile] = (),
     ) -> int:
         """Publish bars, which win over those already there; returns how many differed from them.
 
-        The bars are minutes, or as long as `known` says. Chunks and the bars within are ascending;
-        one chunk is held at a time. Publishing what is already there changes nothing. `known` is
-        stored before the bars, `file` after all of them: a file that is registered was imported
-        whole. Raises `ValueError` for bars that are unsorted or do not open at a multiple of their
-        length, and `OtherTimeframe` for an instrument whose bars have another length.
+        The bars are minutes, or as `known` says. Chunks and the bars within are ascending; one
+        chunk is held at a time. Publishing what is already there changes nothing. `known` is stored
+        before the bars, `files` after all of them: a file that is registered was imported whole.
+        Raises `ValueError` for bars that are unsorted or do not open where bars of their length and
+        phase do, and `OtherTimeframe` for an instrument whose bars are others.
         """
 
     @abstractmethod
@@ -311,15 +330,6 @@ class CandleStore(ABC):
 
 def _asked(market_id: int, symbol: str, from_ms: int, to_ms: int) -> dict[str, Any]:
     return {"market_id": market_id, "symbol": symbol, "from_ms": from_ms, "to_ms": to_ms}
-
-
-def possible(market_id: int, symbol: str) -> bool:
-    """Whether anything can have been stored under such a name."""
-    try:
-        check_instrument(market_id, symbol)
-    except ValueError:
-        return False
-    return True
 
 
 def statement(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.candles.known import Known
 from storage.candles.records import Bars, Float64, Int64
 
 Share = Callable[[float], None]
@@ -57,11 +58,11 @@ class Verifying:
         for flaw, _ in zip(flaws, range(TOLD - len(self._flaws)), strict=False):
             self._flaws.append(flaw)
 
-    def judge(self, place: str, bars: Bars, timeframe_ms: int) -> None:
+    def judge(self, place: str, bars: Bars, known: Known) -> None:
         """Find what is wrong with bars of a place whose rows have no order."""
-        wrong = doubtful(bars.values()) | (bars.ts_open % timeframe_ms != 0)
+        wrong = doubtful(bars.values()) | (off_beat(bars.ts_open, known))
         at = np.flatnonzero(wrong)
-        self.add(len(at), (_flaw(place, None, bars, int(n), timeframe_ms) for n in at))
+        self.add(len(at), (_flaw(place, None, bars, int(n), known) for n in at))
 
     def read(self, bars: Bars) -> None:
         """Count bars as readers get them, in the order of time."""
@@ -87,16 +88,25 @@ def doubtful(values: tuple[Float64, Float64, Float64, Float64, Float64]) -> NDAr
     return ~right
 
 
-def flaws_of(place: str, rows: Int64, bars: Bars, timeframe_ms: int) -> Iterator[Flaw]:
+def off_beat(ts_open: Int64, known: Known) -> NDArray[np.bool_]:
+    """Return which bars open at a time at which none of theirs does: bool[N]."""
+    return np.not_equal(ts_open % known.timeframe_ms, known.phase_ms)
+
+
+def flaws_of(place: str, rows: Int64, bars: Bars, known: Known) -> Iterator[Flaw]:
     """Say what is wrong with bars that are, `rows` are their numbers in the place, from 1 on."""
     for number in range(len(bars)):
-        yield _flaw(place, int(rows[number]), bars, number, timeframe_ms)
+        yield _flaw(place, int(rows[number]), bars, number, known)
 
 
-def _flaw(place: str, row: int | None, bars: Bars, number: int, timeframe_ms: int) -> Flaw:
+def _flaw(place: str, row: int | None, bars: Bars, number: int, known: Known) -> Flaw:
     ts_ms = int(bars.ts_open[number])
     values = [float(column[number]) for column in bars.values()]
-    off = ["it opens at a time that is no whole bar"] if ts_ms % timeframe_ms else []
+    off = (
+        ["it opens at a time that is no whole bar"]
+        if ts_ms % known.timeframe_ms != known.phase_ms
+        else []
+    )
     return Flaw(place, row, ts_ms, ", ".join([*_said(*values), *off]))
 
 

@@ -11,12 +11,18 @@ GROUP BY bucket
 ORDER BY bucket;
 
 -- name: roll_up_coarse
--- Bars of base_ms in [from_ms, to_ms) as bars of timeframe_ms, which is a multiple.
-@rolled_up
+-- Bars of base_ms in [from_ms, to_ms) as bars of timeframe_ms, which is a multiple. They all open
+-- phase_ms after a multiple, which is taken away before they are rolled up, and given back.
+SELECT
+    unshifted.bucket + {phase_ms:Int64} AS bucket,
+    first_open, highest, lowest, last_close, volume
 FROM (
-    @valid_coarse
-)
-GROUP BY bucket
+    @rolled_up
+    FROM (
+        @valid_coarse
+    )
+    GROUP BY bucket
+) AS unshifted
 ORDER BY bucket;
 
 -- name: opens
@@ -28,7 +34,7 @@ FROM (
 ORDER BY minute;
 
 -- name: opens_coarse
-SELECT minute
+SELECT minute + {phase_ms:Int64}
 FROM (
     @valid_coarse
 )
@@ -44,7 +50,7 @@ WHERE @wrong
 ORDER BY minute;
 
 -- name: wrong_coarse
-SELECT *
+SELECT minute + {phase_ms:Int64}, open, high, low, close, volume_base
 FROM (
     @canonical_coarse
 )
@@ -145,7 +151,8 @@ SELECT
     argMin(timeframe_ms, (imported_at, sha256)) AS timeframe_ms,
     max(sessions) AS sessions,
     min(has_volume) AS has_volume,
-    argMin(original, (imported_at, sha256)) AS original
+    argMin(original, (imported_at, sha256)) AS original,
+    argMin(phase_ms, (imported_at, sha256)) AS phase_ms
 FROM {database:Identifier}.instruments
 WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
 HAVING count() > 0;
@@ -153,21 +160,21 @@ HAVING count() > 0;
 -- name: imported_files
 SELECT
     sha256,
-    argMax(file, imported_at) AS name,
-    argMax(file_rows, imported_at) AS rows,
+    argMax(file, imported_at) AS file,
+    toInt64(argMax(rows, imported_at)) AS rows,
     toUnixTimestamp64Milli(max(imported_at)) AS imported_ms
 FROM {database:Identifier}.instruments
 WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String} AND sha256 != ''
 GROUP BY sha256
-ORDER BY imported_ms, sha256;
+ORDER BY sha256;
 
 -- name: say
 -- Each import adds rows and changes none: of two at once, both count.
 INSERT INTO {database:Identifier}.instruments
 SELECT
     {market_id:UInt16}, {symbol:String}, {timeframe_ms:UInt32}, {sessions:UInt8},
-    {has_volume:UInt8}, {original:String}, {file:String}, {sha256:String}, now64(3),
-    {file_rows:UInt64};
+    {has_volume:UInt8}, {original:String}, {phase_ms:UInt32}, {file:String}, {sha256:String},
+    {rows:UInt64}, now64(3);
 
 -- name: has_table
 EXISTS TABLE {database:Identifier}.canonical_candles_1m;
@@ -226,10 +233,11 @@ CREATE TABLE IF NOT EXISTS {database:Identifier}.instruments
     sessions UInt8,
     has_volume UInt8,
     original String,
+    phase_ms UInt32,
     file String,
     sha256 String,
-    imported_at DateTime64(3, 'UTC'),
-    file_rows UInt64
+    rows UInt64,
+    imported_at DateTime64(3, 'UTC')
 )
 ENGINE = MergeTree
 ORDER BY (market_id, symbol, imported_at);

@@ -151,8 +151,10 @@ WHERE market_id = {market_id:UInt16}
     @canonical;
 
 -- name: canonical_coarse
--- The same of longer bars; each is named by the minute in which it opens.
-SELECT toUnixTimestamp64Milli(ts_open) AS minute, open, high, low, close, volume_base
+-- The same of longer bars; each is named by the minute in which it opens, without the phase.
+SELECT
+    toUnixTimestamp64Milli(ts_open) - {phase_ms:Int64} AS minute,
+    open, high, low, close, volume_base
 FROM {database:Identifier}.canonical_candles_coarse
 WHERE market_id = {market_id:UInt16}
     AND timeframe_ms = {base_ms:UInt32}

@@ -2,7 +2,7 @@
 
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -96,6 +96,17 @@ def test_a_fork_server_that_refuses_before_it_has_ended_costs_no_attempt(
     assert stack.stored_bytes(job_id) == undisturbed
 
 
+def test_a_fork_server_that_does_not_answer_is_replaced_and_costs_no_attempt(stack: Stack) -> None:
+    with stack.only() as worker:
+        server = wait_for(lambda: fork_server_among(worker.processes()), "the fork server")
+        server.suspend()
+
+        ended = stack.ends(stack.submit(small_sweep()))
+
+        gone([server])
+    assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
+
+
 def test_a_job_is_released_while_its_fork_server_is_being_replaced(stack: Stack) -> None:
     """The new server is frozen before it holds the engine: the job waits for it, SIGTERM comes."""
     job_id = wait_for(partial(released_while_a_server_loads, stack), "a server met while it loads")
@@ -112,7 +123,10 @@ def released_while_a_server_loads(stack: Stack) -> UUID | None:
         assert server is not None
         server.kill()
         wait_for(lambda: not server.is_running(), "the old server to be reaped")
-        successor = wait_for(lambda: preloading(worker_pid), "the next server", every=0.001)
+        worker_process = psutil.Process(worker_pid)
+        successor = wait_for(
+            lambda: fork_server_among(worker_process.children()), "the next server", every=0.001
+        )
         successor.suspend()
         worker.logged("event=computing_once_more")
         if worker.text().count("event=ready") > 1:
@@ -181,8 +195,8 @@ def names_in(folder: str) -> set[str]:
     return {path.name for path in Path(folder).iterdir()}
 
 
-def preloading(worker_pid: int) -> psutil.Process | None:
-    for process in psutil.Process(worker_pid).children():
+def fork_server_among(processes: Iterable[psutil.Process]) -> psutil.Process | None:
+    for process in processes:
         with suppress(psutil.Error):
             if "multiprocessing.forkserver" in " ".join(process.cmdline()):
                 return process

@@ -3,6 +3,8 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from tests.storage.clickhouse_endpoint import Endpoint
 
 HOUR, DAY = 60 * MINUTE, 1440 * MINUTE
 HOURLY = Known(timeframe_ms=HOUR)
-FILE = ImportedFile("hours.csv", "ab" * 32)
+FILE = ImportedFile("hours.csv", "ab" * 32, rows=3)
 
 _database_number = itertools.count()
 
@@ -136,8 +138,10 @@ def test_what_an_import_would_change_is_counted_before(both: Both) -> None:
         for part in (slice(4), slice(4, None))
     ]
 
-    assert both.store.compare(1, "BTCUSDT", halves, HOUR) == Compared(new=2, changed=2, same=6)
-    assert both.store.compare(1, "ETHUSDT", halves, HOUR) == Compared(new=10, changed=0, same=0)
+    first, last = START + 2 * HOUR, START + 5 * HOUR
+    found = both.store.compare(1, "BTCUSDT", halves, HOURLY)
+    assert found == Compared(new=2, changed=2, same=6, first_ms=first, last_ms=last)
+    assert both.store.compare(1, "ETHUSDT", halves, HOURLY) == Compared(10, 0, 0)
 
 
 def test_bars_that_open_between_two_of_their_length_are_refused(both: Both) -> None:
@@ -185,11 +189,14 @@ def test_instruments_are_listed_with_the_length_of_their_bars(both: Both) -> Non
 
 def test_what_an_import_said_is_known(both: Both) -> None:
     said = Known(timeframe_ms=HOUR, sessions=True, has_volume=False, original="aapl Ω")
-    both.store.append(1, "AAPL", [flat(3)], known=said, file=FILE)
+    both.store.append(1, "AAPL", [flat(3)], known=said, files=[FILE])
 
     again = both.new()
     assert again.known(1, "AAPL") == said
-    assert again.files(1, "AAPL") == {FILE.sha256: FILE.name}
+    file = again.files(1, "AAPL")[FILE.sha256]
+    assert replace(file, imported_at=None) == FILE
+    assert file.imported_at is not None
+    assert abs(datetime.now(UTC) - file.imported_at) < timedelta(minutes=5)
     again.close()
 
 
@@ -218,7 +225,7 @@ def test_a_file_is_registered_after_its_bars_and_what_is_known_before_them(both:
         raise RuntimeError("the disk of the file is gone")
 
     with pytest.raises(RuntimeError):
-        both.store.append(1, "AAPL", breaks_off(), known=HOURLY, file=FILE)
+        both.store.append(1, "AAPL", breaks_off(), known=HOURLY, files=[FILE])
 
     assert both.store.files(1, "AAPL") == {}
     assert both.store.known(1, "AAPL") == HOURLY
@@ -232,7 +239,7 @@ def test_imports_at_once_lose_nothing(both: Both) -> None:
         try:
             with both.new() as store:
                 file = ImportedFile(f"{number}.csv", f"{number:064x}")
-                store.append(1, "AAPL", [flat(1, first=number)], known=HOURLY, file=file)
+                store.append(1, "AAPL", [flat(1, first=number)], known=HOURLY, files=[file])
         except BaseException as error:
             failed.append(error)
 
@@ -243,13 +250,14 @@ def test_imports_at_once_lose_nothing(both: Both) -> None:
         thread.join()
 
     assert failed == []
-    assert set(both.store.files(1, "AAPL").values()) == {f"{number}.csv" for number in range(8)}
+    names = {file.name for file in both.store.files(1, "AAPL").values()}
+    assert names == {f"{number}.csv" for number in range(8)}
     assert len(both.store.bars(1, "AAPL", START, START + DAY, HOUR)) == 8
 
 
 def test_a_deleted_instrument_can_be_imported_anew_at_another_length(both: Both) -> None:
-    both.store.append(1, "AAPL", [flat(3)], known=HOURLY, file=FILE)
-    both.store.append(1, "MSFT", [flat(3)], known=HOURLY, file=FILE)
+    both.store.append(1, "AAPL", [flat(3)], known=HOURLY, files=[FILE])
+    both.store.append(1, "MSFT", [flat(3)], known=HOURLY, files=[FILE])
 
     assert both.store.delete(1, "AAPL")
 
@@ -301,8 +309,8 @@ def test_a_server_of_the_release_before_knows_nothing_and_is_read(endpoint: Endp
         assert store.known(1, "BTCUSDT") == Known()
         assert store.names() == []
         assert store.instruments() == []
-        assert store.append(1, "BTCUSDT", [flat(3, MINUTE)], known=Known(), file=FILE) == 3
-        assert store.files(1, "BTCUSDT") == {FILE.sha256: FILE.name}
+        assert store.append(1, "BTCUSDT", [flat(3, MINUTE)], known=Known(), files=[FILE]) == 3
+        assert list(store.files(1, "BTCUSDT")) == [FILE.sha256]
 
 
 def test_a_damaged_side_file_is_named_and_not_retried(tmp_path: Path) -> None:

@@ -68,12 +68,14 @@ def everything(store: CandleStore, symbol: str = "AAPL") -> list[tuple[float, ..
 # ----------------------------------------------------------------------------- looking
 
 
-@pytest.mark.parametrize("step", [MINUTE, HOUR, DAY])
+@pytest.mark.parametrize(("step", "phase"), [(MINUTE, 0), (HOUR, HOUR // 2), (DAY, 22 * HOUR)])
 def test_all_bars_and_their_times_are_read_as_they_are_stored(
-    store: CandleStore, step: int
+    store: CandleStore, step: int, phase: int
 ) -> None:
     bars = bars_of(1_000, step)
-    store.append(1, "AAPL", [bars], known=Known(timeframe_ms=step))
+    bars.ts_open[:] += phase
+    store.append(1, "AAPL", [bars], known=Known(timeframe_ms=step, phase_ms=phase))
+    assert store.verify(1, "AAPL").flawed == 0
 
     assert store.opens(1, "AAPL").tolist() == bars.ts_open.tolist()
     assert everything(store) == as_tuples(bars)
@@ -101,17 +103,6 @@ def test_files_of_somebody_else_have_their_names_in_the_list(
     assert reader.call(tmp_path, "names") == [(1, "AAPL"), (7, "ELSE")]
 
 
-def test_it_is_known_how_many_rows_a_file_had_and_when_it_came(store: CandleStore) -> None:
-    second = ImportedFile("more.csv", "12" * 32)
-    store.append(1, "AAPL", [bars_of(3)], known=Known(original="aapl"), file=FILE)
-    store.append(1, "AAPL", [bars_of(5)], known=Known(), file=second)
-
-    first, last = store.imported(1, "AAPL")
-    assert (first.name, first.sha256, first.rows) == (FILE.name, FILE.sha256, 100)
-    assert (last.name, last.rows) == ("more.csv", 0)
-    assert START < first.imported_ms <= last.imported_ms
-
-
 # ----------------------------------------------------------------------------- taking away
 
 
@@ -119,7 +110,7 @@ def test_it_is_known_how_many_rows_a_file_had_and_when_it_came(store: CandleStor
 def test_a_range_goes_and_all_other_bars_stay_as_they_were(store: CandleStore, step: int) -> None:
     bars = bars_of(40_000, step)
     known = Known(timeframe_ms=step, sessions=True, has_volume=False, original="aapl")
-    store.append(1, "AAPL", [bars], known=known, file=FILE)
+    store.append(1, "AAPL", [bars], known=known, files=[FILE])
     corrected = bars_of(100, step, first=500)
     corrected.high[:] += 1
     store.append(1, "AAPL", [corrected], known=known)
@@ -136,14 +127,14 @@ def test_a_range_goes_and_all_other_bars_stay_as_they_were(store: CandleStore, s
 
 def test_a_file_whose_bars_went_can_be_imported_again(store: CandleStore) -> None:
     known = Known(timeframe_ms=HOUR)
-    store.append(1, "AAPL", [bars_of(50, HOUR)], known=known, file=FILE)
+    store.append(1, "AAPL", [bars_of(50, HOUR)], known=known, files=[FILE])
 
     store.delete_between(1, "AAPL", START + 5 * HOUR, START + 9 * HOUR)
 
     assert store.files(1, "AAPL") == {}
-    assert store.append(1, "AAPL", [bars_of(50, HOUR)], known=known, file=FILE) == 4
+    assert store.append(1, "AAPL", [bars_of(50, HOUR)], known=known, files=[FILE]) == 4
     assert everything(store) == as_tuples(bars_of(50, HOUR))
-    assert store.files(1, "AAPL") == {FILE.sha256: FILE.name}
+    assert list(store.files(1, "AAPL")) == [FILE.sha256]
 
 
 def test_a_range_without_bars_changes_no_bar(store: CandleStore) -> None:
@@ -160,7 +151,7 @@ def test_a_deletion_that_dies_has_lost_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     store = FolderStore(tmp_path)
-    store.append(1, "AAPL", [bars_of(50)], known=Known(), file=FILE)
+    store.append(1, "AAPL", [bars_of(50)], known=Known(), files=[FILE])
 
     does = getattr(Path, step)
 

@@ -13,7 +13,7 @@ from engine.candles import NoMarketData, timeline
 from engine.timeframes import TIMEFRAMES
 from storage.candles import Presence
 from storage.candles.server import ServerStore
-from storage.candles.store import DAY_MS, WINDOW_MS
+from storage.candles.windows import DAY_MS, WINDOW_MS
 from tests.storage.candle_reader import Reader
 from tests.storage.candle_rows import MINUTE, START, Bar, Row, random_rows, roll_up, write
 from tests.storage.candle_table import command, insert, server_of

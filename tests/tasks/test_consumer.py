@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -47,6 +48,14 @@ def push(broker: JobBroker, content: bytes) -> None:
 def waiting(broker: JobBroker) -> int:
     """How many messages no worker has taken."""
     return int(broker.client.llen(f"{broker.namespace}:{QUEUE}"))
+
+
+def until_waiting_in_redis(redis_url: str, count: int) -> None:
+    """Return as soon as so many clients wait for something to come."""
+    deadline = time.monotonic() + 10
+    with redis.Redis.from_url(redis_url) as client:
+        while client.info("clients")["blocked_clients"] < count:
+            assert time.monotonic() < deadline, f"{count} clients never waited in Redis"
 
 
 def kept(broker: JobBroker) -> int:
@@ -153,7 +162,7 @@ def test_one_job_at_a_time_whatever_the_command_line_says(broker: JobBroker) -> 
 def test_the_next_message_is_taken_as_soon_as_the_one_before_is_acknowledged(
     broker: JobBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.broker.POLL_MS", 60_000)
+    monkeypatch.setattr("tasks.broker.WAIT_SECONDS", 60)
     first, second = uuid4(), uuid4()
     enqueue(broker, first)
     enqueue(broker, second)
@@ -170,6 +179,67 @@ def test_the_next_message_is_taken_as_soon_as_the_one_before_is_acknowledged(
 
     waiter.join(30)
     assert [list(found.args) for found in taken] == [[str(second)]]
+
+
+def test_a_message_that_comes_is_taken_at_once_and_costs_no_polls(
+    broker: JobBroker, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.broker.WAIT_SECONDS", 4)  # less than a socket's patience
+    consumer = broker.consume(QUEUE)
+    looks: list[Any] = []
+
+    def look() -> None:
+        while not looks or looks[-1] is None:
+            looks.append(next(consumer))
+
+    waiter = threading.Thread(target=look, daemon=True)
+    waiter.start()
+    until_waiting_in_redis(redis_url, 1)
+
+    enqueue(broker, job_id := uuid4())
+
+    waiter.join(30)
+    message = looks.pop()
+    assert (message.args, looks) == ((str(job_id),), [None])
+
+
+def test_of_all_that_wait_one_gets_the_message(broker: JobBroker, redis_url: str) -> None:
+    taken: list[Any] = []
+    stopped = threading.Event()
+
+    def look() -> None:
+        consumer = broker.consume(QUEUE)
+        while not stopped.is_set():
+            taken.extend(filter(None, [next(consumer)]))
+
+    waiters = [threading.Thread(target=look, daemon=True) for _ in range(4)]
+    for waiter in waiters:
+        waiter.start()
+    until_waiting_in_redis(redis_url, len(waiters))
+    sent = [uuid4() for _ in range(3)]
+    for job_id in sent:
+        enqueue(broker, job_id)
+    while len(taken) < len(sent):
+        assert all(waiter.is_alive() for waiter in waiters)
+    stopped.set()
+    for waiter in waiters:
+        waiter.join(30)
+    assert sorted(message.args[0] for message in taken) == sorted(map(str, sent))
+
+
+def test_waiting_changes_nothing_about_the_order_of_what_came_meanwhile(broker: JobBroker) -> None:
+    consumer = broker.consume(QUEUE)
+    sent = [uuid4() for _ in range(3)]
+    for job_id in sent:
+        enqueue(broker, job_id)
+
+    consumer._wait_for_another()
+
+    for job_id in sent:
+        message = next(consumer)
+        assert message is not None
+        assert message.args == (str(job_id),)
+        consumer.ack(message)
 
 
 def test_nothing_is_taken_while_the_worker_does_not_accept(broker: JobBroker) -> None:
