@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.gaps import gaps
+from engine.gaps import closures, gaps
 from tests.engine.markets import HOUR, ms, stock_hours
 
 
@@ -32,3 +32,29 @@ def test_closed_hours_inside_a_gap_do_not_count() -> None:
     opens = [at for at in opens if not begin <= at < ms(2024, 4, 4, 15)]
 
     assert found(opens, sessions=True) == [(begin, 3 + 6 + 1)]
+
+
+def test_a_gap_ends_where_its_last_missing_bar_does() -> None:
+    opens = stock_hours((2024, 1, 2), (2024, 6, 28))
+    begin = ms(2024, 4, 2, 17)
+    opens = [at for at in opens if not begin <= at < ms(2024, 4, 4, 15)]
+    listed = np.array(opens, np.int64)
+
+    assert gaps(listed, HOUR, sessions=True).end_ms.tolist() == [ms(2024, 4, 4, 15)]
+    assert gaps(np.array([0, 1, 4, 6]) * HOUR, HOUR).end_ms.tolist() == [4 * HOUR, 6 * HOUR]
+
+
+def test_closed_hours_are_told_without_an_outage_beside_them() -> None:
+    opens = stock_hours((2024, 1, 2), (2024, 6, 28))
+    whole = closures(np.array(opens, np.int64), HOUR)
+    begin = ms(2024, 4, 2, 17)
+    left = [at for at in opens if not begin <= at < ms(2024, 4, 4, 15)]
+
+    found = closures(np.array(left, np.int64), HOUR)
+
+    # Nights and weekends, of which one is an hour shorter: New York's clock is set forward.
+    assert sorted(set(whole.bars.tolist())) == [18, 65, 66]
+    assert found.bars.sum() == whole.bars.sum()
+    assert len(found.bars) == len(whole.bars) - 1
+    assert len(closures(np.arange(50) * HOUR, HOUR).bars) == 0
+    assert len(closures(np.empty(0, np.int64), HOUR).bars) == 0
