@@ -61,6 +61,22 @@ class Ended(NamedTuple):
     last: datetime
 
 
+class OfInstrument(NamedTuple):
+    """So many jobs of an instrument that are alike; `example` is the id of one.
+
+    The rest is as in their requests: ISO times, the name of the timeframe, bars of the warm-up;
+    None where an old request has none.
+    """
+
+    state: State
+    start: str | None
+    end: str | None
+    timeframe: str | None
+    warmup_bars: int | None
+    number: int
+    example: str
+
+
 class Submitted(NamedTuple):
     """The job of a submission; `created` is False for one that was there under its key."""
 
@@ -220,6 +236,21 @@ def events(job_id: UUID, *, after: int = 0) -> Ask[list[Event]]:
         lambda rows: [Event(**(row | {"event": EventName(row["event"])})) for row in rows],
         rows=dict_row,
     )
+
+
+def of_instrument(market_id: int, symbol: str) -> Ask[list[OfInstrument]]:
+    """Ask which jobs there are of an instrument, whoever owns them."""
+
+    def made(rows: list[Any]) -> list[OfInstrument]:
+        return [
+            OfInstrument(
+                State(state), start, end, timeframe, warmup and int(warmup), number, job_id
+            )
+            for state, start, end, timeframe, warmup, number, job_id in rows
+        ]
+
+    values = {"market_id": str(market_id), "symbol": symbol[:64]}
+    return Ask(_SQL["of_instrument"], values, made)
 
 
 def finished_before(*, older_than_days: float) -> Ask[dict[State, Ended]]:

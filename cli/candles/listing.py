@@ -1,70 +1,112 @@
 """`backtest candles list`: what the store holds."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
+import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cli import render
+from cli.candles import pictures, words
+from cli.candles.finding import HOW_TO_IMPORT, opened, progress
+from cli.candles.summary import Summary
 from cli.options import AsJson
-from cli.running_stack import environment
-from configs.environment import candle_source
 
-if TYPE_CHECKING:
-    from storage.candles import Instrument
+ENOUGH, WIDEST = 20, 60
+"""How wide a picture is, where there is room."""
 
 
-def list_(as_json: AsJson = False) -> None:
-    """List the instruments of the candle store.
+def list_(
+    market_id: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Only instruments of this market.")
+    ] = None,
+    symbol: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only symbols that have this in them, in any case."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the instruments of the candle store, by market and symbol.
+
+    Times are opens of the first and the last bar, UTC. Missing are bars that are not there between
+    them; of a market that closes (imported with --sessions) nights and weekends are not missing.
+    The coverage draws the time from the first to the last bar.
+
+    --json prints an array: market_id, symbol, timeframe, first, last, bars, minutes (that they
+    last together), missing, has_volume, sessions.
 
     For example:
 
       backtest candles list
+      backtest candles list --market-id 1 --symbol usdt
     """
-    from storage.candles import open_store
-
-    with open_store(candle_source(environment())) as store:
-        instruments = store.instruments()
-    if as_json:
-        render.as_json(
-            [
-                {
-                    "market_id": instrument.market_id,
-                    "symbol": instrument.symbol,
-                    "first": instrument.first.isoformat(),
-                    "last": instrument.last.isoformat(),
-                    "minutes": instrument.minutes,
-                }
-                for instrument in instruments
-            ]
-        )
-        return
-    if not instruments:
-        render.terminal().print("no candles; `backtest candles import FILE` brings some")
-        return
     console = render.terminal()
-    table = _table(instruments, "%Y-%m-%d %H:%M")
-    if render.room(table) > console.width:
-        table = _table(instruments, "%Y-%m-%d")
-    console.print(render.unbroken(table, console.width), crop=False)
+    found = _found(console, market_id, symbol, shown=not as_json)
+    if as_json:
+        render.as_json([each.document() for each in found])
+    elif found:
+        _print(console, found)
+    elif market_id is None and symbol is None:
+        console.print(f"no candles yet; type: {HOW_TO_IMPORT}", soft_wrap=True)
+    else:
+        console.print("no such instruments; `backtest candles list` shows all", soft_wrap=True)
 
 
-def _table(instruments: Sequence["Instrument"], times: str) -> Table:
+def _found(
+    console: Console, market_id: int | None, symbol: str | None, *, shown: bool
+) -> list[Summary]:
+    found = []
+    with opened() as store, progress(console, "reading", shown=shown) as tell:
+        wanted = [
+            name
+            for name in store.names()
+            if market_id in (None, name[0]) and (symbol or "").upper() in name[1].upper()
+        ]
+        for number, name in enumerate(wanted, 1):
+            found.append(Summary.of(store, *name))
+            tell(number / len(wanted))
+    return [each for each in found if each is not None]
+
+
+def _print(console: Console, found: Sequence[Summary]) -> None:
+    for times in (words.at, words.day):
+        rows = [tuple(_cells(each, times)) for each in found]
+        room = console.width - render.room(_table(rows, [Text()] * len(rows)))
+        width = len("coverage") + room
+        if width >= ENOUGH:
+            break
+    width = max(len("coverage"), min(width, WIDEST))
+    drawn = [pictures.coverage(each.present, each.expected, width, console) for each in found]
+    table = render.unbroken(_table(rows, drawn), console.width)
+    console.print(table, crop=False)
+    total = f"{words.counted(len(found), 'instrument')}, "
+    total += words.counted(sum(each.bars for each in found), "bar")
+    console.print(f"{total}; {pictures.legend(console)}", style="dim", soft_wrap=True)
+
+
+def _cells(each: Summary, times: "words.Times") -> Iterator[str | Text]:
+    from storage.candles import length
+
+    yield str(each.market_id)
+    yield Text(each.symbol)
+    yield length(each.known.timeframe_ms)
+    yield times(each.first_ms)
+    yield times(each.last_ms)
+    yield f"{each.bars:,}"
+    yield f"{each.missing:,}"
+    yield "yes" if each.known.has_volume else "no"
+
+
+def _table(rows: Sequence[Sequence[str | Text]], drawn: Sequence[Text]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("market", "symbol", "first (UTC)", "last (UTC)"):
+    for header in ("market", "symbol", "bar", "from (UTC)", "to (UTC)"):
         table.add_column(header, no_wrap=True)
-    for header in ("minutes", "missing"):
+    for header in ("bars", "missing"):
         table.add_column(header, no_wrap=True, justify="right")
-    for instrument in instruments:
-        span = int((instrument.last - instrument.first).total_seconds()) // 60
-        span += instrument.timeframe_ms // 60_000
-        table.add_row(
-            str(instrument.market_id),
-            Text(instrument.symbol),
-            f"{instrument.first:{times}}",
-            f"{instrument.last:{times}}",
-            f"{instrument.minutes:,}",
-            f"{100 * (1 - instrument.minutes / span):.2f} %",
-        )
+    for header in ("volume", "coverage"):
+        table.add_column(header, no_wrap=True)
+    for cells, picture in zip(rows, drawn, strict=True):
+        table.add_row(*cells, picture)
     return table

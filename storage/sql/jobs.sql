@@ -117,6 +117,34 @@ FROM backtest_job_events
 WHERE job_id = %(job_id)s AND event_id > %(after)s
 ORDER BY event_id;
 
+-- name: of_instrument
+-- All users' jobs of an instrument, those alike together. Users are found one after the other, for
+-- the index of symbols begins with them.
+WITH RECURSIVE users AS (
+    SELECT min(user_id) AS user_id FROM backtest_jobs
+    UNION ALL
+    SELECT (SELECT min(user_id) FROM backtest_jobs WHERE user_id > users.user_id)
+    FROM users
+    WHERE users.user_id IS NOT NULL
+)
+SELECT
+    job.state,
+    job.request_json #>> '{time_range,start}' AS start,
+    job.request_json #>> '{time_range,end}' AS "end",
+    job.request_json #>> '{template,timeframe}' AS timeframe,
+    job.request_json ->> 'warmup_bars' AS warmup_bars,
+    count(*) AS number,
+    min(job.job_id::text) AS example
+FROM users
+JOIN LATERAL (
+    SELECT *
+    FROM backtest_jobs
+    WHERE user_id = users.user_id
+      AND @symbol = %(symbol)s
+      AND request_json #>> '{template,instrument_id,market_id}' = %(market_id)s
+) AS job ON true
+GROUP BY 1, 2, 3, 4, 5;
+
 -- name: finished_before
 -- What the deletion would find.
 SELECT state, count(*) AS number, min(finished_at) AS first, max(finished_at) AS last

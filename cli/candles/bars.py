@@ -1,0 +1,81 @@
+"""Single bars of an instrument: read around a place, and laid out as a table."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+from rich.text import Text
+
+from cli.candles import words
+
+if TYPE_CHECKING:
+    from storage.candles import Bars, CandleStore, Known
+
+Int64 = NDArray[np.int64]
+
+NAMES = ("open", "high", "low", "close", "volume")
+MOST_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Bars that follow each other, apart from those that are not there, each `step_ms` long."""
+
+    bars: "Bars"
+    step_ms: int
+
+    @classmethod
+    def read(
+        cls, store: "CandleStore", name: tuple[int, str], known: "Known", opens: Int64
+    ) -> "Some":
+        """Read the bars that open at int64[N >= 1], all there are between the first and last."""
+        step = known.timeframe_ms
+        first, last = int(opens[0]), int(opens[-1])
+        return cls(store.bars(*name, first, last + 1, step), step)
+
+    def document(self) -> list[dict[str, Any]]:
+        """Return them as JSON."""
+        return [
+            {"time": words.iso(int(time))} | dict(zip(NAMES, map(float, values), strict=True))
+            for time, *values in zip(self.bars.ts_open, *self.bars.values(), strict=True)
+        ]
+
+
+def table(parts: list[Some], marked_ms: int | None = None) -> Table:
+    """Lay out bars with what is between them; what there is at the time `marked_ms` stands out."""
+    laid_out = Table(box=None, header_style="bold", pad_edge=False)
+    laid_out.add_column("opens (UTC)", no_wrap=True)
+    for name in NAMES:
+        laid_out.add_column(name, justify="right", no_wrap=True)
+    digits = [
+        _digits(np.concatenate([part.bars.values()[number] for part in parts]))
+        for number in range(len(NAMES))
+    ]
+    for number_of_part, part in enumerate(parts):
+        end_ms: int | None = None
+        if number_of_part:
+            laid_out.add_row("  …", style="dim")
+        for number, opens in enumerate(part.bars.ts_open.tolist()):
+            if end_ms is not None and opens > end_ms:
+                between = marked_ms is not None and end_ms <= marked_ms < opens
+                text = f"  no bar for {words.length(opens - end_ms)}"
+                laid_out.add_row(Text(text, "bold" if between else "dim"))
+            end_ms = opens + part.step_ms
+            here = marked_ms is not None and opens <= marked_ms < end_ms
+            values = (column[number] for column in part.bars.values())
+            laid_out.add_row(
+                words.at(opens),
+                *(f"{value:,.{places}f}" for value, places in zip(values, digits, strict=True)),
+                style="bold" if here else "",
+            )
+    return laid_out
+
+
+def _digits(values: NDArray[np.float64]) -> int:
+    """Return how many decimals tell all values apart, up to 8."""
+    for places in range(MOST_DIGITS):
+        if np.allclose(values, np.round(values, places), rtol=0, atol=10.0**-MOST_DIGITS / 2):
+            return places
+    return MOST_DIGITS

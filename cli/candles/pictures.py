@@ -1,0 +1,65 @@
+"""Small pictures made of characters: how much is there, and how prices went."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.text import Text
+
+STEPS, NOTHING, CLOSED = "▁▂▃▄▅▆▇█", "·", " "
+PLAIN_STEPS, PLAIN_NOTHING = "123456789#", "."
+"""For terminals that know ASCII alone."""
+
+Int64 = NDArray[np.int64]
+
+
+def coverage(present: Int64, expected: Int64, width: int, console: Console) -> Text:
+    """Draw how many of the expected bars are present in each of equal parts of the time.
+
+    The full block stands for all of them and for nothing less; where none is expected, nothing is
+    drawn. Both are int64[F], of more parts than are drawn or of as many.
+    """
+    width = min(width, len(expected))
+    borders = np.arange(width) * len(expected) // width if width else np.empty(0, np.int64)
+    steps, nothing = _signs(console)
+    text = Text()
+    for there, all_ in zip(
+        np.add.reduceat(present, borders), np.add.reduceat(expected, borders), strict=True
+    ):
+        if not all_:
+            text.append(CLOSED)
+        elif not there:
+            text.append(nothing, "red")
+        elif there >= all_:
+            text.append(steps[-1], "green")
+        else:
+            text.append(steps[int(there / all_ * (len(steps) - 1))], "yellow")
+    return text
+
+
+def sparkline(values: Sequence[float | None], console: Console) -> str:
+    """Draw values from the lowest to the highest; None is nothing."""
+    steps, _ = _signs(console)
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, high = min(known), max(known)
+    scale = (len(steps) - 1) / (high - low) if high > low else 0.0
+    return "".join(
+        " " if value is None else steps[round((value - low) * scale)] for value in values
+    )
+
+
+def legend(console: Console) -> str:
+    """Explain the picture of the coverage."""
+    steps, nothing = _signs(console)
+    return (
+        f"coverage, from the first to the last bar: {steps[-1]} all bars are there, {nothing} none"
+    )
+
+
+def _signs(console: Console) -> tuple[str, str]:
+    if "utf" in console.encoding.lower():
+        return STEPS, NOTHING
+    return PLAIN_STEPS, PLAIN_NOTHING
