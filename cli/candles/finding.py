@@ -63,7 +63,7 @@ def _unknown(
 ) -> str:
     if known:
         markets = ", ".join(str(market) for market, _ in names)
-        return f"{printable(symbol)} is in market {markets}, not in {market_id}"
+        return f"{printable(names[0][1])} is in market {markets}, not in {market_id}"
     meant = get_close_matches(symbol.upper(), {name for _, name in names}, cutoff=0.5)
     hint = f"did you mean {' or '.join(meant)}? " if meant else ""
     return (

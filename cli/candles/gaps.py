@@ -13,7 +13,7 @@ from rich.table import Table
 from cli import render
 from cli.candles import words
 from cli.candles.finding import MarketId, Symbol, find, opened
-from cli.candles.summary import Summary
+from cli.candles.summary import MOSTLY, Summary
 from cli.errors import CommandError, printable
 from cli.options import AsJson
 
@@ -21,8 +21,6 @@ Int64 = NDArray[np.int64]
 
 LENGTH = re.compile(r"(\d+)([mhd]?)")
 UNITS = {"m": words.MINUTE_MS, "h": words.HOUR_MS, "d": words.DAY_MS}
-MOSTLY = 0.5
-"""Of the missing bars: if so many recur, the market seems to close."""
 
 
 class Order(StrEnum):
@@ -105,8 +103,7 @@ def gaps(
         )
         text = f"not counted, for the market closes: {' and '.join(kinds)}"
         console.print(text, style="dim", soft_wrap=True)
-    if not known.sessions:
-        _hint(console, summary, opens)
+    _hint(console, summary, opens)
 
 
 def _least(text: str | None, step: int) -> int:
@@ -181,12 +178,7 @@ def _print_total(
 
 def _hint(console: Console, summary: Summary, opens: Int64) -> None:
     """Say so where most of what is missing recurs, as when a market closes."""
-    from engine.gaps import gaps as gaps_of
-
-    if not summary.missing:
-        return
-    outages = int(gaps_of(opens, summary.known.timeframe_ms, sessions=True).bars.sum())
-    recurring = summary.missing - outages
+    recurring = summary.recurring(opens)
     if recurring > MOSTLY * summary.missing:
         console.print(
             f"{recurring:,} of the missing bars recur daily or weekly: if this market closes, "

@@ -105,7 +105,7 @@ def _table(rows: Sequence[Sequence[str | Text]], drawn: Sequence[Text]) -> Table
         table.add_column(header, no_wrap=True)
     for header in ("bars", "missing"):
         table.add_column(header, no_wrap=True, justify="right")
-    for header in ("volume", "coverage"):
+    for header in ("vol", "coverage"):
         table.add_column(header, no_wrap=True)
     for cells, picture in zip(rows, drawn, strict=True):
         table.add_row(*cells, picture)

@@ -1,6 +1,7 @@
 """Small pictures made of characters: how much is there, and how prices went."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +24,21 @@ def coverage(present: Int64, expected: Int64, width: int, console: Console) -> T
     width = min(width, len(expected))
     borders = np.arange(width) * len(expected) // width if width else np.empty(0, np.int64)
     steps, nothing = _signs(console)
-    text = Text()
-    for there, all_ in zip(
-        np.add.reduceat(present, borders), np.add.reduceat(expected, borders), strict=True
-    ):
+
+    def sign(there: int, all_: int) -> tuple[str, str]:
         if not all_:
-            text.append(CLOSED)
-        elif not there:
-            text.append(nothing, "red")
-        elif there >= all_:
-            text.append(steps[-1], "green")
-        else:
-            text.append(steps[int(there / all_ * (len(steps) - 1))], "yellow")
+            return CLOSED, ""
+        if not there:
+            return nothing, "red"
+        if there >= all_:
+            return steps[-1], "green"
+        return steps[there * (len(steps) - 1) // all_], "yellow"
+
+    counts = (np.add.reduceat(part, borders).tolist() for part in (present, expected))
+    signs = [sign(*each) for each in zip(*counts, strict=True)]
+    text = Text()
+    for style, run in groupby(signs, key=lambda one: one[1]):
+        text.append("".join(character for character, _ in run), style or None)
     return text
 
 

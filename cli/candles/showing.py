@@ -15,12 +15,11 @@ from cli.candles import bars, pictures, words
 from cli.candles.bars import Some
 from cli.candles.finding import MarketId, Symbol, find, opened, time_ms
 from cli.candles.prices import Prices
-from cli.candles.summary import Summary
+from cli.candles.summary import MOSTLY, Summary
 from cli.errors import CommandError, printable
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from engine.opening_hours import Hours
     from storage.candles import ImportedFile, Known
 
 Int64 = NDArray[np.int64]
@@ -29,7 +28,7 @@ ENDS, AROUND = 3, 5
 """How many bars of each end are shown, and before and after a time."""
 FILES = 10
 WIDEST = 60
-HASH = 10
+HASH = 8
 
 
 def show(
@@ -56,6 +55,8 @@ def show(
       backtest candles show BTCUSDT
       backtest candles show BTCUSDT --at 2024-03-05T19:00
     """
+    from engine.opening_hours import opening_hours
+
     console = render.terminal()
     around = None if at is None else time_ms(at, "--at")
     with opened() as store:
@@ -68,18 +69,20 @@ def show(
         prices = Prices.of(store, summary)
         files = sorted(store.files(*name).values(), key=lambda file: str(file.imported_at))
         shown = [Some.read(store, name, known, some) for some in _places(opens, around)]
-    found = _hours(opens, known.timeframe_ms)
+    hours = words.hours(opening_hours(opens, known.timeframe_ms))
     if as_json:
         render.as_json(
             summary.document()
-            | {"original": known.original or name[1], "hours": words.hours(found)}
+            | {"original": known.original or name[1], "hours": hours}
             | prices.document()
             | {"files": [_plain(file) for file in files]}
             | {"candles": [bar for some in shown for bar in some.document()]}
         )
         return
     if around is None:
-        console.print(_page(console, summary, prices, found, files), crop=False)
+        closes = known.sessions or summary.recurring(opens) > MOSTLY * summary.missing
+        told = hours if closes else []
+        console.print(_page(console, summary, prices, told, files), crop=False)
         console.print()
     else:
         console.print(_heading(summary), markup=False)
@@ -118,12 +121,6 @@ def _where(opens: Int64, known: "Known", around: int) -> str:
     return f"no bar at {asked}: it is missing"
 
 
-def _hours(opens: Int64, step: int) -> "list[Hours]":
-    from engine.opening_hours import opening_hours
-
-    return opening_hours(opens, step)
-
-
 def _plain(file: "ImportedFile") -> dict[str, Any]:
     at = None if file.imported_at is None else file.imported_at.isoformat()
     return {"name": file.name, "imported_at": at, "rows": file.rows, "sha256": file.sha256}
@@ -133,7 +130,7 @@ def _page(
     console: Console,
     summary: Summary,
     prices: Prices,
-    found: "list[Hours]",
+    told: list[str],
     files: "list[ImportedFile]",
 ) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -143,7 +140,7 @@ def _page(
     width = max(8, min(console.width - label_room - 2, WIDEST))
     drawn = pictures.coverage(summary.present, summary.expected, width, console)
     lines: list[tuple[str, str | Text]] = [
-        *_about(summary, found),
+        *_about(summary, told),
         ("coverage", drawn),
         *prices.lines(console, width),
         *(("" if number else "files", text) for number, text in enumerate(_files(files))),
@@ -160,12 +157,12 @@ def _heading(summary: Summary) -> str:
     return f"{printable(summary.symbol)} (market {summary.market_id}), {bars} bars"
 
 
-def _about(summary: Summary, found: "list[Hours]") -> Iterator[tuple[str, str]]:
+def _about(summary: Summary, told: list[str]) -> Iterator[tuple[str, str]]:
     known, symbol = summary.known, printable(summary.symbol)
     yield "instrument", _heading(summary)
     if known.original and known.original != summary.symbol:
         yield "in its files", printable(known.original)
-    yield from _market(summary, found)
+    yield from _market(summary, told)
     yield "volume", "yes" if known.has_volume else "no: rules that need volume refuse it"
     lasts = summary.last_ms + known.timeframe_ms - summary.first_ms
     first, last = words.at(summary.first_ms), words.at(summary.last_ms)
@@ -177,14 +174,13 @@ def _about(summary: Summary, found: "list[Hours]") -> Iterator[tuple[str, str]]:
     yield "bars", f"{summary.bars:,}; {missing}"
 
 
-def _market(summary: Summary, found: "list[Hours]") -> Iterator[tuple[str, str]]:
-    told = words.hours(found)
+def _market(summary: Summary, told: list[str]) -> Iterator[tuple[str, str]]:
     if summary.known.sessions:
         for number, text in enumerate(told):
             yield "" if number else "open", text
         return
     yield "open", "always (imported without --sessions)"
-    if summary.missing and told != ["never closed"]:
+    if told:
         yield (
             "",
             f"its bars are of {told[0]}: if the market closes, import it again with --sessions",
@@ -197,9 +193,8 @@ def _files(files: "list[ImportedFile]") -> Iterator[str]:
     names = max((len(printable(file.name)) for file in files[-FILES:]), default=0)
     if len(files) > FILES:
         yield f"{len(files):,} files; the last {FILES} (all: --json)"
+    rows = max((len(words.counted(file.rows, "row")) for file in files[-FILES:]), default=0)
     for file in files[-FILES:]:
         at = "" if file.imported_at is None else f"{file.imported_at:%Y-%m-%d %H:%M}"
-        yield (
-            f"{printable(file.name):<{min(names, 40)}}  {at}  {words.counted(file.rows, 'row'):>14}"
-            f"  {file.sha256[:HASH]}"
-        )
+        name, held = printable(file.name), words.counted(file.rows, "row")
+        yield f"{name:<{min(names, 40)}}  {at}  {held:>{rows}}  {file.sha256[:HASH]}"

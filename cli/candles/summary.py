@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Int64 = NDArray[np.int64]
 
+MOSTLY = 0.5
+"""Of the missing bars: if so many recur, the market seems to close."""
+
 PARTS = 1_200
 """Of the time from the first to the last bar: more than a terminal has columns."""
 
@@ -71,6 +74,15 @@ class Summary:
             present,
             expected,
         )
+
+    def recurring(self, opens: Int64) -> int:
+        """Count missing bars that would not be missing if the market had sessions."""
+        from engine.gaps import gaps
+
+        if not self.missing or self.known.sessions:
+            return 0
+        outages = gaps(opens, self.known.timeframe_ms, sessions=True)
+        return self.missing - int(outages.bars.sum())
 
     def document(self) -> dict[str, object]:
         """Return it as JSON."""
