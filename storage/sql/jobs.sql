@@ -121,11 +121,17 @@ ORDER BY event_id;
 -- All users' jobs of an instrument, those alike together. Users are found one after the other, for
 -- the index of symbols begins with them.
 WITH RECURSIVE users AS (
-    SELECT min(user_id) AS user_id FROM backtest_jobs
+    (SELECT user_id FROM backtest_jobs ORDER BY user_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT min(user_id) FROM backtest_jobs WHERE user_id > users.user_id)
+    SELECT following.user_id
     FROM users
-    WHERE users.user_id IS NOT NULL
+    JOIN LATERAL (
+        SELECT user_id
+        FROM backtest_jobs
+        WHERE user_id > users.user_id
+        ORDER BY user_id
+        LIMIT 1
+    ) AS following ON true
 )
 SELECT
     job.state,

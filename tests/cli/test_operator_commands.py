@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from cli import render, running_stack
+from cli import running_stack
 from storage import schema
 from tests.cli.conftest import Backtest
 from tests.storage.making import new_database
@@ -22,7 +22,8 @@ COMMANDS = [
     *("strategies list", "strategies save", "strategies delete"),
     *("up", "demo", "migrate", "worker", "api", "token", "doctor"),
     *("stuck", "pause", "resume", "retention"),
-    *("candles import", "candles list"),
+    *("candles import", "candles list", "candles show", "candles gaps"),
+    *("candles verify", "candles delete"),
 ]
 
 CSV = "ts_open,open,high,low,close,volume\n" + "".join(
@@ -154,20 +155,6 @@ def test_candles_are_imported_and_listed(service: Backtest, tmp_path: Path) -> N
     _, listed = service("candles", "list", "--json").json
     assert (listed["market_id"], listed["symbol"], listed["minutes"]) == (3, "ABC", 4)
     assert "ABC" in service("candles", "list").out
-
-
-@pytest.mark.parametrize("width", [60, 160])
-def test_a_list_of_candles_fits_the_terminal(
-    service: Backtest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
-    file = tmp_path / "candles.csv"
-    file.write_text(CSV)
-    service("candles", "import", file, "--market-id", 3, "--symbol", "ABCUSDT")
-    monkeypatch.setattr(render, "PIPE_WIDTH", width)
-    listed = service("candles", "list").out
-    assert "…" not in listed
-    assert all(len(line) <= width for line in listed.splitlines())
-    assert listed.splitlines()[-1].split()[-3:] == ["4", "33.33", "%"]
 
 
 def test_importing_again_changes_nothing(service: Backtest, tmp_path: Path) -> None:
