@@ -99,8 +99,8 @@ class _Run:
         before = dict(self.store.files(self.market_id, symbol))
         stored = self.store.form(self.market_id, symbol)
         reader = Reader(self.spool, Instrument(self.market_id, symbol, stored), self.choices)
-        batch, progress = Batch(self.spool), _Shares(self.tell, 2 * len(paths))
-        waiting = 0
+        # Each file is read, and published later.
+        batch, progress, waiting = Batch(self.spool), _Shares(self.tell, 2 * len(paths)), 0
         for path in paths:
             with sources.opened(path) as source:
                 same = batch.sources.get(source.sha256) or before.get(source.sha256)
@@ -114,11 +114,12 @@ class _Run:
             if batch.rows >= ROWS:
                 self._publish(batch, symbol, progress.of(waiting), new=not before)
                 before |= batch.sources
-                batch, waiting = Batch(self.spool), progress.done(waiting)
+                progress.done(waiting)
+                batch, waiting = Batch(self.spool), 0
                 reader.instrument = Instrument(self.market_id, symbol, self.known)
         if batch.read:
             self._publish(batch, symbol, progress.of(waiting), new=not before)
-        progress.of(0)(0)
+        self.tell(progress.total, progress.total)
 
     def _publish(
         self, batch: Batch, symbol: str, advance: Callable[[float], None], *, new: bool
@@ -221,12 +222,16 @@ class _Shares:
     steps: int
     finished: int = 0
 
+    @property
+    def total(self) -> int:
+        """Return what the progress of all steps is told as."""
+        return 1000 * self.steps
+
     def of(self, steps: int) -> Callable[[float], None]:
         """Return who is told the share of the next steps that is done."""
         begun = self.finished
-        return lambda share: self.tell(int(1000 * (begun + share * steps)), 1000 * self.steps)
+        return lambda share: self.tell(int(1000 * (begun + share * steps)), self.total)
 
-    def done(self, steps: int) -> int:
-        """Finish steps; returns how many are open."""
+    def done(self, steps: int) -> None:
+        """Finish steps."""
         self.finished += steps
-        return 0

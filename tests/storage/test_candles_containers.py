@@ -151,7 +151,8 @@ def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
 
     assert str(caught.value) == (
         f"the files together: 12 bars of {tmp_path}/btc.csv and 1 more have other values in a "
-        "later file (the first opens at 2024-01-01 00:00); if the later files are right, type --replace"
+        "later file (the first opens at 2024-01-01 00:00); if the later files are right, type "
+        "--replace"
     )
 
 
