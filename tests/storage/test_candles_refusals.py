@@ -114,8 +114,9 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
         ),
         Choices(timeframe="4h"),
         "x.csv: bars of 4h do not always open at the same time: 40 open 120 minutes after each 4h "
-        "and 30 open 180 minutes after each 4h. Where clocks that are changed are the reason, import the times as they are written, without --tz, or "
-        "shorter bars; to keep the first only, type --max-bad-rows 30",
+        "and 30 open 180 minutes after each 4h. Where clocks that are changed are the reason, "
+        "import the times as they are written, without --tz, or shorter bars; to keep the first "
+        "only, type --max-bad-rows 30",
     ),
     "days that clocks move": (
         HEADER
@@ -125,8 +126,8 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
         ),
         Choices(timeframe="1d"),
         "x.csv: bars of 1d do not always open at the same time: 40 open at 22:00 UTC and 30 open "
-        "at 21:00 UTC. Where clocks that are changed are the reason, import the times as they are written, without --tz, or "
-        "shorter bars; to keep the first only, type --max-bad-rows 30",
+        "at 21:00 UTC. Where clocks that are changed are the reason, import the times as they are "
+        "written, without --tz, or shorter bars; to keep the first only, type --max-bad-rows 30",
     ),
     "too many bad rows": (
         HEADER + lines(BARS[:6]) + "".join(f"{row[0]},0,1,1,1,1\n" for row in BARS[6:]),

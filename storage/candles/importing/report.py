@@ -138,10 +138,10 @@ class ImportReport:
 
     def _skipped(self) -> Iterator[str]:
         for name, file in self.skipped[:NAMED]:
-            date = f"{file.imported_at:%Y-%m-%d}" if file.imported_at else "in this run"
+            when = f"on {file.imported_at:%Y-%m-%d}" if file.imported_at else "in this run"
             as_what = "" if file.name == name else f" as {file.name}"
             yield (
-                f"{name}: already imported on {date}{as_what}, {counted(file.rows, 'row')}, skipped"
+                f"{name}: already imported {when}{as_what}, {counted(file.rows, 'row')}, skipped"
             )
         if len(self.skipped) > NAMED:
             yield f"{len(self.skipped) - NAMED:,} more files already imported, skipped"
