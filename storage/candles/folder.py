@@ -124,7 +124,8 @@ class FolderStore(CandleStore):
             found = [publishing.span(path) for path in published]
         return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
-    def _form(self, market_id: int, symbol: str) -> Known | None:
+    def form(self, market_id: int, symbol: str) -> Known | None:
+        """See `CandleStore.form`."""
         return _stored(self._folder(market_id, symbol), self._register(market_id, symbol))
 
     def _register(self, market_id: int, symbol: str) -> Register:

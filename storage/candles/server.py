@@ -18,7 +18,7 @@ from storage.candles.store import CandleStore, statement
 from storage.candles.windows import EARLIEST_MS, LATEST_MS
 
 ANSWER_SECONDS = 120
-UNKNOWN_TABLE = 60
+UNKNOWN_TABLE, UNKNOWN_DATABASE = 60, 81
 TABLE, COARSE_TABLE = "canonical_candles_1m", "canonical_candles_coarse"
 
 
@@ -86,7 +86,7 @@ class ServerStore(CandleStore):
         """Check the form of bars, and store what is not known yet."""
         before = self._said(market_id, symbol)
         minutes = before is None and said.timeframe_ms == MINUTE_MS
-        check_form(symbol, None if minutes else before or self._form(market_id, symbol), said)
+        check_form(symbol, None if minutes else before or self.form(market_id, symbol), said)
         if said_something and (before is None or together(before, said) != before):
             self._insert_known(market_id, symbol, said, ImportedFile("", ""))
 
@@ -115,7 +115,8 @@ class ServerStore(CandleStore):
         found = listed[0] if listed else {"found": 0}
         return (found["first_ms"], found["last_ms"]) if found["found"] else None
 
-    def _form(self, market_id: int, symbol: str) -> Known | None:
+    def form(self, market_id: int, symbol: str) -> Known | None:
+        """See `CandleStore.form`."""
         said = self._said(market_id, symbol)
         if said is None and self.span(market_id, symbol, MINUTE_MS):
             return Known()
@@ -198,8 +199,10 @@ class ServerStore(CandleStore):
             try:
                 return self._answer(name, parameters)
             except DatabaseError as error:
-                # What the release before has made has minutes only.
-                if error.code != UNKNOWN_TABLE or name in ("names", "instruments"):
+                # What the release before has made has minutes only, and before an import nothing.
+                if name in ("names", "instruments"):
+                    raise
+                if error.code not in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
                     raise
         return None
 

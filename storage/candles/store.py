@@ -178,7 +178,7 @@ class CandleStore(ABC):
         """Count what `append` of the same chunks would add and change; raises what it raises."""
         check_instrument(market_id, symbol)
         said = known or Known()
-        check_form(symbol, self._form(market_id, symbol), said)
+        check_form(symbol, self.form(market_id, symbol), said)
         counted, after_ms = Compared(0, 0, 0), -1
         for chunk in chunks:
             check_bars(chunk, after_ms, said)
@@ -251,7 +251,7 @@ class CandleStore(ABC):
         """
 
     @abstractmethod
-    def _form(self, market_id: int, symbol: str) -> Known | None:
+    def form(self, market_id: int, symbol: str) -> Known | None:
         """Tell how long the stored bars are and when they open; None where nothing is stored."""
 
     @abstractmethod

@@ -34,7 +34,7 @@ def test_many_files_are_one_import_with_one_summary(
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == (
         "BTCUSDT (market 1): 4,320 minutes from 3 files, 2024-01-01 00:00 to 2024-01-03 23:59 UTC, "
-        "4,320 of them new or changed\n"
+        "4,320 of them new\n"
     )
 
 
@@ -51,7 +51,7 @@ def test_every_option_reaches_the_reader(backtest_with_store: Backtest, tmp_path
     )
 
     assert ended.json["first"] == "2023-12-31T15:00:00+00:00"
-    assert (ended.json["minutes"], ended.json["has_volume"]) == (20, False)
+    assert (ended.json["bars"], ended.json["has_volume"]) == (20, False)
     assert ended.json["remarks"] == [
         "1 row dropped: the line cannot be read (the first: line 41 has 2 columns instead of 8; "
         "repair the line, or get the file again if it was cut off)",
@@ -68,18 +68,13 @@ def test_standard_input_is_a_file(
 
     ended = backtest_with_store("candles", "import", "-", *INSTRUMENT, "--json")
 
-    assert (ended.json["minutes"], ended.json["files"][0]["name"]) == (12, "standard input")
+    assert (ended.json["bars"], ended.json["files"][0]["name"]) == (12, "standard input")
 
 
 @pytest.mark.parametrize(
     ("content", "options", "expected"),
     [
         (HEADER + lines(some_bars(9, 5 * MINUTE)), (), "type --timeframe 5m"),
-        (
-            HEADER + lines(some_bars(9, 5 * MINUTE)),
-            ("--timeframe", "5m"),
-            "only 1-minute candles can be stored; nothing was imported",
-        ),
         (HEADER + lines(some_bars()), ("--tz", "Mars"), "--tz: 'Mars' is no time zone"),
         (HEADER + lines(some_bars()), ("--where", "x"), "--where: 'x' is not COLUMN=VALUE"),
         ("rubbish", (), "no column for the open price"),

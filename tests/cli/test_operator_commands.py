@@ -161,7 +161,7 @@ def test_importing_again_changes_nothing(service: Backtest, tmp_path: Path) -> N
     file = tmp_path / "candles.csv"
     file.write_text(CSV)
     arguments = ("candles", "import", file, "--market-id", 3, "--symbol", "ABC", "--json")
-    assert [service(*arguments).json["published"] for _ in range(2)] == [4, 0]
+    assert [service(*arguments).json["new"] for _ in range(2)] == [4, 0]
 
 
 def test_a_command_on_a_database_that_does_not_exist_is_one_line(

@@ -103,6 +103,46 @@ def test_without_sessions_gaps_are_filled_as_ever() -> None:
     assert len(candles.filled) > 60
 
 
+PHASE = HOUR // 2
+LATE = [at + PHASE for at in range(ms(2024, 1, 1), ms(2024, 6, 1), HOUR)]
+
+
+@pytest.mark.parametrize(("timeframe", "step"), [("1h", HOUR), ("4h", 4 * HOUR)])
+def test_bars_that_open_at_half_past_are_traded_from_the_first_in_the_range(
+    timeframe: str, step: int
+) -> None:
+    opens = [at for at in LATE if (at - PHASE) % step == 0]
+    lacking = [at for at in opens if at != ms(2024, 2, 5, 12) + PHASE]
+    known = Ordinary(timeframe_ms=step, phase_ms=PHASE)
+
+    candles = loaded(asking("2024-02-01", "2024-03-01", timeframe, 5), opens, known)
+    with_a_gap = loaded(asking("2024-02-01", "2024-03-01", timeframe, 5), lacking, known)
+
+    first = next(at for at in opens if at >= ms(2024, 2, 1))
+    assert candles.first == with_a_gap.first == 5
+    assert candles.ts_open[5] == with_a_gap.ts_open[5] == first
+    assert candles.close_time()[-1] <= ms(2024, 3, 1) < candles.close_time()[-1] + step
+    assert len(candles.filled) == 0
+    assert with_a_gap.ts_open[with_a_gap.filled].tolist() == [ms(2024, 2, 5, 12) + PHASE]
+
+
+def test_coverage_counts_bars_that_open_at_half_past() -> None:
+    request = asking("2024-02-01", "2024-02-02", "1h", 5)
+    candles = loaded(request, LATE, Ordinary(timeframe_ms=HOUR, phase_ms=PHASE))
+    coverage = Coverage.of_candles(request, candles)
+
+    # From 00:30 to 23:30 before the last bar would end the next day.
+    assert (coverage.bars_expected, coverage.bars_present) == (23, 23)
+    assert (coverage.warmup_bars, coverage.warmup_present) == (5, 5)
+    assert coverage.traded_start_ms == ms(2024, 2, 1) + PHASE
+    assert of_coverage(request, coverage) == []
+
+
+def test_bars_that_open_elsewhere_than_is_known_are_an_error() -> None:
+    with pytest.raises(ValueError, match="not ascending multiples"):
+        loaded(asking("2024-02-01", "2024-02-02"), LATE, Ordinary(timeframe_ms=HOUR))
+
+
 def test_bars_without_a_gap_have_one_hash_whatever_is_known() -> None:
     opens = list(range(ms(2024, 1, 1), ms(2024, 2, 1), HOUR))
     request = asking("2024-01-10", "2024-01-20", "1h", 48)

@@ -21,6 +21,16 @@ from tests.engine.worlds import DEFAULTS, LIMITS, explicit, steps
 MARKETS = {
     "a year of a stock's hours": (stock_hours((2023, 6, 1), (2024, 12, 31)), "1h", HOUR),
     "years of currency's days": (working_days(ms(2020, 1, 1), ms(2024, 12, 31)), "1d", DAY),
+    "hours that open at half past": (
+        [at + HOUR // 2 for at in stock_hours((2023, 6, 1), (2024, 12, 31))],
+        "1h",
+        HOUR,
+    ),
+    "days that open in the evening": (
+        [at + 22 * HOUR for at in working_days(ms(2020, 1, 1), ms(2024, 12, 31))],
+        "1d",
+        DAY,
+    ),
     # More days than bars: daily figures need more room than there are bars.
     "a bar a week": ([ms(2020, 1, 1) + 7 * DAY * week for week in range(260)], "1d", DAY),
 }
@@ -51,7 +61,7 @@ def swept(market: str, metric: str) -> tuple[Sweep, list[Any]]:
         "ranking": {"primary_metric": metric, "min_trades": 0},
     }
     request = parse(complete(document, DEFAULTS, LIMITS))
-    known = Ordinary(timeframe_ms=step, sessions=True)
+    known = Ordinary(timeframe_ms=step, sessions=True, phase_ms=opens[0] % step)
     sweep = Sweep(request, load(request, reading(priced(opens, 5)), lambda *_: known))
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())

@@ -27,7 +27,8 @@ def by_a_loop(opens: list[int], step: int, begin: int, end: int) -> list[int]:
         return [t in there for t in known if not any(a < t < b for a, b in dead)]
 
     found = []
-    for t in range(begin - begin % step, end, step):
+    rest = opens[0] % step
+    for t in range(begin - (begin - rest) % step, end, step):
         if t < begin or t + step > end or t in there:
             continue
         near = votes([t + k * WEEK for k in range(-4, 5) if k])
@@ -50,6 +51,23 @@ YEAR = stock_hours((2024, 1, 2), (2024, 12, 31))
 
 def test_nights_weekends_and_changes_of_the_clock_are_closed() -> None:
     assert lacking(YEAR, HOUR, ms(2024, 1, 2), ms(2025, 1, 1)) == []
+
+
+@pytest.mark.parametrize("rest", [30 * 60_000, 59 * 60_000])
+def test_hours_that_open_at_half_past_are_judged_like_full_ones(rest: int) -> None:
+    outage = ms(2024, 6, 4, 18) + rest
+    opens = [at + rest for at in YEAR if at + rest != outage]
+    asked = opens, HOUR, ms(2024, 5, 2), ms(2024, 9, 1)
+
+    assert lacking(*asked) == by_a_loop(*asked) == [outage]
+
+
+def test_days_that_open_in_the_evening_are_judged_like_others() -> None:
+    opens = [at + 22 * HOUR for at in working_days(ms(2024, 1, 1), ms(2024, 12, 31))]
+    opens.remove(ms(2024, 12, 25, 22))
+    asked = opens, DAY, ms(2024, 1, 1), ms(2025, 1, 1)
+
+    assert lacking(*asked) == by_a_loop(*asked) == [ms(2024, 12, 25, 22)]
 
 
 def test_an_outage_of_hours_is_missing_and_the_night_beside_it_is_not() -> None:

@@ -3,40 +3,16 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import pyarrow as pa
-
-from storage.candles import Bars, Choices, ImportReport, import_files
-from storage.candles.store import CandleStore
+from storage.candles import CandleStore, Choices, ImportReport, import_files
+from storage.candles.folder import FolderStore
+from storage.candles.store import EARLIEST_MS, LATEST_MS
 
 MINUTE = 60_000
 START = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 
 Row = tuple[int, float, float, float, float, float]
-
-
-class Kept(CandleStore):
-    """A store that keeps what is published in memory."""
-
-    def __init__(self) -> None:
-        self.bars: list[Row] = []
-        self.longest_chunk = 0
-
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars]) -> int:  # noqa: ARG002
-        for chunk in chunks:
-            self.longest_chunk = max(self.longest_chunk, len(chunk))
-            columns = (chunk.ts_open, *chunk.values())
-            self.bars += zip(*(column.tolist() for column in columns), strict=True)
-        return len(self.bars)
-
-    def start(self, market_id: int, symbol: str) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def _select(self, statement: str, parameters: object) -> pa.Table:
-        raise NotImplementedError
 
 
 def some_bars(count: int = 12, step_ms: int = MINUTE, start_ms: int = START) -> list[Row]:
@@ -64,7 +40,15 @@ def lines(bars: Iterable[Row], time: str | None = None, mark: str = ",", more: s
 def stored(
     paths: Path | list[Path], choices: Choices | None = None, symbol: str = "BTCUSDT"
 ) -> tuple[list[Row], ImportReport]:
-    """Import into memory; returns the bars as stored, and the report."""
-    store = Kept()
-    report = import_files(store, paths if isinstance(paths, list) else [paths], 1, symbol, choices)
-    return store.bars, report
+    """Import into a folder; returns the bars as stored, and the report."""
+    with TemporaryDirectory() as folder, FolderStore(Path(folder)) as store:
+        files = paths if isinstance(paths, list) else [paths]
+        report = import_files(store, files, 1, symbol, choices)
+        return rows_of(store, report.symbol), report
+
+
+def rows_of(store: CandleStore, symbol: str = "BTCUSDT") -> list[Row]:
+    """All bars of an instrument as they are stored."""
+    step = store.known(1, symbol).timeframe_ms
+    bars = store.bars(1, symbol, EARLIEST_MS, LATEST_MS, step)
+    return list(zip(*(column.tolist() for column in (bars.ts_open, *bars.values())), strict=True))

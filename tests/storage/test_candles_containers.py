@@ -95,7 +95,7 @@ def test_many_files_are_one_import_with_one_report(months: Path, given: str) -> 
     bars, report = stored(paths)
 
     assert bars == JANUARY + FEBRUARY
-    assert (report.rows, report.minutes, len(report.files)) == (24, 24, 2)
+    assert (report.rows, report.bars, len(report.files)) == (24, 24, 2)
     assert report.remarks() == (
         "1 gap, 44,628 minutes missing (the widest from 2024-01-01 00:11 to 2024-02-01 00:00): "
         "a bar without any minute repeats the last close with volume 0",
@@ -149,8 +149,10 @@ def test_files_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CandleFileError) as caught:
         stored(tmp_path)
 
-    assert str(caught.value).startswith(
-        "the files together: 12 of 24 rows have the time of another row and other values"
+    assert str(caught.value) == (
+        f"the files together: 12 bars of {tmp_path}/btc.csv and 1 more have other values in a "
+        "later file (the first opens at 2024-01-01 00:00); if the later files are right, type "
+        "--replace"
     )
 
 

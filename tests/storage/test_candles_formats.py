@@ -279,7 +279,7 @@ def test_without_volume_it_is_zero_and_known_to_be_missing(tmp_path: Path, conte
     bars, report = stored(path, Choices(no_volume=True))
 
     assert bars == WITHOUT_VOLUME
-    assert not report.has_volume
+    assert not report.known.has_volume
     assert "there is no volume: it is 0 throughout" in report.remarks()
 
 
@@ -348,36 +348,24 @@ def test_a_member_that_has_to_be_read_again_does_not_repeat_those_before(tmp_pat
     assert (report.rows, report.duplicates, len(report.files)) == (len(bars), 0, 2)
 
 
-def test_longer_bars_are_read_as_such(tmp_path: Path) -> None:
-    from storage.candles.importing import prepared
-
+def test_longer_bars_are_stored_as_such(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text(HEADER + lines(some_bars(9, 5 * MINUTE)))
+    bars = some_bars(9, 5 * MINUTE)
+    path.write_text(HEADER + lines(bars))
 
-    with prepared(
-        [path], 1, "BTCUSDT", Choices(timeframe="5m"), lambda _done, _total: None
-    ) as found:
-        chunks = list(found.chunks(lambda _share: None))
+    found, report = stored(path, Choices(timeframe="5m"))
 
-    assert found.timeframe_ms == 5 * MINUTE
-    assert [chunk.ts_open.tolist() for chunk in chunks] == [
-        [row[0] for row in some_bars(9, 5 * MINUTE)]
-    ]
-    assert found.spacing.missing(found.timeframe_ms) == (0, 0)
+    assert found == bars
+    assert (report.timeframe, report.bars, report.gaps) == ("5m", 9, 0)
+    assert report.remarks() == ()
 
 
 def test_days_are_names_that_no_zone_moves(tmp_path: Path) -> None:
-    from storage.candles.importing import prepared
-
     path = tmp_path / "x.csv"
     days = some_bars(9, 1440 * MINUTE)
     path.write_text(HEADER + lines(days, "%Y-%m-%d"))
-    choices = Choices(timeframe="1d", zone="America/New_York")
 
-    with prepared([path], 1, "BTCUSDT", choices, lambda _done, _total: None) as found:
-        (chunk,) = found.chunks(lambda _share: None)
-
-    assert chunk.ts_open.tolist() == [row[0] for row in days]
+    assert stored(path, Choices(timeframe="1d", zone="America/New_York"))[0] == days
 
 
 def test_hours_that_clocks_make_unclear_are_left_out_and_reported(tmp_path: Path) -> None:
@@ -424,7 +412,7 @@ def test_a_stamp_off_the_minute_is_dropped_and_reported(tmp_path: Path) -> None:
 
     assert bars == [*BARS[:5], *BARS[6:]]
     assert report.remarks()[0] == (
-        "1 row dropped: the time is no whole bar "
+        "1 row dropped: the time is no whole minute "
         "(the first: line 7: the candle opens at 2024-01-01 00:05:08)"
     )
 
@@ -439,7 +427,7 @@ def test_sparse_minutes_are_minutes_with_gaps(tmp_path: Path) -> None:
     bars, report = stored(tmp_path / "x.csv")
 
     assert bars == sparse
-    assert (report.gaps, report.missing_minutes) == (11, 30)
+    assert (report.gaps, report.missing_bars) == (11, 30)
 
 
 def test_rows_without_any_price_are_minutes_without_a_trade(tmp_path: Path) -> None:
@@ -470,4 +458,4 @@ def test_what_a_file_is_and_calls_the_instrument_is_known(tmp_path: Path) -> Non
 
     assert report.original_symbols() == ("BTC/USDT",)
     assert report.files[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert report.has_volume
+    assert report.known.has_volume

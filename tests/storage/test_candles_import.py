@@ -1,7 +1,7 @@
 """Importing candle files: every format that works, every fault that is named."""
 
 import gzip
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from storage.candles import Bars, CandleFileError, ImportReport, import_files
 from storage.candles.folder import FolderStore
 from storage.candles.importing.text import BLOCK_BYTES
+from tests.storage.candle_files import rows_of
 from tests.storage.candle_reader import Reader
 
 START = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -28,33 +29,26 @@ CLOSES = [2.0, 1.75, 1.5]
 
 
 class Kept(FolderStore):
-    """A store that keeps what is published in memory."""
+    """A folder whose bars are looked at column by column."""
 
-    def __init__(self) -> None:
-        self.ts_open: list[int] = []
-        self.close_prices: list[float] = []
-        self.volumes: list[float] = []
+    @property
+    def ts_open(self) -> list[int]:
+        return [row[0] for row in rows_of(self)]
 
-    def append(self, market_id: int, symbol: str, chunks: Iterable[Bars], **said: object) -> int:  # type: ignore[override]  # noqa: ARG002
-        for chunk in chunks:
-            self.ts_open += chunk.ts_open.tolist()
-            self.close_prices += chunk.close.tolist()
-            self.volumes += chunk.volume.tolist()
-        return len(self.ts_open)
+    @property
+    def close_prices(self) -> list[float]:
+        return [row[4] for row in rows_of(self)]
 
-    def start(self, market_id: int, symbol: str) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def _select(self, statement: str, parameters: object) -> pa.Table:
-        raise NotImplementedError
+    @property
+    def volumes(self) -> list[float]:
+        return [row[5] for row in rows_of(self)]
 
 
 @pytest.fixture
-def store() -> Kept:
-    return Kept()
+def store(tmp_path: Path) -> Iterator[Kept]:
+    with Kept(tmp_path / "store") as opened:
+        opened.path.mkdir()
+        yield opened
 
 
 @pytest.fixture
@@ -92,7 +86,7 @@ def test_a_plain_csv_is_imported(load: Callable[..., ImportReport], store: Kept)
     report = load(text())
 
     assert (store.ts_open, store.close_prices, store.volumes) == (TIMES, CLOSES, [10.0, 20.5, 0.0])
-    assert (report.rows, report.minutes, report.published) == (3, 3, 3)
+    assert (report.rows, report.bars, report.published) == (3, 3, 3)
     assert report.first.isoformat() == "2024-01-01T00:00:00+00:00"
     assert report.last.isoformat() == "2024-01-01T00:02:00+00:00"
     assert report.remarks() == ()
@@ -218,7 +212,7 @@ def test_duplicates_are_counted_and_the_last_row_is_kept(
     report = load(text(*LINES, LINES[1], "2024-01-01 00:01:00,2,2.5,1.5,9.75,20.5"))
 
     assert store.close_prices == [2.0, 9.75, 1.5]
-    assert (report.rows, report.minutes, report.duplicates, report.conflicts) == (5, 3, 2, 2)
+    assert (report.rows, report.bars, report.duplicates, report.conflicts) == (5, 3, 2, 2)
     assert any("2 duplicate rows dropped" in remark for remark in report.remarks())
 
 
@@ -249,7 +243,7 @@ def test_unusable_rows_are_counted_and_dropped(
     report = load(text(LINES[0], f"2024-01-01 00:01:00,{values}", LINES[2]))
 
     assert store.ts_open == [TIMES[0], TIMES[2]]
-    assert (report.rows, report.invalid, report.gaps, report.missing_minutes) == (3, 1, 1, 1)
+    assert (report.rows, report.invalid, report.gaps, report.missing_bars) == (3, 1, 1, 1)
 
 
 def test_candles_that_contradict_themselves_are_kept_and_counted(
@@ -264,7 +258,7 @@ def test_candles_that_contradict_themselves_are_kept_and_counted(
 def test_gaps_are_counted(load: Callable[..., ImportReport], store: Kept) -> None:
     report = load(with_times("2024-01-01 00:00:00", "2024-01-01 00:10:00", "2024-01-01 00:12:00"))
 
-    assert (report.gaps, report.missing_minutes) == (2, 10)
+    assert (report.gaps, report.missing_bars) == (2, 10)
     assert report.remarks()[0].startswith("2 gaps, 10 minutes missing")
 
 
@@ -277,7 +271,7 @@ def test_blocks_of_a_long_file_join_without_loss(
         text(*(f"{START + i * MINUTE},1,{count + 1},1,{i + 1},10" for i in order.tolist()))
     )
 
-    assert report.rows == report.minutes == count
+    assert report.rows == report.bars == count
     assert store.close_prices == [float(i + 1) for i in range(count)]
 
 
@@ -373,8 +367,8 @@ def test_real_files_are_imported_whole(
 
     report = import_files(store, [market_data / name], 1, "BTCUSDT")
 
-    assert (report.rows, report.minutes, report.published) == (rows, rows, rows)
-    assert (report.gaps, report.missing_minutes) == (gaps, missing)
+    assert (report.rows, report.bars, report.published) == (rows, rows, rows)
+    assert (report.gaps, report.missing_bars) == (gaps, missing)
     assert (report.duplicates, report.unsorted, report.invalid) == (0, 0, 0)
     assert import_files(store, [market_data / name], 1, "BTCUSDT").published == 0
     reader = Reader()

@@ -3,7 +3,7 @@
 import gzip
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.candles import CandleFileError, Choices
+from storage.candles import Bars, CandleFileError, Choices, import_files
+from storage.candles.folder import FolderStore
 from storage.candles.importing import spool as spool_module
 from storage.candles.importing.spool import Overlaps, Spool
-from tests.storage.candle_files import MINUTE, START, Row, lines, some_bars, stored
+from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars, stored
 
 NAMES = ("timestamp", "open", "high", "low", "close", "volume")
 HEADER = ",".join(NAMES) + "\n"
@@ -173,15 +174,25 @@ def test_merging_keeps_the_last_of_each_time(
 
 
 def test_bars_are_given_in_pieces_of_bounded_size(tmp_path: Path) -> None:
-    from storage.candles import import_files
-    from tests.storage.candle_files import Kept
-
     many = some_bars(300_000)
     shuffled = [many[i] for i in np.random.default_rng(1).permutation(len(many))]
     (tmp_path / "x.csv").write_text(HEADER + lines(shuffled))
-    store = Kept()
+    longest = 0
 
-    import_files(store, [tmp_path / "x.csv"], 1, "BTCUSDT")
+    class Measured(FolderStore):
+        def append(
+            self, market_id: int, symbol: str, chunks: Iterable[Bars], **said: object
+        ) -> int:
+            def measured() -> Iterator[Bars]:
+                nonlocal longest
+                for chunk in chunks:
+                    longest = max(longest, len(chunk))
+                    yield chunk
 
-    assert store.bars == many
-    assert store.longest_chunk <= 2 * spool_module.RUN_ROWS
+            return super().append(market_id, symbol, measured(), **said)  # type: ignore[arg-type]
+
+    with Measured(tmp_path / "store") as store:
+        import_files(store, [tmp_path / "x.csv"], 1, "BTCUSDT")
+
+        assert rows_of(store) == many
+    assert 0 < longest <= 2 * spool_module.RUN_ROWS

@@ -104,27 +104,35 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
     "minutes said to be hours": (
         HEADER + lines(some_bars(120)),
         Choices(timeframe="1h"),
-        "x.csv: 118 of 120 rows are no bars of 1h, at most 10 may be: the time is no whole bar "
-        "(line 3: the candle opens at 2024-01-01 00:01:00; 118 such rows). Most steps from row to "
-        "row are 1m: type --timeframe 1m",
+        "x.csv: these are no 1h bars: most steps between them are 1m; type --timeframe 1m",
     ),
-    "hours that open at half past": (
-        HEADER + lines(some_bars(20, 60 * MINUTE, START + 30 * MINUTE)),
-        Choices(timeframe="1h"),
-        "x.csv: 20 of 20 rows are no bars of 1h, at most 10 may be: the time is no whole bar "
-        "(line 2: the candle opens at 2024-01-01 00:30:00; 20 such rows). Bars are named by the "
-        "time when they open, in UTC; see --timeframe and --tz",
+    "hours that clocks move": (
+        HEADER
+        + lines(
+            some_bars(40, 4 * 60 * MINUTE, START - 2 * 60 * MINUTE)
+            + some_bars(30, 4 * 60 * MINUTE, START + 159 * 60 * MINUTE)
+        ),
+        Choices(timeframe="4h"),
+        "x.csv: bars of 4h do not always open at the same time: 40 open 120 minutes after each 4h "
+        "and 30 open 180 minutes after each 4h. Where clocks that are changed are the reason, "
+        "import the times as they are written, without --tz, or shorter bars; to keep the first "
+        "only, type --max-bad-rows 30",
     ),
-    "bars that cannot be stored yet": (
-        HEADER + lines(some_bars(9, 5 * MINUTE)),
-        Choices(timeframe="5m"),
-        "x.csv: 9 bars of 5m were read and are right, but only 1-minute candles can be stored; "
-        "nothing was imported",
+    "days that clocks move": (
+        HEADER
+        + lines(
+            some_bars(40, 1440 * MINUTE, START - 120 * MINUTE)
+            + some_bars(30, 1440 * MINUTE, START + 39 * 1440 * MINUTE + 1260 * MINUTE)
+        ),
+        Choices(timeframe="1d"),
+        "x.csv: bars of 1d do not always open at the same time: 40 open at 22:00 UTC and 30 open "
+        "at 21:00 UTC. Where clocks that are changed are the reason, import the times as they are "
+        "written, without --tz, or shorter bars; to keep the first only, type --max-bad-rows 30",
     ),
     "too many bad rows": (
         HEADER + lines(BARS[:6]) + "".join(f"{row[0]},0,1,1,1,1\n" for row in BARS[6:]),
         Choices(max_bad_rows=5),
-        "x.csv: 6 of 12 rows are no bars of 1m, at most 5 may be: a price that is not finite and "
+        "x.csv: 6 of 12 rows are no bars, at most 5 may be: a price that is not finite and "
         "positive, or a volume that is not finite or is negative (line 8: 0, 1, 1, 1, 1; 6 such "
         "rows). To leave them out, type --max-bad-rows 6",
     ),
@@ -189,7 +197,7 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
     "local times twice, more than may be": (
         HEADER + lines(some_bars(120, start_ms=1_729_994_400_000), "%Y-%m-%d %H:%M"),
         Choices(zone="Europe/Berlin"),
-        "x.csv: 60 of 120 rows are no bars of 1m, at most 10 may be: the local time occurs twice, "
+        "x.csv: 60 of 120 rows are no bars, at most 10 may be: the local time occurs twice, "
         "when clocks are set back (2024-10-27 02:00:00; 60 such rows). Check --tz, or export the "
         "candles in UTC",
     ),

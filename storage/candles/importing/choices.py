@@ -32,7 +32,8 @@ class Choices:
 
     `zone` is that of times without one (UTC otherwise), `columns` the names of the columns from
     left to right (`-` is no name), `where` the values that rows must have, `max_bad_rows` how many
-    rows of each file may be dropped, `price_scale` what prices are divided by.
+    rows of each file may be dropped, `price_scale` what prices are divided by. `sessions` means
+    that the market closes daily or weekly.
     """
 
     zone: str | None = None
@@ -44,6 +45,7 @@ class Choices:
     max_bad_rows: int | None = None
     price_scale: float = 1.0
     date_order: str | None = None
+    sessions: bool = False
 
     def __post_init__(self) -> None:
         if self.zone is not None and not _is_zone(self.zone):
@@ -96,11 +98,6 @@ class Choices:
             where=conditions,
             **others,  # type: ignore[arg-type]
         )
-
-    @property
-    def timeframe_ms(self) -> int:
-        """Milliseconds from one open to the next; minutes where nothing was said."""
-        return TIMEFRAMES[self.timeframe or "1m"]
 
 
 def _is_zone(name: str) -> bool:

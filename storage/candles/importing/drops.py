@@ -1,15 +1,14 @@
 """Rows of a file that cannot be bars: why, how many, and how many there may be."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from storage.candles.importing.choices import TIMEFRAMES, Choices, timeframe_name
+from storage.candles.importing.choices import Choices
 from storage.candles.importing.errors import CandleFileError
 from storage.candles.importing.pieces import Piece
 from storage.candles.importing.times import TIME_EXAMPLES
-from storage.candles.records import Float64, Int64, utc
+from storage.candles.records import MINUTE_MS, Float64, Int64, utc
 
 # Times outside were misread or mistyped: small numbers are no epochs before 1973.
 EARLIEST_MS, LATEST_MS = 94_694_400_000, 4_102_444_800_000
@@ -19,7 +18,8 @@ FEW, SMALL_SHARE = 10, 0.01
 NO_TIME = "no time"
 BAD_TIME = "the time is not between the years 1973 and 2100"
 BAD_VALUE = "a price that is not finite and positive, or a volume that is not finite or is negative"
-OFF_GRID = "the time is no whole bar"
+OFF_GRID = "the time is no whole minute"
+OFF_PHASE = "it does not open where the others do"
 UNREADABLE = "the line cannot be read"
 TWICE = "the local time occurs twice, when clocks are set back"
 NEVER = "the local time does not exist, because clocks are set forward"
@@ -43,7 +43,6 @@ class Drops:
     empty: int = 0
     without_volume: int = 0
     reasons: dict[str, Reason] = field(default_factory=dict)
-    _steps: Counter[int] = field(default_factory=Counter)
 
     def usable(self, piece: Piece) -> tuple[Int64, Float64, Float64 | None]:
         """Return time, values and turnover of the rows that can be bars."""
@@ -58,7 +57,7 @@ class Drops:
             numbers = np.isfinite(values).all(axis=1) & (values[:, :4] > 0).all(axis=1)
             wrong = ~(numbers & (values[:, 4] >= 0))
             self.without_volume += int((np.isnan(values[:, 4]) & (values[:, :4] > 0).all(1)).sum())
-            off = time_ms % self.choices.timeframe_ms != 0
+            off = time_ms % MINUTE_MS != 0
         checks = ((NO_TIME, none), (BAD_TIME, outside), (BAD_VALUE, wrong), (OFF_GRID, off))
         dropped = np.zeros(len(time_ms), bool)
         for reason, failing in checks:
@@ -66,10 +65,6 @@ class Drops:
             if new.any():
                 self._count(reason, int(new.sum()), piece, int(np.argmax(new)))
                 dropped |= new
-        if off.any():
-            steps = np.abs(np.diff(time_ms[~(none | outside)])).astype(np.int64)
-            for step, count in zip(*np.unique(steps, return_counts=True), strict=True):
-                self._steps[int(step)] += int(count)
         kept = ~dropped
         turnover = None if piece.turnover is None else piece.turnover[kept]
         return time_ms[kept].astype(np.int64), values[kept], turnover
@@ -83,7 +78,7 @@ class Drops:
             and values[:, 4].min() >= 0
             and times.min() >= EARLIEST_MS
             and times.max() < LATEST_MS
-            and not (times % self.choices.timeframe_ms).any()
+            and not (times % MINUTE_MS).any()
         )
 
     def add(self, reason: str, rows: int, first: str) -> None:
@@ -122,28 +117,23 @@ class Drops:
                 "be finite and positive, volumes finite and not negative; check the order of the "
                 "columns"
             )
-        few = max(FEW, int(self.rows * SMALL_SHARE))
-        most = self.choices.max_bad_rows
-        allowed = min(few, self.rows // 2) if most is None else most
-        if self.dropped <= allowed and self.dropped < self.rows:
+        if self.dropped <= self.allowed and self.dropped < self.rows:
             return
         reason, found = max(self.reasons.items(), key=lambda item: item[1].rows)
         raise CandleFileError(
-            f"{self.file}: {self.dropped} of {self.rows} rows are no bars of "
-            f"{timeframe_name(self.choices.timeframe_ms)}, at most {allowed} may be: "
-            f"{reason} ({found.first}; {found.rows} such rows). "
-            f"{self._advice(reason)}"
+            f"{self.file}: {self.dropped} of {self.rows} rows are no bars, at most {self.allowed} "
+            f"may be: {reason} ({found.first}; {found.rows} such rows). {self._advice(reason)}"
         )
+
+    @property
+    def allowed(self) -> int:
+        """How many rows may be dropped."""
+        most = self.choices.max_bad_rows
+        return min(max(FEW, int(self.rows * SMALL_SHARE)), self.rows // 2) if most is None else most
 
     def _advice(self, reason: str) -> str:
         if reason == OFF_GRID:
-            step = max(self._steps, key=lambda step: self._steps[step], default=0)
-            if timeframe_name(step) in TIMEFRAMES and step < self.choices.timeframe_ms:
-                return (
-                    f"Most steps from row to row are {timeframe_name(step)}: "
-                    f"type --timeframe {timeframe_name(step)}"
-                )
-            return "Bars are named by the time when they open, in UTC; see --timeframe and --tz"
+            return "Bars are named by the time when they open; see --tz"
         if reason in (BAD_TIME, NO_TIME):
             return f"Write {TIME_EXAMPLES}"
         if reason in (TWICE, NEVER):

@@ -1,73 +1,22 @@
-"""What a whole file proves about itself: spacing, columns, instruments, the unit of its volume."""
+"""What a whole file proves about itself: columns, instruments, the unit of its volume."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from storage.candles.importing.choices import TIMEFRAMES, Choices, timeframe_name
+from storage.candles.importing.choices import Choices
 from storage.candles.importing.errors import CandleFileError
 from storage.candles.importing.layout import EXAMPLE, INSTRUMENT
 from storage.candles.importing.pieces import MOST_NAMES
 from storage.candles.importing.spool import Overlaps
 from storage.candles.importing.volumes import count_base_volume
-from storage.candles.records import PRICES, Bars, Float64, Int64
+from storage.candles.records import PRICES, Float64, Int64
 
-# Bars are taken for longer ones when so many steps are multiples of the most frequent one, and
-# minutes would look so by chance this rarely.
-MULTIPLES, CHANCE = 0.9, 0.05
 # Where so many rows are replaced by others of the same time with other values, they are not one
 # instrument's.
 REPLACED = 0.05
-
-
-@dataclass(slots=True)
-class Spacing:
-    """Steps between bars that follow each other in time."""
-
-    steps: Counter[int] = field(default_factory=Counter)
-    bars: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    widest: tuple[int, int] | None = None
-
-    def add(self, bars: Bars) -> None:
-        """Take the next bars; they ascend."""
-        times = bars.ts_open
-        if self.bars:
-            times = np.concatenate(([self.last_ms], times))
-        else:
-            self.first_ms = int(times[0])
-        steps = np.diff(times)
-        for step, count in zip(*np.unique(steps, return_counts=True), strict=True):
-            self.steps[int(step)] += int(count)
-        if len(steps):
-            at = int(np.argmax(steps))
-            if self.widest is None or steps[at] > self.widest[1] - self.widest[0]:
-                self.widest = int(times[at]), int(times[at + 1])
-        self.bars += len(bars)
-        self.last_ms = int(bars.ts_open[-1])
-
-    def usual(self) -> int | None:
-        """Return the most frequent step, of several the shortest; None without any."""
-        return min(self.steps, key=lambda step: (-self.steps[step], step)) if self.steps else None
-
-    def missing(self, timeframe_ms: int) -> tuple[int, int]:
-        """Return how many gaps there are, and how many bars are missing in them."""
-        gaps = {step: count for step, count in self.steps.items() if step > timeframe_ms}
-        missing = sum(count * (step // timeframe_ms - 1) for step, count in gaps.items())
-        return sum(gaps.values()), missing
-
-    def longer_bars(self, timeframe_ms: int) -> tuple[int, int] | None:
-        """Return step and number of steps that prove longer bars than the timeframe, or None."""
-        step, total = self.usual(), sum(self.steps.values())
-        if step is None or step <= timeframe_ms:
-            return None
-        multiples = sum(count for other, count in self.steps.items() if other % step == 0)
-        by_chance = total * np.log(timeframe_ms / step) > np.log(CHANCE)
-        return None if multiples < MULTIPLES * total or by_chance else (step, multiples)
 
 
 @dataclass(slots=True)
@@ -190,27 +139,6 @@ class Evidence:
             f"{self.file}: {overlaps.conflicts} of {self.kept} rows have the time of another row "
             f"and other values: {what}. Import one after the other with --where {name}={value}, "
             f"or type --max-bad-rows {overlaps.conflicts} to keep the last row of each time"
-        )
-
-    def check_spacing(self, spacing: Spacing) -> None:
-        """Raise if the bars are longer than the timeframe; said explicitly, it is believed."""
-        if self.choices.timeframe is not None:
-            return
-        found = spacing.longer_bars(self.choices.timeframe_ms)
-        if found is None:
-            return
-        step, multiples = found
-        total = sum(spacing.steps.values())
-        known = timeframe_name(step) in TIMEFRAMES
-        advice = (
-            f"type --timeframe {timeframe_name(step)}, or --timeframe 1m if they are minutes"
-            if known
-            else "which is no timeframe that can be imported "
-            f"({', '.join(TIMEFRAMES)}); type --timeframe 1m if they are minutes"
-        )
-        raise CandleFileError(
-            f"{self.file}: these are no 1-minute candles: {multiples} of {total} steps are "
-            f"{timeframe_name(step)} or multiples of it; {advice}"
         )
 
     def _other_symbol(self, own: str, symbol: str, column: str | None) -> CandleFileError:

@@ -1,12 +1,19 @@
 """What an import found, in figures and in sentences."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from storage.candles.importing.choices import timeframe_name
 from storage.candles.importing.drops import BAD_VALUE, NO_TIME
+from storage.candles.known import ImportedFile, Known
+from storage.candles.records import MINUTE_MS
+
+# So many skipped files are named.
+NAMED = 3
+CLOSES = "If the market closes daily or weekly, type --sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +40,39 @@ class ImportReport:
 
     files: tuple[FileReport, ...]
     passed: tuple[Path, ...]  # files of folders that are not called like candles
+    skipped: tuple[tuple[str, ImportedFile], ...]  # names, and what was known of such bytes
     market_id: int
     symbol: str
-    timeframe_ms: int
-    has_volume: bool
-    rows: int  # candles in the files
-    minutes: int  # distinct valid bars among them
-    published: int  # of these, new to the store or different from what it held
-    first: datetime  # open time of the first bar, UTC
-    last: datetime
+    known: Known  # what the files and the user said
+    rows: int  # candles in the files that were read
+    bars: int  # distinct valid bars among them
+    new: int  # of these, such as the store had not
+    changed: int  # and such as it had with other values
+    first: datetime | None  # open time of the first bar, UTC; None: no file was read
+    last: datetime | None
     duplicates: int  # rows dropped because a later row has the same time
     conflicts: int  # of these, rows with other values than the one that followed
-    gaps: int  # stretches of missing bars between first and last
-    missing_minutes: int  # bars missing in them
+    gaps: int | None  # stretches of missing bars between first and last; None: not known
+    missing_bars: int  # bars missing in them
     widest_gap: tuple[datetime, datetime] | None  # the bars around the widest of them
+    nights: int  # gaps that are as long as a night or longer
+    dry_run: bool  # nothing was stored
     _totals: Counter[str] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
         for file in self.files:
             for name in ("unsorted", "inconsistent", "empty", "filtered"):
                 self._totals[name] += getattr(file, name)
+
+    @property
+    def published(self) -> int:
+        """Bars that are new to the store or different from what it held."""
+        return self.new + self.changed
+
+    @property
+    def timeframe(self) -> str:
+        """Length of the bars, such as `1m`."""
+        return timeframe_name(self.known.timeframe_ms)
 
     @property
     def unsorted(self) -> int:
@@ -74,30 +94,27 @@ class ImportReport:
         names = (file.original_symbol for file in self.files)
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
+    def bar(self) -> str:
+        """Return the word for one bar."""
+        return "minute" if self.known.timeframe_ms == MINUTE_MS else f"{self.timeframe} bar"
+
     def remarks(self) -> tuple[str, ...]:
         """One sentence for each thing a user should know; empty for a flawless new file."""
-        bar = (
-            "minute" if self.timeframe_ms == 60_000 else f"{timeframe_name(self.timeframe_ms)} bar"
-        )
-        widest = ""
-        if self.widest_gap is not None:
-            begin, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in self.widest_gap)
-            widest = f" (the widest from {begin} to {end})"
+        totals = self._totals
         sentences = (
+            *((True, sentence) for sentence in self._skipped()),
             *((True, note) for note in self._notes()),
             *((True, sentence) for sentence in self._dropped()),
             (
-                self._totals["empty"],
-                counted(self._totals["empty"], "row") + " without any price left out",
+                totals["empty"],
+                counted(totals["empty"], "row") + " without any price left out",
             ),
-            (
-                self._totals["filtered"],
-                f"{counted(self._totals['filtered'], 'row')} left out by --where",
-            ),
+            (totals["filtered"], f"{counted(totals['filtered'], 'row')} left out by --where"),
             (
                 self.duplicates,
                 counted(self.duplicates, "duplicate row")
-                + f" dropped, the last of each {bar} was kept ({self.conflicts} had other values)",
+                + f" dropped, the last of each {self.bar()} was kept "
+                f"({self.conflicts} had other values)",
             ),
             (self.unsorted, f"{counted(self.unsorted, 'row')} out of order, now sorted"),
             (
@@ -105,24 +122,56 @@ class ImportReport:
                 counted(self.inconsistent, "candle")
                 + " kept whose high or low does not enclose open and close",
             ),
-            (
-                self.gaps,
-                counted(self.gaps, "gap")
-                + f", {counted(self.missing_minutes, bar)} missing{widest}: "
-                f"a bar without any {bar} repeats the last close with volume 0",
-            ),
-            (not self.has_volume, "there is no volume: it is 0 throughout"),
+            (self.gaps is None or self.gaps > 0, self._gaps()),
+            (self.files and not self.known.has_volume, "there is no volume: it is 0 throughout"),
             (
                 self.passed,
                 f"{counted(len(self.passed), 'file')} passed over, not called like candles: "
                 + ", ".join(path.name for path in self.passed[:3]),
             ),
             (
-                not self.published,
-                f"nothing changed: the store already held exactly these {bar}s",
+                self.files and not self.published,
+                f"nothing changed: the store already held exactly these {self.bar()}s",
             ),
         )
         return tuple(text for applies, text in sentences if applies)
+
+    def _skipped(self) -> Iterator[str]:
+        for name, file in self.skipped[:NAMED]:
+            when = f"on {file.imported_at:%Y-%m-%d}" if file.imported_at else "in this run"
+            as_what = "" if file.name == name else f" as {file.name}"
+            yield (
+                f"{name}: already imported {when}{as_what}, {counted(file.rows, 'row')}, skipped"
+            )
+        if len(self.skipped) > NAMED:
+            yield f"{len(self.skipped) - NAMED:,} more files already imported, skipped"
+
+    def _gaps(self) -> str:
+        if self.gaps is None:
+            return "the files overlap: `backtest candles gaps` tells what is missing"
+        if self.known.sessions:
+            return (
+                f"{counted(self.gaps, 'stretch', 'stretches')} without bars: "
+                "`backtest candles gaps` tells those when the market was open"
+            )
+        widest = ""
+        if self.widest_gap is not None:
+            begin, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in self.widest_gap)
+            widest = f" (the widest from {begin} to {end})"
+        return (
+            f"{counted(self.gaps, 'gap')}, {counted(self.missing_bars, self.bar())} missing"
+            f"{widest}: a bar without any {self.bar()} repeats the last close with volume 0"
+            + (f". {CLOSES}" if self._may_close() else "")
+        )
+
+    def _may_close(self) -> bool:
+        """Say whether there are as many long gaps as weekends, and many bars missing in them."""
+        if self.first is None or self.last is None:
+            return False
+        weeks = (self.last - self.first).days / 7
+        return (
+            weeks >= 2 and self.nights >= 0.8 * (weeks - 1) and self.missing_bars > 0.1 * self.bars
+        )
 
     def _notes(self) -> list[str]:
         notes = Counter(note for file in self.files for note in file.notes)
@@ -145,6 +194,6 @@ class ImportReport:
         ]
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Write how many there are of something."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -6,7 +6,7 @@ Memory does not depend on the number of bars: a run is read through a small buff
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from storage.candles.records import Bars, Float64, Int64
 
 RUN_ROWS = 131_072
 LEAST_BUFFER = 64
+MOST_TIMES = 1000
 RECORD = np.dtype([("time", np.int64), ("values", np.float64, 5)])
 Records = NDArray[np.void]
 
@@ -33,10 +34,26 @@ class Run:
 
 @dataclass(slots=True)
 class Overlaps:
-    """Rows that a later row of the same time replaced, and those of them with other values."""
+    """Rows that a later row of the same time replaced, and those of them with other values.
+
+    `times` are the first times (ms) of the latter.
+    """
 
     duplicates: int = 0
     conflicts: int = 0
+    times: set[int] = field(default_factory=set)
+
+    def add(self, other: Self) -> None:
+        """Count what another pass has found as well."""
+        self.duplicates += other.duplicates
+        self.conflicts += other.conflicts
+        self.times |= other.times
+
+    def remove(self, other: Self) -> None:
+        """Forget what another pass had found already."""
+        self.duplicates -= other.duplicates
+        self.conflicts -= other.conflicts
+        self.times -= other.times
 
 
 class Spool:
@@ -64,14 +81,21 @@ class Spool:
         """Return the runs since the last call, and what was replaced within each of them."""
         self._close_run()
         runs, self._closed_runs = self._closed_runs, []
-        overlaps = Overlaps(
-            sum(found.duplicates for _, found in runs), sum(found.conflicts for _, found in runs)
-        )
+        overlaps = Overlaps()
+        for _, found in runs:
+            overlaps.add(found)
         return [run for run, _ in runs], overlaps
 
     def forget(self) -> None:
         """Drop the bars since the last `end_file`."""
         self._waiting, self._closed_runs = [], []
+
+    def clear(self) -> None:
+        """Forget all bars, whose runs must not be used any more."""
+        self.forget()
+        self._file.seek(0)
+        self._file.truncate()
+        self._rows = 0
 
     def merged(self, runs: Sequence[Run], overlaps: Overlaps) -> Iterator[Bars]:
         """Bars of the runs, ascending; of equal times the one of the last run is kept.
@@ -189,6 +213,8 @@ def _latest(records: Records, overlaps: Overlaps) -> Records:
     differs = (values[replaced] != values[winners]).any(axis=1)
     overlaps.duplicates += int(replaced.sum())
     overlaps.conflicts += int(differs.sum())
+    room = MOST_TIMES - len(overlaps.times)
+    overlaps.times.update(times[replaced][differs][:room].tolist())
     return np.asarray(records[~replaced])
 
 
