@@ -182,7 +182,7 @@ def _hint(console: Console, summary: Summary, opens: Int64) -> None:
     if recurring > MOSTLY * summary.missing:
         console.print(
             f"{recurring:,} of the missing bars recur daily or weekly: if this market closes, "
-            "import its files again with --sessions, and they are not missing",
+            "import its files again with --sessions --replace, and they are not missing",
             style="yellow",
             soft_wrap=True,
         )

@@ -32,7 +32,8 @@ def list_(
 
     Times are opens of the first and the last bar, UTC. Missing are bars that are not there between
     them; of a market that closes (imported with --sessions) nights and weekends are not missing.
-    The coverage draws the time from the first to the last bar.
+    The coverage draws the time from the first to the last bar: a full block where all bars are
+    there, a lower one where some are missing, a dot where there is none.
 
     --json prints an array: market_id, symbol, timeframe, first, last, bars, minutes (that they
     last together), missing, has_volume, sessions.

@@ -183,7 +183,8 @@ def _market(summary: Summary, told: list[str]) -> Iterator[tuple[str, str]]:
     if told:
         yield (
             "",
-            f"its bars are of {told[0]}: if the market closes, import it again with --sessions",
+            f"its bars are of {told[0]}: if the market closes, import it again with "
+            "--sessions --replace",
         )
 
 

@@ -21,7 +21,7 @@ HASH = 16
 def verify(
     symbol: Annotated[
         str | None,
-        typer.Argument(metavar="[SYMBOL]", help="The instrument; all of them if not said."),
+        typer.Argument(metavar="SYMBOL", help="The instrument; all of them if not said."),
     ] = None,
     market_id: MarketId = None,
     as_json: AsJson = False,
@@ -29,10 +29,10 @@ def verify(
     """Read every stored bar and check it: file, order, prices, volume.
 
     Candle files are compared with their checksums. Prices have to be positive and finite, the high
-    no less and the low no more than the other prices, volumes not negative, times in order and
-    whole. Bars that a later import has replaced are not looked at. What is wrong is printed with
-    file, row and value, and what to do about it. The exit code is 0 when all is right, 1 when
-    something is wrong, 2 and 3 as for all commands.
+    no less and the low no more than the other prices, volumes not negative; bars stand in order
+    and open at whole multiples of their length. Bars that a later import has replaced do not
+    count. What is wrong is printed with file, row and value, and what to do about it. The exit code
+    is 0 when all is right, 1 when something is wrong, 2 and 3 as for all commands.
 
     The sum printed is a sha256 of the bars as a backtest reads them: stores with the same bars, in
     a folder or on a server, print the same.

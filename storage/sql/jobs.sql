@@ -143,7 +143,7 @@ SELECT
     min(job.job_id::text) AS example
 FROM users
 JOIN LATERAL (
-    SELECT *
+    SELECT job_id, state, request_json
     FROM backtest_jobs
     WHERE user_id = users.user_id
       AND @symbol = %(symbol)s

@@ -56,6 +56,8 @@ BOUNDS: dict[str, Bound] = {
     "dispatch.sweep": Bound(rows=ACTIVE, blocks=4 * ACTIVE),
     "dispatch.gauges": Bound(rows=2 * ACTIVE, blocks=4 * ACTIVE),
     "jobs.delete_finished": Bound(rows=1000, blocks=5000),
+    # One look in the index for each user, and what is found there.
+    "jobs.of_instrument": Bound(rows=20, blocks=150),
     "jobs.find_jobs": Bound(rows=100, blocks=500),
     "lists.page": Bound(rows=400, blocks=3000),
     "lists.counts": Bound(rows=ACTIVE + 2000, blocks=ACTIVE + 2000),
@@ -165,6 +167,8 @@ def in_use(conn: psycopg.Connection, name: str) -> dict[str, Any]:
             values |= {"job_ids": queued, "dispatch_counts": [0] * len(queued)}
         case "jobs.alike" | "jobs.find_jobs" | "jobs.count_active":
             values |= {"user_id": USER}
+        case "jobs.of_instrument":
+            values |= {"symbol": "NONE", "market_id": "1"}
         case str() if name.startswith(("lists", "watching.lines")):
             values |= {"user_id": USER, "user_ids": [USER]}
     return values
