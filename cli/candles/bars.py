@@ -49,10 +49,12 @@ def table(parts: list[Some], marked_ms: int | None = None) -> Table:
     laid_out.add_column("opens (UTC)", no_wrap=True)
     for name in NAMES:
         laid_out.add_column(name, justify="right", no_wrap=True)
-    digits = [
-        _digits(np.concatenate([part.bars.values()[number] for part in parts]))
-        for number in range(len(NAMES))
-    ]
+    columns = [part.bars.values() for part in parts]
+    prices, volume = (
+        _digits(np.concatenate([column for part in columns for column in part[which]]))
+        for which in (slice(4), slice(4, None))
+    )
+    digits = (*[prices] * 4, volume)
     for number_of_part, part in enumerate(parts):
         end_ms: int | None = None
         if number_of_part:

@@ -164,7 +164,8 @@ def _print_total(
 ) -> None:
     symbol = f"{printable(summary.symbol)} (market {summary.market_id})"
     if not count:
-        console.print(f"{symbol} has no gaps in {summary.bars:,} bars", markup=False)
+        bars = words.counted(summary.bars, "bar")
+        console.print(f"{symbol} has no gaps in {bars}", markup=False, soft_wrap=True)
         return
     share = 100 * summary.missing / (summary.bars + summary.missing)
     longer = "" if least is None else f", {shown:,} of them at least {least}"

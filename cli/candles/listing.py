@@ -12,6 +12,7 @@ from cli import render
 from cli.candles import pictures, words
 from cli.candles.finding import HOW_TO_IMPORT, opened, progress
 from cli.candles.summary import Summary
+from cli.errors import UNREACHABLE, CommandError, printable
 from cli.options import AsJson
 
 ENOUGH, WIDEST = 20, 60
@@ -44,21 +45,33 @@ def list_(
       backtest candles list --market-id 1 --symbol usdt
     """
     console = render.terminal()
-    found = _found(console, market_id, symbol, shown=not as_json)
+    found, damaged = _found(console, market_id, symbol, shown=not as_json)
     if as_json:
         render.as_json([each.document() for each in found])
     elif found:
         _print(console, found)
+    elif damaged:
+        pass
     elif market_id is None and symbol is None:
         console.print(f"no candles yet; type: {HOW_TO_IMPORT}", soft_wrap=True)
     else:
         console.print("no such instruments; `backtest candles list` shows all", soft_wrap=True)
+    if damaged:
+        raise CommandError(
+            f"{words.counted(len(damaged), 'instrument')} cannot be read; type: "
+            "backtest candles verify",
+            code=UNREACHABLE,
+            details=damaged,
+        )
 
 
 def _found(
     console: Console, market_id: int | None, symbol: str | None, *, shown: bool
-) -> list[Summary]:
-    found = []
+) -> tuple[list[Summary], list[str]]:
+    """Read what there is; returns it, and what is to be said of damaged instruments."""
+    from storage.candles import CandleSourceUnavailable
+
+    found, damaged = [], []
     with opened() as store, progress(console, "reading", shown=shown) as tell:
         wanted = [
             name
@@ -66,9 +79,14 @@ def _found(
             if market_id in (None, name[0]) and (symbol or "").upper() in name[1].upper()
         ]
         for number, name in enumerate(wanted, 1):
-            found.append(Summary.of(store, *name))
+            try:
+                found.append(Summary.of(store, *name))
+            except CandleSourceUnavailable as error:
+                if not error.permanent:
+                    raise
+                damaged.append(f"{printable(name[1])} (market {name[0]}): {error}")
             tell(number / len(wanted))
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None], damaged
 
 
 def _print(console: Console, found: Sequence[Summary]) -> None:

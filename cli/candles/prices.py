@@ -35,8 +35,7 @@ class Prices:
             (step for step in fitting if (end - summary.first_ms) // step <= FEW), fitting[-1]
         )
         name = summary.market_id, summary.symbol
-        # From a whole day before: the first of the longer bars begins before the first bar.
-        return cls(store.bars(*name, summary.first_ms - words.DAY_MS, end, step), step, end)
+        return cls(store.bars(*name, summary.first_ms, end, step), step, end)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON: the extremes with the bar they are in, and the last close."""

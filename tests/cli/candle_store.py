@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
+from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles import Bars, CandleStore, ImportedFile, Known
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -39,6 +41,18 @@ def stock(weeks: int = 10) -> Iterator[int]:
     for day in range(7 * weeks):
         if day % 7 < 5:
             yield from (START + day * DAY + hour * HOUR for hour in range(14, 20))
+
+
+def name_store(source: CandlesFolder | ClickHouseServer, patch: pytest.MonkeyPatch) -> None:
+    """Let the environment name a store."""
+    if isinstance(source, CandlesFolder):
+        patch.setenv("ROEHUB_CANDLES_DIR", str(source.path))
+        return
+    patch.setenv("CH_HOST", source.host)
+    patch.setenv("CH_PORT", str(source.port))
+    patch.setenv("CH_DATABASE", source.database)
+    patch.setenv("CH_USER", source.user)
+    patch.setenv("CH_PASSWORD", source.password)
 
 
 def fill(store: CandleStore) -> None:

@@ -15,38 +15,26 @@ import pytest
 
 from configs.environment import CandlesFolder
 from storage.candles import CandleStore, ImportedFile, Known, open_store, side_file
-from tests.cli.candle_store import MINUTE, START, minutes
+from tests.cli.candle_store import MINUTE, START, minutes, name_store
 from tests.cli.conftest import REQUEST, Backtest, changed, finish, taken, written
 from tests.storage.candle_table import server_of
-from tests.storage.clickhouse_endpoint import PASSWORD, USER, Endpoint
+from tests.storage.clickhouse_endpoint import Endpoint
 
 FILE = ImportedFile("btc.csv", "ab" * 32, 5_760)
 DAY_2 = ("--from", "2024-01-02", "--to", "2024-01-03")
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "server"])
 def store(
     request: pytest.FixtureRequest,
     bare: Path,
-    endpoint: Endpoint,
+    clickhouse: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[CandleStore]:
     """A store with four days of two instruments, named in the environment."""
-    if request.param == "folder":
-        monkeypatch.setenv("ROEHUB_CANDLES_DIR", str(bare / "candles"))
-        source = CandlesFolder(bare / "candles")
-    else:
-        source = server_of(endpoint, bare.name)
-        named = {"CH_HOST": source.host, "CH_PORT": source.port, "CH_DATABASE": source.database}
-        for name, value in (named | {"CH_USER": USER, "CH_PASSWORD": PASSWORD}).items():
-            monkeypatch.setenv(name, str(value))
+    named = CandlesFolder(bare / "candles"), server_of(clickhouse, bare.name)
+    source = named[request.param == "server"]
+    name_store(source, monkeypatch)
     with open_store(source) as opened:
         opened.append(1, "BTCUSDT", [minutes()], known=Known(original="btc"), files=[FILE])
         opened.append(1, "ETHUSDT", [minutes()])

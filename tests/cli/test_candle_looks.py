@@ -1,7 +1,6 @@
 """`backtest candles list|show|gaps|verify`, over a folder and over a server: the same words."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,20 @@ import pytest
 from cli import render
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles import CandleStore, Known, open_store, side_file
-from tests.cli.candle_store import DAY, HOUR, MINUTE, START, bars_at, fill, minutes, stock
+from tests.cli.candle_store import (
+    DAY,
+    HOUR,
+    MINUTE,
+    START,
+    bars_at,
+    fill,
+    minutes,
+    name_store,
+    stock,
+)
 from tests.cli.conftest import Backtest, Ended
 from tests.storage.candle_table import server_of
-from tests.storage.clickhouse_endpoint import PASSWORD, USER, Endpoint
+from tests.storage.clickhouse_endpoint import Endpoint
 
 
 def dashed(text: str) -> str:
@@ -22,34 +31,17 @@ def dashed(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def filled(
-    endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+    clickhouse: Endpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, CandlesFolder | ClickHouseServer]:
     sources = {
         "folder": CandlesFolder(tmp_path_factory.mktemp("looks") / "candles"),
-        "server": server_of(endpoint, "looks"),
+        "server": server_of(clickhouse, "looks"),
     }
     for source in sources.values():
         with open_store(source) as store:
             fill(store)
     return sources
-
-
-def naming(source: CandlesFolder | ClickHouseServer, patch: pytest.MonkeyPatch) -> None:
-    """Let the environment name a store."""
-    if isinstance(source, CandlesFolder):
-        patch.setenv("ROEHUB_CANDLES_DIR", str(source.path))
-        return
-    named = {"CH_HOST": source.host, "CH_PORT": source.port, "CH_DATABASE": source.database}
-    for name, value in (named | {"CH_USER": USER, "CH_PASSWORD": PASSWORD}).items():
-        patch.setenv(name, str(value))
 
 
 @pytest.fixture(params=["folder", "server"])
@@ -60,7 +52,7 @@ def candles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Backtest:
     """Type `backtest candles ...` where the store is filled."""
-    naming(filled[request.param], monkeypatch)
+    name_store(filled[request.param], monkeypatch)
     return lambda *arguments: backtest("candles", *arguments)
 
 
@@ -376,7 +368,7 @@ def test_right_bars_have_the_same_sum_in_both_stores(
     said = []
     for source in filled.values():
         with monkeypatch.context() as patch:
-            naming(source, patch)
+            name_store(source, patch)
             said.append(lines(backtest("candles", "verify")))
     assert said[0] == said[1]
     assert [line.partition(", sum ")[0] for line in said[0]] == [
@@ -446,6 +438,23 @@ def test_a_damaged_file_is_named_and_the_others_are_read(
     assert "ETHUSDT (market 1): 50 bars, nothing wrong" in ended.out
 
 
+def test_a_damaged_instrument_does_not_hide_the_others(
+    backtest: Backtest, folder: CandleStore
+) -> None:
+    folder.append(1, "BTCUSDT", [minutes(5_000)])
+    folder.append(1, "ETHUSDT", [minutes(50)])
+    (file,) = (folder_of(folder) / "1" / "BTCUSDT").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-3_000])
+
+    ended = backtest("candles", "list")
+
+    assert ended.code == 3
+    assert ended.out.splitlines()[1].split()[1] == "ETHUSDT"
+    first, second = ended.err.splitlines()
+    assert "1 instrument cannot be read; type: backtest candles verify" in first
+    assert second.startswith("  BTCUSDT (market 1): candles in ")
+
+
 def test_damage_to_what_is_known_is_a_flaw(backtest: Backtest, folder: CandleStore) -> None:
     folder.append(1, "BTCUSDT", [minutes(50)], known=Known())
     (folder_of(folder) / "1" / "BTCUSDT" / side_file.NAME).write_text("{")
@@ -470,3 +479,21 @@ def test_days_of_the_week_are_days(candles: Backtest) -> None:
     """The store's days are as those of the calendar: 2024-01-01 was a Monday."""
     assert START % DAY == 0
     assert candles("show", "EURUSD", "--json").json["hours"] == [dashed("Mon-Fri UTC")]
+
+
+@pytest.mark.parametrize("symbol", ["A", "ВТБ/₽", "株価指数", "[bold]x[/]", "a.b*c?"])
+def test_a_single_bar_of_any_symbol_can_be_looked_at(
+    backtest: Backtest, folder: CandleStore, symbol: str
+) -> None:
+    folder.append(1, symbol, [minutes(1)])
+
+    assert symbol in backtest("candles", "list").out
+    assert lines(backtest("candles", "show", symbol))[-1].startswith(
+        "2024-01-01 00:00 100.00 100.50"
+    )
+    assert lines(backtest("candles", "gaps", symbol)) == [
+        f"{symbol} (market 1) has no gaps in 1 bar"
+    ]
+    assert f"{symbol} (market 1): 1 bar, nothing wrong" in backtest("candles", "verify").out
+    assert backtest("candles", "delete", symbol, "--yes").code == 0
+    assert folder.names() == []
