@@ -3,10 +3,12 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -155,7 +157,12 @@ def test_without_a_terminal_nothing_is_deleted(
 
 @pytest.mark.parametrize(
     ("answer", "code", "left"),
-    [("y", 0, 4_320), ("n", 1, 5_760), ("", 1, 5_760), ("\x04", 1, 5_760), ("\x03", 1, 5_760)],
+    [
+        ("y\n", 0, 4_320),
+        ("n\n", 1, 5_760),
+        ("\n", 1, 5_760),
+        ("\x04", 1, 5_760),
+    ],
 )
 def test_in_a_terminal_it_asks_first(
     folder: CandleStore, answer: str, code: int, left: int
@@ -184,18 +191,18 @@ def typed(*arguments: str, answer: str) -> tuple[int, str]:
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
         os.close(theirs)
-        said, asked = b"", False
-        while True:
-            try:
-                part = os.read(ours, 4096)
-            except OSError:  # as Linux says that the other end is closed
-                break
-            said += part
-            if b"[y/N]" in said and not asked:
-                asked = True
-                os.write(
-                    ours, answer.encode() if answer < " " and answer else f"{answer}\n".encode()
-                )
+        said, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.5)[0]:
+                try:
+                    said += os.read(ours, 4096)
+                except OSError:  # as Linux says that the other end is closed
+                    break
+            if b"[y/N]" in said:
+                # Again and again: what comes before the question waits for it may be thrown away.
+                os.write(ours, answer.encode())
+        else:
+            process.kill()
         code = process.wait(timeout=60)
     os.close(ours)
     return code, said.decode()
