@@ -124,6 +124,12 @@ def test_a_list_for_machines_has_what_is_known(candles: Backtest) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["list", "verify", "show", "gaps", "delete"])
+def test_every_help_has_two_examples(backtest: Backtest, command: str) -> None:
+    shown = backtest("candles", command, "--help").out.partition("For example:")[2]
+    assert shown.count(f"backtest candles {command}") == 2
+
+
 @pytest.mark.parametrize("command", ["list", "verify", "show X", "gaps X", "delete X"])
 def test_an_empty_store_says_what_to_type(
     backtest: Backtest, folder: CandleStore, command: str
@@ -164,6 +170,7 @@ def test_a_symbol_of_an_older_release_is_found_as_it_is_written(
     backtest: Backtest, folder: CandleStore
 ) -> None:
     folder.append(1, "btc_usdt", [minutes(10)])
+    assert backtest("candles", "show", "BTCUSDT", "--json").json["symbol"] == "btc_usdt"
     folder.append(1, "BTCUSDT", [minutes(20)])
     bars = [backtest("candles", "show", s, "--json").json["bars"] for s in ("btc_usdt", "BTCUSDT")]
     assert bars == [10, 20]
