@@ -421,7 +421,8 @@ def test_few_bars_that_open_elsewhere_are_dropped_and_reported(
 
     assert rows_of(store) == hours
     assert report.remarks() == (
-        "1 row dropped: it does not open where the others do (the first: 1h bars are meant)",
+        "1 row dropped: it does not open where the others do (the first: a 1h bar that opens at "
+        "2024-01-04 07:01)",
     )
 
 
@@ -479,3 +480,19 @@ def test_nights_without_a_word_of_sessions_are_told_with_the_option(
 
     assert remark.startswith("29 gaps, ")
     assert remark.endswith("If the market closes daily or weekly, type --sessions")
+
+
+def test_a_market_turns_out_to_close_after_its_files_are_in(
+    store: CandleStore, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "a.csv", stock_hours(6))
+    imported(store, file)
+    told = imported(store, file, choices=Choices(sessions=True), dry_run=True)
+    assert not store.known(1, "BTCUSDT").sessions
+
+    report = imported(store, file, choices=Choices(sessions=True))
+
+    assert told.learnt_sessions
+    assert store.known(1, "BTCUSDT").sessions
+    assert report.remarks()[1:] == ("from now on the market is one that closes daily or weekly",)
+    assert not imported(store, file, choices=Choices(sessions=True)).learnt_sessions
