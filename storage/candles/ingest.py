@@ -176,17 +176,20 @@ class _Run:
         if span is None or span[1] < spacing.first_ms or spacing.last_ms < span[0]:
             return Compared(spacing.bars, 0, 0)
         found = self.store.compare(*asked, batch.chunks(), known)
-        # The bar that was the last one may have been unfinished.
-        unfinished = found.first_ms == found.last_ms == span[1] < spacing.last_ms
-        if found.changed and not unfinished and not self.replace and not self.dry_run:
-            self._refuse_changes(batch, symbol, known, span[1])
+        if found.changed and not self.replace and not self.dry_run:
+            # The bar that was the last one may have been unfinished.
+            may_change = span[1] if span[1] < spacing.last_ms else None
+            self._refuse_changes(batch, symbol, known, may_change)
         return found
 
-    def _refuse_changes(self, batch: Batch, symbol: str, known: Known, last_ms: int) -> None:
+    def _refuse_changes(
+        self, batch: Batch, symbol: str, known: Known, may_change: int | None
+    ) -> None:
+        """Raise for the first file that changes anything but the bar that may change."""
         for file in batch.read:
             chunks = batch.chunks_of(file)
             found = self.store.compare(self.market_id, symbol, chunks, known)
-            if found.changed and not found.first_ms == found.last_ms == last_ms:
+            if found.changed and not found.first_ms == found.last_ms == may_change:
                 raise CandleFileError(
                     f"{file.report.name}: {found.changed:,} of its {file.spacing.bars:,} bars have "
                     "other values than those that are stored (the first opens at "
