@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 
 import orjson
 from anyio import to_thread
@@ -122,6 +123,7 @@ def _context(loaded: Settings, environ: Mapping[str, str]) -> Context:
         ),
         crowded=Known(CROWDED_SECONDS, most=10_000),
         lines=lines.remembered(),
+        tops=Known(inf, most=results.KEPT_BYTES),
         tracer=tracing.start(APPLICATION_NAME, environ),
     )
 

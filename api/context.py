@@ -24,7 +24,7 @@ class Context:
     """Made with the application, closed when it stops; connects nothing before its first use.
 
     `crowded` is in which ended states a user has more jobs than are counted; `lines` are those of
-    `api.lines`.
+    `api.lines`, `tops` lists of variants with their version, by job and limit.
     """
 
     settings: Settings
@@ -39,6 +39,7 @@ class Context:
     hub: "Hub"
     crowded: "Known"
     lines: "Known"
+    tops: "Known"
     tracer: Tracer | None
 
     @property

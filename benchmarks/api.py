@@ -117,6 +117,11 @@ def _measure(
         return [request("GET", path.format(job_id), token=token) for job_id in ids]
 
     # More than a process remembers.
+    unmet_tops = [
+        call
+        for limit in range(45, 56)
+        for call in reads(f"/backtests/jobs/{{}}/top?include=none&limit={limit}")
+    ]
     unmet = [
         request("GET", f"/backtests/jobs?cursor={written(place, ID_NAME)}", token=token)
         for place in many_jobs.places(dsn, user, 20_000)
@@ -128,6 +133,7 @@ def _measure(
         "list, search": (reads("/backtests/jobs?q=sweep 9".replace(" ", "%20")), options.clients),
         "status": (reads("/backtests/jobs/{}"), options.clients),
         "top": (reads("/backtests/jobs/{}/top?include=none"), options.clients),
+        "top, lists never met": (unmet_tops, options.clients),
         "estimate": (
             [request("POST", "/backtests/estimate", token=token, body=body)],
             options.clients,

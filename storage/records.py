@@ -316,6 +316,8 @@ class TopText(NamedTuple):
     trades_json: str | None
     equity_json: str | None
     trades_omitted: bool
+    written_by: int
+    """The transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ is locked for a moment only: `document` makes it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -107,7 +107,7 @@ def succeed(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> State | N
 
 
 def top_as_text(
-    job_id: UUID, limit: int, *, report: bool, trades: bool, equity: bool
+    job_id: UUID, limit: int, *, report: bool = False, trades: bool = False, equity: bool = False
 ) -> Ask[list[TopText]]:
     """Read the best `limit` variants by rank, to be passed on: nobody looks into their JSON.
 
@@ -122,6 +122,17 @@ def top_as_text(
         "equity": equity,
     }
     return Ask(_SQL["top_as_text"], values, lambda rows: [TopText(*row) for row in rows])
+
+
+def top_version(job_id: UUID, limit: int) -> Ask[tuple[int, int | None]]:
+    """Read what `version_of` makes of the best `limit` variants, without reading them."""
+    values = {"job_id": job_id, "limit": limit}
+    return Ask(_SQL["top_version"], values, lambda rows: tuple(rows[0]))
+
+
+def version_of(rows: Sequence[TopText]) -> tuple[int, int | None]:
+    """Return what is another one as soon as any of these rows was written anew or taken away."""
+    return len(rows), max((row.written_by for row in rows), default=None)
 
 
 def variant(conn: psycopg.Connection[Any], job_id: UUID, variant_key: str) -> TopVariant | None:

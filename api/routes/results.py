@@ -1,12 +1,14 @@
 """What a job has found: its best variants, and any other one of its grid."""
 
 import re
+from uuid import UUID
 
+import orjson
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from api import schemas, views
-from api.answers import answer
+from api.answers import answer, encoded
 from api.calls import Call, route
 from api.errors import invalid_value, not_found
 from api.job_ids import named, own, owned, wanted_by
@@ -21,6 +23,12 @@ router = APIRouter(tags=["results"])
 PARTS = ("report", "trades", "equity")
 BY_DEFAULT = frozenset(("report", "trades"))
 NOTHING = "none"
+
+KEPT_BYTES = 2**26
+"""How much of lists without such parts a process remembers; 50 rows are 70 kB."""
+
+ENTRY_BYTES = 500
+"""What remembering takes besides."""
 
 TOP = Query(
     whole("limit", 1, 300, "How many variants at most.", 50),
@@ -40,15 +48,29 @@ async def top(call: Call) -> Response:
     """Return the best variants so far, by rank; reports and trades once the job has succeeded."""
     include = BY_DEFAULT if call.asked["include"] is None else call.asked["include"]
     flags = {part: part in include for part in PARTS}
-    pool, who = call.context.pool, call.who
+    pool, who, limit = call.context.pool, call.who, call.asked["limit"]
     job_id = await named(pool, who, call.job)
-    found, rows = await pool.ask(
-        jobs.head(job_id), results.top_as_text(job_id, call.asked["limit"], **flags)
-    )
+    if not any(flags.values()):
+        return await _without_parts(call, job_id, limit)
+    found, rows = await pool.ask(jobs.head(job_id), results.top_as_text(job_id, limit, **flags))
     job = owned(found, job_id, who)
     parts = include if job.state is State.SUCCEEDED else frozenset()
     items = [views.variant(row, parts) for row in rows]
     return answer({"job_id": job_id, "state": job.state, "items": items})
+
+
+async def _without_parts(call: Call, job_id: UUID, limit: int) -> Response:
+    """Return what pages ask for again and again; only rows that have changed are read again."""
+    pool, kept = call.context.pool, call.context.tops
+    version, items = kept.get((job_id, limit)) or (None, b"")
+    if version is not None:
+        found, now = await pool.ask(jobs.head(job_id), results.top_version(job_id, limit))
+    if version is None or now != version:
+        found, rows = await pool.ask(jobs.head(job_id), results.top_as_text(job_id, limit))
+        items = encoded([views.variant(row, ()) for row in rows])
+        kept.put((job_id, limit), (results.version_of(rows), items), len(items) + ENTRY_BYTES)
+    job = owned(found, job_id, call.who)
+    return answer({"job_id": job_id, "state": job.state, "items": orjson.Fragment(items)})
 
 
 @route(

@@ -161,9 +161,10 @@ def _summary(found: "ImportReport") -> str:
     if found.first is None or found.last is None:
         return f"{about}: nothing to import"
     many = f" from {_counted(len(found.files), 'file')}" if len(found.files) > 1 else ""
+    word, of_what = ("minute", "") if found.timeframe == "1m" else ("bar", f" of {found.timeframe}")
     changed = f", {found.changed:,} changed" if found.changed else ""
     return (
-        f"{about}: {_counted(found.bars, found.bar())}{many}, "
+        f"{about}: {_counted(found.bars, word)}{of_what}{many}, "
         f"{found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M} UTC, "
         f"{found.new:,} of them new{changed}"
         + (". Nothing was stored (--dry-run)" if found.dry_run else "")

@@ -1,7 +1,7 @@
 """Importing candle files: what was read and judged is published in a store, batch by batch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storage.candles.importing import CandleFileError, Choices, FileReport, ImportReport, sources
@@ -92,6 +92,7 @@ class _Run:
     spacings: list[Spacing] = field(default_factory=list)
     overlaps: Overlaps = field(default_factory=Overlaps)
     known: Known = field(default_factory=Known)
+    learnt_sessions: bool = False
 
     def all(self, paths: Sequence[Path]) -> None:
         """Import one file after the other."""
@@ -119,7 +120,17 @@ class _Run:
                 reader.instrument = Instrument(self.market_id, symbol, self.known)
         if batch.read:
             self._publish(batch, symbol, progress.of(waiting), new=not before)
+        elif self.choices.sessions:
+            self._learn_sessions(symbol)
         self.tell(progress.total, progress.total)
+
+    def _learn_sessions(self, symbol: str) -> None:
+        """Remember that a market closes, though its files are in already."""
+        known = self.store.known(self.market_id, symbol)
+        self.learnt_sessions = not known.sessions
+        if self.learnt_sessions and not self.dry_run:
+            said = replace(known, sessions=True)
+            self.store.append(self.market_id, symbol, [], known=said)
 
     def _publish(
         self, batch: Batch, symbol: str, advance: Callable[[float], None], *, new: bool
@@ -165,17 +176,20 @@ class _Run:
         if span is None or span[1] < spacing.first_ms or spacing.last_ms < span[0]:
             return Compared(spacing.bars, 0, 0)
         found = self.store.compare(*asked, batch.chunks(), known)
-        # The bar that was the last one may have been unfinished.
-        unfinished = found.first_ms == found.last_ms == span[1] < spacing.last_ms
-        if found.changed and not unfinished and not self.replace and not self.dry_run:
-            self._refuse_changes(batch, symbol, known, span[1])
+        if found.changed and not self.replace and not self.dry_run:
+            # The bar that was the last one may have been unfinished.
+            may_change = span[1] if span[1] < spacing.last_ms else None
+            self._refuse_changes(batch, symbol, known, may_change)
         return found
 
-    def _refuse_changes(self, batch: Batch, symbol: str, known: Known, last_ms: int) -> None:
+    def _refuse_changes(
+        self, batch: Batch, symbol: str, known: Known, may_change: int | None
+    ) -> None:
+        """Raise for the first file that changes anything but the bar that may change."""
         for file in batch.read:
             chunks = batch.chunks_of(file)
             found = self.store.compare(self.market_id, symbol, chunks, known)
-            if found.changed and not found.first_ms == found.last_ms == last_ms:
+            if found.changed and not found.first_ms == found.last_ms == may_change:
                 raise CandleFileError(
                     f"{file.report.name}: {found.changed:,} of its {file.spacing.bars:,} bars have "
                     "other values than those that are stored (the first opens at "
@@ -210,6 +224,7 @@ class _Run:
             missing_bars=missing,
             nights=0 if spacing is None else spacing.longer_than(NIGHT_MS + step),
             widest_gap=(utc(widest[0]), utc(widest[1])) if widest is not None else None,
+            learnt_sessions=self.learnt_sessions,
             dry_run=self.dry_run,
         )
 

@@ -103,11 +103,21 @@ SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct
        CASE WHEN %(report)s AND @ended_well THEN report_table_md END,
        CASE WHEN %(trades)s AND @ended_well THEN trades_json::text END,
        CASE WHEN %(equity)s AND @ended_well THEN equity_json::text END,
-       trades_omitted
+       trades_omitted, xmin::text::bigint
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s
 ORDER BY rank
 LIMIT %(limit)s;
+
+-- name: top_version
+SELECT count(*), max(xmin::text::bigint)
+FROM (
+    SELECT xmin
+    FROM backtest_job_top_variants
+    WHERE job_id = %(job_id)s
+    ORDER BY rank
+    LIMIT %(limit)s
+) AS shown;
 
 -- name: variant
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
@@ -118,6 +128,6 @@ WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;
 -- name: variant_as_text
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json::text, payload_json::text, report_table_md, trades_json::text,
-       equity_json::text, trades_omitted
+       equity_json::text, trades_omitted, xmin::text::bigint
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;

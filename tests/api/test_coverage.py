@@ -1,6 +1,7 @@
 """A request meets the candles: what is refused, what is stored with a warning."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,8 @@ OBV = {
 
 def stock(folder: Path, known: Known = STOCK, symbol: str = "AAPL") -> Path:
     """A stock's hours of a year and a half."""
-    bars = Bars.of(priced(stock_hours((2023, 1, 2), (2024, 7, 1))))
+    opens = [at + known.phase_ms for at in stock_hours((2023, 1, 2), (2024, 7, 1))]
+    bars = Bars.of(priced(opens))
     with open_store(CandlesFolder(folder)) as store:
         store.append(1, symbol, [bars], known=known)
     return folder
@@ -193,11 +195,12 @@ def of_stock(**changes: Any) -> dict[str, Any]:
     return {SYMBOL: "AAPL", "template__timeframe": "1h", "time_range": HALF, **changes}
 
 
+@pytest.mark.parametrize("phase_ms", [0, HOUR // 2])
 @pytest.mark.parametrize("timeframe", ["1h", "4h", "1d"])
 def test_of_a_market_that_closes_is_stored_what_a_worker_finds(
-    folder: Path, timeframe: str
+    folder: Path, timeframe: str, phase_ms: int
 ) -> None:
-    stock(folder)
+    stock(folder, replace(STOCK, phase_ms=phase_ms))
     asked = of_stock(template__timeframe=timeframe)
 
     found = checked(folder, **asked)
@@ -212,10 +215,11 @@ def test_of_a_market_that_closes_is_stored_what_a_worker_finds(
     assert found.warnings == []
 
 
+@pytest.mark.parametrize("phase_ms", [0, HOUR // 2])
 def test_longer_bars_of_a_market_that_never_closes_are_filled_and_their_gaps_told(
-    folder: Path,
+    folder: Path, phase_ms: int
 ) -> None:
-    stock(folder, Known(timeframe_ms=HOUR))
+    stock(folder, Known(timeframe_ms=HOUR, phase_ms=phase_ms))
     asked = of_stock()
 
     found = checked(folder, **asked)

@@ -91,6 +91,39 @@ def test_snapshots_of_a_running_job_come_without_reports(
     assert not {"report_table_md", "trades", "equity"} & set(row)
 
 
+def test_a_list_that_was_sent_before_is_sent_as_its_rows_are_now(
+    owner: Caller, stored: psycopg.Connection[Any]
+) -> None:
+    job_id = str(owner.post("/backtests/jobs", json=REQUEST).json()["job_id"])
+    insert = (
+        "INSERT INTO backtest_job_top_variants (job_id, rank, variant_key, indicator_variant_key,"
+        " variant_index, total_return_pct, metrics_json, payload_json)"
+        " VALUES (%s, %s, %s, 'i', 0, 5, '{}', '{}')"
+    )
+    changes = [
+        (insert, [job_id, 1, "k"]),
+        (insert, [job_id, 2, "l"]),
+        ("UPDATE backtest_job_top_variants SET total_return_pct = 7 WHERE job_id = %s", [job_id]),
+        ("DELETE FROM backtest_job_top_variants WHERE job_id = %s AND rank = 2", [job_id]),
+        ("DELETE FROM backtest_job_top_variants WHERE job_id = %s", [job_id]),
+    ]
+    found = [top(owner, job_id, include="none")["items"]]
+    for change in changes:
+        stored.execute(*change)
+        found += [top(owner, job_id, include="none")["items"] for _ in range(2)]
+
+    shown = [[(row["rank"], row["total_return_pct"]) for row in items] for items in found]
+    first, both, new, one = [(1, 5)], [(1, 5), (2, 5)], [(1, 7), (2, 7)], [(1, 7)]
+    assert shown == [[], first, first, both, both, new, new, one, one, [], []]
+
+
+def test_a_remembered_list_is_still_its_owners_alone(shared_api: Api, owner: Caller) -> None:
+    job_id = owner.post("/backtests/jobs", json=REQUEST).json()["job_id"]
+    top(owner, job_id, include="none")
+    answer = shared_api.new_user().get(f"/backtests/jobs/{job_id}/top?include=none")
+    assert answer.status_code == 403
+
+
 def test_a_limit_cuts_the_list(owner: Caller, finished: str) -> None:
     assert [row["rank"] for row in top(owner, finished, limit=2)["items"]] == [1, 2]
 

@@ -126,6 +126,16 @@ def test_bars_that_open_at_half_past_are_traded_from_the_first_in_the_range(
     assert with_a_gap.ts_open[with_a_gap.filled].tolist() == [ms(2024, 2, 5, 12) + PHASE]
 
 
+@pytest.mark.parametrize("warmup", [0, 5])
+def test_a_range_may_begin_between_two_bars_that_open_at_half_past(warmup: int) -> None:
+    request = asking("2024-02-01T10:15:00Z", "2024-02-02", "1h", warmup)
+
+    candles = loaded(request, LATE, Ordinary(timeframe_ms=HOUR, phase_ms=PHASE))
+
+    assert candles.first == warmup
+    assert candles.ts_open[warmup] == ms(2024, 2, 1, 10) + PHASE
+
+
 def test_coverage_counts_bars_that_open_at_half_past() -> None:
     request = asking("2024-02-01", "2024-02-02", "1h", 5)
     candles = loaded(request, LATE, Ordinary(timeframe_ms=HOUR, phase_ms=PHASE))

@@ -21,6 +21,7 @@ from storage.candles import (
     ingest,
 )
 from storage.candles.folder import FolderStore
+from storage.candles.importing import spool, text
 from storage.candles.server import ServerStore
 from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars
 from tests.storage.candle_table import server_of
@@ -118,7 +119,11 @@ def test_replacing_skips_no_file(store: CandleStore, tmp_path: Path) -> None:
     assert (report.rows, report.published, report.skipped) == (12, 0, ())
 
 
-def test_the_same_bytes_twice_in_one_run_are_read_once(store: CandleStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch_rows", [5, 500])
+def test_the_same_bytes_twice_in_one_run_are_read_once(
+    store: CandleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_rows: int
+) -> None:
+    monkeypatch.setattr(ingest, "ROWS", batch_rows)
     files = [written(tmp_path / name, some_bars(12)) for name in ("a.csv", "b.csv")]
 
     report = imported(store, *files)
@@ -266,6 +271,36 @@ def test_an_older_file_may_not_bring_an_unfinished_bar_back(
 
     with pytest.raises(CandleFileError, match="1 of its 8 bars"):
         imported(store, written(tmp_path / "yesterday.csv", other(bars, 7)[:8]))
+
+
+def test_the_last_stored_bar_may_not_change_if_none_follows(
+    store: CandleStore, tmp_path: Path
+) -> None:
+    bars = some_bars(12)
+    imported(store, written(tmp_path / "a.csv", bars))
+
+    with pytest.raises(CandleFileError, match="1 of its 4 bars"):
+        imported(store, written(tmp_path / "b.csv", other(bars, 11)[8:]))
+    assert rows_of(store) == bars
+
+
+def test_rows_that_a_file_repeats_are_no_contradiction_of_others(
+    store: CandleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The repeated rows are in two pieces of the file, and in two runs.
+    monkeypatch.setattr(text, "BLOCK_BYTES", 200)
+    monkeypatch.setattr(spool, "RUN_ROWS", 4)
+    bars = some_bars(12)
+    early = other(bars, 9)[9]
+    files = [
+        written(tmp_path / "a.csv", [early, *bars]),
+        written(tmp_path / "b.csv", bars[6:]),
+    ]
+
+    report = imported(store, *files)
+
+    assert (report.new, report.duplicates, report.conflicts) == (12, 7, 1)
+    assert rows_of(store) == bars
 
 
 def test_later_files_of_a_run_win_if_that_is_said(store: CandleStore, tmp_path: Path) -> None:
@@ -421,7 +456,8 @@ def test_few_bars_that_open_elsewhere_are_dropped_and_reported(
 
     assert rows_of(store) == hours
     assert report.remarks() == (
-        "1 row dropped: it does not open where the others do (the first: 1h bars are meant)",
+        "1 row dropped: it does not open where the others do (the first: a 1h bar that opens at "
+        "2024-01-04 07:01)",
     )
 
 
@@ -479,3 +515,19 @@ def test_nights_without_a_word_of_sessions_are_told_with_the_option(
 
     assert remark.startswith("29 gaps, ")
     assert remark.endswith("If the market closes daily or weekly, type --sessions")
+
+
+def test_a_market_turns_out_to_close_after_its_files_are_in(
+    store: CandleStore, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "a.csv", stock_hours(6))
+    imported(store, file)
+    told = imported(store, file, choices=Choices(sessions=True), dry_run=True)
+    assert not store.known(1, "BTCUSDT").sessions
+
+    report = imported(store, file, choices=Choices(sessions=True))
+
+    assert told.learnt_sessions
+    assert store.known(1, "BTCUSDT").sessions
+    assert report.remarks()[1:] == ("from now on the market is one that closes daily or weekly",)
+    assert not imported(store, file, choices=Choices(sessions=True)).learnt_sessions

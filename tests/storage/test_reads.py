@@ -48,6 +48,7 @@ BOUNDS: dict[str, Bound] = {
     "results.outline": Bound(rows=60, blocks=150),
     "results.replace_top": Bound(rows=2 * TOP, blocks=30 * TOP),
     "results.top_as_text": Bound(rows=100, blocks=150),
+    "results.top_version": Bound(rows=100, blocks=150),
     "dispatch.postpone_waiting": Bound(rows=150, blocks=600),
     "dispatch.unmark": Bound(rows=150, blocks=600),
     # What waits and what runs is looked through, what has ended is not.

@@ -33,6 +33,7 @@ UNGUARDED = {
     ("results", "variant"),
     ("results", "variant_as_text"),
     ("results", "top_as_text"),
+    ("results", "top_version"),
     ("results", "replace_top"),
 }
 

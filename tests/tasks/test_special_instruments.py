@@ -1,16 +1,17 @@
 """Children that compute with longer bars, with sessions, and without volume."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configs.environment import CandlesFolder
-from storage.candles import Bars, Known, open_store
+from storage.candles import Bars, Choices, Known, import_files, open_store
 from storage.records import FailureCode
 from tasks.messages import Begin, CandlesLoaded, Failed, Finished, StageAFinished, StageBFinished
 from tasks.process import ForkServer
-from tests.engine.markets import HOUR, priced, stock_hours
+from tests.engine.markets import DAY, HOUR, ms, priced, stock_hours, working_days
 from tests.tasks.children import assignment, expect
 
 OPENS = stock_hours((2023, 6, 1), (2024, 12, 31))
@@ -60,6 +61,48 @@ def test_a_child_trades_the_bars_there_are_and_no_others(
     child.end()
     times = {at // 1000 for at, _ in rows[0]["equity_json"]}
     assert times <= {at // 1000 + 3600 for at in year}
+
+
+HALF = HOUR // 2
+HALF_PAST = [at - HALF for at in stock_hours((2023, 6, 1), (2024, 12, 31))]
+EVENINGS = [at + 22 * HOUR for at in working_days(ms(2019, 12, 30), ms(2024, 12, 31))]
+
+
+@pytest.mark.parametrize(
+    ("opens", "timeframe", "step"),
+    [(HALF_PAST, "1h", HOUR), (HALF_PAST, "4h", 4 * HOUR), (EVENINGS, "1d", DAY)],
+)
+def test_an_imported_file_of_a_market_that_closes_is_swept_without_a_bar_made_up(
+    fork_server: ForkServer, tmp_path: Path, opens: list[int], timeframe: str, step: int
+) -> None:
+    bars = priced(opens)
+    columns = (bars.ts_open, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    rows = [",".join(map(str, row)) for row in zip(*(c.tolist() for c in columns), strict=True)]
+    file = tmp_path / "x.csv"
+    file.write_text("\n".join(["time,open,high,low,close,volume", *rows]))
+    folder = CandlesFolder(tmp_path / "store")
+    with open_store(folder) as store:
+        report = import_files(store, [file], 1, "aapl", Choices(sessions=True))
+    assert report.bars == len(opens)
+
+    child = fork_server.fork(assignment(folder, asking(timeframe)))
+    loaded = expect(child, CandlesLoaded)
+    child.send(Begin())
+    expect(child, StageAFinished)
+    expect(child, StageBFinished)
+    rows = json.loads(expect(child, Finished).document)
+    child.end()
+
+    phase = opens[0] % min(step, DAY if timeframe == "1d" else HOUR)
+    buckets = {(at - phase) // step * step + phase for at in opens}
+    year = [at for at in buckets if at >= ms(2024, 1, 1) and at + step <= ms(2025, 1, 1)]
+    assert loaded.coverage["bars_expected"] == loaded.coverage["bars_present"] == len(year)
+    assert loaded.coverage["warmup_present"] == loaded.coverage["warmup_bars"] > 0
+    assert loaded.coverage["longest_gap_bars"] == 0
+    # The first point is the money at the beginning, all others are closes of bars.
+    times = [at for at, _ in rows[0]["equity_json"]]
+    assert set(times[1:]) <= {at + step for at in year}
+    assert len(times) > 1
 
 
 @pytest.mark.parametrize(

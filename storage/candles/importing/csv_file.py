@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
@@ -182,19 +181,21 @@ class CsvFile:
 
     def _check_lines(self, block: bytes, first_line: int) -> int:
         """Return the number of lines; raises for what cannot be lines of candles."""
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-        lengths = np.diff(ends, prepend=-1, append=len(block))
-        if lengths.max() > LINE_BYTES:
-            line = first_line + int(np.argmax(lengths > LINE_BYTES))
-            if line == 1:
-                raise _not_text(self.file)
-            raise CandleFileError(
-                f"{self.file}: line {line} is longer than {LINE_BYTES:,} bytes, which no line of "
-                "candles is; repair it, or get the file again"
-            )
+        at = 0
+        while len(block) - at > LINE_BYTES:
+            end = block.rfind(b"\n", at, at + LINE_BYTES + 1)
+            if end < 0:
+                line = first_line + block.count(b"\n", 0, at)
+                if line == 1:
+                    raise _not_text(self.file)
+                raise CandleFileError(
+                    f"{self.file}: line {line} is longer than {LINE_BYTES:,} bytes, which no line "
+                    "of candles is; repair it, or get the file again"
+                )
+            at = end + 1
         if b"\0" in block:
             raise _not_text(self.file)
-        return len(ends) + (not block.endswith(b"\n"))
+        return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
 def _without_comments(block: bytes) -> bytes:

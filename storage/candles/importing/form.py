@@ -1,7 +1,7 @@
 """How long the bars of a file are, and when they open: said, evident, or asked for."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from storage.candles.importing.choices import TIMEFRAMES, Choices, timeframe_name
@@ -9,13 +9,14 @@ from storage.candles.importing.drops import OFF_PHASE, Drops
 from storage.candles.importing.errors import CandleFileError
 from storage.candles.importing.spacing import Spacing
 from storage.candles.known import Known, opening
-from storage.candles.records import MINUTE_MS
+from storage.candles.records import MINUTE_MS, utc
 
 # So many bars without one stray step between them prove their length.
 EVIDENT_BARS = 100
 
-Rests = Callable[[int], Counter[int]]
-"""Counts what is left of the bars' opens when they are divided by a length."""
+Rests = Callable[[int], Mapping[int, tuple[int, int]]]
+"""Counts what is left of the bars' opens when they are divided by a length: rest → how many, and
+the open of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,13 @@ def judged(
     if timeframe_ms == MINUTE_MS:
         return Form(timeframe_ms, 0, notes)
     found = rests(timeframe_ms)
-    phase_ms, _ = min(found.items(), key=lambda item: (-item[1], item[0]))
-    elsewhere = spacing.bars - found[phase_ms]
-    if elsewhere:
-        _check(found, elsewhere, spacing, rows, Known(timeframe_ms=timeframe_ms))
-        rows.add(OFF_PHASE, elsewhere, f"{timeframe_name(timeframe_ms)} bars are meant")
+    counts = Counter({rest: count for rest, (count, _) in sorted(found.items())})
+    ((phase_ms, most),) = counts.most_common(1)
+    if spacing.bars > most:
+        _check(counts, spacing.bars - most, spacing, rows, Known(timeframe_ms=timeframe_ms))
+        first = min(first for rest, (_, first) in found.items() if rest != phase_ms)
+        told = f"a {timeframe_name(timeframe_ms)} bar that opens at {utc(first):%Y-%m-%d %H:%M}"
+        rows.add(OFF_PHASE, spacing.bars - most, told)
     if phase_ms:
         form = Known(timeframe_ms=timeframe_ms, phase_ms=phase_ms)
         notes += (f"bars open {opening(form)}",)

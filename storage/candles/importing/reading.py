@@ -1,7 +1,6 @@
 """One file of candles after the other into the spool, and what each proves about itself."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -163,11 +162,14 @@ class _File:
         """Say what form the bars have, and how those that have it are spaced."""
         dump = DUMP.match(_base_name(self.name))
 
-        def rests(timeframe_ms: int) -> Counter[int]:
-            counted: Counter[int] = Counter()
+        def rests(timeframe_ms: int) -> dict[int, tuple[int, int]]:
+            counted: dict[int, tuple[int, int]] = {}
             for bars in self.spool.merged(runs, Overlaps()):
-                found = np.unique(bars.ts_open % timeframe_ms, return_counts=True)
-                counted.update(dict(zip(*(part.tolist() for part in found), strict=True)))
+                rest = bars.ts_open % timeframe_ms
+                found = np.unique(rest, return_index=True, return_counts=True)
+                for one, at, count in zip(*(part.tolist() for part in found), strict=True):
+                    before, first = counted.get(one, (0, int(bars.ts_open[at])))
+                    counted[one] = before + count, first
             return counted
 
         found = judged(

@@ -56,6 +56,7 @@ class ImportReport:
     missing_bars: int  # bars missing in them
     widest_gap: tuple[datetime, datetime] | None  # the bars around the widest of them
     nights: int  # gaps that are as long as a night or longer
+    learnt_sessions: bool  # files were in, and that the market closes is new
     dry_run: bool  # nothing was stored
     _totals: Counter[str] = field(init=False, default_factory=Counter)
 
@@ -103,6 +104,7 @@ class ImportReport:
         totals = self._totals
         sentences = (
             *((True, sentence) for sentence in self._skipped()),
+            (self.learnt_sessions, "from now on the market is one that closes daily or weekly"),
             *((True, note) for note in self._notes()),
             *((True, sentence) for sentence in self._dropped()),
             (
