@@ -167,11 +167,11 @@ def _print_total(
         bars = words.counted(summary.bars, "bar")
         console.print(f"{symbol} has no gaps in {bars}", markup=False, soft_wrap=True)
         return
-    share = 100 * summary.missing / (summary.bars + summary.missing)
+    share = words.share(summary.missing, summary.bars + summary.missing)
     longer = "" if least is None else f", {shown:,} of them at least {least}"
     console.print(
         f"{symbol}: {words.counted(count, 'gap')}{longer}; {summary.missing:,} of "
-        f"{summary.bars + summary.missing:,} bars missing ({share:.2g} %)",
+        f"{summary.bars + summary.missing:,} bars missing ({share})",
         markup=False,
         soft_wrap=True,
     )
@@ -183,7 +183,7 @@ def _hint(console: Console, summary: Summary, opens: Int64) -> None:
     if recurring > MOSTLY * summary.missing:
         console.print(
             f"{recurring:,} of the missing bars recur daily or weekly: if this market closes, "
-            "import its files again with --sessions --replace, and they are not missing",
+            "import its files again with --sessions, and they are not missing",
             style="yellow",
             soft_wrap=True,
         )

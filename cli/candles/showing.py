@@ -29,6 +29,7 @@ ENDS, AROUND = 3, 5
 FILES = 10
 WIDEST = 60
 HASH = 8
+NAMED = 34
 
 
 def show(
@@ -169,8 +170,8 @@ def _about(summary: Summary, told: list[str]) -> Iterator[tuple[str, str]]:
     yield "range", f"{first} to {last} UTC ({words.length(lasts)})"
     missing = "none missing"
     if summary.missing:
-        share = 100 * summary.missing / (summary.missing + summary.bars)
-        missing = f"{summary.missing:,} missing ({share:.2g} %): backtest candles gaps {symbol}"
+        share = words.share(summary.missing, summary.missing + summary.bars)
+        missing = f"{summary.missing:,} missing ({share}): backtest candles gaps {symbol}"
     yield "bars", f"{summary.bars:,}; {missing}"
 
 
@@ -183,19 +184,24 @@ def _market(summary: Summary, told: list[str]) -> Iterator[tuple[str, str]]:
     if told:
         yield (
             "",
-            f"its bars are of {told[0]}: if the market closes, import it again with "
-            "--sessions --replace",
+            f"its bars are of {told[0]}: if the market closes, import it again with --sessions",
         )
 
 
 def _files(files: "list[ImportedFile]") -> Iterator[str]:
     if not files:
         yield "none is known to have been imported whole"
-    names = max((len(printable(file.name)) for file in files[-FILES:]), default=0)
+    names = max((len(_short(file.name)) for file in files[-FILES:]), default=0)
     if len(files) > FILES:
         yield f"{len(files):,} files; the last {FILES} (all: --json)"
     rows = max((len(words.counted(file.rows, "row")) for file in files[-FILES:]), default=0)
     for file in files[-FILES:]:
         at = "" if file.imported_at is None else f"{file.imported_at:%Y-%m-%d %H:%M}"
-        name, held = printable(file.name), words.counted(file.rows, "row")
-        yield f"{name:<{min(names, 40)}}  {at}  {held:>{rows}}  {file.sha256[:HASH]}"
+        held = words.counted(file.rows, "row")
+        yield f"{_short(file.name):<{names}}  {at}  {held:>{rows}}  {file.sha256[:HASH]}"
+
+
+def _short(name: str) -> str:
+    """Return the end of a name, which tells more than the folders before it."""
+    shown = printable(name)
+    return shown if len(shown) <= NAMED else "…" + shown[1 - NAMED :]

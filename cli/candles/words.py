@@ -51,6 +51,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def share(part: int, whole: int) -> str:
+    """Write how much of something it is: neither all of it nor nothing unless it is."""
+    percent = 100 * part / whole
+    if 0 < percent < 0.01:
+        return "< 0.01 %"
+    if 99.9 < percent < 100:
+        return "> 99.9 %"
+    return f"{percent:.3g} %"
+
+
 def hours(found: Sequence["Hours"]) -> list[str]:
     """Write opening hours, the most frequent first; how often, where there are several."""
     weeks = sum(each.weeks for each in found)

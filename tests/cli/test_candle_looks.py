@@ -187,7 +187,7 @@ def test_what_is_known_of_minutes_is_shown(candles: Backtest) -> None:
         "open always (imported without --sessions)",
         "volume yes",
         "range 2024-01-01 00:00 to 2024-01-04 23:59 UTC (4d)",
-        "bars 4,290; 1,470 missing (26 %): backtest candles gaps BTCUSDT",
+        "bars 4,290; 1,470 missing (25.5 %): backtest candles gaps BTCUSDT",
     ]
     assert page[6].startswith("coverage █▅██")
     assert page[7] == "prices 99.5 (2024-01-01) to 158.09 (2024-01-04), the last 157.84"
@@ -296,7 +296,7 @@ def test_prices_with_many_decimals_are_shown_whole(backtest: Backtest, folder: C
 def test_gaps_are_listed_the_largest_first_or_by_time(candles: Backtest) -> None:
     first = "2024-01-01 01:40 2024-01-01 02:10 30 30m"
     largest = "2024-01-02 09:20 2024-01-03 09:20 1,440 1d"
-    total = "BTCUSDT (market 1): 2 gaps; 1,470 of 5,760 bars missing (26 %)"
+    total = "BTCUSDT (market 1): 2 gaps; 1,470 of 5,760 bars missing (25.5 %)"
     heading = "from (UTC) to (UTC) bars missing how long"
     assert lines(candles("gaps", "BTCUSDT")) == [heading, largest, first, total]
     assert lines(candles("gaps", "BTCUSDT", "--sort", "time")) == [heading, first, largest, total]

@@ -63,6 +63,15 @@ def test_lengths_in_words(ms: float, expected: str) -> None:
     assert words.length(int(ms)) == expected
 
 
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [(0, "0 %"), (1, "< 0.01 %"), (655, "0.655 %"), (25_500, "25.5 %"), (99_999, "> 99.9 %")],
+)
+def test_a_share_is_neither_all_nor_nothing_unless_it_is(part: int, expected: str) -> None:
+    assert words.share(part, 100_000) == expected
+    assert words.share(7, 7) == "100 %"
+
+
 def console(encoding: str = "utf-8") -> Console:
     return Console(file=io.TextIOWrapper(io.BytesIO(), encoding=encoding))
 
