@@ -13,7 +13,7 @@ from rich.table import Table
 from cli import render
 from cli.candles import words
 from cli.candles.finding import MarketId, Symbol, find, opened
-from cli.candles.summary import MOSTLY, Summary
+from cli.candles.summary import Summary
 from cli.errors import CommandError, printable
 from cli.options import AsJson
 
@@ -180,7 +180,7 @@ def _print_total(
 def _hint(console: Console, summary: Summary, opens: Int64) -> None:
     """Say so where most of what is missing recurs, as when a market closes."""
     recurring = summary.recurring(opens)
-    if recurring > MOSTLY * summary.missing:
+    if recurring:
         console.print(
             f"{recurring:,} of the missing bars recur daily or weekly: if this market closes, "
             "import its files again with --sessions, and they are not missing",

@@ -15,7 +15,7 @@ from cli.candles import bars, pictures, words
 from cli.candles.bars import Some
 from cli.candles.finding import MarketId, Symbol, find, opened, time_ms
 from cli.candles.prices import Prices
-from cli.candles.summary import MOSTLY, Summary
+from cli.candles.summary import Summary
 from cli.errors import CommandError, printable
 from cli.options import AsJson
 
@@ -81,7 +81,7 @@ def show(
         )
         return
     if around is None:
-        closes = known.sessions or summary.recurring(opens) > MOSTLY * summary.missing
+        closes = known.sessions or summary.recurring(opens) > 0
         told = hours if closes else []
         console.print(_page(console, summary, prices, told, files), crop=False)
         console.print()

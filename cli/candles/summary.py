@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Int64 = NDArray[np.int64]
 
-MOSTLY = 0.5
-"""Of the missing bars: if so many recur, the market seems to close."""
+LONG_MS, MUCH, MOSTLY = 21 * 86_400_000, 0.15, 0.5
+"""What makes a market seem to close: its bars cover 3 weeks, 15 % lack, half of those recur."""
 
 PARTS = 1_200
 """Of the time from the first to the last bar: more than a terminal has columns."""
@@ -76,13 +76,20 @@ class Summary:
         )
 
     def recurring(self, opens: Int64) -> int:
-        """Count missing bars that would not be missing if the market had sessions."""
+        """Count missing bars that recur as those of a market that closes; 0 unless it seems to.
+
+        It does if much is missing, most of it at the same times, and over some weeks: by chance
+        minutes without a trade recur as well.
+        """
         from engine.gaps import gaps
 
-        if not self.missing or self.known.sessions:
+        enough = self.last_ms - self.first_ms >= LONG_MS
+        much = self.missing >= MUCH * (self.missing + self.bars)
+        if self.known.sessions or not (enough and much):
             return 0
         outages = gaps(opens, self.known.timeframe_ms, sessions=True)
-        return self.missing - int(outages.bars.sum())
+        recurring = self.missing - int(outages.bars.sum())
+        return recurring if recurring > MOSTLY * self.missing else 0
 
     def document(self) -> dict[str, object]:
         """Return it as JSON."""

@@ -366,6 +366,17 @@ def test_a_market_that_seems_to_close_is_pointed_out(
     assert dashed("its bars are of Mon-Fri 14:00-20:00 UTC: if the market closes") in shown
 
 
+def test_minutes_without_a_trade_are_no_closed_market(
+    backtest: Backtest, folder: CandleStore
+) -> None:
+    import numpy as np
+
+    traded = np.random.default_rng(4).random(10 * 1440) > 0.05
+    folder.append(1, "THIN", [minutes(10 * 1440).take(traded)])
+    for command in ("gaps", "show"):
+        assert "market closes" not in backtest("candles", command, "THIN").out
+
+
 # ----------------------------------------------------------------------------- verify
 
 
