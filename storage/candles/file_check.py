@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -76,8 +77,19 @@ def _groups(path: Path) -> Iterator[tuple[Bars, float]]:
                 as_numpy(file.read_row_groups([number], columns=[name], use_threads=False)[0])
                 for name in ("ts_open", *VALUES)
             ]
+            _check_statistics(file.metadata.row_group(number), columns[0])
             if len(columns[0]):
                 yield Bars(*columns), (number + 1) / count
+
+
+def _check_statistics(group: Any, ts_open: Int64) -> None:
+    """Refuse a footer that tells of other times than its rows: readers go by it."""
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == "ts_open" and column.is_stats_set and len(ts_open):
+            told = column.statistics.min_raw, column.statistics.max_raw
+            if told != (ts_open.min(), ts_open.max()):
+                raise pa.ArrowInvalid("its footer tells of other times than its rows")
 
 
 def _check_order(found: Verifying, place: str, ts_open: Int64, before: int, rows: int) -> None:

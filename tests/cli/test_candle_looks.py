@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cli import render
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles import CandleStore, Known, open_store, side_file
 from tests.cli.candle_store import (
-    DAY,
     HOUR,
     MINUTE,
     START,
@@ -355,8 +355,6 @@ def test_gaps_for_machines(candles: Backtest) -> None:
 def test_a_market_that_seems_to_close_is_pointed_out(
     backtest: Backtest, folder: CandleStore
 ) -> None:
-    import numpy as np
-
     bars = bars_at(np.array(list(stock()), np.int64))
     folder.append(2, "MSFT", [bars], known=Known(timeframe_ms=HOUR))
     said = lines(backtest("candles", "gaps", "MSFT"))[-1]
@@ -369,8 +367,6 @@ def test_a_market_that_seems_to_close_is_pointed_out(
 def test_minutes_without_a_trade_are_no_closed_market(
     backtest: Backtest, folder: CandleStore
 ) -> None:
-    import numpy as np
-
     traded = np.random.default_rng(4).random(10 * 1440) > 0.05
     folder.append(1, "THIN", [minutes(10 * 1440).take(traded)])
     for command in ("gaps", "show"):
@@ -491,12 +487,6 @@ def test_a_server_that_is_away_is_no_wrong_bar(
     monkeypatch.setenv("CH_PORT", "9")
     ended = backtest("candles", "verify", "BTCUSDT")
     assert (ended.code, ended.err.count("\n")) == (3, 1)
-
-
-def test_days_of_the_week_are_days(candles: Backtest) -> None:
-    """The store's days are as those of the calendar: 2024-01-01 was a Monday."""
-    assert START % DAY == 0
-    assert candles("show", "EURUSD", "--json").json["hours"] == [dashed("Mon-Fri UTC")]
 
 
 @pytest.mark.parametrize("symbol", ["A", "ВТБ/₽", "株価指数", "[bold]x[/]", "a.b*c?"])

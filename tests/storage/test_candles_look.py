@@ -298,6 +298,22 @@ def test_a_single_changed_bit_of_a_file_is_found(tmp_path: Path) -> None:
         assert (found.flaws[0].place, found.flaws[0].row) == (f"1/AAPL/{path.name}", None)
 
 
+def test_a_footer_that_would_hide_bars_is_found(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.append(1, "AAPL", [bars_of(5_000)])
+    (path,) = tmp_path.rglob("*.parquet")
+    content = path.read_bytes()
+    last = struct.pack("<q", START + 4_999 * MINUTE)
+    assert last in content
+    path.write_bytes(content.replace(last, struct.pack("<q", START + 10 * MINUTE)))
+    assert len(store.bars(1, "AAPL", START + 20 * MINUTE, START + DAY, MINUTE)) == 0
+
+    (flaw,) = store.verify(1, "AAPL").flaws
+
+    assert flaw.place == f"1/AAPL/{path.name}"
+    assert "its footer tells of other times than its rows" in flaw.what
+
+
 def noise(count: int) -> Bars:
     rng = np.random.default_rng(5)
     price = rng.uniform(90, 110, count)
