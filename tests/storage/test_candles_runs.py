@@ -75,7 +75,7 @@ def imported(store: CandleStore, *paths: Path, **named: object) -> ImportReport:
 
 
 def test_a_file_that_is_in_is_skipped_and_said_to_be(store: CandleStore, tmp_path: Path) -> None:
-    first = written(tmp_path / "a.csv", some_bars(12))
+    first = written(tmp_path / "it's \\a é.csv", some_bars(12))
     imported(store, first)
     second = written(tmp_path / "b.csv", some_bars(12, start_ms=START + 12 * MINUTE))
     again = written(tmp_path / "copy.csv", some_bars(12))
