@@ -1,11 +1,12 @@
 """Bars on their way into a store: what is refused, what is new, how they are laid out."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
-from storage.candles.known import Known
+from storage.candles.known import ImportedFile, Known
 from storage.candles.records import MINUTE_MS, Bars
 
 SCHEMA = pa.schema(
@@ -97,6 +98,31 @@ def bars_table(
         return pa.Table.from_arrays(columns, schema=SCHEMA)
     columns.append(pa.repeat(pa.scalar(timeframe_ms, pa.uint32()), count))
     return pa.Table.from_arrays(columns, schema=COARSE_SCHEMA)
+
+
+def files_table(
+    market_id: int, symbol: str, said: Known, files: Sequence[ImportedFile], imported_at: int
+) -> pa.Table:
+    """Rows of `instruments`: files that were imported whole, and what was said with them."""
+    columns = {
+        "market_id": pa.array([market_id], pa.uint16()),
+        "symbol": pa.array([symbol]),
+        "timeframe_ms": pa.array([said.timeframe_ms], pa.uint32()),
+        "sessions": pa.array([int(said.sessions)], pa.uint8()),
+        "has_volume": pa.array([int(said.has_volume)], pa.uint8()),
+        "original": pa.array([said.original]),
+        "phase_ms": pa.array([said.phase_ms], pa.uint32()),
+        "imported_at": pa.array([imported_at], SCHEMA.field("ingested_at").type),
+    }
+    repeated = {name: pa.repeat(column[0], len(files)) for name, column in columns.items()}
+    return pa.table(
+        {
+            **repeated,
+            "file": pa.array([file.name for file in files]),
+            "sha256": pa.array([file.sha256 for file in files]),
+            "rows": pa.array([file.rows for file in files], pa.uint64()),
+        }
+    )
 
 
 def compared(bars: Bars, present: Bars) -> Compared:

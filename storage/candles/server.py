@@ -11,7 +11,14 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from configs.environment import ClickHouseServer
 from storage.candles.faults import server_faults
 from storage.candles.known import ImportedFile, Known, check_form, together
-from storage.candles.minutes import bars_table, changed, check_bars, check_instrument, possible
+from storage.candles.minutes import (
+    bars_table,
+    changed,
+    check_bars,
+    check_instrument,
+    files_table,
+    possible,
+)
 from storage.candles.records import MINUTE_MS, Bars, utc
 from storage.candles.server_reader import CONNECT_SECONDS, ServerReader
 from storage.candles.store import CandleStore, statement
@@ -20,6 +27,7 @@ from storage.candles.windows import EARLIEST_MS, LATEST_MS
 ANSWER_SECONDS = 120
 UNKNOWN_TABLE, UNKNOWN_DATABASE = 60, 81
 TABLE, COARSE_TABLE = "canonical_candles_1m", "canonical_candles_coarse"
+KNOWN_TABLE = "instruments"
 
 
 class ServerStore(CandleStore):
@@ -78,8 +86,10 @@ class ServerStore(CandleStore):
                 with server_faults(self._server):
                     self._connection().insert_arrow(table, rows, database=self._server.database)
                 published += len(part)
-        for file in files:
-            self._insert_known(market_id, symbol, said, file)
+        if files:
+            rows = files_table(market_id, symbol, said, files, int(self._command("clock")))
+            with server_faults(self._server):
+                self._connection().insert_arrow(KNOWN_TABLE, rows, database=self._server.database)
         return published
 
     def _say(self, market_id: int, symbol: str, said: Known, *, said_something: bool) -> None:
@@ -88,19 +98,9 @@ class ServerStore(CandleStore):
         minutes = before is None and said.timeframe_ms == MINUTE_MS
         check_form(symbol, None if minutes else before or self.form(market_id, symbol), said)
         if said_something and (before is None or together(before, said) != before):
-            self._insert_known(market_id, symbol, said, ImportedFile("", ""))
-
-    def _insert_known(self, market_id: int, symbol: str, said: Known, file: ImportedFile) -> None:
-        flags = {"sessions": int(said.sessions), "has_volume": int(said.has_volume)}
-        self._command(
-            "say",
-            market_id=market_id,
-            symbol=symbol,
-            **{**asdict(said), **flags},
-            file=file.name,
-            sha256=file.sha256,
-            rows=file.rows,
-        )
+            flags = {"sessions": int(said.sessions), "has_volume": int(said.has_volume)}
+            asked = {"market_id": market_id, "symbol": symbol}
+            self._command("say", **asked, **{**asdict(said), **flags})
 
     @property
     def place(self) -> str:

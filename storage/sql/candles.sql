@@ -173,8 +173,7 @@ ORDER BY sha256;
 INSERT INTO {database:Identifier}.instruments
 SELECT
     {market_id:UInt16}, {symbol:String}, {timeframe_ms:UInt32}, {sessions:UInt8},
-    {has_volume:UInt8}, {original:String}, {phase_ms:UInt32}, {file:String}, {sha256:String},
-    {rows:UInt64}, now64(3);
+    {has_volume:UInt8}, {original:String}, {phase_ms:UInt32}, '', '', 0, now64(3);
 
 -- name: has_table
 EXISTS TABLE {database:Identifier}.canonical_candles_1m;

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Backtest
+from tests.cli.conftest import Backtest, Ended
 from tests.storage.candle_files import MINUTE, START, lines, some_bars
 
 HEADER = "timestamp,open,high,low,close,volume\n"
@@ -95,3 +95,47 @@ def test_a_refusal_is_one_line_and_nothing_is_stored(
     assert expected in ended.err
     assert ended.err.count("\n") == 1
     assert not list((tmp_path / "store").rglob("*.parquet"))
+
+
+def test_what_is_in_is_skipped_and_what_would_change_is_asked_for(
+    backtest_with_store: Backtest, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + lines(some_bars(12)))
+    changed = lines(some_bars(12)).replace("101.25", "101.5")
+    (tmp_path / "b.csv").write_text(HEADER + changed)
+
+    def imported(*arguments: object) -> Ended:
+        return backtest_with_store("candles", "import", *arguments, *INSTRUMENT)
+
+    assert imported(tmp_path / "a.csv").code == 0
+    again, refused = imported(tmp_path / "a.csv"), imported(tmp_path / "b.csv")
+    tried = imported(tmp_path / "b.csv", "--dry-run")
+    replaced = imported(tmp_path / "b.csv", "--replace", "--json")
+
+    assert again.out.startswith("BTCUSDT (market 1): nothing to import\n")
+    assert "already imported on 2" in again.out
+    assert "12 rows, skipped" in again.out
+    assert (refused.code, "type --replace" in refused.err) == (2, True)
+    rows = zip(lines(some_bars(12)).splitlines(), changed.splitlines(), strict=True)
+    count = sum(before != after for before, after in rows)
+    assert f"0 of them new, {count} changed. Nothing was stored (--dry-run)" in tried.out
+    assert (replaced.json["new"], replaced.json["changed"]) == (0, count)
+
+
+def test_bars_of_a_market_that_closes_are_imported(
+    backtest_with_store: Backtest, tmp_path: Path
+) -> None:
+    week = 7 * 1440 * MINUTE
+    days = [bar for n in range(8) for bar in some_bars(5, 1440 * MINUTE, START + n * week)]
+    (tmp_path / "x.csv").write_text(HEADER + lines(days))
+
+    ended = backtest_with_store(
+        *("candles", "import", tmp_path / "x.csv", "--market-id", "1", "--symbol", "eur/usd"),
+        *("--timeframe", "1d", "--sessions"),
+    )
+
+    assert ended.out == (
+        "EURUSD (market 1): 40 bars of 1d, 2024-01-01 00:00 to 2024-02-23 00:00 UTC, 40 of them "
+        "new\n  7 stretches without bars: `backtest candles gaps` tells those when the market was "
+        "open\n"
+    )

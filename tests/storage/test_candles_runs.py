@@ -75,7 +75,7 @@ def imported(store: CandleStore, *paths: Path, **named: object) -> ImportReport:
 
 
 def test_a_file_that_is_in_is_skipped_and_said_to_be(store: CandleStore, tmp_path: Path) -> None:
-    first = written(tmp_path / "a.csv", some_bars(12))
+    first = written(tmp_path / "it's \\a é.csv", some_bars(12))
     imported(store, first)
     second = written(tmp_path / "b.csv", some_bars(12, start_ms=START + 12 * MINUTE))
     again = written(tmp_path / "copy.csv", some_bars(12))
@@ -531,3 +531,25 @@ def test_a_market_turns_out_to_close_after_its_files_are_in(
     assert store.known(1, "BTCUSDT").sessions
     assert report.remarks()[1:] == ("from now on the market is one that closes daily or weekly",)
     assert not imported(store, file, choices=Choices(sessions=True)).learnt_sessions
+
+
+def test_a_disk_without_room_for_the_copy_is_said(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", some_bars(30_000))
+    program = (
+        "import pathlib, resource, sys\n"
+        "from storage.candles import CandleFileError, import_files\n"
+        "from storage.candles.folder import FolderStore\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
+        "try:\n"
+        "    store = FolderStore(pathlib.Path(sys.argv[2]))\n"
+        "    import_files(store, [pathlib.Path(sys.argv[1])], 1, 'BTCUSDT')\n"
+        "except CandleFileError as error:\n"
+        "    print(error)\n"
+    )
+    arguments = [sys.executable, "-c", program, str(file), str(tmp_path / "store")]
+
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
+
+    assert ended.stdout.startswith("no room for a temporary copy in ")
+    assert "make room or set TMPDIR to another folder" in ended.stdout
+    assert not (tmp_path / "store").exists()
