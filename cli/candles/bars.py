@@ -1,10 +1,9 @@
 """Single bars of an instrument: read around a place, and laid out as a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
@@ -12,11 +11,10 @@ from cli.candles import words
 
 if TYPE_CHECKING:
     from storage.candles import Bars, CandleStore, Known
-
-Int64 = NDArray[np.int64]
+    from storage.candles.records import Int64
 
 NAMES = ("open", "high", "low", "close", "volume")
-MOST_DIGITS = 8
+MOST_DIGITS, NO_DIGIT = 8, 0.5e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Some:
 
     @classmethod
     def read(
-        cls, store: "CandleStore", name: tuple[int, str], known: "Known", opens: Int64
+        cls, store: "CandleStore", name: tuple[int, str], known: "Known", opens: "Int64"
     ) -> "Some":
         """Read the bars that open at int64[N >= 1], all there are between the first and last."""
         step = known.timeframe_ms
@@ -51,7 +49,7 @@ def table(parts: list[Some], marked_ms: int | None = None) -> Table:
         laid_out.add_column(name, justify="right", no_wrap=True)
     columns = [part.bars.values() for part in parts]
     prices, volume = (
-        _digits(np.concatenate([column for part in columns for column in part[which]]))
+        _digits([value for part in columns for column in part[which] for value in column.tolist()])
         for which in (slice(4), slice(4, None))
     )
     digits = (*[prices] * 4, volume)
@@ -75,9 +73,9 @@ def table(parts: list[Some], marked_ms: int | None = None) -> Table:
     return laid_out
 
 
-def _digits(values: NDArray[np.float64]) -> int:
+def _digits(values: Sequence[float]) -> int:
     """Return how many decimals tell all values apart, up to 8."""
     for places in range(MOST_DIGITS):
-        if np.allclose(values, np.round(values, places), rtol=0, atol=10.0**-MOST_DIGITS / 2):
+        if all(abs(value - round(value, places)) < NO_DIGIT for value in values):
             return places
     return MOST_DIGITS

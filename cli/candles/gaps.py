@@ -1,12 +1,11 @@
 """`backtest candles gaps`: where bars are missing."""
 
 import re
+from collections import Counter
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +16,8 @@ from cli.candles.summary import Summary
 from cli.errors import CommandError, printable
 from cli.options import AsJson
 
-Int64 = NDArray[np.int64]
+if TYPE_CHECKING:
+    from storage.candles.records import Int64
 
 LENGTH = re.compile(r"(\d+)([mhd]?)")
 UNITS = {"m": words.MINUTE_MS, "h": words.HOUR_MS, "d": words.DAY_MS}
@@ -118,7 +118,7 @@ def _least(text: str | None, step: int) -> int:
     return int(read[1]) * UNITS.get(read[2], step)
 
 
-def _kinds(opens: Int64, step: int) -> list[dict[str, Any]]:
+def _kinds(opens: "Int64", step: int) -> list[dict[str, Any]]:
     """Say how many closed stretches there are that recur daily, and weekly."""
     from engine.gaps import closures
 
@@ -127,13 +127,13 @@ def _kinds(opens: Int64, step: int) -> list[dict[str, Any]]:
     kinds = []
     for kind, which in (("night", ~long), ("weekend", long)):
         if which.any():
-            lengths, counts = np.unique((found.end_ms - found.start_ms)[which], return_counts=True)
+            lengths = Counter((found.end_ms - found.start_ms)[which].tolist())
             kinds.append(
                 {
                     "kind": kind,
                     "count": int(which.sum()),
                     "bars": int(found.bars[which].sum()),
-                    "seconds": int(lengths[counts.argmax()]) // 1000,
+                    "seconds": lengths.most_common(1)[0][0] // 1000,
                 }
             )
     return kinds
@@ -177,7 +177,7 @@ def _print_total(
     )
 
 
-def _hint(console: Console, summary: Summary, opens: Int64) -> None:
+def _hint(console: Console, summary: Summary, opens: "Int64") -> None:
     """Say so where most of what is missing recurs, as when a market closes."""
     recurring = summary.recurring(opens)
     if recurring:

@@ -1,10 +1,8 @@
 """Small pictures made of characters: how much is there, and how prices went."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
@@ -12,17 +10,15 @@ STEPS, NOTHING, CLOSED = "▁▂▃▄▅▆▇█", "·", " "
 PLAIN_STEPS, PLAIN_NOTHING = "123456789#", "."
 """For terminals that know ASCII alone."""
 
-Int64 = NDArray[np.int64]
 
-
-def coverage(present: Int64, expected: Int64, width: int, console: Console) -> Text:
+def coverage(present: Sequence[int], expected: Sequence[int], width: int, console: Console) -> Text:
     """Draw how many of the expected bars are present in each of equal parts of the time.
 
     The full block stands for all of them and for nothing less; where none is expected, nothing is
-    drawn. Both are int64[F], of more parts than are drawn or of as many.
+    drawn. Both are of as many parts as are drawn, or of more.
     """
     width = min(width, len(expected))
-    borders = np.arange(width) * len(expected) // width if width else np.empty(0, np.int64)
+    borders = [number * len(expected) // width for number in range(width + 1)]
     steps, nothing = _signs(console)
 
     def sign(there: int, all_: int) -> tuple[str, str]:
@@ -34,8 +30,9 @@ def coverage(present: Int64, expected: Int64, width: int, console: Console) -> T
             return steps[-1], "green"
         return steps[there * (len(steps) - 1) // all_], "yellow"
 
-    counts = (np.add.reduceat(part, borders).tolist() for part in (present, expected))
-    signs = [sign(*each) for each in zip(*counts, strict=True)]
+    signs = [
+        sign(sum(present[begin:end]), sum(expected[begin:end])) for begin, end in pairwise(borders)
+    ]
     text = Text()
     for style, run in groupby(signs, key=lambda one: one[1]):
         text.append("".join(character for character, _ in run), style or None)

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,8 +19,7 @@ from cli.options import AsJson
 
 if TYPE_CHECKING:
     from storage.candles import ImportedFile, Known
-
-Int64 = NDArray[np.int64]
+    from storage.candles.records import Int64
 
 ENDS, AROUND = 3, 5
 """How many bars of each end are shown, and before and after a time."""
@@ -91,23 +88,23 @@ def show(
     console.print(render.unbroken(bars.table(shown, around), console.width), crop=False)
 
 
-def _places(opens: Int64, around: int | None) -> list[Int64]:
+def _places(opens: "Int64", around: int | None) -> "list[Int64]":
     """Choose the bars to show: those at both ends, or those around a time."""
     if around is None:
         if len(opens) <= 2 * ENDS:
             return [opens]
         return [opens[:ENDS], opens[-ENDS:]]
-    place = int(np.searchsorted(opens, around, side="right"))
+    place = int(opens.searchsorted(around, side="right"))
     first = max(0, min(place - 1 - AROUND, len(opens) - 1 - 2 * AROUND))
     return [opens[first : first + 2 * AROUND + 1]]
 
 
-def _where(opens: Int64, known: "Known", around: int) -> str:
+def _where(opens: "Int64", known: "Known", around: int) -> str:
     """Say what there is at a time."""
     from engine.sessions import missing
 
     step = known.timeframe_ms
-    place = int(np.searchsorted(opens, around, side="right")) - 1
+    place = int(opens.searchsorted(around, side="right")) - 1
     asked = f"{words.at(around)} UTC"
     if place < 0:
         return f"{asked} is before the first bar"

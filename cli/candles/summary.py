@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     from storage.candles import CandleStore, Known
-
-Int64 = NDArray[np.int64]
+    from storage.candles.records import Int64
 
 LONG_MS, MUCH, MOSTLY = 21 * 86_400_000, 0.15, 0.5
 """What makes a market seem to close: its bars cover 3 weeks, 15 % lack, half of those recur."""
@@ -22,7 +18,7 @@ PARTS = 1_200
 class Summary:
     """Opens of the first and the last bar in ms; how many there are, and are missing between them.
 
-    `present` and `expected` int64[F] count bars in equal parts of this time. Closed hours of a
+    `present` and `expected` count bars in equal parts of this time. Closed hours of a
     market with sessions are not expected.
     """
 
@@ -33,8 +29,8 @@ class Summary:
     last_ms: int
     bars: int
     missing: int
-    present: Int64
-    expected: Int64
+    present: list[int]
+    expected: list[int]
 
     @classmethod
     def of(cls, store: "CandleStore", market_id: int, symbol: str) -> Self | None:
@@ -44,8 +40,10 @@ class Summary:
         return cls.of_opens(market_id, symbol, known, opens) if len(opens) else None
 
     @classmethod
-    def of_opens(cls, market_id: int, symbol: str, known: "Known", opens: Int64) -> Self:
+    def of_opens(cls, market_id: int, symbol: str, known: "Known", opens: "Int64") -> Self:
         """Say it of bars that open at int64[N >= 1]."""
+        import numpy as np
+
         from engine.sessions import missing
 
         step = known.timeframe_ms
@@ -53,7 +51,7 @@ class Summary:
         slots = (last - first) // step + 1
         parts = min(PARTS, slots)
 
-        def counted(numbers: Int64) -> Int64:
+        def counted(numbers: "Int64") -> "Int64":
             return np.bincount(numbers * parts // slots, minlength=parts).astype(np.int64)
 
         present = counted((opens - first) // step)
@@ -71,11 +69,11 @@ class Summary:
             last,
             len(opens),
             int(expected.sum()) - len(opens),
-            present,
-            expected,
+            present.tolist(),
+            expected.tolist(),
         )
 
-    def recurring(self, opens: Int64) -> int:
+    def recurring(self, opens: "Int64") -> int:
         """Count missing bars that recur as those of a market that closes; 0 unless it seems to.
 
         It does if much is missing, most of it at the same times, and over some weeks: by chance

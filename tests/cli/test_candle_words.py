@@ -2,7 +2,6 @@
 
 import io
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -77,8 +76,7 @@ def console(encoding: str = "utf-8") -> Console:
 
 
 def drawn(present: list[int], expected: list[int], width: int, encoding: str = "utf-8") -> str:
-    arrays = (np.array(part, np.int64) for part in (present, expected))
-    return pictures.coverage(*arrays, width, console(encoding)).plain
+    return pictures.coverage(present, expected, width, console(encoding)).plain
 
 
 def test_only_all_bars_make_a_full_block_and_only_none_a_dot() -> None:
