@@ -159,7 +159,7 @@ def _summary(found: "ImportReport") -> str:
     """Say in one line what was imported."""
     about = f"{found.symbol} (market {found.market_id})"
     if found.first is None or found.last is None:
-        return f"{about}: nothing to import"
+        return f"{about}: nothing to import (--replace reads files again)"
     many = f" from {_counted(len(found.files), 'file')}" if len(found.files) > 1 else ""
     word, of_what = ("minute", "") if found.timeframe == "1m" else ("bar", f" of {found.timeframe}")
     changed = f", {found.changed:,} changed" if found.changed else ""

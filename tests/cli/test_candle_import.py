@@ -112,7 +112,9 @@ def test_what_is_in_is_skipped_and_what_would_change_is_asked_for(
     tried = imported(tmp_path / "b.csv", "--dry-run")
     replaced = imported(tmp_path / "b.csv", "--replace", "--json")
 
-    assert again.out.startswith("BTCUSDT (market 1): nothing to import\n")
+    assert again.out.startswith(
+        "BTCUSDT (market 1): nothing to import (--replace reads files again)\n"
+    )
     assert "already imported on 2" in again.out
     assert "12 rows, skipped" in again.out
     assert (refused.code, "type --replace" in refused.err) == (2, True)
