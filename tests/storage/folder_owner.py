@@ -44,19 +44,19 @@ def owner(
 def main(mode: str, *arguments: str) -> None:
     if mode == "asks":  # holds the engine open, as an API process does
         with open_store(CandlesFolder(Path(arguments[0]))) as store:
-            say(len(store.names()))
+            say(len(store.instruments()))
             sys.stdin.read()
-            say(len(store.names()))
+            say(len(store.instruments()))
     elif mode == "asks-forked":
         with open_store(CandlesFolder(Path(arguments[0]))) as store:
-            store.names()
+            store.instruments()
             if os.fork() == 0:
                 say(error_of_asking(store))
                 os._exit(0)
             os.wait()
     elif mode == "asks-two":
         first, second = (open_store(CandlesFolder(Path(folder))) for folder in arguments)
-        found = [len(store.names()) for store in (first, second)]
+        found = [len(store.instruments()) for store in (first, second)]
         first.close()
         found.append(len(second.names()))
         second.close()
@@ -98,7 +98,7 @@ def main(mode: str, *arguments: str) -> None:
 
 def error_of_asking(store: CandleStore) -> str:
     try:
-        store.names()
+        store.instruments()
     except Exception as error:
         return type(error).__name__
     return "no error"
