@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Without compiled files, each of the hundreds of processes of a run would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test chaos kernels packages alarms test-deploy lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
@@ -37,7 +40,7 @@ MINUTES ?= 10
 
 # Not Python packages. Where they cannot be installed, the tests that need them say so and are skipped.
 packages:
-	@missing=; for name in pgbouncer chromium curl prometheus faketime; do \
+	@missing=; for name in pgbouncer chromium-headless-shell curl prometheus faketime; do \
 	    PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	apt=; [ -z "$$missing" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
 	    || { apt=yes; echo "installing$$missing"; apt-get -qq update; }; \

@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.errors import CommandError
+
 STARTUP_SECONDS = 30.0
 COMPLAINTS = ("PANIC:  ", "FATAL:  ", "ERROR:  ", "error: ")
 MAX_SOCKET_PATH_BYTES = 100  # the kernel's limit is 104 to 108, by platform
 
 
-class NotStarted(Exception):
+class NotStarted(CommandError):
     """An embedded service did not start; the text says which, where and why."""
 
     def __init__(self, what: str, folder: Path, why: str) -> None:

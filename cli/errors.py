@@ -64,8 +64,6 @@ def understood(error: Exception) -> CommandError | None:
     """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
     import alembic.util
 
-    from cli.embedded import NotStarted
-    from cli.output import OutputLost
     from configs.documents import SettingsError
     from engine.request import DefaultsError, RequestError
     from storage import faults, jobs
@@ -86,13 +84,7 @@ def understood(error: Exception) -> CommandError | None:
     refusals = (
         *(SettingsError, DefaultsError, CandleFileError),
         *(InvalidDsn, DatabaseRefuses, SchemaUnusable),
-        *(
-            OutputLost,
-            NotStarted,
-            jobs.QuotaExceeded,
-            jobs.IdempotencyConflict,
-            alembic.util.CommandError,
-        ),
+        *(jobs.QuotaExceeded, jobs.IdempotencyConflict, alembic.util.CommandError),
     )
     if isinstance(error, refusals):
         return CommandError(one_line(error))

@@ -7,8 +7,10 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
+from cli.errors import CommandError
 
-class OutputLost(Exception):
+
+class OutputLost(CommandError):
     """What was written to standard output did not get there; `error` says why.
 
     It is no OSError, so that neither typer nor rich takes it for one of theirs to end the process.

@@ -21,7 +21,8 @@ from tests.storage.making import new_database
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BARS = 35_040
 BAR = timedelta(minutes=15)
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first is the same engine without a window, whose parts take as long as the pages in it."""
 
 
 @pytest.fixture(scope="session")

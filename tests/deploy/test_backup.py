@@ -74,7 +74,8 @@ def test_jobs_in_flight_end_in_a_restored_copy_with_the_same_rows(
     stack.workers(2)
     ended = stack.submit(small_sweep())
     stack.ends(ended)
-    in_stage_b, in_stage_a = stack.submit(sweep()), stack.submit(sweep(windows=80))
+    in_stage_b = stack.submit(sweep(preselect=8000))
+    in_stage_a = stack.submit(sweep(windows=80))
     queued = [stack.submit(small_sweep()) for _ in range(2)]
     stack.reaches(in_stage_b, Stage.STAGE_B)
 

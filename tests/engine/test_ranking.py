@@ -117,7 +117,7 @@ def divided(
     return first
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     VARIANTS | TIED,
     RANKINGS,

@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
 
 
-def sweep(*, windows: int = 40, top_k: int = 300, tsl: int = 12) -> dict[str, Any]:
+def sweep(
+    *, windows: int = 40, top_k: int = 300, tsl: int = 12, preselect: int = 6000
+) -> dict[str, Any]:
     """A request whose stages last long enough to be hit; ranked by a costly metric."""
     return {
         "time_range": {"start": "2024-01-10T00:00:00Z", "end": "2024-05-20T00:00:00Z"},
@@ -53,7 +55,7 @@ def sweep(*, windows: int = 40, top_k: int = 300, tsl: int = 12) -> dict[str, An
             ],
             "risk_grid": {"sl": _range(1, 6), "tsl": _range(1, tsl)},
         },
-        "preselect": 8000,
+        "preselect": preselect,
         "top_k": top_k,
         "ranking": {"primary_metric": "return_over_max_drawdown"},
     }
@@ -65,13 +67,13 @@ def small_sweep() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def stack(
+def lasting_stack(
     postgres_server: str,
     migrated_template: str,
     redis_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
-    """A database, a scheduler and candles; masters are started by the tests."""
+    """A database and candles for all fault tests; masters are started by the tests, and stay."""
     name = f"faults_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(
@@ -89,8 +91,14 @@ def stack(
     dsn = make_conninfo(postgres_server, dbname=name)
     with running(Stack(dsn, redis_url, candles, folder)) as stack:
         stack.flush_redis()
-        stack.scheduler()
         yield stack
+
+
+@pytest.fixture(scope="module")
+def stack(lasting_stack: Stack) -> Iterator[Stack]:
+    """That stack with a scheduler, which ends with the file: it asks Postgres 15 times a second."""
+    with lasting_stack.scheduled():
+        yield lasting_stack
 
 
 @pytest.fixture
@@ -121,13 +129,14 @@ def network(stack: Stack) -> Iterator[PostgresProxy]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(stack: Stack) -> list[tuple[str, ...]]:
+def undisturbed(lasting_stack: Stack) -> list[tuple[str, ...]]:
     """The stored rows of a job that nothing happened to."""
+    stack = lasting_stack
     stack.workers(2)
-    job_id = stack.submit(sweep())
-    job = stack.ends(job_id)
+    with stack.scheduled():
+        job = stack.ends(stack.submit(sweep()))
     assert job.state is State.SUCCEEDED, job.last_error_json
-    rows = stack.stored_bytes(job_id)
+    rows = stack.stored_bytes(job.job_id)
     assert len(rows) == 301
     return rows
 

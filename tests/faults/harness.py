@@ -232,6 +232,15 @@ class Stack:
     def scheduler(self) -> Program:
         return self.start("scheduler")
 
+    @contextmanager
+    def scheduled(self) -> Iterator[None]:
+        """Have a scheduler for a while."""
+        scheduler = self.scheduler()
+        try:
+            yield
+        finally:
+            scheduler.kill()
+
     def workers(self, count: int) -> list[Program]:
         """Have `count` masters that take jobs, and no other; some may be left from other tests."""
         alive = [program for program in self._ordinary if program.alive()]

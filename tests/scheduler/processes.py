@@ -122,10 +122,11 @@ def running(
 
 def replace_database(connection: psycopg.Connection[Any]) -> None:
     """Do what a restore over the database does: same rows, other tables; connections are cut."""
+    # One transaction: at no moment is there no such table.
     connection.execute(
-        "CREATE TABLE restored (LIKE backtest_jobs); DROP TABLE backtest_jobs CASCADE"
+        "CREATE TABLE restored (LIKE backtest_jobs); DROP TABLE backtest_jobs CASCADE;"
+        " ALTER TABLE restored RENAME TO backtest_jobs"
     )
-    connection.execute("ALTER TABLE restored RENAME TO backtest_jobs")
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -34,7 +34,7 @@ def worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 
 def longer_than_the_lease() -> dict[str, Any]:
-    return sweep(top_k=20, tsl=60)
+    return sweep(top_k=20, tsl=60, preselect=8000)
 
 
 def test_a_job_lives_by_its_progress_while_no_heartbeat_can_connect(

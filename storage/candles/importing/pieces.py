@@ -86,7 +86,8 @@ class Extractor:
         self._remember(columns)
         time_of_day = None if layout.time_of_day is None else columns[layout.time_of_day]
         time_ms = self.clock.read(columns[layout.time], time_of_day)
-        values = np.empty((len(time_ms), 5))
+        # Column by column, as they are checked.
+        values = np.empty((len(time_ms), 5), order="F")
         for i, position in enumerate(layout.prices):
             values[:, i] = self._numbers(columns, position)
         if self.choices.price_scale != 1:

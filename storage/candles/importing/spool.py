@@ -6,7 +6,6 @@ Memory does not depend on the number of bars: a run is read through a small buff
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Self
 
@@ -58,15 +57,10 @@ class Overlaps:
 
 
 class Spool:
-    """A temporary file of bars; a context manager that removes it.
-
-    A thread writes, so that reading goes on while the disk is busy; it is one run behind at most.
-    """
+    """A temporary file of bars; a context manager that removes it."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-        self._writer = ThreadPoolExecutor(1, "spool")
-        self._written: Future[None] | None = None
         self._rows = 0
         self._waiting: list[tuple[Int64, Float64]] = []
         self._closed_runs: list[tuple[Run, Overlaps]] = []
@@ -75,7 +69,6 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.shutdown()
         self._file.close()
 
     def add(self, times: Int64, values: Float64) -> None:
@@ -87,7 +80,6 @@ class Spool:
     def end_file(self) -> tuple[Sequence[Run], Overlaps]:
         """Return the runs since the last call, and what was replaced within each of them."""
         self._close_run()
-        self._wait()
         runs, self._closed_runs = self._closed_runs, []
         overlaps = Overlaps()
         for _, found in runs:
@@ -101,7 +93,6 @@ class Spool:
     def clear(self) -> None:
         """Forget all bars, whose runs must not be used any more."""
         self.forget()
-        self._wait()
         self._file.seek(0)
         self._file.truncate()
         self._rows = 0
@@ -134,24 +125,16 @@ class Spool:
             records = _latest(records[np.argsort(times, kind="stable")], overlaps)
         if len(records) == 0:
             return
-        self._wait()
-        self._written = self._writer.submit(_write, self._file, records.view(np.uint8).data)
-        begin, self._rows = self._rows, self._rows + len(records)
-        ends = (int(records["time"][0]), int(records["time"][-1]))
-        self._closed_runs.append((Run(begin, self._rows, *ends), overlaps))
-
-    def _wait(self) -> None:
-        """Wait until all runs are written; raises `CandleFileError`."""
-        written, self._written = self._written, None
-        if written is None:
-            return
         try:
-            written.result()
+            _write(self._file, records.view(np.uint8).data)
         except OSError as error:
             raise CandleFileError(
                 f"no room for a temporary copy in {tempfile.gettempdir()} "
                 f"({error.strerror}): make room or set TMPDIR to another folder"
             ) from error
+        begin, self._rows = self._rows, self._rows + len(records)
+        ends = (int(records["time"][0]), int(records["time"][-1]))
+        self._closed_runs.append((Run(begin, self._rows, *ends), overlaps))
 
 
 class _Buffer:
