@@ -297,6 +297,14 @@ def test_other_spellings_of_the_symbol_are_no_contradiction(tmp_path: Path, own:
     assert report.original_symbols() == (own,)
 
 
+@pytest.mark.parametrize("own", ["BTCUSD", "BTC/USD", "BTC-USD-SWAP", "BTCUSDC"])
+def test_another_currency_is_another_instrument(tmp_path: Path, own: str) -> None:
+    (tmp_path / "x.csv").write_text(labelled(own, header="symbol"))
+
+    with pytest.raises(CandleFileError, match=f"says {own}, but --symbol says BTCUSDT"):
+        stored(tmp_path / "x.csv")
+
+
 def test_the_name_of_a_dump_contradicts_the_symbol(tmp_path: Path) -> None:
     path = tmp_path / "ETHUSDT-1m-2024-01.csv"
     path.write_text(lines(BARS))

@@ -155,7 +155,14 @@ def _same(own: str, symbol: str) -> bool:
     ours = _letters(symbol)
     # Exchanges stand before a colon, what a contract is settled in behind it.
     spellings = [letters for letters in map(_letters, own.split(":")) if len(letters) > 1]
-    return any(ours.startswith(theirs) or theirs.startswith(ours) for theirs in spellings)
+    return any(_begins(ours, theirs) or _begins(theirs, ours) for theirs in spellings)
+
+
+def _begins(whole: str, start: str) -> bool:
+    """Say whether a spelling goes on to another one, and not to another currency: USD to USDT."""
+    rest = whole.removeprefix(start)
+    coin = start.endswith(("USD", "EUR")) and rest.startswith(("T", "C"))
+    return whole.startswith(start) and not coin
 
 
 def _letters(text: str) -> str:
