@@ -261,5 +261,11 @@ def bars(found: Drawn) -> Json:
 
 def instrument(found: Instrument) -> Json:
     """Return what there is of an instrument, and how long its bars are at least."""
-    document = asdict(found)
-    return {**document, "timeframe": length(document.pop("timeframe_ms"))}
+    return {
+        "market_id": found.market_id,
+        "symbol": found.symbol,
+        "first": found.first,
+        "last": found.last,
+        "minutes": found.minutes,
+        "timeframe": length(found.timeframe_ms),
+    }
