@@ -170,6 +170,23 @@ def test_the_range_is_clipped_to_the_candles(visit: Visit) -> None:
     expect(page.locator("#coverage")).to_contain_text("2024-01-01")
 
 
+@pytest.mark.parametrize("path", ["/new", "/new?example"])
+@pytest.mark.parametrize(("length", "minutes"), [("1h", 60), ("1d", 1440), ("5m", 5)])
+def test_an_instrument_of_longer_bars_is_swept_at_a_length_it_has(
+    visit: Visit, path: str, length: str, minutes: int
+) -> None:
+    def longer(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["items"][0] |= {"timeframe": length, "minutes": 1234 * minutes}
+        route.fulfill(response=answer, json=told)
+
+    visit.page.route("**/backtests/instruments", longer)
+    page = ready(visit.open(path))
+    expect(page.locator("#coverage")).to_contain_text(f"Bars of {length}: 1,234, ")
+    assert document(page)["template"]["timeframe"] == ("15m" if length == "5m" else length)
+
+
 def test_an_answer_that_comes_late_is_dropped(visit: Visit) -> None:
     held: list[Route] = []
 

@@ -2,7 +2,7 @@
 
 import { request } from "./api.js";
 import { isObject, patched, patchOf } from "./document.js";
-import { example } from "./example.js";
+import { example, minutesOf } from "./example.js";
 import { usual } from "./range.js";
 
 const KEY = `draft ${location.search}`;
@@ -36,6 +36,7 @@ async function source(asked, instruments) {
   const [first] = instruments;
   if (first) {
     template.instrument_id = { market_id: first.market_id, symbol: first.symbol };
+    if (15 % minutesOf(first.timeframe)) template.timeframe = first.timeframe;
     document_.time_range = usual(first);
   }
   return { heading: "New job", document: document_, saved: null };

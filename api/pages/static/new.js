@@ -6,6 +6,7 @@ import { combo } from "./combo.js";
 import { debounced, el, find, toast } from "./dom.js";
 import { isObject, setAt, valueAt } from "./document.js";
 import { forget, keep, sent, started, understood } from "./draft.js";
+import { minutesOf } from "./example.js";
 import { show, take } from "./fields.js";
 import { moment, number } from "./format.js";
 import { panel } from "./panel.js";
@@ -85,7 +86,9 @@ function showInstrument() {
     "Import candles first: backtest candles import FILE --market-id 1 --symbol BTCUSDT";
 }
 
-function coverageText({ first, last, minutes }) {
+/** Only minutes are told from the time they span: a market of longer bars may close at night. */
+function coverageText({ first, last, minutes, timeframe }) {
+  if (timeframe !== "1m") return `Bars of ${timeframe}: ${number(minutes / minutesOf(timeframe))}, ${moment(first)} – ${moment(last)} UTC`;
   const span = (Date.parse(last) - Date.parse(first)) / 60_000 + 1;
   const share = minutes >= span ? "without gaps" : `${(Math.floor((10_000 * minutes) / span) / 100).toFixed(2)} % there`;
   return `Candles ${moment(first)} – ${moment(last)} UTC, ${number(minutes)} minutes, ${share}`;
