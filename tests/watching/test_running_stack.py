@@ -139,10 +139,11 @@ def test_counters_survive_the_death_of_a_computing_child(
 
 def test_gauges_return_to_zero_after_a_sigkill(watched: Watched, prometheus: Prometheus) -> None:
     stack = watched.stack
-    job_id = stack.submit(sweep())
+    # It is cancelled in the end; until then it is computed for longer than Prometheus looks away.
+    job_id = stack.submit(sweep(tsl=60, preselect=8000))
     stack.claimed(job_id)
     prometheus.becomes(ACTIVE, 1)
-    watched.kill_owner(job_id)
+    watched.kill_owner(job_id, Stage.STAGE_B)
     prometheus.becomes(ACTIVE, 0)
     prometheus.becomes(f"{SCHEDULER}_expired_leases", 1)
     watched.start_worker()
