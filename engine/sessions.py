@@ -2,7 +2,8 @@
 
 A bar that is not there belongs to a closed hour if bars are not there at the same time of the week
 in most of the weeks around it. So nights, weekends and changes of the clock are found by
-themselves, and an outage is not taken for one of them. A holiday is: it counts as missing.
+themselves, and an outage is not taken for one of them. A holiday counts as missing. A minute that
+is without a trade on most days looks closed: where trade is so thin, nothing can be told missing.
 """
 
 import numpy as np

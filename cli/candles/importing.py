@@ -76,6 +76,14 @@ def import_(
             help="The market closes daily or weekly: no bars are made up for closed hours.",
         ),
     ] = False,
+    align_opens: Annotated[
+        bool,
+        typer.Option(
+            "--align-opens",
+            help="Bars longer than an hour open at 21:00 in summer and at 22:00 in winter, say: "
+            "store all of them as opening at the later time.",
+        ),
+    ] = False,
     max_bad_rows: Annotated[
         int | None,
         typer.Option(
@@ -128,6 +136,7 @@ def import_(
         price_scale=price_scale,
         date_order=date_order,
         sessions=sessions,
+        align_opens=align_opens,
     )
 
     def run(advance: render.Advance) -> "ImportReport":

@@ -110,6 +110,7 @@ class _Run:
                     progress.done(2)
                     continue
                 batch.add(source, reader, progress.of(1))
+                reader.instrument = Instrument(self.market_id, symbol, batch.known)
                 progress.done(1)
                 waiting += 1
             if batch.rows >= ROWS:
@@ -117,7 +118,6 @@ class _Run:
                 before |= batch.sources
                 progress.done(waiting)
                 batch, waiting = Batch(self.spool), 0
-                reader.instrument = Instrument(self.market_id, symbol, self.known)
         if batch.read:
             self._publish(batch, symbol, progress.of(waiting), new=not before)
         elif self.choices.sessions:

@@ -96,7 +96,8 @@ def check_form(symbol: str, stored: Known | None, said: Known) -> None:
     if stored.phase_ms != phase:
         raise OtherTimeframe(
             f"{symbol} is stored as bars that open {opening(stored)}, and these open "
-            f"{opening(said)}: check the zone of their times (--tz), or delete it first"
+            f"{opening(said)}: check the zone of their times (--tz), type --align-opens if a "
+            "change of the clock is the reason, or delete it first"
         )
 
 

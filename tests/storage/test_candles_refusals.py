@@ -1,5 +1,6 @@
 """What would be stored wrongly is refused: with the evidence, and what to type."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -114,9 +115,8 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
         ),
         Choices(timeframe="4h"),
         "x.csv: bars of 4h do not always open at the same time: 40 open 120 minutes after each 4h "
-        "and 30 open 180 minutes after each 4h. Where clocks that are changed are the reason, "
-        "import the times as they are written, without --tz, or shorter bars; to keep the first "
-        "only, type --max-bad-rows 30",
+        "and 30 open 180 minutes after each 4h. Where a change of the clock is the reason, type "
+        "--align-opens; to leave out those that open elsewhere, type --max-bad-rows 30",
     ),
     "days that clocks move": (
         HEADER
@@ -126,8 +126,8 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
         ),
         Choices(timeframe="1d"),
         "x.csv: bars of 1d do not always open at the same time: 40 open at 22:00 UTC and 30 open "
-        "at 21:00 UTC. Where clocks that are changed are the reason, import the times as they are "
-        "written, without --tz, or shorter bars; to keep the first only, type --max-bad-rows 30",
+        "at 21:00 UTC. Where a change of the clock is the reason, type --align-opens; to leave out "
+        "those that open elsewhere, type --max-bad-rows 30",
     ),
     "too many bad rows": (
         HEADER + lines(BARS[:6]) + "".join(f"{row[0]},0,1,1,1,1\n" for row in BARS[6:]),
@@ -210,6 +210,22 @@ REFUSED: dict[str, tuple[str, Choices | None, str]] = {
         "[[1, 2, 3, 4, 5, 6, 7, 8, 9]]",
         None,
         "x.csv: its arrays have 9 values, which are not recognised. Name them from left to right "
+        f"with {NAMES}",
+    ),
+    "json that was cut off": (
+        json.dumps(BARS)[:-30],
+        None,
+        "x.csv: the JSON ends before its brackets do; get the file again",
+    ),
+    "json that was cut off between two candles": (
+        json.dumps(BARS).rpartition(", [")[0],
+        None,
+        "x.csv: the JSON ends before its brackets do; get the file again",
+    ),
+    "a seventh number that is no count of trades": (
+        json.dumps([(*row[:5], 268611, 15.74462667) for row in BARS]),
+        None,
+        "x.csv: its arrays have 7 values, which are not recognised. Name them from left to right "
         f"with {NAMES}",
     ),
 }

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 from storage.candles.importing.choices import timeframe_name
 from storage.candles.importing.errors import CandleFileError
-from storage.candles.importing.form import Form
+from storage.candles.importing.form import Form, placed
 from storage.candles.importing.reading import Reader, ReadFile
 from storage.candles.importing.report import FileReport, counted
 from storage.candles.importing.sources import Source
 from storage.candles.importing.spacing import Spacing
 from storage.candles.importing.spool import Overlaps, Spool
-from storage.candles.known import ImportedFile
+from storage.candles.known import ImportedFile, Known
 from storage.candles.records import MINUTE_MS, Bars, utc
 
 # About a year of minutes: a killed import has lost no more than a moment's work, and many small
@@ -53,6 +53,11 @@ class Batch:
     def form(self) -> Form:
         """Form of its bars."""
         return self.read[0].form
+
+    @property
+    def known(self) -> Known:
+        """What a further file is told of the bars before it."""
+        return Known(timeframe_ms=self.form.timeframe_ms, phase_ms=self.form.phase_ms)
 
     @property
     def files(self) -> list[FileReport]:
@@ -98,14 +103,10 @@ class Batch:
 
     def _bars(self, files: list[ReadFile], overlaps: Overlaps) -> Iterator[Bars]:
         form = self.form
-        for bars in self.spool.merged([run for file in files for run in file.runs], overlaps):
-            if form.timeframe_ms == MINUTE_MS:
-                yield bars
-                continue
-            here = bars.ts_open % form.timeframe_ms == form.phase_ms
-            kept = Bars(bars.ts_open[here], *(column[here] for column in bars.values()))
-            if len(kept):
-                yield kept
+        merged = self.spool.merged([run for file in files for run in file.runs], overlaps)
+        if form.timeframe_ms == MINUTE_MS:
+            return merged
+        return placed(merged, form, files[-1].report.name)
 
 
 def _told(form: Form) -> str:

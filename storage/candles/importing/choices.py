@@ -33,7 +33,8 @@ class Choices:
     `zone` is that of times without one (UTC otherwise), `columns` the names of the columns from
     left to right (`-` is no name), `where` the values that rows must have, `max_bad_rows` how many
     rows of each file may be dropped, `price_scale` what prices are divided by. `sessions` means
-    that the market closes daily or weekly.
+    that the market closes daily or weekly, `align_opens` that of bars which a change of the clock
+    moves the ones that open up to an hour earlier are stored as if they opened with the others.
     """
 
     zone: str | None = None
@@ -46,6 +47,7 @@ class Choices:
     price_scale: float = 1.0
     date_order: str | None = None
     sessions: bool = False
+    align_opens: bool = False
 
     def __post_init__(self) -> None:
         if self.zone is not None and not _is_zone(self.zone):

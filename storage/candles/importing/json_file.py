@@ -16,9 +16,9 @@ from storage.candles.importing.layout import EXAMPLE, without_header
 from storage.candles.importing.pieces import Extractor, Piece, times_unreadable
 
 BLOCK_BYTES = 1 << 20
-# What a candle looks like, and how long it may be.
+# What a candle looks like.
 CANDLE = re.compile(rb"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}")
-CANDLE_BYTES = 1 << 16
+OPENING, CLOSING = (b"[", b"{"), (b"]", b"}")
 
 
 class JsonFile:
@@ -86,9 +86,10 @@ class JsonFile:
         return pa.array(values, pa.string())
 
     def _read(self, content: IO[bytes]) -> Iterator[list[Any]]:
-        pending = b""
+        pending, unclosed = b"", 0
         for block in iter(lambda: content.read(BLOCK_BYTES), b""):
             pending += block
+            unclosed += sum(map(block.count, OPENING)) - sum(map(block.count, CLOSING))
             found = list(CANDLE.finditer(pending))
             if found:
                 yield self._parsed([match[0] for match in found])
@@ -98,6 +99,11 @@ class JsonFile:
                     f"{self.file}: this JSON holds no candles: arrays such as "
                     "[1704067200000, 1, 2, 0.5, 1.5, 10], or objects with such values, are read"
                 )
+
+        if unclosed > 0:
+            raise CandleFileError(
+                f"{self.file}: the JSON ends before its brackets do; get the file again"
+            )
 
     def _parsed(self, candles: list[bytes]) -> list[Any]:
         try:

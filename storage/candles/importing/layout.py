@@ -71,7 +71,9 @@ def without_header(fields: Sequence[str]) -> tuple[str, ...] | None:
     if len(fields) == 7 and re.match(r"\d{4}\D\d\d\D\d\d$|\d{8}$", fields[0].strip()):
         return ("date", "time", *prices) if is_time_of_day(fields[1]) else None
     if len(fields) in (6, 7) and is_time(fields[0]) and all(map(is_number, fields[1:])):
-        return ("time", *prices, "trades")[: len(fields)]
+        # Trades are counted; a seventh number with a fraction may be any of several volumes.
+        counted = len(fields) == 6 or float(fields[6]).is_integer()
+        return ("time", *prices, "trades")[: len(fields)] if counted else None
     return None
 
 

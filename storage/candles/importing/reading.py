@@ -14,7 +14,7 @@ from storage.candles.importing.csv_file import CsvFile
 from storage.candles.importing.drops import Drops
 from storage.candles.importing.errors import CandleFileError, Learnt, ReadAgain
 from storage.candles.importing.evidence import Evidence
-from storage.candles.importing.form import Form, judged
+from storage.candles.importing.form import Form, judged, placed
 from storage.candles.importing.json_file import JsonFile
 from storage.candles.importing.layout import UnknownColumns, choose
 from storage.candles.importing.pieces import Extractor
@@ -181,7 +181,9 @@ class _File:
             in_name=dump[2] if dump else None,
         )
         if found.timeframe_ms != MINUTE_MS:
-            spacing = _merged(self.spool, runs, Overlaps(), found)
+            spacing = Spacing()
+            for bars in placed(self.spool.merged(runs, Overlaps()), found, self.name):
+                spacing.add(bars.ts_open)
         return found, spacing
 
     def _report(self, original: str | None, found: Form) -> FileReport:
@@ -202,15 +204,10 @@ class _File:
         )
 
 
-def _merged(
-    spool: Spool, runs: Sequence[Run], overlaps: Overlaps, found: Form | None = None
-) -> Spacing:
+def _merged(spool: Spool, runs: Sequence[Run], overlaps: Overlaps) -> Spacing:
     spacing = Spacing()
     for bars in spool.merged(runs, overlaps):
-        times = bars.ts_open
-        if found is not None:
-            times = times[times % found.timeframe_ms == found.phase_ms]
-        spacing.add(times)
+        spacing.add(bars.ts_open)
     return spacing
 
 
