@@ -119,20 +119,24 @@ def random_exits(rng: random.Random, count: int) -> list[tuple[bool, bool]] | No
 def touched(case: ModeCase, rng: random.Random) -> ModeCase:
     """Let a price soon after an entry be a level of that trade, its margin, or next to either."""
     trades, bars, risk = case.run().trades, bars_of(case.prices), case.risk
-    percents = [percent for percent in (risk.sl, risk.tp, risk.tsl) if percent is not None]
+    shares = [percent / 100 for percent in (risk.sl, risk.tp, risk.tsl) if percent is not None]
     if case.execution.leverage is not None:
-        percents.append(100 / case.execution.leverage)
-    if not trades or not percents:
+        shares.append(1 / case.execution.leverage)
+    if not trades or not shares:
         return case
     trade = rng.choice(trades)
-    at = min(trade.entry_bar + rng.randint(1, 4), len(bars) - 1)
-    start = rng.choice((trade.entry_fill, trade.entry_fill, *bars[at - 1]))
-    level = start * (1 + rng.choice((-1, 1)) * rng.choice(percents) / 100)
-    level *= rng.choice((1.0, 1.0, 1 + 1e-12, 1 - 1e-12))
-    level = rng.choice((level, level, math.nextafter(level, 0), math.nextafter(level, 1e9)))
-    if not LOWEST <= level <= HIGHEST:
+    at = rng.randint(trade.entry_bar + 1, min(trade.exit_bar, trade.entry_bar + 4))
+    start = rng.choice((*[trade.entry_fill] * 4, *bars[at - 1]))
+    below = rng.random() < 0.5
+    level = start * (1 - rng.choice(shares)) if below else start * (1 + rng.choice(shares))
+    margin = 1 + 1e-12 if below else 1 - 1e-12
+    price = level * rng.choice((1.0, margin))
+    price = rng.choice((price, math.nextafter(price, 0), math.nextafter(price, 1e9)))
+    if not LOWEST <= price <= HIGHEST:
         return case
-    bars[at] = with_price(bars[at], rng.randrange(4), level)
+    inside = case.execution.stop_fill == "intrabar"
+    looked_at = 3 if not inside else 2 if below else 1
+    bars[at] = with_price(bars[at], rng.choice((0, looked_at, looked_at, looked_at)), price)
     opens, highs, lows, closes = ([bar[part] for bar in bars] for part in range(4))
     prices = replace(case.prices, open=opens, high=highs, low=lows, close=closes)
     return replace(case, prices=prices)
@@ -149,7 +153,7 @@ def _case(
     execution = sized(execution, risk, rng)
     exits = exits if execution.position == "hold" else None
     case = ModeCase(signals, exits, prices_of(bars, rng), execution, risk)
-    for _ in range(rng.choice((0, 0, 1, 4))):
+    for _ in range(rng.choice((0, 0, 2, 5))):
         case = touched(case, rng)
     return case
 
