@@ -5,30 +5,37 @@ the whole grid. Where the balance is all that is wanted, hits are needed for one
 many as fit a cache are kept for those combinations that are signed.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.compiled import kernel, part
+from engine.compiled import inlined, kernel, part
 from engine.kernels.account import (
+    AT_LIMIT,
+    AT_MARKET,
+    AT_STOP,
+    BY_RUIN,
     Costs,
     Floats,
     Int64,
+    Kinds,
     Market,
     compounds,
     growth,
     may_be_ruined,
     new_ledger,
-    ruin_bar,
+    ruined_exit,
     settle,
 )
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.hits import (
+    NO_HIT,
+    Bars,
     Hits,
     Levels,
     apply_risk,
+    kept_rows,
     natural_exits,
     new_hits,
     row_of,
@@ -36,11 +43,16 @@ from engine.kernels.hits import (
     scan_runs,
 )
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
-from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
+from engine.kernels.runs import (
+    Scratch,
+    drop_last_entry,
+    find_trades,
+    is_long,
+    load_variant,
+    new_scratch,
+)
 from engine.kernels.signature import trade_signature
 from engine.kernels.signing import places_of, sign_combinations
-
-Numbers = NDArray[np.int32]
 
 
 class RiskTile(NamedTuple):
@@ -63,7 +75,27 @@ class Balances(NamedTuple):
     cash: Floats  # float64[combinations]
     safe: Floats  # float64[combinations]
     traded: Floats  # float64[combinations], number of trades
-    ruin: Numbers32  # uint32[combinations], bar on which a short was ruined, or NEVER
+    ruin: Numbers32  # uint32[combinations], bar at whose close a short was ruined, or NEVER
+
+
+class Sides(NamedTuple):
+    """How one run ends under each level, by the two sides that every combination is a pair of.
+
+    A stop is an sl; a target is a pair of tp and tsl. `stop_factor` and `target_factor` are the
+    growth of what is committed.
+    """
+
+    stop_hit: Bars  # int32[sls], NO_HIT where it is not hit
+    stop_price: Floats
+    stop_factor: Floats
+    target_hit: Bars  # int32[tps * tsls]
+    target_price: Floats
+    target_factor: Floats
+    target_way: Kinds  # int8, of those that are hit
+
+
+# A short whose exit filled at such a price that it is ruined, on whatever bar.
+RUINED_BY_FILL = NEVER - 1
 
 
 @part
@@ -79,9 +111,9 @@ def new_balances(combinations: int) -> Balances:
 
 @part
 def compound_pairs(
-    outer_hit: Numbers,
+    outer_hit: Bars,
     outer: Floats,
-    inner_hit: Numbers,
+    inner_hit: Bars,
     inner: Floats,
     floor: float,
     cash: Floats,
@@ -100,9 +132,9 @@ def compound_pairs(
 
 @part
 def settle_pairs(
-    outer_hit: Numbers,
+    outer_hit: Bars,
     outer: Floats,
-    inner_hit: Numbers,
+    inner_hit: Bars,
     inner: Floats,
     costs: Costs,
     cash: Floats,
@@ -121,8 +153,8 @@ def settle_pairs(
 
 @part
 def settle_short(
-    outer_hit: Numbers,
-    inner_hit: Numbers,
+    sides: Sides,
+    sl_fast: bool,
     bar: np.uint32,
     end: np.uint32,
     market: Market,
@@ -131,24 +163,88 @@ def settle_short(
 ) -> None:
     """Do the same for a short that may be ruined: every account has an exit of its own."""
     cash, safe = balances.cash, balances.safe
-    for o in range(outer_hit.shape[0]):
-        for i in range(inner_hit.shape[0]):
-            at = o * inner_hit.shape[0] + i
+    stops, targets = sides.stop_hit.shape[0], sides.target_hit.shape[0]
+    for s in range(stops):
+        for q in range(targets):
+            at = q * stops + s if sl_fast else s * targets + q
             if cash[at] <= costs.floor:
                 continue
-            last = min(np.uint32(min(outer_hit[o], inner_hit[i])), end)
+            stop_hit, target_hit = sides.stop_hit[s], sides.target_hit[q]
+            last = min(np.uint32(min(stop_hit, target_hit)), end)
+            price, way = market.exit[last], AT_MARKET
+            if market.inside and target_hit < stop_hit:
+                price, way = sides.target_price[q], int(sides.target_way[q])
+            elif market.inside and stop_hit != NO_HIT:
+                price, way = sides.stop_price[s], AT_STOP
             ruined = False
             if may_be_ruined(market, bar, last, False):
-                ruin = ruin_bar(market, costs, bar, last, cash[at], safe[at])
-                ruined = ruin <= last
-                last = min(ruin, last)
-            factor = growth(costs, False, market.inverse[bar], market.closes[last])
+                last, price, way, ruined = ruined_exit(
+                    market, costs, bar, last, price, way, cash[at], safe[at]
+                )
+            factor = growth(costs, False, market.inverse[bar], price, way == AT_LIMIT)
             cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
             balances.traded[at] += 1.0
             if ruined:
-                balances.ruin[at] = last
+                balances.ruin[at] = last if way == BY_RUIN else np.uint32(RUINED_BY_FILL)
                 safe[at] += cash[at]
                 cash[at] = 0.0
+
+
+@inlined
+def grow_column(
+    hits: Hits,
+    row: int,
+    column: int,
+    end: Any,
+    long: bool,
+    reciprocal: float,
+    limit: bool,
+    market: Market,
+    costs: Costs,
+) -> tuple[float, float]:
+    """Return price and growth of a run that one level ends, or that ends by itself."""
+    hit = hits.bar[row, column]
+    if market.inside and hit != NO_HIT:
+        price = hits.price[row, column]
+        return price, growth(costs, long, reciprocal, price, limit)
+    price = market.exit[min(np.uint32(hit), end)]
+    return price, growth(costs, long, reciprocal, price)
+
+
+@inlined
+def fill_sides(
+    sides: Sides,
+    hits: Hits,
+    row: int,
+    end: Any,
+    long: bool,
+    reciprocal: float,
+    prices: Floats,
+    factor: Floats,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+) -> None:
+    """Write how run `row` of the hits ends; `prices` and `factor` float64[columns] are scratch."""
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    first_tp, first_tsl = sls, sls + tps
+    bars = hits.bar[row]
+    for c in range(bars.shape[0]):
+        goal = first_tp <= c < first_tsl
+        prices[c], factor[c] = grow_column(hits, row, c, end, long, reciprocal, goal, market, costs)
+    for s in range(sls):
+        sides.stop_hit[s] = bars[s]
+        sides.stop_price[s] = prices[s]
+        sides.stop_factor[s] = factor[s]
+    for i in range(tps):
+        for j in range(tsls):
+            goal = bars[first_tp + i] < bars[first_tsl + j]
+            column = first_tp + i if goal else first_tsl + j
+            at = i * tsls + j
+            sides.target_hit[at] = bars[column]
+            sides.target_price[at] = prices[column]
+            sides.target_factor[at] = factor[column]
+            sides.target_way[at] = AT_LIMIT if goal else AT_STOP
 
 
 @part
@@ -164,19 +260,16 @@ def grow_all(
     """Compute the account of every risk combination after all runs.
 
     Runs are the outer loop: each combination still folds its trades in time order, and the
-    combinations side by side keep the processor busy. `hits` int32[rows, columns] keeps what it has
-    room for. The longer of the sides sl and (tp, tsl) is the fast one in `balances`; returns
-    whether that is sl.
+    combinations side by side keep the processor busy. `hits` keeps what it has room for. The longer
+    of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
     """
-    closes, inverse = market.closes, market.inverse
-    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
-    first_tp, first_tsl = sls, sls + tps
-    factor = np.empty(hits.shape[1])
-    target_hit = np.empty(tps * tsls, np.int32)
-    target = np.empty(tps * tsls)
-    stop_hit, stop = np.empty(sls, np.int32), factor[:sls]
+    inverse = market.inverse
+    sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
+    columns = hits.bar.shape[1]
+    prices, factor = np.empty(columns), np.empty(columns)
+    sides = new_sides(sls, targets)
     compounding = compounds(costs)
-    sl_fast: bool = sls > tps * tsls
+    sl_fast: bool = sls > targets
     cash, safe, traded = balances.cash, balances.safe, balances.traded
     cash[:] = costs.init_cash
     safe[:] = 0.0
@@ -184,32 +277,42 @@ def grow_all(
     balances.ruin[:] = NEVER
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        long, reciprocal = is_long(scratch, bar), inverse[bar]
+        long = is_long(scratch, bar)
         row = row_of(k, hits)
         scan_into(row, scratch, k, market, costs, levels, hits)
-        for c in range(hits.shape[1]):
-            exit_ = min(np.uint32(hits[row, c]), end)
-            factor[c] = growth(costs, long, reciprocal, closes[exit_])
-        for s in range(sls):
-            stop_hit[s] = hits[row, s]
-        for i in range(tps):
-            for j in range(tsls):
-                earlier = hits[row, first_tp + i] < hits[row, first_tsl + j]
-                column = first_tp + i if earlier else first_tsl + j
-                target_hit[i * tsls + j] = hits[row, column]
-                target[i * tsls + j] = factor[column]
+        fill_sides(sides, hits, row, end, long, inverse[bar], prices, factor, market, costs, levels)
         if may_be_ruined(market, bar, end, long):
-            outer_hit, inner_hit = (target_hit, stop_hit) if sl_fast else (stop_hit, target_hit)
-            settle_short(outer_hit, inner_hit, bar, end, market, costs, balances)
-        elif not compounding and sl_fast:
-            settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
-        elif not compounding:
-            settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
-        elif sl_fast:
-            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
-        else:
+            settle_short(sides, sl_fast, bar, end, market, costs, balances)
+            continue
+        stop_hit, stop = sides.stop_hit, sides.stop_factor
+        target_hit, target = sides.target_hit, sides.target_factor
+        if sl_fast:
+            if compounding:
+                compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
+            else:
+                settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
+            continue
+        # The inner side wins where both are hit on one bar, and that has to be the stop.
+        target_hit += 1
+        if compounding:
             compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
+        else:
+            settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
     return sl_fast
+
+
+@part
+def new_sides(stops: int, targets: int) -> Sides:
+    """Return room for the two sides of one run."""
+    return Sides(
+        np.empty(stops, np.int32),
+        np.empty(stops),
+        np.empty(stops),
+        np.empty(targets, np.int32),
+        np.empty(targets),
+        np.empty(targets),
+        np.empty(targets, np.int8),
+    )
 
 
 @kernel
@@ -237,7 +340,8 @@ def expand_risk(
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
-    hits = new_hits(64 * words, sls + tps + tsls, recorded)
+    kept = kept_rows(64 * words, sls + tps + tsls, recorded, market.inside)
+    hits = new_hits(kept, sls + tps + tsls, market.inside)
     combinations = 0 if recorded else sls * targets
     balances = new_balances(combinations)
     natural = scratch.events[:0]
@@ -249,6 +353,8 @@ def expand_risk(
     n = 0
     for v in range(rows.shape[0]):
         load_variant(longs, shorts, allowed, rows[v], scratch)
+        if market.delay:
+            drop_last_entry(scratch, market.closes.shape[0])
         runs = find_trades(scratch)
         if recorded:
             scan_runs(scratch, runs, market, costs, levels, hits)
@@ -260,8 +366,11 @@ def expand_risk(
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
                 if recorded:
-                    apply_risk(scratch, natural, hits, s, sls + tp, sls + tps + tsl)
-                    score = measure(scratch, runs, market, costs, order, ledger)
+                    apply_risk(
+                        scratch, natural, hits, s, sls + tp, sls + tps + tsl, (sls, sls + tps),
+                        market, ledger,
+                    )  # fmt: skip
+                    score = measure(scratch, runs, market, costs, order, ledger, market.inside)
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
                     balance = balances.cash[at] + balances.safe[at]
@@ -273,7 +382,7 @@ def expand_risk(
                 after = offer(found, n, order, index, score)
                 if after > n and recorded:
                     found.signature[n, 0], found.signature[n, 1] = trade_signature(
-                        scratch, score.trades, market
+                        scratch, score.trades, ledger
                     )
                 elif after > n:
                     columns[n - first, 0] = s

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from engine.compiled import borrowing, inlined
-from engine.kernels.account import Market
+from engine.kernels.account import Ledger
 from engine.kernels.bits import U0, U1, U63, Words
 from engine.kernels.runs import U2, Scratch, is_long
 
@@ -132,7 +132,7 @@ def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
 
 
 @inlined
-def trade_value(market: Market, entry: Any, exit_: Any, long: bool) -> tuple[Any, Any]:
+def trade_value(entry: Any, exit_: Any, long: bool, price: float) -> tuple[Any, Any]:
     """Return two mixed words of a trade: its bars, which are below 2^31, direction and exit price.
 
     Values of trades are added modulo 2^64, so each must be random by itself: two products, as one
@@ -140,18 +140,19 @@ def trade_value(market: Market, entry: Any, exit_: Any, long: bool) -> tuple[Any
     """
     side = U0 if long else U1 << U63
     bars = np.uint64(entry) | (np.uint64(exit_) << U32) | side
-    s, t = absorb(S0, S1, bars, canonical_bits(market.closes[exit_]))
+    s, t = absorb(S0, S1, bars, canonical_bits(price))
     s, t = absorb(s, t, S2, S3)
     return finalise(s), finalise(t)
 
 
 @borrowing
-def trade_signature(scratch: Scratch, trades: int, market: Market) -> tuple[Any, Any]:
+def trade_signature(scratch: Scratch, trades: int, ledger: Ledger) -> tuple[Any, Any]:
     """Return the identity of trades listed in steps of 2: the sealed sum of their values."""
     s, t = U0, U0
     for k in range(trades):
         entry, exit_ = scratch.events[2 * k], scratch.events[2 * k + 1]
-        value_s, value_t = trade_value(market, entry, exit_, is_long(scratch, entry))
+        long = is_long(scratch, entry)
+        value_s, value_t = trade_value(entry, exit_, long, ledger.price[k])
         s += value_s
         t += value_t
     return seal(s, t, trades)
