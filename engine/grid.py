@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from engine.blocks import Block, UnlistedBlock
 from engine.request.estimate import Estimate, bars_between
-from engine.request.hashes import canonical_json, sha256_hex
+from engine.request.hashes import canonical_json, named_execution, sha256_hex
 from engine.request.model import RISK_AXES, BlockRequest, Level, Request, Risk
 
 __all__ = ["Estimate", "Grid", "Variants", "estimate", "indicator_key"]
@@ -41,13 +41,17 @@ class Variants:
             made(block) for block in sorted(request.blocks, key=lambda block: block.name)
         )
         template = request.document["template"]
-        names = ("instrument_id", "timeframe", "direction_mode", "sizing_mode", "execution")
+        names = ("instrument_id", "timeframe", "direction_mode", "sizing_mode")
         return cls(
             blocks=blocks,
             base_total=prod(block.total for block in blocks),
             risk_total=request.risk.total,
             risk=request.risk,
-            fixed={name: template[name] for name in names} | {"warmup_bars": request.warmup_bars},
+            fixed={
+                **{name: template[name] for name in names},
+                "execution": named_execution(template["execution"]),
+                "warmup_bars": request.warmup_bars,
+            },
         )
 
     def block_variants(self, base_index: int) -> tuple[int, ...]:

@@ -3,7 +3,13 @@
 from engine.indicators.declaration import SOURCES
 from engine.metric_names import METRICS
 from engine.request.bounds import COSTS, COUNT, FROM_ZERO, MARKET_ID, MONEY, WARMUP_BARS, Bounds
-from engine.request.model import DIRECTION_MODES, RISK_AXES, SIZING_MODES
+from engine.request.model import (
+    DIRECTION_MODES,
+    ENTRY_FILLS,
+    RISK_AXES,
+    SIZING_MODES,
+    STOP_FILLS,
+)
 from engine.request.table import Derived, Entry, Most, Pattern, Setting, Table
 from engine.timeframes import TIMEFRAMES
 
@@ -145,7 +151,7 @@ _TEMPLATE = (
 )
 
 _EXECUTION = (
-    Entry("template.execution", "object", "Cash and costs.", default={}),
+    Entry("template.execution", "object", "Cash, costs and fills.", default={}),
     Entry(
         "template.execution.init_cash_quote",
         "number",
@@ -165,7 +171,7 @@ _EXECUTION = (
     Entry(
         "template.execution.slippage_pct",
         "number",
-        "How much worse than the close every fill is, in percent.",
+        "How much worse than the market a fill is, in percent; not of targets inside bars.",
         0.01,
         bounds=COSTS,
         default=Setting("slippage_pct"),
@@ -185,6 +191,24 @@ _EXECUTION = (
         30,
         bounds=Bounds(minimum=0, maximum=100),
         default=Setting("safe_profit_percent"),
+    ),
+    Entry(
+        "template.execution.entry_fill",
+        "choice",
+        "Where entries and signal exits fill: at the close that decides, or at the next open.",
+        ENTRY_FILLS[0],
+        choices=ENTRY_FILLS,
+        noun="entry fill",
+        default=ENTRY_FILLS[0],
+    ),
+    Entry(
+        "template.execution.stop_fill",
+        "choice",
+        "Where stops and targets are seen: at closes only, or inside bars (recommended for stops).",
+        STOP_FILLS[0],
+        choices=STOP_FILLS,
+        noun="stop fill",
+        default=STOP_FILLS[0],
     ),
 )
 

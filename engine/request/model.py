@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from engine.indicators.registry import Indicator, Output
 
-VERSION = 2
+VERSION = 3
 """Version of effective requests as they are written now. One without a version is of version 1."""
 
 MAX_INDEX = 2**63 - 1
@@ -18,6 +19,17 @@ DirectionMode = Literal["long-short", "long-only", "short-only"]
 SizingMode = Literal["all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock"]
 DIRECTION_MODES: tuple[DirectionMode, ...] = get_args(DirectionMode)
 SIZING_MODES: tuple[SizingMode, ...] = get_args(SizingMode)
+
+EntryFill = Literal["close", "next_open"]
+StopFill = Literal["close", "intrabar"]
+ENTRY_FILLS: tuple[EntryFill, ...] = get_args(EntryFill)
+STOP_FILLS: tuple[StopFill, ...] = get_args(StopFill)
+
+FIRST_EXECUTION: Mapping[str, Any] = MappingProxyType({"entry_fill": "close", "stop_fill": "close"})
+"""What members of `execution` that came with version 3 were before a request could say so.
+
+Keys and hashes leave them out where they are this, so that they stay those of before.
+"""
 
 Level = float | None
 """A risk level in human percent, or None where the risk exit is off."""
@@ -87,13 +99,19 @@ class BlockRequest:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Cash and costs; percentages are human (0.075 = 0.075 %)."""
+    """Cash, costs and fills; percentages are human (0.075 = 0.075 %).
+
+    `entry_fill` is where entries and signal exits fill: at the close of the bar that decides, or at
+    the next open. `stop_fill` is where stops and targets are seen: at closes, or inside bars.
+    """
 
     init_cash_quote: float
     fee_pct: float
     slippage_pct: float
     fixed_quote: float
     safe_profit_percent: float
+    entry_fill: EntryFill
+    stop_fill: StopFill
 
 
 @dataclass(frozen=True, slots=True)

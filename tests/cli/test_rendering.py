@@ -103,6 +103,18 @@ def test_the_page_needs_no_network() -> None:
     assert "$" not in re.sub(r"\$\{", "", outside)
 
 
+def test_the_page_names_fills_that_are_not_at_closes() -> None:
+    status, row = variant()
+    curve = ([START_MS], [100.0])
+    usual = html_report.page(status, row, *curve)
+    assert "Fills at the close of a bar; fee 0.1 %" in usual
+    assert "long-short, all in, ranked by" in usual
+    status["request"]["template"]["execution"] |= {"entry_fill": "next_open", "stop_fill": "close"}
+    other = html_report.page(status, row, *curve)
+    assert "Entries at the next open; fee 0.1 %" in other
+    assert "long-short, all in, entries at the next open, ranked by" in other
+
+
 def test_a_price_line_of_fewer_points_than_bars_says_so() -> None:
     status, row = variant()
     curve = ([START_MS, START_MS + 900_000], [100.0, 101.0])

@@ -16,6 +16,7 @@ from tests.engine.simulator import LONG, SHORT
 from tests.engine.worlds import DEFAULTS, LIMITS, START_MS, explicit
 
 Bits = NDArray[np.uint64]
+MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
 
 
 class CaseSweep:
@@ -46,7 +47,8 @@ class CaseSweep:
         self.grid = Grid.of(self.request)
 
     def _document(self, timeframe: str, step: int) -> dict[str, Any]:
-        money = asdict(self.case.execution)
+        rules = self.case.execution
+        money = {name: getattr(rules, name) for name in MONEY}
         end = np.datetime64(START_MS + len(self.case.closes) * step, "ms")
         return {
             "time_range": {"start": "2024-01-01T00:00:00Z", "end": f"{end}Z"},
@@ -54,9 +56,9 @@ class CaseSweep:
                 "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
                 "timeframe": timeframe,
                 "indicator_grids": [{"indicator_id": "ma.sma", "params": {"window": explicit(9)}}],
-                "direction_mode": money.pop("direction_mode"),
-                "sizing_mode": money.pop("sizing_mode"),
-                "execution": {"init_cash_quote": money.pop("init_cash"), **money},
+                "direction_mode": rules.direction_mode,
+                "sizing_mode": rules.sizing_mode,
+                "execution": {"init_cash_quote": rules.init_cash, **money},
             },
             "top_k": 1,
             "preselect": 1,

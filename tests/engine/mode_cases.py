@@ -1,0 +1,184 @@
+"""Hypothesis strategies for the modes: bars with open, high and low, and every rule of trading.
+
+Two shapes of a `ModeCase`, as in `cases`: short ones are drawn value by value, so that a failure
+shrinks to a handful of bars; long ones come from one seed and cross word borders of packed planes.
+
+Bars always satisfy low <= open, close <= high, and are as hostile as they get: gaps, bars without a
+range, bars that reach stop and target both, leaps, and prices that touch a level or its margin to
+the last bit. Any rule can be held fixed: `mode_cases(position="state", leverage=None)`.
+"""
+
+import random
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.engine.cases import BORDERS, DIRECTIONS, SIZINGS, executions, risk_levels
+from tests.engine.mode_bars import Bar, prices_of, random_bars, touched, whole
+from tests.engine.simulator import (
+    LONG,
+    NEUTRAL,
+    SHORT,
+    Execution,
+    Prices,
+    RiskLevels,
+    Run,
+    simulate,
+)
+
+# What each field of an execution is drawn from. Values that stand twice come twice as often.
+MODES: dict[str, tuple[Any, ...]] = {
+    "fee_pct": (0.0, 0.0, 0.075, 0.075, 1e-6, 1.0, 20.0),
+    "slippage_pct": (0.0, 0.0, 0.01, 0.01, 1e-6, 1.0, 10.0),
+    "direction_mode": DIRECTIONS,
+    "sizing_mode": (*SIZINGS, "percent", "percent", "risk_per_trade", "risk_per_trade"),
+    "position": ("state", "hold"),
+    "entry_fill": ("close", "next_open"),
+    "stop_fill": ("close", "intrabar"),
+    "reentry_after_bars": (0, 0, 0, 1, 2, 5, 70),
+    "percent": (1.0, 33.3, 50.0, 99.0, 100.0),
+    "risk_per_trade_pct": (0.1, 1.0, 2.5, 50.0, 100.0),
+    "leverage": (None, None, None, None, None, 1.0, 2.0, 3.0, 10.0, 125.0),
+    "funding_pct_per_8h": (0.0, 0.0, 0.01, -0.01, 0.5, -3.0),
+    "borrow_pct_per_year": (0.0, 0.0, 5.0, 100.0),
+}
+NO_CARRY = {"funding_pct_per_8h": 0.0, "borrow_pct_per_year": 0.0}
+COSTLESS = {"fee_pct": 0.0, "slippage_pct": 0.0, **NO_CARRY}
+
+
+@dataclass(frozen=True, slots=True)
+class ModeCase:
+    signals: list[int]
+    exits: list[tuple[bool, bool]] | None
+    prices: Prices
+    execution: Execution
+    risk: RiskLevels
+
+    def run(self) -> Run:
+        return simulate(
+            self.signals,
+            self.prices.close,
+            self.execution,
+            self.risk,
+            self.prices,
+            self.exits,
+        )
+
+    def with_rules(self, **changed: Any) -> "ModeCase":
+        return replace(self, execution=replace(self.execution, **changed))
+
+    def rounding(self, run: Run) -> float:
+        """Return how far sums of this run may be off: by the largest amount that took part."""
+        amounts = [*map(abs, run.equity), *(t.quote for t in run.trades)]
+        return 1e-11 * max(self.execution.init_cash, *amounts)
+
+
+def mode_executions(**fixed: Any) -> st.SearchStrategy[Execution]:
+    """Every combination of the modes, with costs and money as in `cases`."""
+    free = {name: st.sampled_from(values) for name, values in MODES.items()}
+    held = {name: st.just(value) for name, value in fixed.items()}
+    return st.builds(replace, executions(), **(free | held))
+
+
+def sized(execution: Execution, risk: RiskLevels, rng: random.Random) -> Execution:
+    """Give risk_per_trade a stop to size with where there is none, and at times another one."""
+    if execution.sizing_mode == "risk_per_trade" and (risk.sl is None or rng.random() < 0.2):
+        return replace(execution, sizing_sl=rng.choice((0.5, 5.0, 20.0)))
+    return execution
+
+
+def random_signals(rng: random.Random, count: int) -> list[int]:
+    """Runs of random length; single bars between long pauses are what holdings live from."""
+    typical = rng.choice((1, 2, 7, 40, 200))
+    pause = rng.choice((0, 0, 3, 30))
+    choices = rng.choice(((LONG, SHORT, NEUTRAL), (LONG, SHORT), (LONG, NEUTRAL), (SHORT, NEUTRAL)))
+    signals: list[int] = []
+    while len(signals) < count:
+        signals += [rng.choice(choices)] * rng.randint(1, typical)
+        signals += [NEUTRAL] * rng.randint(0, pause)
+    return signals[:count]
+
+
+def random_exits(rng: random.Random, count: int) -> list[tuple[bool, bool]] | None:
+    share = rng.choice((None, 0.0, 0.02, 0.2, 0.7))
+    if share is None:
+        return None
+    return [(rng.random() < share, rng.random() < share) for _ in range(count)]
+
+
+def _case(
+    signals: list[int],
+    exits: list[tuple[bool, bool]] | None,
+    bars: list[Bar],
+    execution: Execution,
+    risk: RiskLevels,
+    rng: random.Random,
+) -> ModeCase:
+    execution = sized(execution, risk, rng)
+    if rng.random() < 0.5:
+        bars = touched(bars, execution, risk, rng)
+    exits = exits if execution.position == "hold" else None
+    return ModeCase(signals, exits, prices_of(bars, rng), execution, risk)
+
+
+def _long_case(seed: int, count: int, execution: Execution, risk: RiskLevels) -> ModeCase:
+    rng = random.Random(seed)
+    signals, exits = random_signals(rng, count), random_exits(rng, count)
+    return _case(signals, exits, random_bars(rng, count), execution, risk, rng)
+
+
+def _short_case(
+    drawn: list[tuple[int, tuple[bool, bool], Bar]],
+    exit_blocks: bool,
+    execution: Execution,
+    risk: RiskLevels,
+    seed: int,
+) -> ModeCase:
+    signals, exits, bars = ([part[i] for part in drawn] for i in range(3))
+    return _case(
+        signals, exits if exit_blocks else None, bars, execution, risk, random.Random(seed)
+    )
+
+
+def short_mode_cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
+    """One to twelve bars, drawn bar by bar."""
+    price = st.sampled_from((100.0, 100.0, 101.0, 99.0, 95.0, 105.0, 50.0, 200.0, 201.0, 3.0, 4e4))
+    up, down = st.sampled_from((1.0, 1.0, 1.01, 1.1, 2.5)), st.sampled_from((1.0, 1.0, 0.99, 0.9))
+    bar = st.builds(
+        lambda o, c, more, less: whole(o, max(o, c) * more, min(o, c) * less, c),
+        price,
+        price,
+        up,
+        down,
+    )
+    exit_signs = st.tuples(st.booleans(), st.booleans())
+    return st.builds(
+        _short_case,
+        st.lists(
+            st.tuples(st.sampled_from((NEUTRAL, LONG, SHORT)), exit_signs, bar),
+            min_size=1,
+            max_size=12,
+        ),
+        st.booleans(),
+        mode_executions(**fixed),
+        risk_levels(),
+        st.integers(0, 2**16),
+    )
+
+
+def long_mode_cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
+    """One to four hundred bars from one seed, often exactly at a border of 64."""
+    return st.builds(
+        _long_case,
+        st.integers(0, 2**32),
+        st.sampled_from(BORDERS) | st.integers(1, 400),
+        mode_executions(**fixed),
+        risk_levels(),
+    )
+
+
+def mode_cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
+    """Return short and long cases mixed, with some fields of the execution held fixed."""
+    long = long_mode_cases(**fixed)
+    return st.one_of(short_mode_cases(**fixed), long, long)
