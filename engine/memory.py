@@ -44,7 +44,7 @@ _TEST_BYTES = 400  # a signal variant while comparisons are told apart
 # Cash, safe, trades and ruin of a risk combination, the levels of its target, where it is hit; its
 # columns and the sum of its trades while it is signed.
 _BALANCE_BYTES = 9 * 8
-_KEPT_HITS_BYTES = 4 * 2**17  # of runs that will be signed: `hits.KEPT_HITS`
+_KEPT_HITS_BYTES = 12 * 2**16  # of runs that will be signed: `hits.KEPT_HITS`
 _LEDGER_BYTES = 7 * 8 + 1 + 2 * 4  # a trade, and where its run ends by itself
 _HIT_BYTES, _PRICED_HIT_BYTES = 4, 12  # a bar; and a price, where stops fill inside bars
 _SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant

@@ -28,9 +28,8 @@ NO_HIT = 2**31 - 2  # later than any bar, and one less than the largest int32
 # Levels stand this much nearer to the price than their percent says, so that a close that equals
 # one in decimals hits it, whatever the products round to.
 MARGIN = 1e-12
-KEPT_HITS = (
-    2**17
-)  # of runs that will be looked at again, so many hits fit a core's cache; a third with prices
+# Of runs that will be looked at again, so many hits fit a core's cache; half of them with prices.
+KEPT_HITS = 2**17
 
 
 class Hits(NamedTuple):
@@ -215,7 +214,7 @@ def new_hits(rows: int, columns: int, inside: bool) -> Hits:
 @part
 def kept_rows(bars: int, columns: int, all_runs: bool, inside: bool) -> int:
     """Return of how many runs the hits have room: all there can be, or so many as are kept."""
-    hits = KEPT_HITS // 3 if inside else KEPT_HITS
+    hits = KEPT_HITS // 2 if inside else KEPT_HITS
     return bars if all_runs else max(1, min(bars, hits // columns))
 
 

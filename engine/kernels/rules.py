@@ -40,6 +40,8 @@ def execution_rules(request: Request) -> ExecutionRules:
         init_cash=execution.init_cash_quote,
         fixed_quote=execution.fixed_quote,
         safe_fraction=execution.safe_profit_percent / 100.0,
+        next_open=execution.entry_fill == "next_open",
+        inside=execution.stop_fill == "intrabar",
     )
 
 

@@ -96,7 +96,7 @@ def add_run_inside(
         tp_hit = next_hit(hit, tp_column, tp, NO_HIT)
         tsl_hit = next_hit(hit, tsl_column, tsl, NO_HIT)
         exit_ = min(sl_hit, tp_hit, tsl_hit)
-        price, last = market.exit[end], exit_ == NO_HIT
+        price, last, goal = market.exit[end], exit_ == NO_HIT, False
         if last:
             exit_ = end
         elif sl_hit == exit_:
@@ -104,8 +104,8 @@ def add_run_inside(
         elif tsl_hit == exit_:
             price = prices[tsl_column[tsl]]
         else:
-            price = prices[tp_column[tp]]
-        s, t = trade_value(bar, exit_, long, price)
+            price, goal = prices[tp_column[tp]], True
+        s, t = trade_value(bar, exit_, long, price, goal)
         corner = (sl * tps + tp) * tsls + tsl
         sums[corner, 0] += s - before_s
         sums[corner, 1] += t - before_t
@@ -180,21 +180,22 @@ def sum_each(
         row = kept_row(scratch, k, market, costs, levels, hits)
         hit = hits.bar[row]
         long = is_long(scratch, bar)
-        exit_, price, s, t = np.uint32(0), 0.0, U0, U0  # no trade ends on the first bar
+        exit_, price, limit, s, t = np.uint32(0), 0.0, False, U0, U0
         for c in some:
             if k >= trades[c]:
                 continue
             column = hit_first(hit, columns[c, 0], columns[c, 1], columns[c, 2])
             last = min(np.uint32(hit[column]), end)
-            paid = market.exit[last]
+            paid, goal = market.exit[last], False
             if market.inside and hit[column] != NO_HIT:
-                paid = hits.price[row, column]
+                paid, goal = hits.price[row, column], column == columns[c, 1]
             if k == trades[c] - 1 and ruin[c] <= last:
                 last = ruin[c]
-                paid = market.closes[last]
-            if last != exit_ or paid != price:
-                exit_, price = last, paid
-                s, t = trade_value(bar, exit_, long, price)
+                paid, goal = market.closes[last], False
+            # No trade ends on the first bar.
+            if last != exit_ or paid != price or goal != limit:
+                exit_, price, limit = last, paid, goal
+                s, t = trade_value(bar, exit_, long, price, limit)
             signatures[c, 0] += s
             signatures[c, 1] += t
 

@@ -225,6 +225,6 @@ def test_hits_that_are_kept_for_signing_are_in_the_estimate(bars: int, columns: 
     for inside in (False, True):
         rows = kept_rows.py_func(bars, columns, False, inside)
         kept = sum(array.nbytes for array in new_hits.py_func(rows, columns, inside))
-        few = KEPT_HITS // 3 if inside else KEPT_HITS
+        few = KEPT_HITS // 2 if inside else KEPT_HITS
         assert kept <= memory._KEPT_HITS_BYTES
         assert kept > memory._KEPT_HITS_BYTES // 2 or bars * columns < few

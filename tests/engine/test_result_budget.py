@@ -100,7 +100,7 @@ def text_bytes(value: Any) -> int:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(numbers, min_size=10, max_size=10), st.integers(1, 50))
+@given(st.lists(numbers, min_size=11, max_size=11), st.integers(1, 50))
 def test_no_trade_takes_more_than_it_is_charged(amounts: list[float], count: int) -> None:
     one = engine_trades([1, 0], [1.0, 2.0], Execution(), RiskLevels())
     assert len(one) == 1

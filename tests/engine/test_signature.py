@@ -8,7 +8,7 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernels.account import Market, new_ledger
+from engine.kernels.account import AT_MARKET, Market, new_ledger
 from engine.kernels.inputs import costs_of, market_of
 from engine.kernels.runs import new_scratch
 from engine.kernels.signature import (
@@ -181,7 +181,7 @@ def sign_lists(entries: Any, exits: Any, longs: Any, lengths: Any, market: Marke
         for k in range(lengths[row]):
             bar = entries[row, k]
             scratch.events[2 * k], scratch.events[2 * k + 1] = bar, exits[row, k]
-            ledger.price[k] = market.closes[exits[row, k]]
+            ledger.price[k], ledger.way[k] = market.closes[exits[row, k]], AT_MARKET
             if longs[row, k]:
                 word = (bar >> np.uint32(6)) + np.uint32(1)
                 scratch.long[word] |= np.uint64(1) << np.uint64(bar & np.uint32(63))
