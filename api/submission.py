@@ -28,6 +28,7 @@ from engine.request import (
     submission_hash,
 )
 from engine.request.label import LABEL
+from engine.request.warnings import of_fills
 from storage import strategies
 from storage.connection import Connection
 from storage.records import Mode, NewJob
@@ -117,7 +118,7 @@ def check(sent: Sent, resolved: Resolved, context: Context) -> Checked:
         raise RequestError(sent.problems)
     request = parse(effective)
     found = coverage.check_if_possible(request, context.candles)
-    return Checked(effective, request, found.coverage, found.warnings)
+    return Checked(effective, request, found.coverage, [*found.warnings, *of_fills(request)])
 
 
 def new_job(
@@ -173,8 +174,8 @@ def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
     try:
         found = coverage.check(request, context.candles)
     except RequestError as error:
-        return Assessed(effective, size, errors=of_request(error))
-    return Assessed(effective, size, found.coverage, found.warnings)
+        return Assessed(effective, size, warnings=of_fills(request), errors=of_request(error))
+    return Assessed(effective, size, found.coverage, [*found.warnings, *of_fills(request)])
 
 
 def estimated(request: Request, context: Context) -> Json:

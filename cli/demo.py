@@ -138,7 +138,7 @@ def _sweep(client: Client, tour: Tour, out: Path, console: Console) -> Mapping[s
     console.print(f"\n[bold]The best {len(rows)} variants[/]\n")
     printing.top(status, rows)
     console.print()
-    printing.report(best, "The best variant")
+    printing.report(best, "The best variant", status["request"])
     console.print(
         "\nThese candles are invented, and a best variant is picked with hindsight: "
         "it promises nothing for other data.",

@@ -58,8 +58,11 @@ def page(
     """
     from plotly.offline import get_plotlyjs
 
+    from engine.request.words import fills_text
+
     template = status["request"]["template"]
     instrument, execution = template["instrument_id"], template["execution"]
+    fills = fills_text(execution)
     trades = largest(row["trades"], TRADES_SHOWN)
     title = f"{instrument['symbol']} {template['timeframe']}, variant {row['rank']}"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -68,7 +71,8 @@ def page(
         subtitle=escape(
             f"{template['timeframe']} bars of market {instrument['market_id']}, "
             f"{_period(status)}, {template['direction_mode']}, "
-            f"{template['sizing_mode'].replace('_', ' ')}, {_rank(status, row)}"
+            f"{template['sizing_mode'].replace('_', ' ')}, {fills and f'{fills}, '}"
+            f"{_rank(status, row)}"
         ),
         verdict=parts.verdict(status.get("verdict") or ()),
         rank=row["rank"],
@@ -85,6 +89,7 @@ def page(
             f'<th scope="col">{name}</th>' for name, _key, _ in parts.TRADE_COLUMNS
         ),
         trades="".join(parts.trade_rows(trades)),
+        fills=escape(fills.capitalize() or "Fills at the close of a bar"),
         fee=f"{execution['fee_pct']:g}",
         slippage=f"{execution['slippage_pct']:g}",
         data=_script_json(_curves(status, row, trades, close_times, closes)),

@@ -22,8 +22,8 @@ TRADE_COLUMNS = (
     ("Direction", "direction", None),
     ("Entry (UTC)", "entry_time", None),
     ("Exit (UTC)", "exit_time", None),
-    ("Entry price", "entry_price", 2),
-    ("Exit price", "exit_price", 2),
+    ("Entry price", "entry_price", None),
+    ("Exit price", "exit_price", None),
     ("Net", "net_pnl", 2),
     ("Return %", "return_pct", 3),
     ("Exit by", "exit_reason", None),
@@ -110,7 +110,7 @@ def trade_rows(trades: Sequence[Json]) -> Iterator[str]:
         cells = []
         for _name, key, digits in TRADE_COLUMNS:
             value = trade[key]
-            text = figure(value, digits) if digits is not None else _words(key, str(value))
+            text = figure(value, digits) if digits is not None else _words(key, value)
             cells.append(f"<td>{escape(text)}</td>")
         yield f'<tr class="{tone}">{"".join(cells)}</tr>'
 
@@ -128,7 +128,18 @@ def _chips(name: str, values: Json) -> str:
     return f'<div class="block"><i>{escape(name)}</i>{chips}</div>'
 
 
-def _words(key: str, text: str) -> str:
+def _words(key: str, value: Any) -> str:
+    if key.endswith("_price"):
+        return price_text(value)
+    text = str(value)
     if key.endswith("_time"):
         return text.replace("T", " ").removesuffix("Z").removesuffix(":00")
     return text.replace("_", " ")
+
+
+def price_text(price: float | None) -> str:
+    """Write a price with the digits that tell it apart: 43,210.5, 1.07333, 0.00001234."""
+    if price is None:
+        return "-"
+    whole, _, decimals = f"{float(f'{price:.8g}'):,.10f}".partition(".")
+    return f"{whole}.{decimals}".rstrip("0").removesuffix(".")

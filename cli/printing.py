@@ -18,8 +18,12 @@ def size(estimate: Json, warnings: Sequence[Json]) -> None:
 
 def estimate(found: Json) -> None:
     """Print what a request would take that was not submitted."""
+    from engine.request.words import fills_text  # commands start without the engine
+
     size(found, found["warnings"])
     console = render.terminal()
+    if found["request"] and (fills := fills_text(found["request"]["template"]["execution"])):
+        console.print(fills)
     if found["same_as"]:
         again = f"job {found['same_as']} has answered the same request: backtest top "
         console.print(again + job_view.short(found["same_as"]), soft_wrap=True)
@@ -40,10 +44,13 @@ def top(status: Json, rows: Sequence[Json]) -> None:
         console.print(part, crop=False)
 
 
-def report(row: Json, title: str) -> None:
-    """Print the report of one variant."""
+def report(row: Json, title: str, request: Json) -> None:
+    """Print the report of one variant of a request, with its fills where they are not the usual."""
+    from engine.request.words import fills_text  # commands start without the engine
+
+    fills = fills_text(request["template"]["execution"])
     console = render.terminal()
-    for part in render.report(row, title):
+    for part in render.report(row, f"{title}, {fills}" if fills else title):
         console.print(part)
 
 

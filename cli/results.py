@@ -90,7 +90,7 @@ def report(
     if html is not None:
         render.terminal().print(f"wrote {html}", soft_wrap=True, markup=False)
     else:
-        printing.report(row, f"Variant {rank} of job {job_id}")
+        printing.report(row, f"Variant {rank} of job {job_id}", status["request"])
 
 
 def export(

@@ -44,12 +44,14 @@ _TEST_BYTES = 400  # a signal variant while comparisons are told apart
 # Cash, safe, trades and ruin of a risk combination, the levels of its target, where it is hit; its
 # columns and the sum of its trades while it is signed.
 _BALANCE_BYTES = 9 * 8
-_KEPT_HITS_BYTES = 4 * 2**17  # of runs that will be signed: `hits.KEPT_HITS`
-_LEDGER_BYTES = 6 * 8 + 4  # a trade, and where its run ends by itself
-_HIT_BYTES = 4
+_KEPT_HITS_BYTES = 12 * 2**16  # of runs that will be signed: `hits.KEPT_HITS`
+_LEDGER_BYTES = 7 * 8 + 1 + 2 * 4  # a trade, and where its run ends by itself
+_HIT_BYTES, _PRICED_HIT_BYTES = 4, 12  # a bar; and a price, where stops fill inside bars
 _SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
-_MARKET_BYTES = 5 * 8  # closes, reciprocals, times, block extremes, doublings and finding them
+# Closes, reciprocals, times, block extremes, doublings and finding them; where orders fill at other
+# prices: these, and what is reached.
+_MARKET_BYTES = 11 * 8
 _SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
 _REPORT_BYTES = 210  # a bar while a variant is reported that trades on every bar
 _START_BYTES = 8 * 2**20  # what Python and libraries load when they are first used
@@ -60,9 +62,17 @@ def row_bytes(words: int) -> int:
     return 2 * 8 * words
 
 
-def levels_at_once(words: int) -> int:
-    """Return of how many risk levels a thread may hold the hits of all runs."""
-    return max(3, HITS_BYTES // (_HIT_BYTES * 64 * words))
+def levels_at_once(words: int, *, inside: bool = False) -> int:
+    """Return of how many risk levels a thread may hold the hits of all runs.
+
+    `inside`: stops fill inside bars, at prices of their own.
+    """
+    return max(3, HITS_BYTES // (hit_bytes(inside=inside) * 64 * words))
+
+
+def hit_bytes(*, inside: bool) -> int:
+    """Return the size of a hit of a risk level."""
+    return _PRICED_HIT_BYTES if inside else _HIT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ class Work:
 
     `bars` are all, `words` those of the traded ones; `totals` the variants of the blocks; `kept`
     and `listed` the lengths of the shortlist and of the final list; `recorded` whether variants are
-    ranked by more than their final balance.
+    ranked by more than their final balance, `inside` whether stops fill inside bars.
     """
 
     bars: int
@@ -81,6 +91,7 @@ class Work:
     listed: int
     recorded: bool
     threads: int
+    inside: bool = False
 
     @property
     def bytes(self) -> int:
@@ -109,7 +120,8 @@ class Work:
             _SCRATCH_BYTES * self.words + prefixes + PIECE_VARIANTS * (_BALANCE_BYTES + _ROW_BYTES)
         )
         if self.recorded:
-            hits = levels_at_once(self.words) * _HIT_BYTES * bars
+            size = hit_bytes(inside=self.inside)
+            hits = levels_at_once(self.words, inside=self.inside) * size * bars
             scoring += _LEDGER_BYTES * bars + hits
         else:
             scoring += _KEPT_HITS_BYTES

@@ -30,6 +30,8 @@ def equity_curve(
         trades.entry_bar,
         trades.exit_bar,
         trades.direction > 0,
+        trades.exit_price,
+        trades.way,
         market or market_of(closes, costs),
         costs,
     )

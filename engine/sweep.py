@@ -17,6 +17,7 @@ from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     allowed_planes,
     costs_of,
+    fills_of,
     levels_of,
     market_of,
     order_of,
@@ -70,6 +71,8 @@ class Sweep:
         threads: int = 1,
         memory_bytes: int = PLANES_BYTES,
     ) -> None:
+        if request.position != "state" or request.execution.reentry_after_bars:
+            raise NotImplementedError
         self.request = request
         self.candles = candles
         self.grid = Grid.of(request)
@@ -78,7 +81,9 @@ class Sweep:
         self.open_times = np.ascontiguousarray(candles.ts_open[candles.first :])
         self.outcomes: Outcomes | None = None  # of the last stage A that was run to its end
         self._costs = costs_of(self.rules)
-        self._market = market_of(self.closes, self._costs, self.open_times)
+        self._market = market_of(
+            self.closes, self._costs, self.open_times, fills_of(self.rules, candles)
+        )
         self._allowed = allowed_planes(len(self.closes), self.rules)
         self._threads = WorkerThreads(threads)
         self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)
@@ -88,6 +93,7 @@ class Sweep:
             self._store.layout,
             words=self._allowed.shape[1],
             metrics=frozenset({ranking.primary_metric, ranking.secondary_metric}),
+            inside=self.rules.inside,
         )
 
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:

@@ -68,6 +68,7 @@ class Division:
     layout: Layout
     words: int
     metrics: frozenset[str | None]  # what variants are ranked by
+    inside: bool = False  # whether stops fill inside bars
 
     @property
     def cost(self) -> int:
@@ -169,7 +170,7 @@ class Division:
         risk = self.grid.risk
         lengths = (len(risk.sl), len(risk.tp), len(risk.tsl))
         in_time = (PIECE_SCANS / self.words - RISK_SCANNED) / self._combination
-        levels = sum(lengths) if self.cost == 1 else levels_at_once(self.words)
+        levels = sum(lengths) if self.cost == 1 else levels_at_once(self.words, inside=self.inside)
         steps = _part_lengths(lengths, min(PIECE_VARIANTS, in_time), levels)
         return [
             [range(at, min(at + step, length)) for at in range(0, length, step)]

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from engine.metric_words import WORDS
+from engine.request.words import FILLS
 
 FOLDER = Path(__file__).parent / "static"
 
@@ -18,7 +19,7 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Everything in the folder, read once, and the names of figures. `version` hashes it all."""
+    """Everything in the folder, read once, and words of the engine. `version` hashes it all."""
 
     contents: dict[str, bytes]
     version: str
@@ -38,6 +39,8 @@ def files() -> Files:
     """Return the files of the installed product."""
     contents = {file.name: file.read_bytes() for file in sorted(FOLDER.iterdir())}
     contents["metric_words.js"] = f"export const WORDS = {json.dumps(WORDS)};\n".encode()
+    fills = {name: dict(words) for name, words in FILLS.items()}
+    contents["fill_words.js"] = f"export const FILLS = {json.dumps(fills)};\n".encode()
     digest = hashlib.sha256()
     for name, content in contents.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

@@ -17,6 +17,11 @@ from engine.kernels.runs import Scratch, is_long
 Floats = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Kinds = NDArray[np.int8]
+
+# How a trade is closed: by an order that fills at the exit price of its bar, inside that bar by a
+# stop or by a limit order, or by ruin at its close.
+AT_MARKET, AT_STOP, AT_LIMIT, BY_RUIN = range(4)
 
 DUST = 1e-12  # |net| up to this share of the quote amount is neither a win nor a loss
 BLOCK_SHIFT = 4
@@ -27,13 +32,15 @@ class Costs(NamedTuple):
     """What a trade does to the cash, precomputed from the execution rules.
 
     Cash C committed to a trade (budget and entry fee) returns as `C * (base + slope * r)` with r
-    the exit close times the reciprocal entry close.
+    the exit price times the reciprocal entry price, both before slippage.
     """
 
     base_long: float
     slope_long: float
     base_short: float
     slope_short: float
+    limit_long: float  # the slopes of an exit that does not slip
+    limit_short: float
     buy: float  # fill price per close
     sell: float
     fee: float
@@ -46,13 +53,24 @@ class Costs(NamedTuple):
 
 
 class Market(NamedTuple):
-    """Traded closes and what is derived from them once: n bars, B = ceil(n / 16) blocks, D days."""
+    """Traded prices and what is derived from them once: n bars, B = ceil(n / 16) blocks, D days.
 
-    closes: Floats  # float64[n]
-    inverse: Floats  # float64[n], 1 / close
-    block_low: Floats  # float64[B], lowest close of each block
+    What is decided at the close of a bar fills at the prices that stand in `entry` and `exit` for
+    that bar: its close, or the next open. Stops look at closes, or at highs and lows.
+    """
+
+    closes: Floats  # float64[n], what open positions are worth
+    entry: Floats  # float64[n]
+    exit: Floats  # float64[n]
+    inverse: Floats  # float64[n], 1 / entry
+    opens: Floats  # float64[n], highs and lows too, where stops look inside bars, else float64[0]
+    lows: Floats
+    highs: Floats
+    inside: bool  # whether they do
+    delay: int  # bars from a decision until a position is there: 0 at the close, 1 at the next open
+    block_low: Floats  # float64[B], lowest price of each block that stops look at
     block_high: Floats  # float64[B]
-    doubled: Numbers32  # uint32[n], first later bar at twice a short's fill or more, or NEVER
+    doubled: Numbers32  # uint32[n], first later bar that may reach twice a short's fill, or NEVER
     doubles_in: np.uint32  # the fewest bars that this takes anywhere; NEVER if it does not happen
     day_ends: Int64  # int64[D], last bar by the end of each UTC day of opening times
     day_of: Numbers32  # uint32[n], number of the day that a bar opens in
@@ -66,6 +84,9 @@ class Ledger(NamedTuple):
     net: Floats  # float64
     available: Floats  # float64, after the trade
     safe: Floats  # float64, after the trade
+    price: Floats  # float64, at which it is closed, before slippage
+    way: Kinds  # int8, AT_MARKET to BY_RUIN
+    flat: Numbers32  # uint32, the first bar at whose close it is over
     marks: Floats  # float64, equity at bars or days
 
 
@@ -78,16 +99,26 @@ def new_ledger(bars: int, days: int) -> Ledger:
         np.empty(bars),
         np.empty(bars),
         np.empty(bars),
+        np.empty(bars),
+        np.empty(bars, np.int8),
+        np.empty(bars, np.uint32),
         np.empty(max(bars, days)),
     )
 
 
 @inlined
-def growth(costs: Costs, long: bool, entry_inverse: float, exit_close: float) -> float:
-    """Return what one unit of committed cash becomes: the one place where outcomes are made."""
-    r = exit_close * entry_inverse
+def growth(
+    costs: Costs, long: bool, entry_inverse: float, exit_price: float, limit: bool = False
+) -> float:
+    """Return what one unit of committed cash becomes: the one place where outcomes are made.
+
+    The exit slips unless it is a limit order.
+    """
+    r = exit_price * entry_inverse
     base = costs.base_long if long else costs.base_short
     slope = costs.slope_long if long else costs.slope_short
+    if limit:
+        slope = costs.limit_long if long else costs.limit_short
     return base + slope * r
 
 
@@ -126,9 +157,9 @@ def settle(
 
 
 @inlined
-def entry_fill(costs: Costs, long: bool, close: float) -> float:
-    """Return the price at which an entry fills."""
-    return close * (costs.buy if long else costs.sell)
+def entry_fill(costs: Costs, long: bool, price: float) -> float:
+    """Return the price at which an entry fills, slippage included."""
+    return price * (costs.buy if long else costs.sell)
 
 
 @inlined
@@ -157,20 +188,42 @@ def may_be_ruined(market: Market, bar: Any, end: Any, long: bool) -> bool:
 
 
 @borrowing
-def ruin_bar(market: Market, costs: Costs, bar: Any, end: Any, cash: float, safe: float) -> Any:
-    """Return where a short that `may_be_ruined` and lasts until `end` is ruined, else `NEVER`.
+def ruin_level(market: Market, costs: Costs, bar: Any, cash: float, safe: float) -> float:
+    """Return the price at which a short that is decided on `bar` is ruined.
 
-    It is entered on `bar` with `cash` and `safe`. A short is ruined at the first close at or above
-    `((A + safe + 2 * Q) / Q) * entry fill`, where A is the cash that the entry leaves: at twice the
-    fill where nothing is left, whatever overflows.
+    It is entered with `cash` and `safe`, of which the entry leaves A: `((A + safe + 2 * Q) / Q) *
+    entry fill`, which is twice the fill where nothing is left, whatever overflows.
     """
-    first = market.doubled[bar]
+    fill = entry_fill(costs, False, market.entry[bar])
     committed, left = commit(costs, cash)
     if left + safe == 0.0:
-        return first
+        return 2.0 * fill
     quote = costs.fixed if costs.cap < cash else committed * costs.budget
-    level = ((left + safe + 2.0 * quote) / quote) * entry_fill(costs, False, market.closes[bar])
-    return first_close_from(market, level, first, end)
+    return ((left + safe + 2.0 * quote) / quote) * fill
+
+
+@borrowing
+def ruined_exit(
+    market: Market,
+    costs: Costs,
+    bar: Any,
+    end: Any,
+    price: float,
+    way: int,
+    cash: float,
+    safe: float,
+) -> tuple[Any, float, int, bool]:
+    """Return where a short that `may_be_ruined` ends, at which price, in which way; and if ruined.
+
+    `end`, `price` and `way` are those without ruin. It is closed at the first close that reaches
+    its level, unless a stop inside that bar came before; and it is ruined as well by an exit at
+    such a price.
+    """
+    level = ruin_level(market, costs, bar, cash, safe)
+    last = first_close_from(market, level, market.doubled[bar], end)
+    if last < end or (last == end and way == AT_MARKET):
+        return last, market.closes[last], BY_RUIN, True
+    return np.uint32(end), price, way, price >= level
 
 
 @inlined
@@ -186,7 +239,7 @@ def final_balance(
         return settled_balance(scratch, runs, step, market, costs)
     if market.doubles_in != NEVER:
         return compounded_balance(scratch, runs, step, market, costs)
-    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    exits, inverse, floor = market.exit, market.inverse, costs.floor
     events = scratch.events
     at = U0
     cash = costs.init_cash
@@ -194,7 +247,7 @@ def final_balance(
         if cash <= floor:
             return k, cash + 0.0, cash <= 0.0
         bar, end = events[at], events[at + U1]
-        cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
+        cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], exits[end])
         at += step
     return runs, cash + 0.0, cash <= 0.0
 
@@ -207,7 +260,7 @@ def compounded_balance(
 
     Most runs are too short for ruin, which a look at the two events tells.
     """
-    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    exits, inverse, floor = market.exit, market.inverse, costs.floor
     doubled, doubles_in = market.doubled, market.doubles_in
     events = scratch.events
     at = U0
@@ -216,10 +269,15 @@ def compounded_balance(
     while k < runs and not cash <= floor:
         bar, end = events[at], events[at + U1]
         if end - bar >= doubles_in and doubled[bar] <= end and not is_long(scratch, bar):
-            end = doubled[bar]  # `ruin_bar`, for the entry has left nothing
+            end, price, _, ruined = ruined_exit(
+                market, costs, bar, end, exits[end], AT_MARKET, cash, 0.0
+            )
             events[at + U1] = end
-            return k + 1, cash * growth(costs, False, inverse[bar], closes[end]) + 0.0, True
-        cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
+            cash = cash * growth(costs, False, inverse[bar], price)
+            if ruined:
+                return k + 1, cash + 0.0, True
+        else:
+            cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], exits[end])
         at += step
         k += 1
     return k, cash + 0.0, cash <= 0.0
@@ -230,7 +288,7 @@ def settled_balance(
     scratch: Scratch, runs: int, step: np.uint64, market: Market, costs: Costs
 ) -> tuple[int, float, bool]:
     """Do it where an entry does not commit everything, or wins move to the safe."""
-    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    inverse, floor = market.inverse, costs.floor
     events = scratch.events
     at = U0
     cash = costs.init_cash
@@ -240,28 +298,36 @@ def settled_balance(
             return k, cash + safe, cash + safe <= 0.0
         bar, end = events[at], events[at + U1]
         long = is_long(scratch, bar)
-        ruined = False
+        price, ruined = market.exit[end], False
         if may_be_ruined(market, bar, end, long):
-            last = ruin_bar(market, costs, bar, end, cash, safe)
-            if last <= end:
-                events[at + U1] = end = last
-                ruined = True
-        cash, safe, _, _ = settle(costs, cash, safe, growth(costs, long, inverse[bar], closes[end]))
+            end, price, _, ruined = ruined_exit(
+                market, costs, bar, end, price, AT_MARKET, cash, safe
+            )
+            events[at + U1] = end
+        cash, safe, _, _ = settle(costs, cash, safe, growth(costs, long, inverse[bar], price))
         if ruined:
             return k + 1, cash + safe, True
         at += step
     return runs, cash + safe, cash + safe <= 0.0
 
 
+@inlined
+def flat_from(market: Market, end: Any, way: int) -> Any:
+    """Return the first bar at whose close a trade is over that ends on `end`."""
+    later = market.delay > 0 and way == AT_MARKET and end + 1 < market.closes.shape[0]
+    return np.uint32(end + 1) if later else np.uint32(end)
+
+
 @borrowing
 def record_trades(
-    scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
+    scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger, stopped: bool
 ) -> tuple[int, float, bool]:
     """Return trades, cash + safe after them, and whether it is ruin; `ledger` takes each trade.
 
     Events are in steps of 2. The exit of a trade that ends in ruin, the last one, moves to its bar.
+    If `stopped`, price and way of each exit are in the ledger; else all are at market.
     """
-    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    inverse, floor = market.inverse, costs.floor
     events = scratch.events
     cash = costs.init_cash
     safe = 0.0
@@ -270,20 +336,24 @@ def record_trades(
             return k, cash + safe, cash + safe <= 0.0
         bar, end = events[2 * k], events[2 * k + 1]
         long = is_long(scratch, bar)
+        price, way = market.exit[end], AT_MARKET
+        if stopped:
+            price, way = ledger.price[k], int(ledger.way[k])
         ruined = False
         if may_be_ruined(market, bar, end, long):
-            last = ruin_bar(market, costs, bar, end, cash, safe)
-            if last <= end:
-                events[2 * k + 1] = end = last
-                ruined = True
+            end, price, way, ruined = ruined_exit(market, costs, bar, end, price, way, cash, safe)
+            events[2 * k + 1] = end
         before, aside = cash, safe
-        factor = growth(costs, long, inverse[bar], closes[end])
+        factor = growth(costs, long, inverse[bar], price, way == AT_LIMIT)
         cash, safe, committed, net = settle(costs, before, aside, factor)
         ledger.quote[k] = costs.fixed if committed < before else committed * costs.budget
         ledger.held[k] = commit(costs, before)[1] + aside
         ledger.net[k] = net
         ledger.available[k] = cash
         ledger.safe[k] = safe
+        ledger.price[k] = price
+        ledger.way[k] = way
+        ledger.flat[k] = flat_from(market, end, way)
         if ruined:
             return k + 1, cash + safe, True
     return runs, cash + safe, cash + safe <= 0.0

@@ -31,14 +31,14 @@ def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledge
     for d in range(days):
         marks[d] = 0.0
     for k in range(trades):  # trades begun by then: the day's last one stays
-        marks[market.day_of[events[2 * k]]] = k + 1
+        marks[market.day_of[np.int64(events[2 * k]) + market.delay]] = k + 1
     begun = 0
     for d in range(days):
         begun = max(begun, int(marks[d]))
         k = max(begun, 1) - 1
-        first, last = events[2 * k], events[2 * k + 1]
+        first, last = events[2 * k], ledger.flat[k]
         long = is_long(scratch, first)
-        quantity = ledger.quote[k] / entry_fill(costs, long, closes[first])
+        quantity = ledger.quote[k] / entry_fill(costs, long, market.entry[first])
         close = closes[ends[d]]
         open_ = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
         flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash

@@ -20,19 +20,22 @@ def position_equity(long: bool, held: float, quote: float, quantity: float, clos
 def fill_equity(
     scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger, flat: bool
 ) -> None:
-    """Write the equity of bars in [entry, exit] of trades, of others if `flat`, to the marks."""
+    """Write the equity of bars on which trades are open or over, of others if `flat`, to the marks.
+
+    A trade is open from its entry, or the bar after where that fills at the next open.
+    """
     closes, marks = market.closes, ledger.marks
     balance = costs.init_cash
     bar = np.int64(0)
     for k in range(trades):
-        first = np.int64(scratch.events[2 * k])
-        last = np.int64(scratch.events[2 * k + 1])
+        entry = np.int64(scratch.events[2 * k])
+        first, last = entry + market.delay, np.int64(ledger.flat[k])
         if flat:
             for i in range(bar, first):
                 marks[i] = balance
         long = is_long(scratch, scratch.events[2 * k])
         held, quote = ledger.held[k], ledger.quote[k]
-        quantity = quote / entry_fill(costs, long, closes[first])
+        quantity = quote / entry_fill(costs, long, market.entry[entry])
         if long:
             for i in range(first, last):
                 marks[i] = position_equity(True, held, quote, quantity, closes[i])
@@ -83,6 +86,6 @@ def max_drawdown(
     fill_equity(scratch, trades, market, costs, ledger, False)
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
     for k in range(trades):
-        first, last = np.int64(scratch.events[2 * k]), np.int64(scratch.events[2 * k + 1])
+        first, last = np.int64(scratch.events[2 * k]) + market.delay, np.int64(ledger.flat[k])
         peak, trough, worst = extend_drawdown(ledger.marks, first, last + 1, peak, trough, worst)
     return drawdown_fraction(peak, trough, worst)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.account import Market
+from engine.kernels.account import AT_LIMIT, BY_RUIN, Market
 from engine.kernels.inputs import allowed_planes, costs_of, levels_of, market_of
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules
 from engine.kernels.variant import Ends, trade_variant
@@ -24,10 +24,12 @@ SIGNAL_EXIT, SL, TSL, TP, RUIN, FORCED_CLOSE = range(6)
 class Trades:
     """Trades of one variant in time order, as a structure of arrays of one length.
 
-    Bars are traded-bar numbers. `quote` is the entry budget Q, fees and pnl are quote amounts
-    (`net` = `gross` less both fees), fills are prices; what overflowed is infinite or NaN.
-    `available` and `safe` are the cash after the trade; before the first one they are the initial
-    cash and 0.
+    Bars are traded-bar numbers: those at whose close entry and exit were decided, or in which a
+    stop filled. `quote` is the entry budget Q, fees and pnl are quote amounts (`net` = `gross` less
+    both fees), fills are prices; what overflowed is infinite or NaN. `available` and `safe` are the
+    cash after the trade; before the first one they are the initial cash and 0. At closes the
+    position is there on bars from `held_from` to before `flat_from`. `exit_price` is before
+    slippage, `way` how the exit filled.
     """
 
     entry_bar: Int64
@@ -44,6 +46,10 @@ class Trades:
     reason: Int8  # position in REASONS
     available: Float64
     safe: Float64
+    held_from: Int64
+    flat_from: Int64
+    exit_price: Float64
+    way: Int8  # AT_MARKET to BY_RUIN
 
     def __len__(self) -> int:
         return len(self.entry_bar)
@@ -62,25 +68,30 @@ def simulate(
 ) -> Trades:
     """Trade one variant: planes uint64[W], traded closes float64[n], risk levels in percent.
 
-    `market` is `market_of(closes, costs)`: whoever trades many variants makes it once.
+    `market` is `market_of(closes, costs, ...)`: whoever trades many variants makes it once. Rules
+    by which not everything fills at closes need one.
     The last traded bar's own signal may be set: it opens nothing, and tells a forced close from a
     signal exit.
     """
     costs = costs_of(rules)
+    if market is None:
+        market = market_of(closes, costs)
     entries, exits, is_long, ends, ledger = trade_variant(
         long,
         short,
         allowed_planes(len(closes), rules),
         levels_of((sl,), (tp,), (tsl,)),
-        market or market_of(closes, costs),
+        market,
         costs,
     )
     count = len(entries)
     entry, exit_ = entries.astype(np.int64), exits.astype(np.int64)
     quote, net = ledger.quote[:count].copy(), ledger.net[:count].copy()
+    price, way = ledger.price[:count].copy(), ledger.way[:count].copy()
     with np.errstate(all="ignore"):  # what overflows is infinite, and its difference NaN
-        entry_fill = closes[entry] * np.where(is_long, costs.buy, costs.sell)
-        exit_fill = closes[exit_] * np.where(is_long, costs.sell, costs.buy)
+        entry_fill = market.entry[entry] * np.where(is_long, costs.buy, costs.sell)
+        slipped = np.where(is_long, costs.sell, costs.buy)
+        exit_fill = price * np.where(way == AT_LIMIT, 1.0, slipped)
         quantity = quote / entry_fill
         value = quantity * exit_fill
         entry_fee, exit_fee = quote * costs.fee, value * costs.fee
@@ -97,9 +108,15 @@ def simulate(
         exit_fee=exit_fee,
         gross=gross,
         net=net,
-        reason=_reasons(exit_, ends, _last_signal(long, short, len(closes), rules), is_long),
+        reason=_reasons(
+            exit_, ends, way, _last_signal(long, short, len(closes), rules), is_long, market
+        ),
         available=ledger.available[:count].copy(),
         safe=ledger.safe[:count].copy(),
+        held_from=entry + market.delay,
+        flat_from=ledger.flat[:count].astype(np.int64),
+        exit_price=price,
+        way=way,
     )
 
 
@@ -115,14 +132,28 @@ def _last_signal(long: Bits, short: Bits, bars: int, rules: ExecutionRules) -> t
 
 
 def _reasons(
-    exits: Int64, ends: Ends, last_signal: tuple[int, int], is_long: NDArray[np.bool_]
+    exits: Int64,
+    ends: Ends,
+    way: Int8,
+    last_signal: tuple[int, int],
+    is_long: NDArray[np.bool_],
+    market: Market,
 ) -> Int8:
-    """Return why each trade ended, the first of: SL, TSL, TP, signal, ruin, forced close."""
+    """Return why each trade ended, the first of: SL, TSL, TP, signal, ruin, forced close.
+
+    Ruin is the first where an order would have filled at the next open only.
+    """
     last, signal = last_signal
     sl, tp, tsl = (ends.hits[:, column] == exits for column in range(3))
     held_on = (exits == last) & (np.where(is_long, 1, -1) == signal)
+    ruin = way == BY_RUIN
     return np.select(
-        [sl, tsl, tp, (ends.natural == exits) & ~held_on, ends.ruin == exits],
-        [SL, TSL, TP, SIGNAL_EXIT, RUIN],
+        [
+            ruin & (market.delay > 0),
+            *(sl, tsl, tp),
+            (ends.natural == exits) & ~held_on,
+            ruin,
+        ],
+        [RUIN, SL, TSL, TP, SIGNAL_EXIT, RUIN],
         default=FORCED_CLOSE,
     ).astype(np.int8)

@@ -5,13 +5,16 @@ the whole grid. Where the balance is all that is wanted, hits are needed for one
 many as fit a cache are kept for those combinations that are signed.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.compiled import kernel, part
+from engine.compiled import inlined, kernel, part
 from engine.kernels.account import (
+    AT_LIMIT,
+    AT_MARKET,
+    AT_STOP,
+    BY_RUIN,
     Costs,
     Floats,
     Int64,
@@ -20,15 +23,19 @@ from engine.kernels.account import (
     growth,
     may_be_ruined,
     new_ledger,
-    ruin_bar,
+    ruined_exit,
     settle,
 )
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.hits import (
+    NO_HIT,
+    Bars,
     Hits,
     Levels,
     apply_risk,
+    hit_first,
+    kept_rows,
     natural_exits,
     new_hits,
     row_of,
@@ -36,11 +43,16 @@ from engine.kernels.hits import (
     scan_runs,
 )
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
-from engine.kernels.runs import Scratch, find_trades, is_long, load_variant, new_scratch
+from engine.kernels.runs import (
+    Scratch,
+    drop_last_entry,
+    find_trades,
+    is_long,
+    load_variant,
+    new_scratch,
+)
 from engine.kernels.signature import trade_signature
 from engine.kernels.signing import places_of, sign_combinations
-
-Numbers = NDArray[np.int32]
 
 
 class RiskTile(NamedTuple):
@@ -63,7 +75,24 @@ class Balances(NamedTuple):
     cash: Floats  # float64[combinations]
     safe: Floats  # float64[combinations]
     traded: Floats  # float64[combinations], number of trades
-    ruin: Numbers32  # uint32[combinations], bar on which a short was ruined, or NEVER
+    ruin: Numbers32  # uint32[combinations], bar at whose close a short was ruined, or NEVER
+
+
+class Sides(NamedTuple):
+    """How one run ends under each level, by the two sides that every combination is a pair of.
+
+    A stop is an sl; a target is a pair of tp and tsl. Factors are the growth of what is committed.
+    """
+
+    stop_hit: Bars  # int32[sls], NO_HIT where it is not hit
+    stop: Floats  # float64[sls]
+    target_hit: Bars  # int32[tps * tsls]
+    target: Floats  # float64[tps * tsls]
+    factor: Floats  # float64[columns], of each level; `stop` is its beginning
+
+
+# A short whose exit filled at such a price that it is ruined, on whatever bar.
+RUINED_BY_FILL = NEVER - 1
 
 
 @part
@@ -79,9 +108,9 @@ def new_balances(combinations: int) -> Balances:
 
 @part
 def compound_pairs(
-    outer_hit: Numbers,
+    outer_hit: Bars,
     outer: Floats,
-    inner_hit: Numbers,
+    inner_hit: Bars,
     inner: Floats,
     floor: float,
     cash: Floats,
@@ -100,9 +129,9 @@ def compound_pairs(
 
 @part
 def settle_pairs(
-    outer_hit: Numbers,
+    outer_hit: Bars,
     outer: Floats,
-    inner_hit: Numbers,
+    inner_hit: Bars,
     inner: Floats,
     costs: Costs,
     cash: Floats,
@@ -121,34 +150,87 @@ def settle_pairs(
 
 @part
 def settle_short(
-    outer_hit: Numbers,
-    inner_hit: Numbers,
+    row: int,
+    hits: Hits,
+    sl_fast: bool,
     bar: np.uint32,
     end: np.uint32,
     market: Market,
     costs: Costs,
+    levels: Levels,
     balances: Balances,
 ) -> None:
     """Do the same for a short that may be ruined: every account has an exit of its own."""
     cash, safe = balances.cash, balances.safe
-    for o in range(outer_hit.shape[0]):
-        for i in range(inner_hit.shape[0]):
-            at = o * inner_hit.shape[0] + i
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    for s in range(sls):
+        for q in range(tps * tsls):
+            at = q * sls + s if sl_fast else s * tps * tsls + q
             if cash[at] <= costs.floor:
                 continue
-            last = min(np.uint32(min(outer_hit[o], inner_hit[i])), end)
+            tp = sls + q // tsls
+            column = hit_first(hits.bar[row], s, tp, sls + tps + q % tsls)
+            hit = hits.bar[row, column]
+            last = min(np.uint32(hit), end)
+            price, way = market.exit[last], AT_MARKET
+            if market.inside and hit != NO_HIT:
+                price, way = hits.price[row, column], AT_LIMIT if column == tp else AT_STOP
             ruined = False
             if may_be_ruined(market, bar, last, False):
-                ruin = ruin_bar(market, costs, bar, last, cash[at], safe[at])
-                ruined = ruin <= last
-                last = min(ruin, last)
-            factor = growth(costs, False, market.inverse[bar], market.closes[last])
+                last, price, way, ruined = ruined_exit(
+                    market, costs, bar, last, price, way, cash[at], safe[at]
+                )
+            factor = growth(costs, False, market.inverse[bar], price, way == AT_LIMIT)
             cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
             balances.traded[at] += 1.0
             if ruined:
-                balances.ruin[at] = last
+                balances.ruin[at] = last if way == BY_RUIN else np.uint32(RUINED_BY_FILL)
                 safe[at] += cash[at]
                 cash[at] = 0.0
+
+
+@inlined
+def fill_factors(
+    factor: Floats,
+    row: int,
+    hits: Hits,
+    end: Any,
+    long: bool,
+    reciprocal: float,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+) -> None:
+    """Write the growth of a run under each level alone: float64[columns]."""
+    exits, bars = market.exit, hits.bar[row]
+    if not market.inside:
+        for c in range(bars.shape[0]):
+            exit_ = min(np.uint32(bars[c]), end)
+            factor[c] = growth(costs, long, reciprocal, exits[exit_])
+        return
+    prices = hits.price[row]
+    first_tp = levels.counts[0]
+    first_tsl = first_tp + levels.counts[1]
+    for c in range(bars.shape[0]):
+        goal = first_tp <= c < first_tsl and bars[c] != NO_HIT
+        price = exits[end] if bars[c] == NO_HIT else prices[c]
+        factor[c] = growth(costs, long, reciprocal, price, goal)
+
+
+@inlined
+def fill_sides(sides: Sides, row: int, hits: Hits, levels: Levels) -> None:
+    """Write when and how the two sides of run `row` end it; its factors are known."""
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    first_tp, first_tsl = sls, sls + tps
+    bars = hits.bar[row]
+    for s in range(sls):
+        sides.stop_hit[s] = bars[s]
+    for i in range(tps):
+        for j in range(tsls):
+            earlier = bars[first_tp + i] < bars[first_tsl + j]
+            column = first_tp + i if earlier else first_tsl + j
+            sides.target_hit[i * tsls + j] = bars[column]
+            sides.target[i * tsls + j] = sides.factor[column]
 
 
 @part
@@ -164,19 +246,15 @@ def grow_all(
     """Compute the account of every risk combination after all runs.
 
     Runs are the outer loop: each combination still folds its trades in time order, and the
-    combinations side by side keep the processor busy. `hits` int32[rows, columns] keeps what it has
-    room for. The longer of the sides sl and (tp, tsl) is the fast one in `balances`; returns
-    whether that is sl.
+    combinations side by side keep the processor busy. `hits` keeps what it has room for. The longer
+    of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
     """
-    closes, inverse = market.closes, market.inverse
-    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
-    first_tp, first_tsl = sls, sls + tps
-    factor = np.empty(hits.shape[1])
-    target_hit = np.empty(tps * tsls, np.int32)
-    target = np.empty(tps * tsls)
-    stop_hit, stop = np.empty(sls, np.int32), factor[:sls]
+    inverse = market.inverse
+    sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
+    sides = new_sides(sls, targets, hits.bar.shape[1])
+    stop_hit, stop, target_hit, target = sides.stop_hit, sides.stop, sides.target_hit, sides.target
     compounding = compounds(costs)
-    sl_fast: bool = sls > tps * tsls
+    sl_fast: bool = sls > targets
     cash, safe, traded = balances.cash, balances.safe, balances.traded
     cash[:] = costs.init_cash
     safe[:] = 0.0
@@ -184,24 +262,19 @@ def grow_all(
     balances.ruin[:] = NEVER
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        long, reciprocal = is_long(scratch, bar), inverse[bar]
+        long = is_long(scratch, bar)
         row = row_of(k, hits)
         scan_into(row, scratch, k, market, costs, levels, hits)
-        for c in range(hits.shape[1]):
-            exit_ = min(np.uint32(hits[row, c]), end)
-            factor[c] = growth(costs, long, reciprocal, closes[exit_])
-        for s in range(sls):
-            stop_hit[s] = hits[row, s]
-        for i in range(tps):
-            for j in range(tsls):
-                earlier = hits[row, first_tp + i] < hits[row, first_tsl + j]
-                column = first_tp + i if earlier else first_tsl + j
-                target_hit[i * tsls + j] = hits[row, column]
-                target[i * tsls + j] = factor[column]
         if may_be_ruined(market, bar, end, long):
-            outer_hit, inner_hit = (target_hit, stop_hit) if sl_fast else (stop_hit, target_hit)
-            settle_short(outer_hit, inner_hit, bar, end, market, costs, balances)
-        elif not compounding and sl_fast:
+            settle_short(row, hits, sl_fast, bar, end, market, costs, levels, balances)
+            continue
+        fill_factors(sides.factor, row, hits, end, long, inverse[bar], market, costs, levels)
+        fill_sides(sides, row, hits, levels)
+        if market.inside and not sl_fast:
+            # The inner side wins where both are hit on one bar, and that has to be the stop.
+            for q in range(targets):
+                target_hit[q] += 1
+        if not compounding and sl_fast:
             settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
         elif not compounding:
             settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
@@ -210,6 +283,19 @@ def grow_all(
         else:
             compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
     return sl_fast
+
+
+@part
+def new_sides(stops: int, targets: int, columns: int) -> Sides:
+    """Return room for the two sides of one run."""
+    factor = np.empty(columns)
+    return Sides(
+        np.empty(stops, np.int32),
+        factor[:stops],
+        np.empty(targets, np.int32),
+        np.empty(targets),
+        factor,
+    )
 
 
 @kernel
@@ -237,7 +323,8 @@ def expand_risk(
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
-    hits = new_hits(64 * words, sls + tps + tsls, recorded)
+    kept = kept_rows(64 * words, sls + tps + tsls, recorded, market.inside)
+    hits = new_hits(kept, sls + tps + tsls, market.inside)
     combinations = 0 if recorded else sls * targets
     balances = new_balances(combinations)
     natural = scratch.events[:0]
@@ -249,6 +336,8 @@ def expand_risk(
     n = 0
     for v in range(rows.shape[0]):
         load_variant(longs, shorts, allowed, rows[v], scratch)
+        if market.delay:
+            drop_last_entry(scratch, market.closes.shape[0])
         runs = find_trades(scratch)
         if recorded:
             scan_runs(scratch, runs, market, costs, levels, hits)
@@ -260,8 +349,11 @@ def expand_risk(
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
                 if recorded:
-                    apply_risk(scratch, natural, hits, s, sls + tp, sls + tps + tsl)
-                    score = measure(scratch, runs, market, costs, order, ledger)
+                    apply_risk(
+                        scratch, natural, hits, s, sls + tp, sls + tps + tsl, (sls, sls + tps),
+                        market, ledger,
+                    )  # fmt: skip
+                    score = measure(scratch, runs, market, costs, order, ledger, market.inside)
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
                     balance = balances.cash[at] + balances.safe[at]
@@ -273,7 +365,7 @@ def expand_risk(
                 after = offer(found, n, order, index, score)
                 if after > n and recorded:
                     found.signature[n, 0], found.signature[n, 1] = trade_signature(
-                        scratch, score.trades, market
+                        scratch, score.trades, ledger
                     )
                 elif after > n:
                     columns[n - first, 0] = s

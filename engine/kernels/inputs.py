@@ -1,6 +1,7 @@
 """What the compiled loops take, made from rules, candles, risk axes and a ranking."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_ent
 from engine.kernels.tally import Tally
 from engine.metric_names import ASCENDING, METRICS
 from engine.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from engine.candles import Candles
 
 Bits = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
@@ -41,6 +45,8 @@ def costs_of(rules: ExecutionRules) -> Costs:
         slope_long=(sell / buy) * ((1.0 - rules.fee) / (1.0 + rules.fee)),
         base_short=2.0 / (1.0 + rules.fee),
         slope_short=-(buy / sell),
+        limit_long=(1.0 / buy) * ((1.0 - rules.fee) / (1.0 + rules.fee)),
+        limit_short=-(1.0 / sell),
         buy=buy,
         sell=sell,
         fee=float(rules.fee),
@@ -53,22 +59,64 @@ def costs_of(rules: ExecutionRules) -> Costs:
     )
 
 
-def market_of(closes: Float64, costs: Costs, open_times_ms: Int64 | None = None) -> Market:
+class Fills(NamedTuple):
+    """How orders fill where closes are not all: prices of the traded bars, float64[n] each."""
+
+    open: Float64
+    high: Float64
+    low: Float64
+    next_open: bool  # decisions fill at the open of the next bar
+    inside: bool  # stops look at highs and lows
+
+
+def fills_of(rules: ExecutionRules, candles: "Candles") -> Fills | None:
+    """Return how orders fill under `rules` on the traded bars of `candles`; None: at closes."""
+    if not (rules.next_open or rules.inside):
+        return None
+    traded = slice(candles.first, None)
+    prices = candles.open[traded], candles.high[traded], candles.low[traded]
+    return Fills(*prices, rules.next_open, rules.inside)
+
+
+def market_of(
+    closes: Float64,
+    costs: Costs,
+    open_times_ms: Int64 | None = None,
+    fills: Fills | None = None,
+) -> Market:
     """Return the traded closes float64[n] with what is derived from them, and days.
 
-    Without times there are no days, and no daily metric.
+    Without times there are no days, and no daily metric. Without `fills` everything is at closes.
     """
     closes = np.array(closes, dtype=np.float64)  # a copy: kernels are compiled for writable arrays
+    none = np.empty(0)
+    entry = exit_ = low = high = reach = closes
+    opens = lows = highs = none
+    if fills is not None and fills.next_open:
+        entry = exit_ = np.append(np.asarray(fills.open[1:], np.float64), closes[-1])
+        reach = np.maximum(closes, exit_)
+    if fills is not None and fills.inside:
+        opens, lows, highs = (
+            np.array(column, np.float64) for column in (fills.open, fills.low, fills.high)
+        )
+        low, high, reach = lows, highs, np.maximum(reach, highs)
     starts = np.arange(0, len(closes), BLOCK)
     with np.errstate(over="ignore"):  # of the smallest numbers there are
-        inverse = 1.0 / closes
+        inverse = 1.0 / entry
     ends = np.zeros(0, np.int64) if open_times_ms is None else day_ends(open_times_ms)
-    doubled, doubles_in = first_doublings(closes, costs.sell)
+    doubled, doubles_in = first_doublings(reach, entry, costs.sell)
     return Market(
         closes=closes,
+        entry=entry,
+        exit=exit_,
         inverse=inverse,
-        block_low=np.minimum.reduceat(closes, starts),
-        block_high=np.maximum.reduceat(closes, starts),
+        opens=opens,
+        lows=lows,
+        highs=highs,
+        inside=fills is not None and fills.inside,
+        delay=int(fills is not None and fills.next_open),
+        block_low=np.minimum.reduceat(low, starts),
+        block_high=np.maximum.reduceat(high, starts),
         doubled=doubled,
         doubles_in=np.uint32(doubles_in),  # numba hands out a Python number
         day_ends=ends,

@@ -184,10 +184,16 @@ def value_of(
 
 @borrowing
 def measure(
-    scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
+    scratch: Scratch,
+    runs: int,
+    market: Market,
+    costs: Costs,
+    order: Order,
+    ledger: Ledger,
+    stopped: bool,
 ) -> Score:
-    """Return the score of runs listed in steps of 2."""
-    trades, balance, ruined = record_trades(scratch, runs, market, costs, ledger)
+    """Return the score of runs listed in steps of 2; `stopped` as in `record_trades`."""
+    trades, balance, ruined = record_trades(scratch, runs, market, costs, ledger, stopped)
     drawdown, days = np.nan, Days(0, np.nan)
     if walks_bars(order.primary) or walks_bars(order.secondary):
         drawdown = max_drawdown(scratch, trades, market, costs, ledger)
@@ -231,7 +237,9 @@ def all_metrics(
 ) -> None:
     """Write every metric of one variant with its trades and equity float64[n] to `out`."""
     trades = net.shape[0]
-    ledger = Ledger(quote, quote, net, net, net, equity[day_ends])
+    none = np.empty(0)
+    kinds, bars = np.empty(0, np.int8), np.empty(0, np.uint32)
+    ledger = Ledger(quote, quote, net, net, net, none, kinds, bars, equity[day_ends])
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
     peak, trough, worst = extend_drawdown(equity, 0, equity.shape[0], peak, trough, worst)
     drawdown = drawdown_fraction(peak, trough, worst)

@@ -14,7 +14,8 @@ class ExecutionRules(NamedTuple):
     """How signals become trades. Rates are fractions: 0.01 is 1 %.
 
     `direction` and `sizing` are positions in `DIRECTIONS` and `SIZINGS`; `init_cash` and
-    `fixed_quote` are quote amounts.
+    `fixed_quote` are quote amounts. `next_open`: what is decided at a close fills at the next open;
+    `inside`: stops are looked for inside bars.
     """
 
     fee: float
@@ -24,6 +25,8 @@ class ExecutionRules(NamedTuple):
     init_cash: float
     fixed_quote: float
     safe_fraction: float
+    next_open: bool = False
+    inside: bool = False
 
 
 def execution_rules(request: Request) -> ExecutionRules:
@@ -37,6 +40,8 @@ def execution_rules(request: Request) -> ExecutionRules:
         init_cash=execution.init_cash_quote,
         fixed_quote=execution.fixed_quote,
         safe_fraction=execution.safe_profit_percent / 100.0,
+        next_open=execution.entry_fill == "next_open",
+        inside=execution.stop_fill == "intrabar",
     )
 
 

@@ -85,6 +85,18 @@ def load_variant(
 
 
 @inlined
+def drop_last_entry(scratch: Scratch, bars: int) -> None:
+    """Take away a run that starts on the last bar but one: it would fill at the last open."""
+    at = bars - 2
+    if at < 0:
+        return
+    word, bit = (at >> 6) + 1, np.uint64(at & 63)
+    for plane in (scratch.long, scratch.short):
+        before = ((plane[word] << U1) | (plane[word - 1] >> U63)) >> bit
+        plane[word] &= ~((~before & U1) << bit)
+
+
+@inlined
 def mark_edges(scratch: Scratch) -> tuple[np.uint64, np.uint64]:
     """Fill `changes` and `flips`; return the numbers of runs and of changes.
 

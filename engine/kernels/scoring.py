@@ -17,7 +17,7 @@ from engine.kernels.account import (
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.measures import Order, Score, balance_score, measure
-from engine.kernels.runs import U2, Scratch, find_runs, find_trades, multiply
+from engine.kernels.runs import U2, Scratch, drop_last_entry, find_runs, find_trades, multiply
 
 
 class Scores(NamedTuple):
@@ -81,6 +81,8 @@ def score_by_balance(
     for i in range(rows.shape[0]):
         row = first + rows[i]
         multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
+        if market.delay:
+            drop_last_entry(scratch, market.closes.shape[0])
         runs, step = find_runs(scratch)
         trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
         score = balance_score(order, ruined, trades, balance, costs)
@@ -107,6 +109,8 @@ def score_by_trades(
     for i in range(rows.shape[0]):
         row = first + rows[i]
         multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
+        if market.delay:
+            drop_last_entry(scratch, market.closes.shape[0])
         runs = find_trades(scratch)
-        score = measure(scratch, runs, market, costs, order, ledger)
+        score = measure(scratch, runs, market, costs, order, ledger, False)
         note(scores, i, score, scratch, runs, U2)

@@ -14,12 +14,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from engine.compiled import borrowing, inlined
-from engine.kernels.account import Market
+from engine.kernels.account import AT_LIMIT, Ledger
 from engine.kernels.bits import U0, U1, U63, Words
 from engine.kernels.runs import U2, Scratch, is_long
 
 U3, U4 = np.uint64(3), np.uint64(4)
-U32, U33 = np.uint64(32), np.uint64(33)
+U31, U32, U33 = np.uint64(31), np.uint64(32), np.uint64(33)
 # Where states begin: hexadecimal digits of pi.
 S0, S1 = np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344)
 S2, S3 = np.uint64(0xA4093822299F31D0), np.uint64(0x082EFA98EC4E6C89)
@@ -132,26 +132,32 @@ def plane_signature(long: Words, short: Words) -> tuple[Any, Any]:
 
 
 @inlined
-def trade_value(market: Market, entry: Any, exit_: Any, long: bool) -> tuple[Any, Any]:
-    """Return two mixed words of a trade: its bars, which are below 2^31, direction and exit price.
+def trade_value(
+    entry: Any, exit_: Any, long: bool, price: float, limit: bool = False
+) -> tuple[Any, Any]:
+    """Return two mixed words of a trade: its bars, which are below 2^31, direction and exit.
 
+    An exit is its price before slippage, and whether it slips: a limit order does not.
     Values of trades are added modulo 2^64, so each must be random by itself: two products, as one
     may lose the highest bits of a factor, and the finaliser.
     """
     side = U0 if long else U1 << U63
-    bars = np.uint64(entry) | (np.uint64(exit_) << U32) | side
-    s, t = absorb(S0, S1, bars, canonical_bits(market.closes[exit_]))
+    kind = U1 << U31 if limit else U0
+    bars = np.uint64(entry) | (np.uint64(exit_) << U32) | side | kind
+    s, t = absorb(S0, S1, bars, canonical_bits(price))
     s, t = absorb(s, t, S2, S3)
     return finalise(s), finalise(t)
 
 
 @borrowing
-def trade_signature(scratch: Scratch, trades: int, market: Market) -> tuple[Any, Any]:
+def trade_signature(scratch: Scratch, trades: int, ledger: Ledger) -> tuple[Any, Any]:
     """Return the identity of trades listed in steps of 2: the sealed sum of their values."""
     s, t = U0, U0
     for k in range(trades):
         entry, exit_ = scratch.events[2 * k], scratch.events[2 * k + 1]
-        value_s, value_t = trade_value(market, entry, exit_, is_long(scratch, entry))
+        long = is_long(scratch, entry)
+        limit = ledger.way[k] == AT_LIMIT
+        value_s, value_t = trade_value(entry, exit_, long, ledger.price[k], limit)
         s += value_s
         t += value_t
     return seal(s, t, trades)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from engine.compiled import borrowing, inlined, part
-from engine.kernels.account import Costs, Int64, Market
+from engine.kernels.account import Costs, Floats, Int64, Market
 from engine.kernels.bits import U0, Numbers32, Words
 from engine.kernels.doublings import NEVER
-from engine.kernels.hits import Hits, Levels, kept_row
+from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row
 from engine.kernels.runs import Scratch, is_long
 from engine.kernels.signature import seal, trade_value
 
@@ -32,16 +32,16 @@ def places_of(levels: Levels) -> Int64:
 
 
 @inlined
-def next_hit(hit: Hits, columns: Int64, place: int, end: Any) -> Any:
+def next_hit(hit: Bars, columns: Int64, place: int, end: Any) -> Any:
     """Return the bar of the next level that is hit before `end`, else `end`."""
     return min(np.int64(hit[columns[place]]), end) if place < columns.shape[0] else end
 
 
 @inlined
 def add_run(
-    market: Market, levels: Levels, hit: Hits, bar: Any, end: Any, long: bool, sums: Words
+    market: Market, levels: Levels, hit: Bars, bar: Any, end: Any, long: bool, sums: Words
 ) -> None:
-    """Add one run to the table of differences `sums` uint64[combinations, 2].
+    """Add one run that ends at exit prices to the differences `sums` uint64[combinations, 2].
 
     A level is hit no earlier than a lower one. So the combinations that hold on after some bar are
     those from some place on, on every axis: a corner of the table. What changes with a bar on which
@@ -56,7 +56,7 @@ def add_run(
     before_s, before_t = U0, U0
     while sl < sls and tp < tps and tsl < tsls:
         exit_ = min(sl_hit, tp_hit, tsl_hit)
-        s, t = trade_value(market, bar, exit_, long)
+        s, t = trade_value(bar, exit_, long, market.exit[exit_])
         corner = (sl * tps + tp) * tsls + tsl
         sums[corner, 0] += s - before_s
         sums[corner, 1] += t - before_t
@@ -72,6 +72,52 @@ def add_run(
         while tsl_hit == exit_:
             tsl += 1
             tsl_hit = next_hit(hit, tsl_column, tsl, end)
+
+
+@inlined
+def add_run_inside(
+    market: Market,
+    levels: Levels,
+    hit: Bars,
+    prices: Floats,
+    bar: Any,
+    end: Any,
+    long: bool,
+    sums: Words,
+) -> None:
+    """Do it where each level fills at a price of its own: one after the other, stops first."""
+    sl_column, tp_column, tsl_column = levels.sl_column, levels.tp_column, levels.tsl_column
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    sl, tp, tsl = 0, 0, 0
+    before_s, before_t = U0, U0
+    while sl < sls and tp < tps and tsl < tsls:
+        # A level that is never hit comes after the last bar.
+        sl_hit = next_hit(hit, sl_column, sl, NO_HIT)
+        tp_hit = next_hit(hit, tp_column, tp, NO_HIT)
+        tsl_hit = next_hit(hit, tsl_column, tsl, NO_HIT)
+        exit_ = min(sl_hit, tp_hit, tsl_hit)
+        price, last, goal = market.exit[end], exit_ == NO_HIT, False
+        if last:
+            exit_ = end
+        elif sl_hit == exit_:
+            price = prices[sl_column[sl]]
+        elif tsl_hit == exit_:
+            price = prices[tsl_column[tsl]]
+        else:
+            price, goal = prices[tp_column[tp]], True
+        s, t = trade_value(bar, exit_, long, price, goal)
+        corner = (sl * tps + tp) * tsls + tsl
+        sums[corner, 0] += s - before_s
+        sums[corner, 1] += t - before_t
+        if last:
+            break
+        before_s, before_t = s, t
+        if sl_hit == exit_:
+            sl += 1
+        elif tsl_hit == exit_:
+            tsl += 1
+        else:
+            tp += 1
 
 
 @borrowing
@@ -98,9 +144,13 @@ def sum_all(
     sums[:] = U0
     for k in range(runs):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        hit = hits[kept_row(scratch, k, market, costs, levels, hits)]
-        long = is_long(scratch, bar)
-        add_run(market, levels, hit, np.int64(bar), np.int64(end), long, sums)
+        row = kept_row(scratch, k, market, costs, levels, hits)
+        long, first, last = is_long(scratch, bar), np.int64(bar), np.int64(end)
+        if market.inside:
+            prices = hits.price[row]
+            add_run_inside(market, levels, hits.bar[row], prices, first, last, long, sums)
+        else:
+            add_run(market, levels, hits.bar[row], first, last, long, sums)
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     add_up(sums, 1, sls, tps * tsls)
     add_up(sums, sls, tps, tsls)
@@ -114,7 +164,7 @@ def sum_each(
     costs: Costs,
     levels: Levels,
     hits: Hits,
-    columns: Hits,
+    columns: Bars,
     ruin: Numbers32,
     trades: Int64,
     some: Int64,
@@ -127,19 +177,25 @@ def sum_each(
         most = max(most, trades[c])
     for k in range(most):
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        hit = hits[kept_row(scratch, k, market, costs, levels, hits)]
+        row = kept_row(scratch, k, market, costs, levels, hits)
+        hit = hits.bar[row]
         long = is_long(scratch, bar)
-        exit_, s, t = np.uint32(0), U0, U0  # no trade ends on the first bar
+        exit_, price, limit, s, t = np.uint32(0), 0.0, False, U0, U0
         for c in some:
             if k >= trades[c]:
                 continue
-            last = np.uint32(min(hit[columns[c, 0]], hit[columns[c, 1]], hit[columns[c, 2]]))
-            last = min(last, end)
-            if k == trades[c] - 1:
-                last = min(last, ruin[c])
-            if last != exit_:
-                exit_ = last
-                s, t = trade_value(market, bar, exit_, long)
+            column = hit_first(hit, columns[c, 0], columns[c, 1], columns[c, 2])
+            last = min(np.uint32(hit[column]), end)
+            paid, goal = market.exit[last], False
+            if market.inside and hit[column] != NO_HIT:
+                paid, goal = hits.price[row, column], column == columns[c, 1]
+            if k == trades[c] - 1 and ruin[c] <= last:
+                last = ruin[c]
+                paid, goal = market.closes[last], False
+            # No trade ends on the first bar.
+            if last != exit_ or paid != price or goal != limit:
+                exit_, price, limit = last, paid, goal
+                s, t = trade_value(bar, exit_, long, price, limit)
             signatures[c, 0] += s
             signatures[c, 1] += t
 
@@ -153,7 +209,7 @@ def sign_combinations(
     levels: Levels,
     places: Int64,
     hits: Hits,
-    columns: Hits,
+    columns: Bars,
     ruin: Numbers32,
     trades: Int64,
     sums: Words,

@@ -24,6 +24,7 @@ from engine.kernels.runs import (
     BIT_MASK,
     WORD_SHIFT,
     Scratch,
+    drop_last_entry,
     multiply,
     new_scratch,
 )
@@ -84,6 +85,7 @@ def position_signature(
     factor_long: Words,
     factor_short: Words,
     until: np.uint32,
+    market: Market,
     scratch: Scratch,
 ) -> tuple[Any, Any]:
     """Return the identity of the positions of a variant that trades until bar `until`.
@@ -91,10 +93,14 @@ def position_signature(
     Variants that differ only in what they would hold once the account is gone trade alike: from
     there on the planes are cleared.
     """
-    if until == NEVER:
+    if until == NEVER and not market.delay:
         return product_signature(long, short, factor_long, factor_short)
     held_long, held_short = scratch.long[1:], scratch.short[1:]
     multiply(long, short, factor_long, factor_short, held_long, held_short)
+    if market.delay:
+        drop_last_entry(scratch, market.closes.shape[0])
+    if until == NEVER:
+        return plane_signature(held_long, held_short)
     word = np.int64(until >> WORD_SHIFT)
     kept = (U1 << np.uint64(until & BIT_MASK)) - U1
     for plane in (held_long, held_short):
@@ -180,7 +186,7 @@ def score_tile(
             if after > n:
                 found.signature[n, 0], found.signature[n, 1] = position_signature(
                     stack_long[depth], stack_short[depth], longs[tile.row + m],
-                    shorts[tile.row + m], scores.until[i], scratch,
+                    shorts[tile.row + m], scores.until[i], market, scratch,
                 )  # fmt: skip
                 found.weight[n] = weight
             n = after

@@ -10,26 +10,23 @@ from engine.kernels.account import (
     Flags,
     Floats,
     Int64,
+    Kinds,
     Ledger,
     Market,
-    may_be_ruined,
     new_ledger,
     record_trades,
-    ruin_bar,
 )
 from engine.kernels.bits import U1, Numbers32, Words
-from engine.kernels.doublings import NEVER
 from engine.kernels.equity import fill_equity
-from engine.kernels.hits import Hits, Levels, apply_risk, natural_exits, scan_runs
-from engine.kernels.runs import find_trades, is_long, multiply, new_scratch
+from engine.kernels.hits import Bars, Levels, apply_risk, natural_exits, new_hits, scan_runs
+from engine.kernels.runs import drop_last_entry, find_trades, is_long, multiply, new_scratch
 
 
 class Ends(NamedTuple):
     """The bars on which each trade would have ended for one reason alone."""
 
-    hits: Hits  # int32[trades, 3]: sl, tp, tsl
+    hits: Bars  # int32[trades, 3]: sl, tp, tsl
     natural: Numbers32  # uint32[trades], the signal changes, or the last bar
-    ruin: Numbers32  # uint32[trades], NEVER where the trade was over before
 
 
 @kernel
@@ -43,29 +40,37 @@ def trade_variant(
     words = allowed.shape[1]
     scratch = new_scratch(words)
     multiply(allowed[0], allowed[1], long, short, scratch.long[1:], scratch.short[1:])
+    if market.delay:
+        drop_last_entry(scratch, market.closes.shape[0])
     runs = find_trades(scratch)
-    hits = np.empty((runs, 3), np.int32)
+    hits = new_hits(runs, 3, market.inside)
     scan_runs(scratch, runs, market, costs, levels, hits)
     natural = natural_exits(scratch, runs)
-    apply_risk(scratch, natural, hits, 0, 1, 2)
     ledger = new_ledger(runs, 0)
-    trades, _, _ = record_trades(scratch, runs, market, costs, ledger)
+    apply_risk(scratch, natural, hits, 0, 1, 2, (1, 2), market, ledger)
+    trades, _, _ = record_trades(scratch, runs, market, costs, ledger, market.inside)
     is_up = np.empty(trades, np.bool_)
     for k in range(trades):
         is_up[k] = is_long(scratch, scratch.events[2 * k])
-    ruin = np.full(trades, NEVER, np.uint32)
     events = scratch.events[: 2 * trades]
-    if trades > 0 and may_be_ruined(market, events[-2], events[-1], is_up[-1]):
-        cash = ledger.available[trades - 2] if trades > 1 else costs.init_cash
-        safe = ledger.safe[trades - 2] if trades > 1 else 0.0
-        ruin[-1] = ruin_bar(market, costs, events[-2], events[-1], cash, safe)
-    ends = Ends(hits[:trades], natural[:trades], ruin)
+    ends = Ends(hits.bar[:trades], natural[:trades])
     return events[::2].copy(), events[1::2].copy(), is_up, ends, ledger
 
 
 @kernel
-def curve_of(entry: Int64, exit_: Int64, is_up: Flags, market: Market, costs: Costs) -> Floats:
-    """Return the equity float64[n] at every close of a variant whose trades are given."""
+def curve_of(
+    entry: Int64,
+    exit_: Int64,
+    is_up: Flags,
+    price: Floats,
+    way: Kinds,
+    market: Market,
+    costs: Costs,
+) -> Floats:
+    """Return the equity float64[n] at every close of a variant whose trades are given.
+
+    `price` float64[trades] and `way` int8[trades] are those of the ledger.
+    """
     bars = market.closes.shape[0]
     scratch = new_scratch((bars + 63) // 64)
     for k in range(entry.shape[0]):
@@ -74,6 +79,8 @@ def curve_of(entry: Int64, exit_: Int64, is_up: Flags, market: Market, costs: Co
         if is_up[k]:
             scratch.long[(entry[k] >> 6) + 1] |= U1 << np.uint64(entry[k] & 63)
     ledger = new_ledger(bars, 0)
-    trades, _, _ = record_trades(scratch, entry.shape[0], market, costs, ledger)
+    ledger.price[: price.shape[0]] = price
+    ledger.way[: way.shape[0]] = way
+    trades, _, _ = record_trades(scratch, entry.shape[0], market, costs, ledger, True)
     fill_equity(scratch, trades, market, costs, ledger, True)
     return ledger.marks

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels import REASONS, Trades
+from engine.report.figures import trade_times
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -29,16 +30,17 @@ def stored_bytes(trades: int, bars: int) -> int:
     return TRADE_BYTES * trades + POINT_BYTES * min(bars, EQUITY_POINTS)
 
 
-def trade_list(trades: Trades, close_times: Int64) -> list[dict[str, Any]]:
-    """Return the trades as JSON objects in time order; amounts in quote, times of bar closes."""
+def trade_list(trades: Trades, open_times: Int64, close_times: Int64) -> list[dict[str, Any]]:
+    """Return the trades as JSON objects in time order; amounts in quote, times as UTC texts."""
+    entered, left = trade_times(trades, open_times, close_times)
     with np.errstate(all="ignore"):
         exit_quote = trades.quantity * trades.exit_fill
         return_pct = 100.0 * trades.net / trades.quote
     columns = {
         "id": range(1, len(trades) + 1),
         "direction": np.where(trades.direction > 0, "long", "short").tolist(),
-        "entry_time": utc_texts(close_times[trades.entry_bar]),
-        "exit_time": utc_texts(close_times[trades.exit_bar]),
+        "entry_time": utc_texts(entered),
+        "exit_time": utc_texts(left),
         "entry_price": _listed(trades.entry_fill),
         "exit_price": _listed(trades.exit_fill),
         "quantity": _listed(trades.quantity),

@@ -19,14 +19,19 @@ Figures = dict[str, float | None]
 
 
 def figures(
-    trades: "Trades", equity: Float64, closes: Float64, close_times: Int64, init_cash: float
+    trades: "Trades",
+    equity: Float64,
+    closes: Float64,
+    times: tuple[Int64, Int64],
+    init_cash: float,
 ) -> Figures:
     """Return the figures of one variant.
 
-    `equity`, `closes` (float64) and `close_times` (int64, ms) belong to the n >= 1 traded bars.
-    Percentages are human, durations in ms, `gross_exposure` is a fraction.
+    `equity`, `closes` (float64) and `times` (int64, ms, when they open and close) belong to the
+    n >= 1 traded bars. Percentages are human, durations in ms, `gross_exposure` is a fraction.
     """
-    inside = _held(trades, len(equity), until=trades.exit_bar + 1)
+    close_times = times[1]
+    inside = _held(trades, len(equity), until=trades.flat_from + 1)
     with np.errstate(all="ignore"):
         found: Figures = {
             "total_profit": float(equity[-1] - init_cash),
@@ -34,7 +39,7 @@ def figures(
             "position_coverage_pct": 100.0 * float(inside.mean()),
             "gross_exposure": _gross_exposure(trades, equity),
             **_drawdowns(trades, equity, close_times, init_cash),
-            **_trade_figures(trades, close_times),
+            **_trade_figures(trades, *trade_times(trades, *times)),
         }
     return {
         name: value if value is not None and math.isfinite(value) else None
@@ -52,10 +57,27 @@ def as_stored(metrics: Mapping[str, float | None]) -> dict[str, Any]:
     return stored | {"infinite": infinite} if infinite else stored
 
 
+def trade_times(trades: "Trades", open_times: Int64, close_times: Int64) -> tuple[Int64, Int64]:
+    """Return when the trades were entered and when they were closed, int64[trades] in ms.
+
+    What fills at the open of a bar has its time, everything else the time of the bar's close.
+    """
+    last = len(open_times) - 1
+    entered, left = trades.entry_bar, trades.exit_bar
+    return (
+        np.where(trades.held_from > entered, open_times[trades.held_from], close_times[entered]),
+        np.where(
+            trades.flat_from > left,
+            open_times[np.minimum(trades.flat_from, last)],
+            close_times[left],
+        ),
+    )
+
+
 def _held(trades: "Trades", bars: int, *, until: Int64) -> NDArray[np.bool_]:
-    """Return bool[bars]: whether a bar is in a trade, from its entry bar to before `until`."""
+    """Return bool[bars]: whether a bar is in a trade, from where it is there to before `until`."""
     steps = np.zeros(bars + 1, dtype=np.int64)
-    np.add.at(steps, trades.entry_bar, 1)
+    np.add.at(steps, trades.held_from, 1)
     np.add.at(steps, until, -1)
     held: NDArray[np.bool_] = np.cumsum(steps[:bars]) > 0
     return held
@@ -66,8 +88,8 @@ def _gross_exposure(trades: "Trades", equity: Float64) -> float | None:
     if (equity <= 0).any():
         return None
     amounts = np.zeros(len(equity))
-    held = _held(trades, len(equity), until=trades.exit_bar)  # flat after the exit's actions
-    amounts[held] = np.repeat(trades.quote, trades.exit_bar - trades.entry_bar)
+    held = _held(trades, len(equity), until=trades.flat_from)  # flat after the exit's actions
+    amounts[held] = np.repeat(trades.quote, trades.flat_from - trades.held_from)
     return float((amounts / equity).mean())
 
 
@@ -91,12 +113,12 @@ def _drawdowns(trades: "Trades", equity: Float64, close_times: Int64, init_cash:
     }
 
 
-def _trade_figures(trades: "Trades", close_times: Int64) -> Figures:
+def _trade_figures(trades: "Trades", entered: Int64, left: Int64) -> Figures:
     """Return best and worst trade and the durations from entry to exit."""
     names = ("best_trade_pct", "worst_trade_pct", "max_trade_duration_ms", "avg_trade_duration_ms")
     if not len(trades.entry_bar):
         return dict.fromkeys(names)
     returns = 100.0 * trades.net / trades.quote
-    lengths = close_times[trades.exit_bar] - close_times[trades.entry_bar]
+    lengths = left - entered
     values = (returns.max(), returns.min(), lengths.max(), lengths.mean())
     return {name: float(value) for name, value in zip(names, values, strict=True)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.grid import Grid, indicator_key
 from engine.kernels import ExecutionRules, Trades, execution_rules, simulate
 from engine.kernels.account import Market
-from engine.kernels.inputs import costs_of, market_of
+from engine.kernels.inputs import costs_of, fills_of, market_of
 from engine.metrics import equity_curve, variant_metrics
 from engine.report.details import equity_points, stored_bytes, trade_list, utc_texts
 from engine.report.figures import Figures, as_stored, figures
@@ -95,7 +95,7 @@ class _Bars:
             open_times=candles.ts_open[traded],
             close_times=candles.close_time()[traded],
             rules=rules,
-            market=market_of(closes, costs_of(rules)),
+            market=market_of(closes, costs_of(rules), fills=fills_of(rules, candles)),
         )
 
     def table(self, metrics: dict[str, Any]) -> str:
@@ -175,7 +175,11 @@ def _full_report(
     """
     run = _Run.of(sweep, bars, variant_index)
     known = run.metrics | figures(
-        run.trades, run.equity, bars.closes, bars.close_times, bars.rules.init_cash
+        run.trades,
+        run.equity,
+        bars.closes,
+        (bars.open_times, bars.close_times),
+        bars.rules.init_cash,
     )
     metrics = as_stored(known | {"avg_trade_pct": known["expectancy_pct"]})
     charged = stored_bytes(len(run.trades), len(run.equity)) if wanted else 0
@@ -186,7 +190,7 @@ def _full_report(
         variant_index,
         metrics,
         table_md=bars.table(metrics),
-        trades=trade_list(run.trades, bars.close_times) if kept else None,
+        trades=trade_list(run.trades, bars.open_times, bars.close_times) if kept else None,
         equity=equity_points(run.equity, bars.close_times) if kept else None,
         trades_omitted=wanted and not kept,
     )

@@ -47,13 +47,13 @@ def _flat_hit(name: str, direction: str, slippage_pct: float, level: float) -> s
         return None
     if any(_hit_by_its_entry(name, side, 0.0, p) for side in sides):
         return (
-            f"{plain(level)} is within the margin of {_MARGIN * 100:g} % in which a close counts "
+            f"{plain(level)} is within the margin of {_MARGIN * 100:g} % in which a price counts "
             f"as equal to a level: the exit would fire without any move of the price; {_REMEDY}"
         )
     limit = 100.0 * (slip / (1.0 - slip) if "short" in sides else slip / (1.0 + slip))
     return (
         f"{plain(level)} would fire on the first bar without any move of the price: an entry fills "
-        f"{plain(slippage_pct)} % (slippage_pct) away from the close, so a stop must be more than "
+        f"{plain(slippage_pct)} % (slippage_pct) away from its price, so a stop must be more than "
         f"{limit:.8g}; {_REMEDY}, or lower template.execution.slippage_pct"
     )
 

@@ -70,6 +70,25 @@ def of_levels(request: Request, found: Presence) -> list[Warned]:
     ]
 
 
+def of_fills(request: Request) -> list[Warned]:
+    """Warn of levels that are looked at when a bar closes, and met beyond by then."""
+    if request.execution.stop_fill != "close":
+        return []
+    found = {
+        name for name in RISK_AXES if any(one is not None for one in getattr(request.risk, name))
+    }
+    if not found:
+        return []
+    exits, outcomes, times = "stops", "losses", "1.5 times"
+    if found == {"tp"}:
+        exits, outcomes, times = "targets", "gains", "1.4 times"
+    message = (
+        f"{exits} are seen at closes only, so real {outcomes} exceed their level ({times} on real "
+        '15-minute bars); "stop_fill": "intrabar" looks at highs and lows'
+    )
+    return [_warning("stops_at_closes", message, "template.execution.stop_fill")]
+
+
 def _partial(coverage: Coverage, step: int) -> list[Warned]:
     asked, present = coverage.bars_expected, coverage.bars_present
     lacks_an_end = coverage.last_ms - coverage.first_ms < (asked - 1) * step
@@ -103,8 +122,8 @@ def _gap(coverage: Coverage, step: int) -> list[Warned]:
 def _undefined(request: Request, coverage: Coverage) -> list[Warned]:
     if not coverage.undefined:
         return []
-    blocks = [block for block in request.blocks if block.name in coverage.undefined]
-    needed = max(longest(block, defined_after) for block in blocks)
+    blocks = request.titled_blocks
+    needed = max(longest(blocks[name], defined_after) for name in coverage.undefined)
     path, advice = "warmup_bars", "raise warmup_bars, or leave it out"
     if coverage.warmup_present < coverage.warmup_bars:
         path, advice = "time_range.start", "import earlier candles or start later"

@@ -2,7 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+FILLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "entry_fill": MappingProxyType({"next_open": "entries at the next open"}),
+        "stop_fill": MappingProxyType({"intrabar": "stops inside bars"}),
+    }
+)
+"""What is said of a request's fills where they are not the default, by field and choice."""
 
 
 def shown(value: Any) -> str:
@@ -29,6 +38,21 @@ def plain(number: float) -> str:
     """Return a bound without a trailing `.0`."""
     whole = isinstance(number, int) or float(number).is_integer()
     return str(int(number)) if whole else repr(number)
+
+
+def fills_text(execution: Mapping[str, Any]) -> str:
+    """Say what is not filled at closes; nothing where all is, as in requests that name no fills.
+
+    `execution` is that of a request of any version, or of a variant.
+    """
+    return ", ".join(
+        words[execution[name]] for name, words in FILLS.items() if execution.get(name) in words
+    )
+
+
+def exit_title(name: str) -> str:
+    """Return what people call an exit block. No block is named so: names hold no spaces."""
+    return f"exit {name}"
 
 
 def counted(count: int) -> str:

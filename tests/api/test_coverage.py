@@ -140,7 +140,7 @@ def test_a_refused_request_leaves_nothing(user: Caller) -> None:
 def test_a_range_that_candles_cover_partly_is_stored_with_a_warning(user: Caller) -> None:
     answer = user.post("/backtests/jobs", json=changed(time_range=YEAR))
     assert (answer.status_code, answer.json()["state"]) == (201, "queued")
-    (warning,) = answer.json()["warnings"]
+    warning, _ = answer.json()["warnings"]
     assert (warning["code"], warning["message"]) == ("coverage_partial", PARTLY)
 
 
@@ -157,7 +157,7 @@ def test_while_the_candle_source_is_away_a_job_is_stored_with_a_warning(
 ) -> None:
     answer = without_candles.post("/backtests/jobs", json=REQUEST)
     assert (answer.status_code, answer.json()["state"]) == (201, "queued")
-    (warning,) = answer.json()["warnings"]
+    warning, _ = answer.json()["warnings"]
     assert warning["code"] == "coverage_unknown"
     asked = (
         without_candles.post("/backtests/estimate", json=REQUEST),

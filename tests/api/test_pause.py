@@ -8,7 +8,10 @@ import pytest
 
 from storage import switches
 from tests.api.running import Api, Caller
-from tests.making_jobs import REQUEST
+from tests.making_jobs import changed
+
+REQUEST = changed(template__execution={"stop_fill": "intrabar"})
+"""A request that nothing else is warned of."""
 
 JOBS = "/backtests/jobs"
 REASON = "new disks, until 18:00 UTC"

@@ -32,7 +32,7 @@ def test_a_request_becomes_a_queued_job(user: Caller) -> None:
     job = answer.json()
     assert answer.headers["Location"] == f"{JOBS}/{job['job_id']}"
     assert (job["state"], job["name"], job["note"]) == ("queued", "mine", "why")
-    assert job["warnings"] == []
+    assert codes(job["warnings"]) == ["stops_at_closes"]
     assert job["estimate"]["stage_a_variants"] == 8
     stored = user.get(answer.headers["Location"]).json()
     assert {name: job[name] for name in stored} == stored
@@ -105,6 +105,13 @@ def test_nothing_is_stored_of_what_is_refused(user: Caller) -> None:
 # -------------------------------------------------------------------------------------- estimate
 
 
+BEFORE_ALL = {"start": "2020-01-01", "end": "2020-02-01"}
+
+
+def codes(warnings: list[dict[str, Any]]) -> list[str]:
+    return [warning["code"] for warning in warnings]
+
+
 def estimate(user: Caller, document: Any) -> dict[str, Any]:
     answer = user.post("/backtests/estimate", json=document)
     assert answer.status_code == 200, answer.text
@@ -115,7 +122,8 @@ def estimate(user: Caller, document: Any) -> dict[str, Any]:
 def test_an_estimate_says_what_would_be_computed_and_stores_nothing(user: Caller) -> None:
     found = estimate(user, REQUEST)
     assert found["accepted"]
-    assert (found["errors"], found["warnings"], found["same_as"]) == ([], [], None)
+    assert (found["errors"], found["same_as"]) == ([], None)
+    assert codes(found["warnings"]) == ["stops_at_closes"]
     sizes = ("stage_a_variants", "stage_b_variants", "risk_combinations")
     assert [found[name] for name in sizes] == [8, 16, 2]
     assert found["coverage"]["bars_present"] == 192
@@ -128,6 +136,18 @@ def test_an_estimate_warns_as_a_submission_does(user: Caller) -> None:
     warnings = estimate(user, document)["warnings"]
     assert "coverage_partial" in {warning["code"] for warning in warnings}
     assert submit(user, document).json()["warnings"] == warnings
+
+
+def test_stops_inside_bars_are_warned_of_by_nobody(user: Caller) -> None:
+    document = changed(template__execution={"stop_fill": "intrabar"})
+    assert estimate(user, document)["warnings"] == []
+    assert submit(user, document).json()["warnings"] == []
+
+
+def test_a_refused_range_does_not_hide_where_stops_are_seen(user: Caller) -> None:
+    found = estimate(user, changed(time_range=BEFORE_ALL))
+    assert [error["path"] for error in found["errors"]] == ["time_range"]
+    assert codes(found["warnings"]) == ["stops_at_closes"]
 
 
 def test_an_estimate_names_a_finished_job_of_the_same_request(
@@ -181,7 +201,7 @@ def lonely_api(own_database: str, tmp_path: Path) -> Iterator[Api]:
 def test_without_a_candle_source_a_job_is_stored_with_a_warning(lonely_api: Api) -> None:
     answer = submit(lonely_api.a)
     assert answer.status_code == 201, answer.text
-    assert [one["code"] for one in answer.json()["warnings"]] == ["coverage_unknown"]
+    assert codes(answer.json()["warnings"]) == ["coverage_unknown", "stops_at_closes"]
     assert answer.json()["coverage"] is None
     for method, path, values in (
         ("POST", "/backtests/estimate", {"json": REQUEST}),

@@ -121,6 +121,16 @@ def test_only_what_differs_is_listed(visit: Visit, job_ids: list[str]) -> None:
     assert "instrument" not in page.locator("#differences").inner_text()
 
 
+def test_other_fills_are_a_difference_in_words(
+    stack: Stack, visit: Visit, owner: Caller, job_ids: list[str]
+) -> None:
+    template = SWEEP["template"] | {"execution": {"stop_fill": "intrabar"}}
+    other = stack.finished(owner, SWEEP, name="inside", template=template)
+    page = read(visit, f"jobs={job_ids[0]},{other}")
+    fills = page.locator(".differences tr", has_text="fills").locator("td")
+    assert fills.all_inner_texts() == ["at closes", "stops inside bars"]
+
+
 def test_variants_chosen_in_the_table_are_compared(visit: Visit, job_ids: list[str]) -> None:
     page = visit.open(f"/jobs/{job_ids[0]}")
     for rank in (1, 2, 5):

@@ -270,6 +270,23 @@ def test_a_name_changed_in_one_tab_is_the_name_in_the_others(
     owner.patch(f"/backtests/jobs/{job_id}", json={"name": HOSTILE})
 
 
+def test_a_job_names_fills_that_are_not_at_closes(stack: Stack, visit: Visit) -> None:
+    fills = {"entry_fill": "next_open", "stop_fill": "intrabar"}
+    template = SWEEP["template"] | {"execution": fills}
+    page = read(visit, stack.submit(visit.user, SWEEP, template=template))
+    words = "entries at the next open, stops inside bars"
+    expect(page.locator("#facts")).to_contain_text(words)
+    page.get_by_text("What was asked").click()
+    expect(page.get_by_role("definition").filter(has_text=words)).to_be_visible()
+    page = read(visit, stack.submit(visit.user, SWEEP))
+    expect(page.locator("#facts")).to_contain_text("2024-01-15 to 2024-03-01")
+    expect(page.locator("#facts")).not_to_contain_text("entries")
+    page.get_by_text("What was asked").click()
+    expect(page.get_by_role("definition").filter(has_text="0.075 %")).to_be_visible()
+    expect(page.get_by_role("term").filter(has_text="fills")).to_have_count(0)
+    assert visit.complaints == []
+
+
 def test_a_job_that_is_watched_shows_its_end_without_a_reload(stack: Stack, visit: Visit) -> None:
     job_id = stack.submit(visit.user, SWEEP)
     page = read(visit, job_id)

@@ -145,6 +145,28 @@ def test_a_warning_stands_beside_the_form(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Run the sweep")).to_be_enabled()
 
 
+def test_fills_are_chosen_in_the_form_and_end_the_warning_of_stops(visit: Visit) -> None:
+    page = ready(visit.open("/new"))
+    add(page, "ma.sma")
+    stops = page.get_by_label("Stops are seen")
+    expect(page.locator('[data-path="template.execution.stop_fill"] .hint')).to_contain_text(
+        "inside bars (recommended for stops)"
+    )
+    assert stops.locator("option").all_inner_texts() == ["close (default)", "close", "intrabar"]
+    field(page, "template.risk_grid.sl").fill("2")
+    warning = page.locator("#problems .warn")
+    expect(warning).to_contain_text("Stops are seen at closes only, so real losses exceed")
+    stops.select_option("intrabar")
+    page.get_by_label("Entries fill at").select_option("next open")
+    expect(page.locator(".product")).to_be_visible()
+    expect(warning).to_have_count(0)
+    fills = {"entry_fill": "next_open", "stop_fill": "intrabar"}
+    assert document(page)["template"]["execution"] == fills
+    write(page, SWEEP)
+    expect(stops).to_have_value("")
+    assert visit.complaints == []
+
+
 def test_form_and_json_follow_each_other(visit: Visit) -> None:
     page = ready(visit.open("/new"))
     write(page, SWEEP | {"name": "from the JSON"})

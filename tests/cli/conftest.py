@@ -161,9 +161,9 @@ def written(folder: Path, document: Any) -> Path:
     return path
 
 
-def submitted(service: Backtest, folder: Path) -> str:
-    """Submit the request; returns the job's id."""
-    ended = service("submit", written(folder, REQUEST), "--json")
+def submitted(service: Backtest, folder: Path, **changes: Any) -> str:
+    """Submit the request with some values replaced; returns the job's id."""
+    ended = service("submit", written(folder, changed(**changes)), "--json")
     assert ended.code == 0, ended.err
     return str(ended.json["job_id"])
 

@@ -33,7 +33,8 @@ def test_a_dry_run_tells_everything_and_stores_nothing(service: Backtest, tmp_pa
     assert [found[size] for size in sizes] == [8, 16, 2]
     assert found["bytes"] > 0
     assert found["coverage"]["bars_present"] == 192
-    assert [one["code"] for one in found["warnings"]] == ["coverage_partial"]
+    codes = [one["code"] for one in found["warnings"]]
+    assert codes == ["coverage_partial", "stops_at_closes"]
     assert service("jobs", "--json").json == []
 
 
@@ -43,6 +44,19 @@ def test_a_dry_run_is_printed_for_people(service: Backtest, tmp_path: Path) -> N
     assert "8 x 2 variants" in ended.out
     assert f"warning: {PARTLY}\n" in ended.out
     assert "MiB; nothing was stored" in ended.out
+
+
+def test_a_dry_run_names_fills_that_are_not_at_closes(service: Backtest, tmp_path: Path) -> None:
+    fills = {"entry_fill": "next_open", "stop_fill": "intrabar"}
+    asked = written(tmp_path, changed(template__execution=fills))
+    assert (
+        "\nentries at the next open, stops inside bars\n"
+        in service("submit", asked, "--dry-run").out
+    )
+    usual = service("submit", written(tmp_path, changed()), "--dry-run").out
+    assert "\nup to" in usual
+    assert "entries at" not in usual
+    assert "looks at highs and lows\n" in usual
 
 
 @pytest.mark.parametrize(

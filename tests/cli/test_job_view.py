@@ -139,6 +139,15 @@ def facts(text: str) -> dict[str, str]:
     return found
 
 
+def test_a_job_names_its_fills_where_they_are_not_at_closes() -> None:
+    fills = {"entry_fill": "next_open", "stop_fill": "intrabar"}
+    execution = ASKED["template"]["execution"] | fills
+    shown = facts(
+        page(job(request=ASKED | {"template": ASKED["template"] | {"execution": execution}}))
+    )
+    assert shown["fills"] == "entries at the next open, stops inside bars"
+
+
 def test_a_job_names_axes_with_sizes_costs_ranking_and_what_is_kept() -> None:
     shown = facts(page(job()))
     times = "\N{MULTIPLICATION SIGN}"
@@ -154,6 +163,7 @@ def test_a_job_names_axes_with_sizes_costs_ranking_and_what_is_kept() -> None:
         "equal outcomes stand as one"
     )
     assert shown["range"] == "2024-01-01 to 2024-01-03 UTC (2d)"
+    assert "fills" not in shown
     assert shown["warm-up"] == "200 bars before it"
     assert shown["kept"] == "5,000 of stage A, the best 300 of stage B, trades of 3"
 

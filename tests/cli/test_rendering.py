@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import html_report, render, watching
+from cli import html_report, page_parts, render, watching
 from cli.transport import Away
 from tests.cli.conftest import EQUITY, REQUEST, START_MS, TABLE, TRADES
 
@@ -101,6 +101,18 @@ def test_the_page_needs_no_network() -> None:
     outside = page.replace(page[page.index("<script>") : page.index("</script>")], "")
     assert not re.search(r"""(src|href)\s*=|url\(|@import""", outside)
     assert "$" not in re.sub(r"\$\{", "", outside)
+
+
+def test_the_page_names_fills_that_are_not_at_closes() -> None:
+    status, row = variant()
+    curve = ([START_MS], [100.0])
+    usual = html_report.page(status, row, *curve)
+    assert "Fills at the close of a bar; fee 0.1 %" in usual
+    assert "long-short, all in, ranked by" in usual
+    status["request"]["template"]["execution"] |= {"entry_fill": "next_open", "stop_fill": "close"}
+    other = html_report.page(status, row, *curve)
+    assert "Entries at the next open; fee 0.1 %" in other
+    assert "long-short, all in, entries at the next open, ranked by" in other
 
 
 def test_a_price_line_of_fewer_points_than_bars_says_so() -> None:
@@ -229,3 +241,18 @@ def test_figures_are_written_for_people(value: float | None, digits: int, text: 
 )
 def test_parameters_are_written_as_a_request_has_them(value: object, text: str) -> None:
     assert render.value_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        (43_210.5, "43,210.5"),
+        (1.07333, "1.07333"),
+        (0.00001234, "0.00001234"),
+        (100.0, "100"),
+        (1.073330000000001, "1.07333"),
+        (None, "-"),
+    ],
+)
+def test_a_price_has_the_digits_that_tell_it_apart(price: float | None, expected: str) -> None:
+    assert page_parts.price_text(price) == expected

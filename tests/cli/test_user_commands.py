@@ -47,7 +47,7 @@ def test_a_request_can_come_from_standard_input(
 def test_the_stored_request_is_the_effective_one(service: Backtest, tmp_path: Path) -> None:
     request = service("show", submitted(service, tmp_path), "--json").json["request"]
     assert request["warmup_bars"] >= 39  # what the slow average needs at least
-    assert (request["version"], request["ranking"]["min_trades"]) == (2, 30)
+    assert (request["version"], request["ranking"]["min_trades"]) == (3, 30)
     assert request["template"]["execution"]["fee_pct"] == 0.075
 
 
@@ -262,6 +262,17 @@ def test_report_prints_the_table(
     job_id = submitted(service, tmp_path)
     finish(connection, job_id)
     assert "Num. Trades" in service("report", job_id).out
+
+
+def test_a_report_names_fills_that_are_not_at_closes(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    fills = {"entry_fill": "next_open", "stop_fill": "intrabar"}
+    for execution, said in (({}, ""), (fills, ", entries at the next open, stops inside bars")):
+        job_id = submitted(service, tmp_path, template__execution=execution)
+        finish(connection, job_id)
+        title = service("report", job_id).out.partition(f"Variant 1 of job {job_id}")[2]
+        assert title.splitlines()[0] == said
 
 
 def test_report_writes_a_page_with_prices(

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from engine import kernels
 from engine.kernels import DIRECTIONS, REASONS, SIZINGS, ExecutionRules, Trades
+from engine.kernels.account import Market
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
+    Fills,
     allowed_planes,
     costs_of,
     levels_of,
@@ -19,7 +21,7 @@ from engine.kernels.inputs import (
 )
 from engine.kernels.measures import WORST_TIER, Found
 from engine.metrics import equity_curve
-from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels, Run, Trade
+from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels, Run, Trade
 
 Bits = NDArray[np.uint64]
 FLOATS = (
@@ -45,6 +47,8 @@ def rules_of(execution: Execution) -> ExecutionRules:
         init_cash=execution.init_cash,
         fixed_quote=execution.fixed_quote,
         safe_fraction=execution.safe_profit_percent / 100,
+        next_open=execution.entry_fill == "next_open",
+        inside=execution.stop_fill == "intrabar",
     )
 
 
@@ -83,8 +87,27 @@ def trade_list(trades: Trades) -> list[Trade]:
     ]
 
 
+def market_for(
+    closes: Sequence[float], execution: Execution, prices: Prices | None = None
+) -> Market:
+    """Return what orders fill at; without `prices` every price of a bar is its close."""
+    rules, bars = rules_of(execution), np.array(closes, dtype=np.float64)
+    times = np.arange(len(bars)) if prices is None else np.array(prices.open_ms, np.int64)
+    fills = None
+    if rules.next_open or rules.inside:
+        columns = (bars,) * 3
+        if prices is not None:
+            columns = tuple(map(np.array, (prices.open, prices.high, prices.low)))
+        fills = Fills(*columns, rules.next_open, rules.inside)
+    return market_of(bars, costs_of(rules), times, fills)
+
+
 def engine_trades(
-    signals: Sequence[int], closes: Sequence[float], execution: Execution, risk: RiskLevels
+    signals: Sequence[int],
+    closes: Sequence[float],
+    execution: Execution,
+    risk: RiskLevels,
+    prices: Prices | None = None,
 ) -> Trades:
     """Run the engine's single-variant simulation on the simulator's input."""
     return kernels.simulate(
@@ -95,6 +118,7 @@ def engine_trades(
         risk.sl,
         risk.tp,
         risk.tsl,
+        market=market_for(closes, execution, prices),
     )
 
 
@@ -107,12 +131,13 @@ def engine_scores(
     execution: Execution,
     axes: tuple[Axis, Axis, Axis],
     secondary: str | None = None,
+    prices: Prices | None = None,
 ) -> Found:
     """Return the scores of one variant in stage B under every combination of sl, tp and tsl.
 
     With a `secondary` metric of trades each of them is recorded, else only balances are kept.
     """
-    rules, bars = rules_of(execution), np.array(closes, dtype=np.float64)
+    rules, bars = rules_of(execution), closes
     combinations = prod(map(len, axes))
     found = room_for(combinations)
     kept = expand_risk(
@@ -123,7 +148,7 @@ def engine_scores(
         np.zeros(1, np.int64),
         RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations),
         levels_of(*axes),
-        market_of(bars, costs_of(rules), np.arange(len(bars))),
+        market_for(closes, execution, prices),
         costs_of(rules),
         order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
         found,
@@ -133,13 +158,19 @@ def engine_scores(
 
 
 def engine_run(
-    signals: Sequence[int], closes: Sequence[float], execution: Execution, risk: RiskLevels
+    signals: Sequence[int],
+    closes: Sequence[float],
+    execution: Execution,
+    risk: RiskLevels,
+    prices: Prices | None = None,
 ) -> Run:
     """Return the engine's run in the simulator's terms."""
-    trades = engine_trades(signals, closes, execution, risk)
-    curve = equity_curve(trades, np.array(closes, dtype=np.float64), rules_of(execution))
+    trades = engine_trades(signals, closes, execution, risk, prices)
+    market = market_for(closes, execution, prices)
+    curve = equity_curve(trades, market.closes, rules_of(execution), market=market)
     equity = [float(value) for value in curve]
-    scored = engine_scores(signals, closes, execution, ((risk.sl,), (risk.tp,), (risk.tsl,)))
+    axes = (risk.sl,), (risk.tp,), (risk.tsl,)
+    scored = engine_scores(signals, closes, execution, axes, prices=prices)
     return Run(
         trades=trade_list(trades),
         equity=equity,

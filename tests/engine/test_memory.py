@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine import memory
 from engine.grid import Grid
-from engine.kernels.hits import KEPT_HITS, new_hits
+from engine.kernels.hits import KEPT_HITS, kept_rows, new_hits
 from engine.memory import PIECE_VARIANTS, Layout, Work, levels_at_once
 from engine.metric_names import METRICS
 from engine.request import Limits, complete, parse
@@ -222,6 +222,9 @@ def test_tiles_cover_every_risk_combination_once_and_keep_to_their_bounds(
 @pytest.mark.parametrize("columns", [1, 3, 151, 4_000, 65_536])
 @pytest.mark.parametrize("bars", [64, 100_000, 600_000])
 def test_hits_that_are_kept_for_signing_are_in_the_estimate(bars: int, columns: int) -> None:
-    kept = new_hits.py_func(bars, columns, False).nbytes
-    assert kept <= memory._KEPT_HITS_BYTES
-    assert kept > memory._KEPT_HITS_BYTES // 2 or bars * columns < KEPT_HITS
+    for inside in (False, True):
+        rows = kept_rows.py_func(bars, columns, False, inside)
+        kept = sum(array.nbytes for array in new_hits.py_func(rows, columns, inside))
+        few = KEPT_HITS // 2 if inside else KEPT_HITS
+        assert kept <= memory._KEPT_HITS_BYTES
+        assert kept > memory._KEPT_HITS_BYTES // 2 or bars * columns < few

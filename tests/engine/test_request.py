@@ -67,7 +67,11 @@ def test_what_is_left_out_is_filled_in() -> None:
         "slippage_pct": 0.01,
         "fixed_quote": 100.0,
         "safe_profit_percent": 30.0,
+        "entry_fill": "close",
+        "stop_fill": "close",
+        "reentry_after_bars": 0,
     }
+    assert (template["position"], template["exit_grids"]) == ("state", [])
     assert template["risk_grid"] == {"sl": None, "tp": None, "tsl": None}
     assert template["direction_mode"] == "long-short"
     assert template["sizing_mode"] == "all_in"
@@ -161,9 +165,14 @@ def test_only_direction_sizing_and_execution_are_engine_parameters() -> None:
     base = engine_params_hash(complete(document(), DEFAULTS, LIMITS))
     same = with_value("top_k", 5)
     same["template"]["timeframe"] = "1h"
-    other = with_value("template.direction_mode", "long-only")
+    others = [
+        with_value("template.direction_mode", "long-only"),
+        with_value("template.execution.entry_fill", "next_open"),
+        with_value("template.execution.stop_fill", "intrabar"),
+    ]
     assert engine_params_hash(complete(same, DEFAULTS, LIMITS)) == base
-    assert engine_params_hash(complete(other, DEFAULTS, LIMITS)) != base
+    hashes = {engine_params_hash(complete(other, DEFAULTS, LIMITS)) for other in others}
+    assert len(hashes | {base}) == 4
 
 
 def test_default_sizes_shrink_with_the_request_instead_of_refusing_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.request import Defaults, complete, parse, request_hash
+from engine.request import VERSION, Defaults, complete, parse, request_hash
 from tests.engine.requests import (
     DEFAULTS,
     LIMITS,
@@ -170,6 +170,8 @@ def meanings(draw: st.DrawFn) -> dict[str, Any]:
         "distinct": draw(st.booleans()),
         "preselect": draw(st.sampled_from([1000, 20_000])),
         "fee": draw(st.sampled_from([0.0, 0.075, 1.0])),
+        "entry_fill": draw(st.sampled_from(["close", "next_open"])),
+        "stop_fill": draw(st.sampled_from(["close", "intrabar"])),
     }
 
 
@@ -199,9 +201,12 @@ def spelled(draw: st.DrawFn, meaning: dict[str, Any]) -> dict[str, Any]:
     for name in ("sl", "tp"):
         if meaning[name] == [None] and draw(st.booleans()):
             del risk[name]
-    execution = {"fee_pct": draw(spelled_number(meaning["fee"]))}
-    if meaning["fee"] == 0.075 and draw(st.booleans()):
-        execution = {}
+    execution = members(
+        {name: meaning[name] for name in ("entry_fill", "stop_fill")},
+        {"entry_fill": "close", "stop_fill": "close"},
+    )
+    if meaning["fee"] != 0.075 or draw(st.booleans()):
+        execution["fee_pct"] = draw(spelled_number(meaning["fee"]))
     written = {
         "time_range": {name: draw(spelled_time(meaning[name])) for name in ("end", "start")},
         "template": {
@@ -217,7 +222,7 @@ def spelled(draw: st.DrawFn, meaning: dict[str, Any]) -> dict[str, Any]:
         ),
         **members({"preselect": draw(spelled_number(meaning["preselect"]))}, {"preselect": 20_000}),
     }
-    extras: dict[str, Any] = {"version": 2, "validation": None, "warmup_bars": 200}
+    extras: dict[str, Any] = {"version": VERSION, "validation": None, "warmup_bars": 200}
     return written | {key: extras[key] for key in draw(st.sets(st.sampled_from(sorted(extras))))}
 
 

@@ -114,6 +114,21 @@ INVALID = {
         "template.sizing_mode",
         ["all_in"],
     ),
+    "unknown entry fill": (
+        with_value("template.execution.entry_fill", "next-open"),
+        "template.execution.entry_fill",
+        ["unknown entry fill", '"next-open"', "did you mean next_open"],
+    ),
+    "unknown stop fill": (
+        with_value("template.execution.stop_fill", "tick"),
+        "template.execution.stop_fill",
+        ["unknown stop fill", '"tick"', "close, intrabar"],
+    ),
+    "no stop fill": (
+        with_value("template.execution.stop_fill", None),
+        "template.execution.stop_fill",
+        ["must be a string, the stop fill, got null"],
+    ),
     "fee of 50 percent": (
         with_value("template.execution.fee_pct", 50),
         "template.execution.fee_pct",

@@ -21,7 +21,7 @@ from engine.request import (
     read_label,
     read_saved,
 )
-from engine.request.entries import BLOCK
+from engine.request.block_entries import BLOCK
 from tests.engine.requests import (
     DEFAULTS,
     LIMITS,
@@ -42,7 +42,7 @@ REQUEST = SCHEMA["anyOf"][0]
 ID = "0f7c2a52-93a5-4b2c-8d0e-5a7f0f1b2c3d"
 RISK = "template.risk_grid"
 FULL = document() | {
-    "version": 2,
+    "version": 3,
     "name": "all that can be said",
     "note": "a\nb",
     "time_range": {"start": "2024-01-01T00:00+03:00", "end": "2024-12-31"},
@@ -67,7 +67,14 @@ FULL = document() | {
         ],
         "direction_mode": "long-only",
         "sizing_mode": "fixed_quote",
-        "execution": {"init_cash_quote": 5e3, "fee_pct": 0, "slippage_pct": 0.0, "fixed_quote": 9},
+        "execution": {
+            "init_cash_quote": 5e3,
+            "fee_pct": 0,
+            "slippage_pct": 0.0,
+            "fixed_quote": 9,
+            "entry_fill": "next_open",
+            "stop_fill": "intrabar",
+        },
         "risk_grid": {"sl": [None, 1, 2.5], "tp": None, "tsl": ranged(1, 5, 0.5)},
     },
     "warmup_bars": None,
@@ -184,6 +191,7 @@ SPELLINGS: dict[str, Any] = {
     "explicit levels": with_value(f"{RISK}.tp", explicit(2, None)),
     "no execution": with_value("template.execution", {}),
     "version 1": document() | {"version": 1},
+    "version 2": document() | {"version": 2},
     "negative threshold": with_value(f"{RSI}.signals.long_threshold", [-5, 0, 1e6]),
     "a whole number in a float": with_value("top_k", 1e2),
 }
@@ -217,6 +225,8 @@ REFUSED: dict[str, Any] = {
     "no cash": with_value("template.execution.init_cash_quote", 0),
     "huge": with_value("template.execution.init_cash_quote", 2e15),
     "null where none may be": with_value("template.execution", None),
+    "unknown entry fill": with_value("template.execution.entry_fill", "open"),
+    "stop fill of null": with_value("template.execution.stop_fill", None),
     "unknown timeframe": with_value("template.timeframe", "7m"),
     "symbol with a space": with_value("template.instrument_id.symbol", "BTC USDT"),
     "window of 0": with_value(WINDOW, 0),
@@ -270,6 +280,8 @@ JUNK = st.one_of(
                 "2024-06-01",
                 "2024-06-01T00:00:00Z",
                 "long-short",
+                "next_open",
+                "intrabar",
                 "ma.sma",
                 "sqn",
             ),

@@ -95,11 +95,22 @@ def test_the_message_names_the_value_the_limit_and_what_to_do() -> None:
     message = refusal_at("template.risk_grid.sl", wanted("long-short", 0.5, "sl", 0.5))
     assert message == (
         "0.5 would fire on the first bar without any move of the price: an entry fills 0.5 % "
-        "(slippage_pct) away from the close, so a stop must be more than 0.50251256; enlarge it, "
+        "(slippage_pct) away from its price, so a stop must be more than 0.50251256; enlarge it, "
         "or give null for off, or lower template.execution.slippage_pct"
     )
     long_only = refusal_at("template.risk_grid.sl", wanted("long-only", 0.5, "sl", 0.4))
     assert "more than 0.49751244" in long_only
+
+
+@pytest.mark.parametrize("entry_fill", ["close", "next_open"])
+@pytest.mark.parametrize("stop_fill", ["close", "intrabar"])
+def test_the_bound_is_the_same_however_fills_are_made(entry_fill: str, stop_fill: str) -> None:
+    fills = {"entry_fill": entry_fill, "stop_fill": stop_fill}
+    request = wanted("long-short", 0.5, "sl", explicit(0.5, 0.6))
+    request["template"]["execution"] |= fills
+    assert "more than 0.50251256" in refusal_at("template.risk_grid.sl.values[0]", request)
+    request["template"]["risk_grid"]["sl"] = explicit(0.6)
+    assert complete(request, DEFAULTS, LIMITS)["template"]["execution"].items() >= fills.items()
 
 
 def test_the_configured_slippage_counts_as_well() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from engine.grid import Grid
+from engine.grid import Grid, Variants
 from engine.request import (
     VERSION,
     RequestError,
+    canonical_json,
     complete,
     engine_params_hash,
     parse,
@@ -23,6 +24,9 @@ from tests.engine.requests import DEFAULTS, LIMITS, document, explicit, with_val
 
 FROZEN: dict[str, Any] = json.loads((Path(__file__).parent / "version_1.json").read_text())
 """A job's request as the release before stored it, with the hashes and keys it wrote."""
+
+SECOND: dict[str, Any] = json.loads((Path(__file__).parent / "version_2.json").read_text())
+"""A job's request of version 2 with the hashes, keys and the row that its release wrote."""
 
 
 def frozen() -> dict[str, Any]:
@@ -41,8 +45,18 @@ def test_an_effective_request_must_name_everything(path: str) -> None:
         parse(effective)
 
 
-@pytest.mark.parametrize("name", ["fee_pct", "init_cash_quote", "fixed_quote"])
-def test_an_effective_request_must_name_every_cost(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fee_pct",
+        "init_cash_quote",
+        "fixed_quote",
+        "entry_fill",
+        "stop_fill",
+        "reentry_after_bars",
+    ],
+)
+def test_an_effective_request_must_name_its_execution(name: str) -> None:
     effective = complete(document(), DEFAULTS, LIMITS)
     del effective["template"]["execution"][name]
     with pytest.raises(RequestError, match=f"template.execution.{name}: is missing"):
@@ -118,9 +132,87 @@ def test_a_request_of_version_1_runs() -> None:
     assert (len(shortlist.top.indexes()), len(last.top.indexes())) == (10, 8)
 
 
+def second() -> dict[str, Any]:
+    request: dict[str, Any] = copy.deepcopy(SECOND["request"])
+    return request
+
+
+def test_a_request_of_version_2_fills_at_closes_holds_nothing_and_is_otherwise_as_it_was() -> None:
+    request = parse(second())
+    assert (request.execution.entry_fill, request.execution.stop_fill) == ("close", "close")
+    assert (request.position, request.exit_blocks) == ("state", ())
+    assert request.execution.reentry_after_bars == 0
+    expected = second() | {"version": VERSION}
+    expected["template"] |= {"position": "state", "exit_grids": []}
+    expected["template"]["execution"] |= {
+        "entry_fill": "close",
+        "stop_fill": "close",
+        "reentry_after_bars": 0,
+    }
+    assert request.document == expected
+    assert parse(request.document) == request
+
+
+def test_reading_a_request_of_version_2_leaves_it_and_its_hashes_alone() -> None:
+    old = second()
+    document = parse(old).document
+    assert old == SECOND["request"]
+    assert request_hash(old) == SECOND["request_hash"]
+    assert engine_params_hash(document) == engine_params_hash(old) == SECOND["engine_params_hash"]
+
+
+def test_the_variants_of_a_request_of_version_2_keep_their_rows_and_their_keys() -> None:
+    variants = Variants.of(parse(second()))
+    assert canonical_json(variants.variant(0)) == canonical_json(SECOND["variants"]["0"])
+    for name, key in (
+        ("variant_keys", variants.variant_key),
+        ("indicator_variant_keys", variants.indicator_variant_key),
+    ):
+        assert {index: key(int(index)) for index in SECOND[name]} == SECOND[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("entry_fill", "next_open"), ("stop_fill", "intrabar"), ("reentry_after_bars", 5)],
+)
+def test_another_fill_or_pause_is_another_variant_of_the_same_indicators(
+    name: str, value: str
+) -> None:
+    other = parse(second()).document
+    other["template"]["execution"][name] = value
+    one, two = Variants.of(parse(second())), Variants.of(parse(other))
+    assert two.variant(0)["execution"] == one.variant(0)["execution"] | {name: value}
+    assert two.variant_key(0) != one.variant_key(0)
+    assert two.indicator_variant_key(0) == one.indicator_variant_key(0)
+
+
+def test_a_request_of_version_2_may_name_what_came_later() -> None:
+    early = second()
+    early["template"]["execution"]["stop_fill"] = "intrabar"
+    request = parse(early)
+    assert (request.execution.entry_fill, request.execution.stop_fill) == ("close", "intrabar")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_a_user_sends_of_an_older_version_may_leave_execution_out(version: int) -> None:
+    now = complete(document(), DEFAULTS, LIMITS)
+    old = complete(with_value("version", version), DEFAULTS, LIMITS)
+    assert old["template"]["execution"] == now["template"]["execution"]
+
+
+@pytest.mark.parametrize("execution", [None, 7, [], "close"])
+def test_an_execution_of_version_2_that_is_none_is_refused_by_name(execution: Any) -> None:
+    wrong = second()
+    wrong["template"]["execution"] = execution
+    with pytest.raises(RequestError, match=r"template\.execution: must be an object"):
+        parse(wrong)
+    with pytest.raises(RequestError, match="template: must be an object"):
+        parse(second() | {"template": execution})
+
+
 def test_what_a_user_sends_without_a_version_is_of_the_newest() -> None:
     effective = complete(document(), DEFAULTS, LIMITS)
-    assert effective["version"] == VERSION == 2
+    assert effective["version"] == VERSION == 3
     assert effective["ranking"]["distinct"] is True
     assert complete(with_value("version", VERSION), DEFAULTS, LIMITS) == effective
 
@@ -133,7 +225,7 @@ def test_what_a_user_sends_as_version_1_is_read_as_such() -> None:
 @pytest.mark.parametrize(
     ("version", "part"),
     [
-        (3, "is 3, and this program reads versions up to 2: upgrade the program"),
+        (4, "is 4, and this program reads versions up to 3: upgrade the program"),
         (10**15, "is 1000000000000000, and this program reads"),
         (0, "at least 1"),
         (-1, "at least 1"),

@@ -100,7 +100,7 @@ def text_bytes(value: Any) -> int:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(numbers, min_size=10, max_size=10), st.integers(1, 50))
+@given(st.lists(numbers, min_size=11, max_size=11), st.integers(1, 50))
 def test_no_trade_takes_more_than_it_is_charged(amounts: list[float], count: int) -> None:
     one = engine_trades([1, 0], [1.0, 2.0], Execution(), RiskLevels())
     assert len(one) == 1
@@ -111,7 +111,7 @@ def test_no_trade_takes_more_than_it_is_charged(amounts: list[float], count: int
     longest = max(range(len(REASONS)), key=lambda reason: len(REASONS[reason]))
     columns |= {"direction": np.full(count, -1, np.int8)}
     columns |= {"reason": np.full(count, longest, np.int8)}
-    listed = trade_list(Trades(**columns), np.array([0, LATE]))
+    listed = trade_list(Trades(**columns), np.array([0, LATE - 1]), np.array([0, LATE]))
     for place, trade in enumerate(listed):
         trade["id"] = 9_999_999 - place  # of the last trades that a variant can have
     assert text_bytes(listed) <= TRADE_BYTES * count + 2

@@ -242,19 +242,22 @@ def test_a_ruined_variant_enters_nothing_though_a_rounding_of_cash_is_left() -> 
 
 # --- where prices double ---------------------------------------------------------------------
 
-prices = st.lists(st.sampled_from((1.0, 1.5, 1.9, 2.0, 3.0, 4.0, 6.0, 9.0)), min_size=1)
+price = st.sampled_from((1.0, 1.5, 1.9, 2.0, 3.0, 4.0, 6.0, 9.0))
+both = price.map(lambda level: (level, level))  # everything at closes
+prices = st.lists(both, min_size=1) | st.lists(st.tuples(price, price), min_size=1)
 
 
 @law(300)
 @given(prices, st.sampled_from((1.0, 0.95, 0.75)))
-def test_the_first_doubling_is_the_first_later_close_at_twice_the_fill(
-    closes: list[float], sell: float
+def test_the_first_doubling_is_the_first_later_bar_that_reaches_twice_the_fill(
+    bars: list[tuple[float, float]], sell: float
 ) -> None:
+    reach, entries = map(list, zip(*bars, strict=True))
     expected = []
-    for bar, close in enumerate(closes):
-        later = range(bar + 1, len(closes))
-        expected.append(next((j for j in later if closes[j] >= 2 * (close * sell)), NEVER))
-    found, fewest = first_doublings(np.array(closes), sell)
+    for bar, entry in enumerate(entries):
+        later = range(bar + 1, len(bars))
+        expected.append(next((j for j in later if reach[j] >= 2 * (entry * sell)), NEVER))
+    found, fewest = first_doublings(np.array(reach), np.array(entries), sell)
     assert found.tolist() == expected
     assert fewest == min(
         (then - bar for bar, then in enumerate(expected) if then != NEVER), default=NEVER

@@ -8,7 +8,7 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernels.account import Market
+from engine.kernels.account import AT_MARKET, Market, new_ledger
 from engine.kernels.inputs import costs_of, market_of
 from engine.kernels.runs import new_scratch
 from engine.kernels.signature import (
@@ -165,7 +165,8 @@ def test_the_number_of_trades_is_in_the_signature() -> None:
 def value_each(entries: Any, exits: Any, longs: Any, market: Market) -> Any:
     out = np.empty((entries.shape[0], 2), np.uint64)
     for row in range(entries.shape[0]):
-        out[row, 0], out[row, 1] = trade_value(market, entries[row], exits[row], longs[row])
+        price = market.closes[exits[row]]
+        out[row, 0], out[row, 1] = trade_value(entries[row], exits[row], longs[row], price)
     return out
 
 
@@ -174,15 +175,17 @@ def sign_lists(entries: Any, exits: Any, longs: Any, lengths: Any, market: Marke
     """Sign lists [n, trades] of which the first `lengths[n]` trades count."""
     out = np.empty((exits.shape[0], 2), np.uint64)
     scratch = new_scratch(market.closes.shape[0] // 64 + 1)
+    ledger = new_ledger(exits.shape[1], 0)
     for row in range(exits.shape[0]):
         scratch.long[:] = np.uint64(0)
         for k in range(lengths[row]):
             bar = entries[row, k]
             scratch.events[2 * k], scratch.events[2 * k + 1] = bar, exits[row, k]
+            ledger.price[k], ledger.way[k] = market.closes[exits[row, k]], AT_MARKET
             if longs[row, k]:
                 word = (bar >> np.uint32(6)) + np.uint32(1)
                 scratch.long[word] |= np.uint64(1) << np.uint64(bar & np.uint32(63))
-        out[row, 0], out[row, 1] = trade_signature(scratch, lengths[row], market)
+        out[row, 0], out[row, 1] = trade_signature(scratch, lengths[row], ledger)
     return out
 
 

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
-from storage.candles import CandleFileError, CandleStore, Choices, Known
+from storage.candles import Bars, CandleFileError, CandleStore, Choices, Known
 from storage.candles.folder import FolderStore
+from storage.candles.importing.form import Form, placed
 from storage.candles.ingest import import_files
-from tests.storage.candle_files import MINUTE, Row, lines, rows_of, some_bars
+from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars
 
 HOUR, DAY = 60 * MINUTE, 1440 * MINUTE
 HEADER = "timestamp,open,high,low,close,volume\n"
@@ -166,3 +168,14 @@ def test_hours_are_moved_by_no_clock(store: CandleStore, tmp_path: Path) -> None
     assert str(caught.value).endswith(
         "--align-opens is for bars that are longer than an hour, and these are 1h long"
     )
+
+
+def test_two_bars_of_one_open_are_found_where_pieces_of_a_file_meet() -> None:
+    one = np.ones(1)
+    pieces = [
+        Bars(np.array([START + at], np.int64), one, one, one, one, one)
+        for at in (21 * HOUR, 22 * HOUR)
+    ]
+
+    with pytest.raises(CandleFileError, match="two bars would open at 2024-01-01 22:00"):
+        list(placed(pieces, Form(DAY, 22 * HOUR, HOUR), "x.csv"))

@@ -2,12 +2,18 @@
 
 import { valueText } from "./axes.js";
 import { el } from "./dom.js";
+import { FILLS } from "./fill_words.js";
 import { duration, moment, number } from "./format.js";
 import { metricWords } from "./measures.js";
 
 /** "2024-01-01 to 2024-02-01". */
 export function rangeText(range) {
   return `${moment(range.start)} to ${moment(range.end)}`;
+}
+
+/** "entries at the next open, stops inside bars"; nothing where all is filled at closes. */
+export function fillsText(execution) {
+  return Object.entries(FILLS).map(([name, words]) => words[execution[name]]).filter(Boolean).join(", ");
 }
 
 /** The lines of what was asked: [label, text]. */
@@ -27,6 +33,8 @@ export function askedLines(status, axes) {
   const risk = axes.filter((each) => each.group === "risk");
   lines.push(["risk %", risk.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
   lines.push(["trading", `${template.direction_mode}, ${template.sizing_mode.replaceAll("_", " ")}`]);
+  const fills = fillsText(execution);
+  if (fills) lines.push(["fills", fills]);
   lines.push(["costs", `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`]);
   lines.push(["cash", cashText(template.sizing_mode, execution)]);
   lines.push(["ranking", rankingText(request.ranking)]);

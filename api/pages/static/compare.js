@@ -2,7 +2,7 @@
 
 import { request } from "./api.js";
 import { riskWords, valueText } from "./axes.js";
-import { rangeText } from "./asked.js";
+import { fillsText, rangeText } from "./asked.js";
 import { el, find } from "./dom.js";
 import { usualName } from "./job_head.js";
 import { MEASURES, ascending, figure, figureWithUnit, metricWords } from "./measures.js";
@@ -102,7 +102,9 @@ function flat({ status, row }) {
   found.set("range", rangeText(status.request.time_range));
   found.set("direction", payload.direction_mode);
   found.set("sizing", payload.sizing_mode.replaceAll("_", " "));
-  for (const [name, value] of Object.entries(payload.execution)) found.set(name.replaceAll("_", " ").replace(/ pct$/, " %"), valueText(value));
+  const { entry_fill, stop_fill, ...money } = payload.execution;
+  found.set("fills", fillsText(payload.execution) || "at closes");
+  for (const [name, value] of Object.entries(money)) found.set(name.replaceAll("_", " ").replace(/ pct$/, " %"), valueText(value));
   for (const block of payload.blocks) {
     found.set(block.name, block.output === undefined ? "yes" : `${block.indicator_id}, ${block.output}`);
     if (block.source) found.set(`${block.name} source`, block.source);

@@ -1,7 +1,7 @@
 // The upper part of a job's page: name, facts, what can be done, verdict, and what went wrong.
 
 import { request } from "./api.js";
-import { rangeText } from "./asked.js";
+import { fillsText, rangeText } from "./asked.js";
 import { cancelled } from "./cancel.js";
 import { copyButton, el, fill, toast } from "./dom.js";
 import { ago, duration } from "./format.js";
@@ -72,7 +72,8 @@ export function showFacts(place, status) {
   const took = status.finished_at && status.started_at
     ? `took ${duration((Date.parse(status.finished_at) - Date.parse(status.started_at)) / 1000)}` : null;
   const parts = [el("span", { class: "badge", dataset: { state: status.state } }, status.state),
-    `${template.instrument_id.symbol} ${template.timeframe}`, rangeText(range), el("span", {}, "created ", ago(status.created_at)), took];
+    `${template.instrument_id.symbol} ${template.timeframe}`, rangeText(range), fillsText(template.execution),
+    el("span", {}, "created ", ago(status.created_at)), took];
   place.replaceChildren(...parts.filter(Boolean).map((part) => el("span", {}, part)),
     copyButton(status.job_id.slice(0, 8), () => status.job_id, "The job's id is copied"));
   place.querySelector("button").setAttribute("aria-label", "Copy the job's id");
