@@ -1,9 +1,11 @@
 """Positions that are held: in the form of a request, and where a job is shown."""
 
+import json
 from typing import Any
 
 from playwright.sync_api import expect
 
+from engine.request import holding_example
 from tests.browser.stack import DESKTOP, PHONE, SWEEP, Stack, Visit
 from tests.browser.test_pages_new import add, document, field, ready, write
 
@@ -107,3 +109,12 @@ def test_a_duplicate_of_a_job_that_holds_is_the_same_request(stack: Stack, visit
             "template"
         ]
     )
+
+
+def test_the_reference_shows_an_example_that_holds(visit: Visit) -> None:
+    page = visit.open("/docs")
+    page.get_by_text("Buy when RSI leaves oversold, sell when it is overbought").click()
+    shown = page.locator("#request details pre")
+    expect(shown).to_be_visible()
+    assert json.loads(shown.inner_text()) == holding_example()
+    assert visit.complaints == []
