@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from engine.request import holding_example
 from tests.browser.stack import DESKTOP, PHONE, SWEEP, Stack, Visit
+from tests.browser.test_pages_drawer import save
 from tests.browser.test_pages_new import add, document, field, ready, write
 
 RSI: dict[str, Any] = {
@@ -118,3 +119,38 @@ def test_the_reference_shows_an_example_that_holds(visit: Visit) -> None:
     expect(shown).to_be_visible()
     assert json.loads(shown.inner_text()) == holding_example()
     assert visit.complaints == []
+
+
+def test_a_finished_job_tells_its_variants_apart_by_their_exits(stack: Stack, visit: Visit) -> None:
+    page = visit.open(f"/jobs/{stack.finished(visit.user, HOLDING)}")
+    first = page.locator(".top-rows tbody tr").first
+    expect(first).to_be_visible()
+    shown = " ".join(page.locator(".top-rows thead").inner_text().split())
+    assert "exit rsi short" in shown.lower()
+    first.locator("td").nth(1).click()
+    parameters = page.locator(".drawer li", has_text="exit rsi")
+    expect(parameters).to_contain_text("short 7")
+    name = save(page, "Held")
+    expect(name).to_contain_text("Saved as Held")
+    page = visit.open("/strategies")
+    card = page.locator("[data-strategy]")
+    expect(card.get_by_role("heading", name="exit momentum.rsi")).to_be_visible()
+    expect(card).to_contain_text(HELD.capitalize())
+    assert visit.complaints == []
+
+
+def test_a_comparison_names_position_and_exits_where_they_differ(
+    stack: Stack, visit: Visit
+) -> None:
+    usual, held = (stack.finished(visit.user, request) for request in (SWEEP, HOLDING))
+    page = visit.open(f"/compare?jobs={usual},{held}")
+
+    def line(name: str) -> list[str]:
+        head = page.locator(".differences th", has_text=name).first
+        return head.locator("xpath=..").locator("td").all_inner_texts()
+
+    expect(page.locator(".differences")).to_be_visible()
+    assert line("position") == ["ends with its signals", HELD]
+    assert line("exit momentum.rsi window")[0] == "\N{EN DASH}"
+    assert line("exit momentum.rsi window")[1] in ("7", "14")
+    assert "reentry" not in page.locator("#differences").inner_text()
