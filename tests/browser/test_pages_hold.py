@@ -20,6 +20,7 @@ HOLDING: dict[str, Any] = SWEEP | {
 }
 TIMES = " \N{MULTIPLICATION SIGN} "
 HELD = "positions held until a signal against them"
+PAUSE = "no entry for 5 bars after a stop or target"
 
 
 def test_a_position_that_is_held_has_exit_signals_with_the_same_editor(visit: Visit) -> None:
@@ -29,7 +30,10 @@ def test_a_position_that_is_held_has_exit_signals_with_the_same_editor(visit: Vi
     expect(page.get_by_role("radio", name="the position is closed")).to_be_checked()
     expect(exits).to_be_hidden()
     page.get_by_role("radio", name="the position is held").check()
-    page.get_by_role("combobox", name="Add an exit indicator").fill("RSI")
+    search = page.get_by_role("combobox", name="Add an exit indicator")
+    search.fill("RSI")
+    expect(search).to_have_attribute("aria-activedescendant", "found-exit-0")
+    expect(exits.locator("#found-exit-0")).to_contain_text("momentum.rsi")
     page.keyboard.press("Enter")
     window = field(page, "template.exit_grids[0].params.window")
     expect(window).to_be_focused()
@@ -68,6 +72,7 @@ def test_what_is_wrong_with_an_exit_block_is_said_at_its_field(visit: Visit) -> 
     expect(page.get_by_role("link", name="exit momentum.rsi window")).to_be_visible()
     write(page, HOLDING | {"template": HOLDING["template"] | {"position": "state"}})
     expect(page.locator("#exits > .error")).to_contain_text('set it to "hold"')
+    expect(page.locator("#exits .block")).to_be_visible()
 
 
 def test_a_pause_after_a_stop_stands_beside_the_stops(visit: Visit) -> None:
@@ -91,7 +96,7 @@ def test_the_form_with_exit_signals_is_accessible_and_fits(visit: Visit) -> None
 def test_a_job_names_what_is_held_and_its_exit_blocks(stack: Stack, visit: Visit) -> None:
     template = HOLDING["template"] | {"execution": {"reentry_after_bars": 5}}
     page = visit.open(f"/jobs/{stack.submit(visit.user, HOLDING, template=template)}")
-    words = f"{HELD}, no entry for 5 bars after a stop or target"
+    words = f"{HELD}, {PAUSE}"
     expect(page.locator("#name")).to_contain_text("ma.sma + momentum.rsi + exit momentum.rsi")
     expect(page.locator("#facts")).to_contain_text(words)
     page.get_by_text("What was asked").click()
@@ -142,7 +147,9 @@ def test_a_finished_job_tells_its_variants_apart_by_their_exits(stack: Stack, vi
 def test_a_comparison_names_position_and_exits_where_they_differ(
     stack: Stack, visit: Visit
 ) -> None:
-    usual, held = (stack.finished(visit.user, request) for request in (SWEEP, HOLDING))
+    template = HOLDING["template"] | {"execution": {"reentry_after_bars": 5}}
+    usual = stack.finished(visit.user, SWEEP)
+    held = stack.finished(visit.user, HOLDING, template=template)
     page = visit.open(f"/compare?jobs={usual},{held}")
 
     def line(name: str) -> list[str]:
@@ -150,7 +157,7 @@ def test_a_comparison_names_position_and_exits_where_they_differ(
         return head.locator("xpath=..").locator("td").all_inner_texts()
 
     expect(page.locator(".differences")).to_be_visible()
-    assert line("position") == ["ends with its signals", HELD]
+    assert line("position") == ["ends with its signals", f"{HELD}, {PAUSE}"]
     assert line("exit momentum.rsi window")[0] == "\N{EN DASH}"
     assert line("exit momentum.rsi window")[1] in ("7", "14")
     assert "reentry" not in page.locator("#differences").inner_text()
