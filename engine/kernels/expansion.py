@@ -169,7 +169,7 @@ def expand_risk(
                 after = offer(found, n, order, index, score)
                 if after > n and recorded:
                     found.signature[n, 0], found.signature[n, 1] = trade_signature(
-                        scratch, score.trades, ledger
+                        scratch, score.trades, market, ledger
                     )
                 elif after > n:
                     columns[n - first, 0] = s

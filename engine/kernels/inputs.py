@@ -114,6 +114,7 @@ def market_of(
         lows=lows,
         highs=highs,
         inside=fills is not None and fills.inside,
+        slips=costs.buy != costs.sell,
         delay=int(fills is not None and fills.next_open),
         block_low=np.minimum.reduceat(low, starts),
         block_high=np.maximum.reduceat(high, starts),

@@ -230,7 +230,8 @@ def sign_walks(
             last = min(np.int64(hit), place.end)
             price, limit = market.exit[last], False
             if market.inside and hit != NO_HIT:
-                price, limit = hits.price[row, column], column == columns[c, 1]
+                price = hits.price[row, column]
+                limit = market.slips and column == columns[c, 1]
             if traded[c] == trades[c] and ruin[c] <= last:
                 last = np.int64(ruin[c])
                 price, limit = market.closes[last], False
