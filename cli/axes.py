@@ -17,7 +17,8 @@ LISTED = 6
 class Axis:
     """One parameter of a request and the values it takes.
 
-    `block` is the block's name, or `risk`; `group` says where the value stands in a variant.
+    `block` is what the block is called, or `risk`; `group` says where the value stands in a
+    variant.
     """
 
     block: str
@@ -41,7 +42,7 @@ class Axis:
         """Return the value of a variant as a text."""
         if self.group == RISK:
             return value_text(payload["risk"][self.name])
-        block = next(block for block in payload["blocks"] if block["name"] == self.block)
+        block = of_variant(payload)[self.block]
         held = block if self.group == "source" else block[self.group]
         return value_text(held[self.name])
 
@@ -71,13 +72,24 @@ class Axis:
 
 
 def of_blocks(request: Json) -> Iterator[Axis]:
-    """Yield the axes of the indicators, block by block."""
-    for block in request["template"]["indicator_grids"]:
+    """Yield the axes of the indicators, block by block, those of exits last."""
+    from engine.request.words import titled  # commands start without the engine
+
+    template = request["template"]
+    blocks = titled(template["indicator_grids"], template.get("exit_grids", ()))
+    for title, block in blocks.items():
         if block["source"] is not None:
-            yield Axis(block["name"], "source", "source", block["source"])
+            yield Axis(title, "source", "source", block["source"])
         for group in ("params", "signals"):
             for name, document in block[group].items():
-                yield Axis(block["name"], group, name, document)
+                yield Axis(title, group, name, document)
+
+
+def of_variant(payload: Json) -> dict[str, Json]:
+    """Return the blocks of a variant by what they are called: "rsi", "exit rsi"."""
+    from engine.request.words import titled  # commands start without the engine
+
+    return titled(payload["blocks"], payload.get("exit_blocks", ()))
 
 
 def of_risk(request: Json) -> Iterator[Axis]:
@@ -89,8 +101,14 @@ def of_risk(request: Json) -> Iterator[Axis]:
 def short_names(axes: Sequence[Axis]) -> dict[str, str]:
     """Return what to call each block: the last part of its name where no other ends alike."""
     names = list(dict.fromkeys(axis.block for axis in axes))
-    last = [name.rpartition(".")[2] for name in names]
+    last = [_last_part(name) for name in names]
     return {
         name: short if last.count(short) == 1 else name
         for name, short in zip(names, last, strict=True)
     }
+
+
+def _last_part(title: str) -> str:
+    from engine.request.words import EXIT  # commands start without the engine
+
+    return (EXIT if title.startswith(EXIT) else "") + title.rpartition(".")[2].removeprefix(EXIT)

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from cli.axes import of_variant
 from cli.errors import CommandError
 
 KEYS = ("rank", "variant_key", "indicator_variant_key", "variant_index", "twins")
@@ -55,12 +56,12 @@ def _flat(row: Json) -> dict[str, Any]:
     payload, metrics = row["payload_json"], dict(row["metrics_json"])
     infinite = metrics.pop("infinite", ())
     flat = {name: row[name] for name in KEYS}
-    for block in payload["blocks"]:
+    for title, block in of_variant(payload).items():
         for name in ("source", "output"):
             if block[name] is not None:
-                flat[f"{block['name']}.{name}"] = block[name]
+                flat[f"{title}.{name}"] = block[name]
         for name, value in (block["params"] | block["signals"]).items():
-            flat[f"{block['name']}.{name}"] = value
+            flat[f"{title}.{name}"] = value
     for name, level in payload["risk"].items():
         flat[f"risk.{name}"] = level
     return flat | metrics | dict.fromkeys(infinite, inf)

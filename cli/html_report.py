@@ -58,11 +58,11 @@ def page(
     """
     from plotly.offline import get_plotlyjs
 
-    from engine.request.words import fills_text
+    from engine.request.words import fills_text, modes_text
 
     template = status["request"]["template"]
     instrument, execution = template["instrument_id"], template["execution"]
-    fills = fills_text(execution)
+    fills, modes = fills_text(execution), modes_text(template)
     trades = largest(row["trades"], TRADES_SHOWN)
     title = f"{instrument['symbol']} {template['timeframe']}, variant {row['rank']}"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -71,7 +71,7 @@ def page(
         subtitle=escape(
             f"{template['timeframe']} bars of market {instrument['market_id']}, "
             f"{_period(status)}, {template['direction_mode']}, "
-            f"{template['sizing_mode'].replace('_', ' ')}, {fills and f'{fills}, '}"
+            f"{template['sizing_mode'].replace('_', ' ')}, {modes and f'{modes}, '}"
             f"{_rank(status, row)}"
         ),
         verdict=parts.verdict(status.get("verdict") or ()),

@@ -62,7 +62,7 @@ def _state(item: Json) -> Iterator[tuple[str, str | Text]]:
 
 
 def _asked(request: Json) -> Iterator[tuple[str, str]]:
-    from engine.request.words import fills_text  # commands start without the engine
+    from engine.request.words import fills_text, position_text  # commands start without the engine
 
     template = request["template"]
     instrument, execution = template["instrument_id"], template["execution"]
@@ -81,6 +81,8 @@ def _asked(request: Json) -> Iterator[tuple[str, str]]:
     yield "risk %", _times(list(axes.of_risk(request)))
     sizing = template["sizing_mode"]
     yield "trading", f"{template['direction_mode']}, {sizing.replace('_', ' ')}"
+    if position := position_text(template):
+        yield "position", position
     if fills := fills_text(execution):
         yield "fills", fills
     yield (

@@ -18,12 +18,12 @@ def size(estimate: Json, warnings: Sequence[Json]) -> None:
 
 def estimate(found: Json) -> None:
     """Print what a request would take that was not submitted."""
-    from engine.request.words import fills_text  # commands start without the engine
+    from engine.request.words import modes_text  # commands start without the engine
 
     size(found, found["warnings"])
     console = render.terminal()
-    if found["request"] and (fills := fills_text(found["request"]["template"]["execution"])):
-        console.print(fills)
+    if found["request"] and (modes := modes_text(found["request"]["template"])):
+        console.print(modes)
     if found["same_as"]:
         again = f"job {found['same_as']} has answered the same request: backtest top "
         console.print(again + job_view.short(found["same_as"]), soft_wrap=True)
@@ -45,12 +45,12 @@ def top(status: Json, rows: Sequence[Json]) -> None:
 
 
 def report(row: Json, title: str, request: Json) -> None:
-    """Print the report of one variant of a request, with its fills where they are not the usual."""
-    from engine.request.words import fills_text  # commands start without the engine
+    """Print the report of one variant of a request, with its modes where they are not the usual."""
+    from engine.request.words import modes_text  # commands start without the engine
 
-    fills = fills_text(request["template"]["execution"])
+    modes = modes_text(request["template"])
     console = render.terminal()
-    for part in render.report(row, f"{title}, {fills}" if fills else title):
+    for part in render.report(row, f"{title}, {modes}" if modes else title):
         console.print(part)
 
 

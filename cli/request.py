@@ -31,7 +31,7 @@ def request(
       backtest request --reference | less
       backtest request --reference --json | jq '.[] | select(.required) | .path'
     """
-    from engine.request import example
+    from engine.request import example, holding_example
     from engine.request import reference as fields
 
     explained = reference or (sys.stdout.isatty() and not as_json)
@@ -42,7 +42,8 @@ def request(
     else:
         console = render.terminal()
         items = fields(configured_defaults())
-        for part in request_text.explained(example(), items, console.width):
+        examples = example(), holding_example()
+        for part in request_text.explained(*examples, items, console.width):
             console.print(part)
 
 

@@ -29,8 +29,10 @@ _BOUNDS = (
 )
 
 
-def explained(example: Json, fields: Sequence[Json], width: int) -> Iterator[RenderableType]:
-    """Yield the example with comments, then the reference of every field."""
+def explained(
+    example: Json, holding: Json, fields: Sequence[Json], width: int
+) -> Iterator[RenderableType]:
+    """Yield the example with comments, what is different in one that holds, and every field."""
     yield Text("A request", style="bold")
     yield Text(
         "backtest request > request.json writes it without the comments, and backtest submit "
@@ -39,6 +41,13 @@ def explained(example: Json, fields: Sequence[Json], width: int) -> Iterator[Ren
     )
     sentences = {field["path"]: field["sentence"] for field in fields}
     yield _annotated(_said_once(_lines(example, "", sentences)), width)
+    yield Text("\nA position that is held", style="bold")
+    yield Text(
+        "Buy when RSI leaves oversold, sell when it is overbought: these members take the place of "
+        "those above.\n",
+        style="dim",
+    )
+    yield _annotated(_said_once(_lines(holding, "", sentences)), width)
     yield Text("\nEvery field", style="bold")
     yield Text(
         "[] is an item of an array, * the name of a parameter. An axis is an explicit axis or a "

@@ -121,12 +121,16 @@ def _template(file: Path) -> Json:
 
 
 def _table(items: list[Json]) -> Table:
+    from engine.request.words import EXIT  # commands start without the engine
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("strategy", overflow="fold")
     table.add_column("blocks", overflow="fold")
     table.add_column("age", no_wrap=True)
     for item in items:
-        blocks = (block["indicator_id"] for block in item["template"]["indicator_grids"])
+        template = item["template"]
+        blocks = [block["indicator_id"] for block in template["indicator_grids"]]
+        blocks += [EXIT + block["indicator_id"] for block in template.get("exit_grids", ())]
         name = Text(item["name"])
         if item["note"]:
             name.append(f"\n{item['note']}", style="dim")

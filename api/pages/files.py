@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from engine.metric_words import WORDS
-from engine.request.words import FILLS
+from engine.request.words import EXIT, FILLS, HELD, PAUSE
 
 FOLDER = Path(__file__).parent / "static"
 
@@ -40,7 +40,10 @@ def files() -> Files:
     contents = {file.name: file.read_bytes() for file in sorted(FOLDER.iterdir())}
     contents["metric_words.js"] = f"export const WORDS = {json.dumps(WORDS)};\n".encode()
     fills = {name: dict(words) for name, words in FILLS.items()}
-    contents["fill_words.js"] = f"export const FILLS = {json.dumps(fills)};\n".encode()
+    spoken = {"FILLS": fills, "HELD": HELD, "PAUSE": PAUSE, "EXIT": EXIT}
+    contents["request_words.js"] = "".join(
+        f"export const {name} = {json.dumps(words)};\n" for name, words in spoken.items()
+    ).encode()
     digest = hashlib.sha256()
     for name, content in contents.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

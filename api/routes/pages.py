@@ -1,5 +1,6 @@
 """The pages. They are the same for everybody: what is a user's comes through the calls."""
 
+import json
 from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from api.pages.files import files, media_type, plotly_file, plotly_name
 from api.pages.reference import chapters
 from api.pages.refusals import accepts_html
 from api.pages.rendering import rendered
+from engine.request.example import holding_example
 from engine.request.reference import reference
 
 router = APIRouter(include_in_schema=False)
@@ -99,7 +101,8 @@ def docs(request: Request, who: Visitor) -> Response:
     """Show every call, and every field of a request."""
     fields = reference(of(request).defaults)
     calls, origin = chapters(openapi.document(request.app)), str(request.base_url).rstrip("/")
-    given = {"chapters": calls, "fields": fields, "origin": origin}
+    holding = json.dumps(holding_example(), indent=2)
+    given = {"chapters": calls, "fields": fields, "origin": origin, "holding": holding}
     return _page(request, "reference.html", "reference", who, **given)
 
 

@@ -8,7 +8,7 @@ from engine.request.completion import complete, parse
 from engine.request.defaults import DefaultsError, read_defaults
 from engine.request.entries import TABLE
 from engine.request.estimate import TooLarge
-from engine.request.example import example
+from engine.request.example import example, holding_example
 from engine.request.fields import FieldError, RequestError
 from engine.request.hashes import (
     canonical_json,
@@ -57,6 +57,7 @@ __all__ = [
     "complete",
     "engine_params_hash",
     "example",
+    "holding_example",
     "json_schema",
     "merge_patch",
     "parse",

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from engine.indicators.registry import Indicator, Output
-from engine.request.words import exit_title
+from engine.request.words import EXIT
 
 VERSION = 3
 """Version of effective requests as they are written now. One without a version is of version 1."""
@@ -186,5 +186,5 @@ class Request:
         """All blocks by what people call them, in the order of the grid: "rsi", "exit rsi"."""
         return {
             **{block.name: block for block in self.blocks},
-            **{exit_title(block.name): block for block in self.exit_blocks},
+            **{EXIT + block.name: block for block in self.exit_blocks},
         }

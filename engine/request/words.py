@@ -1,7 +1,7 @@
 """Values and counts as they stand in a sentence: on one line, and short."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,11 @@ FILLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """What is said of a request's fills where they are not the default, by field and choice."""
+
+HELD = "positions held until a signal against them"
+PAUSE = "no entry for {bars} after a stop or target"
+EXIT = "exit "
+"""What the names of exit blocks begin with where people read them. Other names hold no spaces."""
 
 
 def shown(value: Any) -> str:
@@ -50,9 +55,30 @@ def fills_text(execution: Mapping[str, Any]) -> str:
     )
 
 
-def exit_title(name: str) -> str:
-    """Return what people call an exit block. No block is named so: names hold no spaces."""
-    return f"exit {name}"
+def position_text(template: Mapping[str, Any]) -> str:
+    """Say what positions are beyond their signals; nothing where they end with them.
+
+    `template` is that of a request of any version, or a variant.
+    """
+    said = [HELD] if template.get("position") == "hold" else []
+    if bars := template["execution"].get("reentry_after_bars"):
+        said.append(PAUSE.format(bars=f"{bars:,} bar{'' if bars == 1 else 's'}"))
+    return ", ".join(said)
+
+
+def modes_text(template: Mapping[str, Any]) -> str:
+    """Say everything that is not the default of how signals become trades; or nothing."""
+    return ", ".join(filter(None, (position_text(template), fills_text(template["execution"]))))
+
+
+def titled(
+    entries: Iterable[Mapping[str, Any]], exits: Iterable[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return blocks, of a template or a variant, by what people call them."""
+    return {
+        **{block["name"]: block for block in entries},
+        **{EXIT + block["name"]: block for block in exits},
+    }
 
 
 def counted(count: int) -> str:

@@ -12,7 +12,16 @@ from rich.console import Console
 
 from cli import request_text
 from cli.catalogue import configured_defaults
-from engine.request import TABLE, complete, example, read_json, reference
+from engine.request import (
+    TABLE,
+    complete,
+    example,
+    holding_example,
+    merge_patch,
+    parse,
+    read_json,
+    reference,
+)
 from tests.cli.conftest import Backtest
 from tests.engine.requests import LIMITS
 
@@ -24,7 +33,8 @@ def shown(backtest: Backtest, request: pytest.FixtureRequest) -> tuple[int, str]
     """What a terminal of this width shows, and the width."""
     del backtest  # nothing is named in the environment
     console = Console(width=request.param, file=io.StringIO(), highlight=False)
-    for part in request_text.explained(example(), reference(configured_defaults()), console.width):
+    fields = reference(configured_defaults())
+    for part in request_text.explained(example(), holding_example(), fields, console.width):
         console.print(part)
     file = console.file
     assert isinstance(file, io.StringIO)
@@ -75,6 +85,23 @@ def test_the_example_with_its_comments_is_the_example(shown: tuple[int, str]) ->
     kept = [line for line in block.splitlines() if not line.lstrip().startswith("//")]
     column = 43 if width >= request_text.WIDE else width  # where comments begin beside it
     assert json.loads("\n".join(line[:column] for line in kept)) == example()
+
+
+def test_the_example_that_holds_is_shown_with_what_is_different(shown: tuple[int, str]) -> None:
+    _, text = shown
+    words = " ".join(text.split())
+    assert "Buy when RSI leaves oversold, sell when it is overbought" in words
+    assert '"position": "hold"' in words
+    assert '"short_threshold": [65, 70, 75]' in words
+
+
+def test_the_example_that_holds_is_a_request_that_can_be_submitted() -> None:
+    document = merge_patch(example(), holding_example())
+    request = parse(complete(document, configured_defaults(), LIMITS))
+    assert (request.position, request.direction_mode) == ("hold", "long-only")
+    (opens,), (closes,) = request.blocks, request.exit_blocks
+    assert opens.signals["long_threshold"] == (25, 30, 35)
+    assert closes.signals["short_threshold"] == (65, 70, 75)
 
 
 def test_defaults_are_shown_as_they_are_configured(shown: tuple[int, str]) -> None:

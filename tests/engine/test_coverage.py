@@ -159,6 +159,20 @@ def test_blocks_are_undefined_or_unsettled_by_the_largest_of_their_windows() -> 
     assert coverage.unsettled == ("slow",)
 
 
+def test_exit_blocks_without_a_value_are_named_as_such() -> None:
+    exits = [block("ma.sma", "long", 13), block("ma.ema", "slow", 5)]
+    grids = [block("ma.sma", "long", 3)]
+    request = asking(warmup=10, grids=grids, position="hold", exit_grids=exits)
+    early = [JANUARY - 10 * HOUR + hour * HOUR for hour in range(24 * 40)]
+
+    coverage = covered(request, early)
+
+    assert (coverage.undefined, coverage.unsettled) == (("exit long",), ("exit slow",))
+    message = said(of_coverage(request, coverage))["warmup_missing"]
+    assert "some variants of exit long have no value" in message
+    assert "need 12 bars before it, and 10 are there" in message
+
+
 def test_what_has_no_value_is_named_with_what_it_needs() -> None:
     request = asking(warmup=10, grids=[block("ma.sma", "long", 12)])
     early = [JANUARY - 50 * HOUR + hour * HOUR for hour in range(24 * 40)]

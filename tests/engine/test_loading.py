@@ -8,7 +8,7 @@ import pytest
 
 from engine.candles import Candles, NoMarketData
 from engine.coverage import Coverage, Presence
-from engine.loading import Known, Ordinary, load, volume_readers
+from engine.loading import Known, Ordinary, load, refuse, volume_readers
 from engine.request import Request, RequestError, complete, parse
 from engine.request.warnings import of_coverage, of_levels
 from engine.timeframes import TIMEFRAMES
@@ -259,6 +259,22 @@ def test_who_reads_volume_is_refused_where_there_is_none(grid: dict[str, Any]) -
         "choose another instrument"
     )
     assert len(loaded(request, opens, Ordinary(timeframe_ms=HOUR)).ts_open) == 240
+
+
+def test_exit_blocks_that_read_volume_are_refused_where_there_is_none() -> None:
+    vwma = {"indicator_id": "ma.vwma", "params": {"window": explicit(5)}}
+    for grids, path, names in (
+        ([SMA], "template.exit_grids", "exit ma.vwma"),
+        ([SMA, vwma], "template.indicator_grids", "ma.vwma, exit ma.vwma"),
+    ):
+        held = document()
+        held["template"] |= {"indicator_grids": grids, "position": "hold", "exit_grids": [vwma]}
+        request = parse(complete(held, DEFAULTS, LIMITS))
+        with pytest.raises(RequestError) as caught:
+            refuse(request, Ordinary(has_volume=False))
+        (error,) = caught.value.errors
+        assert error.path == path
+        assert error.message.startswith(f"{names} read volume, and BTCUSDT was imported without")
 
 
 def test_a_rule_that_compares_with_volume_reads_it_whatever_its_indicator_reads() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ def test_every_part_of_a_sweep_counts_with_its_own_cost() -> None:
     # 3 averages and 2 indices; 3 + 10 signals.
     planes = 100 * (1e3 * 5 + 1e2 * 13)
     assert rate.seconds(asked(), one) == pytest.approx((scored + expanded + planes) / 1e9)
+
+
+def test_exit_blocks_multiply_what_is_scored_and_have_planes_of_their_own() -> None:
+    held = document()["template"] | {
+        "timeframe": "1m",
+        "indicator_grids": [{"indicator_id": "ma.sma", "params": {"window": explicit(5, 6, 7)}}],
+        "position": "hold",
+        "exit_grids": [{"indicator_id": "ma.sma", "params": {"window": explicit(9, 10)}}],
+    }
+    scored = made(total_return_pct=8.0)
+    assert rate.seconds(asked(template=held), scored) == pytest.approx(6 * 100 * 8 / 1e9)
+    planes = replace(made(), row=1e3)
+    assert rate.seconds(asked(template=held), planes) == pytest.approx(100 * 1e3 * 5 / 1e9)
 
 
 def test_the_slower_of_two_metrics_decides() -> None:

@@ -1,4 +1,4 @@
-"""How the fills of a request are said to people, and when they are warned of."""
+"""How modes of a request are said to people, and when stops at closes are warned of."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from engine.request import complete, parse
 from engine.request.model import ENTRY_FILLS, FIRST_EXECUTION, RISK_AXES, STOP_FILLS
 from engine.request.warnings import of_fills
-from engine.request.words import FILLS, fills_text
+from engine.request.words import FILLS, HELD, fills_text, modes_text, position_text
 from tests.engine.requests import DEFAULTS, LIMITS, explicit, with_value
 
 
@@ -29,6 +29,28 @@ def test_fills_that_are_not_at_closes_are_said_in_words(
     execution: dict[str, Any], text: str
 ) -> None:
     assert fills_text(execution) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ({"position": "state", "execution": {"reentry_after_bars": 0}}, ""),
+        ({"execution": {}}, ""),  # of a job that was stored before there was a choice
+        ({"position": "hold", "execution": {}}, HELD),
+        ({"execution": {"reentry_after_bars": 1}}, "no entry for 1 bar after a stop or target"),
+        (
+            {"position": "hold", "execution": {"reentry_after_bars": 1200}},
+            f"{HELD}, no entry for 1,200 bars after a stop or target",
+        ),
+    ],
+)
+def test_what_is_held_and_a_pause_are_said_in_words(template: dict[str, Any], text: str) -> None:
+    assert position_text(template) == modes_text(template) == text
+
+
+def test_all_modes_are_said_together_the_position_first() -> None:
+    template = {"position": "hold", "execution": {"stop_fill": "intrabar"}}
+    assert modes_text(template) == f"{HELD}, stops inside bars"
 
 
 def test_every_choice_but_the_first_has_its_words() -> None:

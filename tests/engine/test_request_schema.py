@@ -17,7 +17,9 @@ from engine.request import (
     RequestError,
     complete,
     example,
+    holding_example,
     json_schema,
+    merge_patch,
     read_label,
     read_saved,
 )
@@ -65,6 +67,8 @@ FULL = document() | {
                 "signals": {"long_threshold": ranged(20, 40, 2.5), "short_threshold": explicit(60)},
             },
         ],
+        "position": "hold",
+        "exit_grids": [{"name": "rsi", "indicator_id": "momentum.rsi", "params": {"window": [7]}}],
         "direction_mode": "long-only",
         "sizing_mode": "fixed_quote",
         "execution": {
@@ -74,6 +78,7 @@ FULL = document() | {
             "fixed_quote": 9,
             "entry_fill": "next_open",
             "stop_fill": "intrabar",
+            "reentry_after_bars": 3.0,
         },
         "risk_grid": {"sl": [None, 1, 2.5], "tp": None, "tsl": ranged(1, 5, 0.5)},
     },
@@ -189,6 +194,9 @@ SPELLINGS: dict[str, Any] = {
     "no level": with_value(f"{RISK}.sl", None),
     "levels": with_value(f"{RISK}.tp", [None, 0.5]),
     "explicit levels": with_value(f"{RISK}.tp", explicit(2, None)),
+    "held": with_value("template.position", "hold"),
+    "the example that holds": merge_patch(example(), holding_example()),
+    "no exit blocks": with_value("template.exit_grids", []),
     "no execution": with_value("template.execution", {}),
     "version 1": document() | {"version": 1},
     "version 2": document() | {"version": 2},
@@ -201,6 +209,13 @@ SPELLINGS: dict[str, Any] = {
 def test_every_spelling_that_the_reader_knows_is_valid(spelled: Any) -> None:
     assert accepted(spelled)
     VALIDATOR.validate(spelled)
+
+
+def exits(*blocks: dict[str, Any], **block: Any) -> dict[str, Any]:
+    """A request that holds with these exit blocks, or this one."""
+    whole = with_value("template.position", "hold")
+    whole["template"]["exit_grids"] = [*blocks, *([block] if block else [])]
+    return whole
 
 
 REFUSED: dict[str, Any] = {
@@ -227,6 +242,16 @@ REFUSED: dict[str, Any] = {
     "null where none may be": with_value("template.execution", None),
     "unknown entry fill": with_value("template.execution.entry_fill", "open"),
     "stop fill of null": with_value("template.execution.stop_fill", None),
+    "unknown position": with_value("template.position", "flat"),
+    "position of null": with_value("template.position", None),
+    "exit blocks of null": with_value("template.exit_grids", None),
+    "unknown key of an exit block": exits(indicator_id="momentum.rsi", window=5),
+    "unknown parameter of an exit block": exits(indicator_id="momentum.rsi", params={"windo": 5}),
+    "unknown exit indicator": exits(indicator_id="rsi"),
+    "many exit blocks": exits(*[{"indicator_id": "momentum.rsi"}] * 17),
+    "negative pause": with_value("template.execution.reentry_after_bars", -1),
+    "long pause": with_value("template.execution.reentry_after_bars", 10**6 + 1),
+    "pause of half a bar": with_value("template.execution.reentry_after_bars", 0.5),
     "unknown timeframe": with_value("template.timeframe", "7m"),
     "symbol with a space": with_value("template.instrument_id.symbol", "BTC USDT"),
     "window of 0": with_value(WINDOW, 0),

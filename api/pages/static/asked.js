@@ -1,10 +1,10 @@
 // What a job was asked to do: axes, range, costs, ranking, and which candles there were.
 
-import { valueText } from "./axes.js";
+import { titled, valueText } from "./axes.js";
 import { el } from "./dom.js";
-import { FILLS } from "./fill_words.js";
 import { duration, moment, number } from "./format.js";
 import { metricWords } from "./measures.js";
+import { FILLS, HELD, PAUSE } from "./request_words.js";
 
 /** "2024-01-01 to 2024-02-01". */
 export function rangeText(range) {
@@ -14,6 +14,18 @@ export function rangeText(range) {
 /** "entries at the next open, stops inside bars"; nothing where all is filled at closes. */
 export function fillsText(execution) {
   return Object.entries(FILLS).map(([name, words]) => words[execution[name]]).filter(Boolean).join(", ");
+}
+
+/** What positions are beyond their signals, of a template or a variant; nothing where they end with them. */
+export function positionText({ position, execution }) {
+  const bars = execution.reentry_after_bars;
+  return [position === "hold" && HELD, bars && PAUSE.replace("{bars}", `${number(bars)} ${bars === 1 ? "bar" : "bars"}`)]
+    .filter(Boolean).join(", ");
+}
+
+/** Everything that is not the default of how signals become trades. */
+export function modesText(template) {
+  return [positionText(template), fillsText(template.execution)].filter(Boolean).join(", ");
 }
 
 /** The lines of what was asked: [label, text]. */
@@ -26,14 +38,15 @@ export function askedLines(status, axes) {
     ["range", `${rangeText(request.time_range)} UTC (${duration(seconds)})`],
     ["warm-up", `${number(request.warmup_bars)} bars before it`],
   ];
-  for (const block of template.indicator_grids) {
-    const own = axes.filter((each) => each.block === block.name && (each.group !== "source" || each.size > 1));
-    lines.push([block.name, own.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
+  for (const title of titled(template.indicator_grids, template.exit_grids).keys()) {
+    const own = axes.filter((each) => each.block === title && (each.group !== "source" || each.size > 1));
+    lines.push([title, own.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
   }
   const risk = axes.filter((each) => each.group === "risk");
   lines.push(["risk %", risk.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
   lines.push(["trading", `${template.direction_mode}, ${template.sizing_mode.replaceAll("_", " ")}`]);
-  const fills = fillsText(execution);
+  const position = positionText(template), fills = fillsText(execution);
+  if (position) lines.push(["position", position]);
   if (fills) lines.push(["fills", fills]);
   lines.push(["costs", `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`]);
   lines.push(["cash", cashText(template.sizing_mode, execution)]);

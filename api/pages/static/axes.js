@@ -1,11 +1,22 @@
 // The axes of a request: the parameters that a sweep tries, and the value that a variant has of each.
 
 import { number } from "./format.js";
+import { EXIT } from "./request_words.js";
 
 const RISK = "risk";
 const RISK_WORDS = { sl: "stop loss", tp: "take profit", tsl: "trailing stop" };
 const OFF = { mode: "explicit", values: [null] };
 const LISTED = 6;
+
+/** Blocks by what people call them, those that open and those that close: {"rsi": …, "exit rsi": …}. */
+export function titled(entries, exits = []) {
+  return new Map([...entries.map((block) => [block.name, block]), ...exits.map((block) => [`${EXIT}${block.name}`, block])]);
+}
+
+/** The blocks of a variant by what they are called. */
+export function blocksOf(payload) {
+  return titled(payload.blocks, payload.exit_blocks);
+}
 
 /**
  * All axes of an effective request, blocks first, then the risk levels. Each: `key`, `block`,
@@ -14,15 +25,15 @@ const LISTED = 6;
  */
 export function axesOf(request) {
   const template = request.template;
-  const found = [];
-  for (const block of template.indicator_grids) {
-    if (block.source) found.push(axis(block.name, "source", "source", block.source));
+  const found = [], blocks = titled(template.indicator_grids, template.exit_grids);
+  for (const [title, block] of blocks) {
+    if (block.source) found.push(axis(title, "source", "source", block.source));
     for (const group of ["params", "signals"]) {
-      for (const [name, grid] of Object.entries(block[group])) found.push(axis(block.name, group, name, grid));
+      for (const [name, grid] of Object.entries(block[group])) found.push(axis(title, group, name, grid));
     }
   }
   for (const [name, grid] of Object.entries(template.risk_grid)) found.push(axis(RISK, RISK, name, grid ?? OFF));
-  const names = shortNames(template.indicator_grids.map((block) => block.name));
+  const names = shortNames([...blocks.keys()]);
   for (const each of found) {
     each.short = each.block === RISK ? "" : names.get(each.block);
     each.heading = each.block === RISK ? `${each.label} %`.split(/ (?=\w)/) : [each.short, each.label];
@@ -41,7 +52,7 @@ function axis(block, group, name, grid) {
 
 function valueOf(payload, block, group, name) {
   if (group === RISK) return payload.risk[name];
-  const held = payload.blocks.find((each) => each.name === block);
+  const held = blocksOf(payload).get(block);
   return group === "source" ? held.source : held[group][name];
 }
 
@@ -65,7 +76,7 @@ function valuesText(grid) {
 
 /** The last part of each name where no other one ends alike. */
 function shortNames(names) {
-  const last = names.map((name) => name.split(".").at(-1));
+  const last = names.map((name) => (name.startsWith(EXIT) ? EXIT : "") + name.replace(EXIT, "").split(".").at(-1));
   return new Map(names.map((name, at) => [name, last.filter((one) => one === last[at]).length === 1 ? last[at] : name]));
 }
 

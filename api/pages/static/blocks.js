@@ -1,39 +1,40 @@
-// The blocks of a request: one indicator each, with the values to try.
+// The blocks of a request: one indicator each, with the values to try. `grids` is where they stand in the
+// template: "indicator_grids" or "exit_grids".
 
 import { el, find } from "./dom.js";
 import { axisField, choiceField } from "./fields.js";
 import { setAt } from "./document.js";
+import { EXIT } from "./request_words.js";
 
-const GRIDS = "template.indicator_grids";
 const SOURCES = "close";
 
 /** Draw all blocks. `edit(restructured)` is called after the document was changed here. */
-export function drawBlocks(place, document_, catalogue, edit) {
-  const grids = document_.template?.indicator_grids;
+export function drawBlocks(place, document_, grids, catalogue, edit) {
+  const found = document_.template?.[grids];
   const known = new Map(catalogue.map((indicator) => [indicator.indicator_id, indicator]));
-  place.replaceChildren(...(Array.isArray(grids) ? grids : []).map((grid, at) =>
-    block(document_, grid ?? {}, at, known.get(grid?.indicator_id), edit)));
+  place.replaceChildren(...(Array.isArray(found) ? found : []).map((grid, at) =>
+    block(document_, grids, grid ?? {}, at, known.get(grid?.indicator_id), edit)));
 }
 
 /** Add a block for an indicator, under a name of its own where it is there already. */
-export function addBlock(document_, indicator) {
+export function addBlock(document_, grids, indicator) {
   document_.template ??= {};
-  const grids = (document_.template.indicator_grids ??= []);
-  const taken = new Set(grids.map((grid) => grid.name ?? grid.indicator_id));
+  const found = (document_.template[grids] ??= []);
+  const taken = new Set(found.map((grid) => grid.name ?? grid.indicator_id));
   const grid = { indicator_id: indicator.indicator_id };
   for (let number = 2; taken.has(grid.name ?? grid.indicator_id); number += 1) {
     grid.name = `${indicator.indicator_id}-${number}`;
   }
-  grids.push(grid);
-  return grids.length - 1;
+  found.push(grid);
+  return found.length - 1;
 }
 
-function block(document_, grid, at, indicator, edit) {
-  const path = `${GRIDS}[${at}]`;
-  const heading = el("h3", { class: "grow mono wrap", id: `block-${at}` }, String(grid.indicator_id ?? "?"));
-  const remove = el("button", { type: "button", class: "small quiet", "aria-label": `Remove ${grid.name ?? grid.indicator_id}`,
-    on: { click: () => { document_.template.indicator_grids.splice(at, 1); edit(true); } } }, "Remove");
-  const made = el("fieldset", { class: "block", "aria-labelledby": `block-${at}`, dataset: { path } },
+function block(document_, grids, grid, at, indicator, edit) {
+  const path = `template.${grids}[${at}]`, id = `${grids}-${at}`, exit = grids === "exit_grids" ? EXIT : "";
+  const heading = el("h3", { class: "grow mono wrap", id }, `${exit}${grid.indicator_id ?? "?"}`);
+  const remove = el("button", { type: "button", class: "small quiet", "aria-label": `Remove ${exit}${grid.name ?? grid.indicator_id}`,
+    on: { click: () => { document_.template[grids].splice(at, 1); edit(true); } } }, "Remove");
+  const made = el("fieldset", { class: "block", "aria-labelledby": id, dataset: { path } },
     el("div", { class: "row" }, heading, remove));
   if (!indicator) {
     made.append(el("p", { class: "error" }, "The catalogue does not know this indicator."));

@@ -29,7 +29,7 @@ export function combo(input, list, catalogue, chosen) {
     if (input.value.trim()) found = found.slice(0, SHOWN);
     at = found.length ? 0 : -1;
     list.replaceChildren(...found.map((indicator, number) => el("li", {
-      id: `found-${number}`, role: "option", "aria-selected": String(number === at),
+      id: `${list.id}-${number}`, role: "option", "aria-selected": String(number === at),
       on: { mousedown: (event) => { event.preventDefault(); take(indicator); } },
     }, el("b", { class: "mono" }, indicator.indicator_id), el("span", {}, indicator.description))));
     if (found.length === 0) {
@@ -45,7 +45,7 @@ export function combo(input, list, catalogue, chosen) {
   function open(wanted) {
     list.hidden = !wanted;
     input.setAttribute("aria-expanded", String(wanted));
-    if (wanted && at >= 0) input.setAttribute("aria-activedescendant", `found-${at}`);
+    if (wanted && at >= 0) input.setAttribute("aria-activedescendant", `${list.id}-${at}`);
     else input.removeAttribute("aria-activedescendant");
   }
 
@@ -56,7 +56,7 @@ export function combo(input, list, catalogue, chosen) {
     for (const [number, option] of [...list.children].entries()) {
       option.setAttribute("aria-selected", String(number === at));
     }
-    find(`#found-${at}`, list).scrollIntoView({ block: "nearest" });
+    find(`#${list.id}-${at}`, list).scrollIntoView({ block: "nearest" });
     open(true);
   }
 

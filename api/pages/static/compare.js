@@ -1,8 +1,8 @@
 // Two to five jobs, or variants, side by side: equity, figures, and the parameters that differ.
 
 import { request } from "./api.js";
-import { riskWords, valueText } from "./axes.js";
-import { fillsText, rangeText } from "./asked.js";
+import { blocksOf, riskWords, valueText } from "./axes.js";
+import { fillsText, positionText, rangeText } from "./asked.js";
 import { el, find } from "./dom.js";
 import { usualName } from "./job_head.js";
 import { MEASURES, ascending, figure, figureWithUnit, metricWords } from "./measures.js";
@@ -102,14 +102,15 @@ function flat({ status, row }) {
   found.set("range", rangeText(status.request.time_range));
   found.set("direction", payload.direction_mode);
   found.set("sizing", payload.sizing_mode.replaceAll("_", " "));
-  const { entry_fill, stop_fill, ...money } = payload.execution;
+  const { entry_fill, stop_fill, reentry_after_bars, ...money } = payload.execution;
+  found.set("position", positionText(payload) || "ends with its signals");
   found.set("fills", fillsText(payload.execution) || "at closes");
   for (const [name, value] of Object.entries(money)) found.set(name.replaceAll("_", " ").replace(/ pct$/, " %"), valueText(value));
-  for (const block of payload.blocks) {
-    found.set(block.name, block.output === undefined ? "yes" : `${block.indicator_id}, ${block.output}`);
-    if (block.source) found.set(`${block.name} source`, block.source);
+  for (const [title, block] of blocksOf(payload)) {
+    found.set(title, block.output === undefined ? "yes" : `${block.indicator_id}, ${block.output}`);
+    if (block.source) found.set(`${title} source`, block.source);
     for (const [name, value] of [...Object.entries(block.params), ...Object.entries(block.signals)]) {
-      found.set(`${block.name} ${name.replace("_threshold", "")}`, valueText(value));
+      found.set(`${title} ${name.replace("_threshold", "")}`, valueText(value));
     }
   }
   for (const [name, value] of Object.entries(payload.risk)) found.set(`${riskWords(name)} %`, valueText(value));

@@ -68,14 +68,16 @@ function ofStrategy(strategy, instruments) {
 /** A stored request as somebody would write it: without what only repeats a default. */
 function plain(stored) {
   const { version, validation, ...document_ } = structuredClone(stored);
-  for (const grid of document_.template.indicator_grids) {
+  const { template } = document_;
+  if (!template.exit_grids?.length) delete template.exit_grids;
+  for (const grid of [...template.indicator_grids, ...(template.exit_grids ?? [])]) {
     if (grid.name === grid.indicator_id) delete grid.name;
     if (grid.source === null) delete grid.source;
     for (const group of ["params", "signals"]) {
       if (isObject(grid[group]) && Object.keys(grid[group]).length === 0) delete grid[group];
     }
   }
-  const risk = document_.template.risk_grid ?? {};
+  const risk = template.risk_grid ?? {};
   for (const [name, axis] of Object.entries(risk)) {
     if (axis === null || (axis.mode === "explicit" && axis.values.every((value) => value === null))) delete risk[name];
   }

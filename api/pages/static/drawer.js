@@ -1,7 +1,7 @@
 // The drawer: one variant with its report, over the right side of the page.
 
 import { request } from "./api.js";
-import { axesOf } from "./axes.js";
+import { axesOf, blocksOf } from "./axes.js";
 import { copyButton, el } from "./dom.js";
 import { number } from "./format.js";
 import { reportOf, submitted, variantAt } from "./one_variant.js";
@@ -95,7 +95,7 @@ export class Drawer {
     this.tools.replaceChildren(
       copyButton("Copy as JSON", () => JSON.stringify(row, null, 2), "The variant is copied as JSON"),
       saveButton(() => ({ job_id: status.job_id, variant_key: row.variant_key }),
-        () => `${symbol} ${status.request.template.timeframe} ${row.payload_json.blocks.map((block) => block.name).join(" + ")} ${row.variant_key.slice(0, 6)}`.slice(0, 120)));
+        () => `${symbol} ${status.request.template.timeframe} ${[...blocksOf(row.payload_json).keys()].join(" + ")} ${row.variant_key.slice(0, 6)}`.slice(0, 120)));
     this.body.replaceChildren(...(missing ? [missing] : []), this.report.element);
   }
 

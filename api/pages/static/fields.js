@@ -9,7 +9,8 @@ import { number } from "./format.js";
 export function show(form, document_) {
   for (const input of form.querySelectorAll("[data-kind]")) {
     const value = valueAt(document_, pathOf(input));
-    if (input.dataset.kind === "axis") input.value = axisText(value === null ? undefined : value);
+    if (input.dataset.kind === "option") input.checked = input.value === (value ?? input.dataset.default);
+    else if (input.dataset.kind === "axis") input.value = axisText(value === null ? undefined : value);
     else input.value = value === undefined || value === null ? "" : String(value);
     count(input, value);
   }
@@ -19,7 +20,8 @@ export function show(form, document_) {
 export function take(input, document_) {
   const kind = input.dataset.kind;
   if (!kind) return false;
-  const value = read(kind, input.value.trim());
+  const text = input.value.trim();
+  const value = kind === "option" && text === input.dataset.default ? undefined : read(kind, text);
   setAt(document_, pathOf(input), value);
   count(input, value);
   return true;

@@ -1,7 +1,8 @@
 // The upper part of a job's page: name, facts, what can be done, verdict, and what went wrong.
 
 import { request } from "./api.js";
-import { fillsText, rangeText } from "./asked.js";
+import { modesText, rangeText } from "./asked.js";
+import { titled } from "./axes.js";
 import { cancelled } from "./cancel.js";
 import { copyButton, el, fill, toast } from "./dom.js";
 import { ago, duration } from "./format.js";
@@ -23,7 +24,7 @@ const ADVICE = {
 /** What a job is called when it has no name: what it trades by. */
 export function usualName(status) {
   const { template } = status.request;
-  const blocks = template.indicator_grids.map((block) => block.name).join(" + ");
+  const blocks = [...titled(template.indicator_grids, template.exit_grids).keys()].join(" + ");
   return `${template.instrument_id.symbol} ${template.timeframe} · ${blocks}`;
 }
 
@@ -72,7 +73,7 @@ export function showFacts(place, status) {
   const took = status.finished_at && status.started_at
     ? `took ${duration((Date.parse(status.finished_at) - Date.parse(status.started_at)) / 1000)}` : null;
   const parts = [el("span", { class: "badge", dataset: { state: status.state } }, status.state),
-    `${template.instrument_id.symbol} ${template.timeframe}`, rangeText(range), fillsText(template.execution),
+    `${template.instrument_id.symbol} ${template.timeframe}`, rangeText(range), modesText(template),
     el("span", {}, "created ", ago(status.created_at)), took];
   place.replaceChildren(...parts.filter(Boolean).map((part) => el("span", {}, part)),
     copyButton(status.job_id.slice(0, 8), () => status.job_id, "The job's id is copied"));

@@ -12,12 +12,19 @@ import { moment, number } from "./format.js";
 import { panel } from "./panel.js";
 import { clipped, lastDays, text } from "./range.js";
 
-const form = find("#form"), blocks = find("#blocks"), json = find("#json");
+const form = find("#form"), json = find("#json");
+const EXITS = "template.exit_grids";
+/** Where blocks are drawn, and added, by where they stand in the template. */
+const BLOCKS = {
+  indicator_grids: { place: find("#blocks"), add: find("#add"), list: find("#found") },
+  exit_grids: { place: find("#exit-blocks"), add: find("#add-exit"), list: find("#found-exit") },
+};
 let draft = null, catalogue = [], instruments = [];
+let unused; // exit blocks of somebody who looks at the other choice
 
 /** Everything that follows from the document, after it was changed by the form or the JSON. */
 function changed({ restructured = false, byJson = false } = {}) {
-  if (restructured) drawBlocks(blocks, draft.document, catalogue, edited);
+  if (restructured) drawAll();
   if (!byJson) writeJson();
   keep(draft);
   showExtras();
@@ -38,9 +45,13 @@ function edited(restructured) {
   changed({ restructured });
 }
 
+function drawAll() {
+  for (const [grids, { place }] of Object.entries(BLOCKS)) drawBlocks(place, draft.document, grids, catalogue, edited);
+}
+
 /** Show the document in every field. */
 function showAll() {
-  drawBlocks(blocks, draft.document, catalogue, edited);
+  drawAll();
   show(form, draft.document);
   find("#name").value = draft.name ?? "";
   find("#note").value = draft.note ?? "";
@@ -118,6 +129,8 @@ function showExtras() {
   for (const input of form.querySelectorAll("[data-by-market]")) {
     input.placeholder = JSON.parse(input.dataset.byMarket)[market] ?? "of the market";
   }
+  // Exit blocks that came by the JSON are shown, whatever the position: something is wrong with them then.
+  find("#exits").hidden = valueAt(draft.document, "template.position") !== "hold" && !valueAt(draft.document, EXITS)?.length;
   const sizing = valueAt(draft.document, "template.sizing_mode");
   find('[data-path="template.execution.fixed_quote"]').hidden = sizing !== "fixed_quote";
   find('[data-path="template.execution.safe_profit_percent"]').hidden = sizing !== "strategy_compound_profit_lock";
@@ -130,6 +143,16 @@ function choseInstrument(value) {
   showInstrument();
   showRange();
   changed();
+}
+
+/** Exit blocks go with the choice that has them, and come back with it. */
+function chosePosition(value) {
+  if (value === "hold") setAt(draft.document, EXITS, unused);
+  else {
+    unused = valueAt(draft.document, EXITS);
+    setAt(draft.document, EXITS, undefined);
+  }
+  changed({ restructured: true });
 }
 
 function choseSpan(days) {
@@ -147,6 +170,7 @@ function typed(event) {
   else if (input.dataset.range) setAt(draft.document, `time_range.${input.dataset.range}`, input.value.trim() || undefined);
   else if (input.id === "instrument") return input.value && choseInstrument(input.value);
   else if (!take(input, draft.document)) return;
+  else if (input.name === "position") return chosePosition(input.value);
   changed();
 }
 
@@ -171,11 +195,13 @@ async function begin() {
   showOrigin();
   showAll();
   changed();
-  combo(find("#add"), find("#found"), catalogue, (indicator) => {
-    const at = addBlock(draft.document, indicator);
-    changed({ restructured: true });
-    find(`[data-path="template.indicator_grids[${at}]"] .axis input`)?.focus();
-  });
+  for (const [grids, { add, list }] of Object.entries(BLOCKS)) {
+    combo(add, list, catalogue, (indicator) => {
+      const at = addBlock(draft.document, grids, indicator);
+      changed({ restructured: true });
+      find(`[data-path="template.${grids}[${at}]"] .axis input`)?.focus();
+    });
+  }
   form.addEventListener("input", typed);
   find("#fields").disabled = false;
   if (draft.focus) find(draft.focus)?.focus();

@@ -1,7 +1,8 @@
 // Saved strategies: run, rename, delete.
 
 import { request } from "./api.js";
-import { riskWords } from "./axes.js";
+import { modesText } from "./asked.js";
+import { riskWords, titled } from "./axes.js";
 import { axisText } from "./axis_text.js";
 import { confirmed } from "./cancel.js";
 import { el, fill, find, toast } from "./dom.js";
@@ -30,16 +31,22 @@ function none() {
     el("p", {}, el("a", { class: "button", href: "/?state=succeeded" }, "Finished jobs")));
 }
 
+/** The blocks of a template; one without a name is called as its indicator. */
+function blocks({ indicator_grids: entries = [], exit_grids: exits = [] }) {
+  return titled(...[entries, exits].map((grids) => grids.map((grid) => ({ name: grid.indicator_id, ...grid }))));
+}
+
 function card(strategy) {
-  const { template } = strategy;
+  const { template } = strategy, modes = modesText({ execution: {}, ...template });
   return el("article", { class: "card", dataset: { strategy: strategy.strategy_id } },
     el("h2", {}, strategy.name),
     el("p", { class: "small soft" }, template.instrument_id?.symbol ?? "", ` · ${template.timeframe ?? ""} · saved `, ago(strategy.created_at),
       strategy.source_job_id && [" from ", el("a", { href: `/jobs/${strategy.source_job_id}` }, "a job")]),
     strategy.note && el("p", { class: "note" }, strategy.note),
-    ...(template.indicator_grids ?? []).map((grid) => el("div", { class: "stack-small" },
-      el("h3", { class: "mono" }, grid.name ?? grid.indicator_id), chips({ ...grid.params, ...grid.signals }))),
+    ...[...blocks(template)].map(([title, grid]) => el("div", { class: "stack-small" },
+      el("h3", { class: "mono" }, title), chips({ ...grid.params, ...grid.signals }))),
     risk(template.risk_grid),
+    modes && el("p", { class: "small soft" }, modes[0].toUpperCase() + modes.slice(1)),
     el("div", { class: "row" },
       el("a", { class: "button small primary", href: `/new?strategy=${strategy.strategy_id}` }, "Run"),
       el("button", { type: "button", class: "small", on: { click: () => rename(strategy) } }, "Rename"),
