@@ -14,6 +14,7 @@ from engine.sweep import Sweep
 from tests.engine.adapter import close_to
 from tests.engine.cases import DIRECTIONS, SIZINGS
 from tests.engine.rederive import rederive
+from tests.engine.small_sweeps import RISK, candles, request
 from tests.engine.test_execution_sweep import (
     bits,
     bits_by_index,
@@ -22,7 +23,8 @@ from tests.engine.test_execution_sweep import (
     scores_of,
     stage_b_without_risk,
 )
-from tests.engine.worlds import World
+from tests.engine.test_twins import LIKE_ROWS, expected_a, expected_b, held
+from tests.engine.worlds import World, with_gaps
 
 FILLS = (("close", "intrabar"), ("next_open", "close"), ("next_open", "intrabar"))
 WAYS = tuple(zip(SIZINGS, (*DIRECTIONS, "long-short"), strict=True))
@@ -73,3 +75,17 @@ def test_risk_off_reproduces_stage_a_bit_for_bit(metric: str, fills: tuple[str, 
     shortlist, top = stage_b_without_risk(world, metric)
     assert bits(top.scores()[0]) == bits(shortlist.scores()[0])
     assert bits_by_index(top) == bits_by_index(shortlist)
+
+
+# On the last but one of the 55 bars signals of many variants begin: nothing is entered there.
+@every_fill
+@pytest.mark.parametrize("traded", [55, 300])
+def test_variants_that_do_the_same_are_one_outcome(traded: int, fills: tuple[str, str]) -> None:
+    execution = dict(zip(("entry_fill", "stop_fill"), fills, strict=True))
+    wanted = request(*LIKE_ROWS, execution=execution, risk=RISK, preselect=1000, top_k=360)
+    run = Sweep(wanted, with_gaps(candles(traded), 1))
+    first = last(run.stage_a())
+    assert dict(held(first)) == expected_a(run)
+    shortlist, twins = first.indexes()[:15], first.twins()[:15]
+    second = last(run.stage_b(shortlist, twins=twins))
+    assert dict(held(second)) == expected_b(run, held(first)[:15])
