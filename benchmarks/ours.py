@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from benchmarks.workload import RULES, SL_PCT, TP_PCT, Crossings
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
+    Fills,
     allowed_planes,
     costs_of,
     levels_of,
@@ -30,18 +31,23 @@ EXPANDED = 8  # signals of one call of stage B
 class Engine:
     """Kernels on given signals; returns are fractions in the order of the signals."""
 
-    def __init__(self, work: Crossings) -> None:
+    def __init__(
+        self, work: Crossings, fills: Fills | None = None, metric: str | None = None
+    ) -> None:
+        rules = RULES
+        if fills is not None:
+            rules = RULES._replace(next_open=fills.next_open, inside=fills.inside)
         long, _ = work.planes()
         self.variants = work.variants
         self.words = int(long.shape[1])
         always = np.full((PREFIXES, self.words), np.iinfo(np.uint64).max, np.uint64)
         self._long = np.concatenate((long, always))
         self._short = np.zeros_like(self._long)
-        self._allowed = allowed_planes(len(work.closes), RULES)
-        self._costs = costs_of(RULES)
-        self._market = market_of(work.closes, self._costs)
+        self._allowed = allowed_planes(len(work.closes), rules)
+        self._costs = costs_of(rules)
+        self._market = market_of(work.closes, self._costs, fills=fills)
         self._order = order_of(  # every signal is scored, twin or not
-            "total_return_pct", None, 0, WORST_TIER, np.inf, distinct=False
+            "total_return_pct", metric, 0, WORST_TIER, np.inf, distinct=False
         )
         self._tally = tally_of(Outcomes("total_return_pct", None))
         self._levels = levels_of(SL_PCT, TP_PCT, (None,))

@@ -17,6 +17,7 @@ from benchmarks import peers, vectorbt_peers
 from benchmarks.by_metric import compare_metrics
 from benchmarks.densities import UnitCost, densities
 from benchmarks.jobs import compare_threads, reference_job
+from benchmarks.modes import compare_modes
 from benchmarks.ours import Engine
 from benchmarks.peers import Peer, PeerMissing
 from benchmarks.timing import take_turns
@@ -48,6 +49,7 @@ def main() -> int:
     _stage_a(work, repeats, verdicts)
     _densities(repeats, verdicts)
     _stage_b(work, repeats, verdicts)
+    compare_modes(work, candles, repeats, verdicts)
     compare_threads(2 if options.quick else 3, options.quick, verdicts)
     if options.metrics:
         compare_metrics(2 if options.quick else 3, options.quick)

@@ -4,7 +4,7 @@ Found twice by the same arithmetic: from what the candle store says when a reque
 from the candles that are computed with. All times are ms since the epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -103,7 +103,8 @@ class Coverage:
     with `sessions` is closed, `first_ms` and `last_ms` the opens of
     its first and last present bar. `warmup_present` of the `warmup_bars` exist, from the first
     candle on. `undefined` are the names of blocks of which some variant has no value on the first
-    traded bar, `unsettled` those whose values there still depend on where the candles begin.
+    traded bar ("exit rsi" is the exit block rsi), `unsettled` those whose values there still depend
+    on where the candles begin.
     """
 
     asked_start: str
@@ -137,7 +138,7 @@ class Coverage:
         if warmup_present is None or expected is None:
             warmup_present = max(0, (first_open - found.earliest_ms) // step)
             expected = bars_between(start_ms - phase_ms, end_ms - phase_ms, step)
-        undefined, unsettled = _without_history(request.blocks, warmup_present)
+        undefined, unsettled = _without_history(request.titled_blocks, warmup_present)
         return cls(
             asked_start=asked["start"],
             asked_end=asked["end"],
@@ -183,11 +184,11 @@ class Coverage:
 
 
 def _without_history(
-    blocks: Sequence[BlockRequest], bars: int
+    blocks: Mapping[str, BlockRequest], bars: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of blocks that are undefined, and only unsettled, after so many bars."""
-    undefined = [block.name for block in blocks if longest(block, defined_after) > bars]
-    unsettled = [block.name for block in blocks if longest(block, settled_after) > bars]
+    undefined = [name for name, block in blocks.items() if longest(block, defined_after) > bars]
+    unsettled = [name for name, block in blocks.items() if longest(block, settled_after) > bars]
     return (
         tuple(sorted(undefined)),
         tuple(sorted(set(unsettled) - set(undefined))),

@@ -1,7 +1,8 @@
 """The sweep's variants as numbers: mixed-radix index ↔ parameters, by arithmetic.
 
-A base index is the mixed-radix number of the block variants, blocks sorted by name, the last one
-fastest. A variant index is `base_index * risk_total + risk_index`. No list of variants exists.
+A base index is the mixed-radix number of the block variants, blocks sorted by name and exit blocks
+after all that open, the last one fastest. A variant index is `base_index * risk_total +
+risk_index`. No list of variants exists.
 
 `Variants` lists the variants of no block either: it is for whoever asks for a few of them. `Grid`
 is for a sweep, which computes all of them.
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 from engine.blocks import Block, UnlistedBlock
 from engine.request.estimate import Estimate, bars_between
-from engine.request.hashes import canonical_json, named_execution, sha256_hex
+from engine.request.hashes import canonical_json, named_execution, named_position, sha256_hex
 from engine.request.model import RISK_AXES, BlockRequest, Level, Request, Risk
 
 __all__ = ["Estimate", "Grid", "Variants", "estimate", "indicator_key"]
@@ -22,9 +23,13 @@ __all__ = ["Estimate", "Grid", "Variants", "estimate", "indicator_key"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variants:
-    """All variants of a request; `fixed` is what they share."""
+    """All variants of a request; `fixed` is what they share.
+
+    The first `entries` of `blocks` open positions, the others close what is held.
+    """
 
     blocks: tuple[Block | UnlistedBlock, ...]
+    entries: int
     base_total: int
     risk_total: int
     risk: Risk
@@ -38,17 +43,21 @@ class Variants:
     @classmethod
     def _of(cls, request: Request, made: Callable[[BlockRequest], Any]) -> Self:
         blocks = tuple(
-            made(block) for block in sorted(request.blocks, key=lambda block: block.name)
+            made(block)
+            for part in (request.blocks, request.exit_blocks)
+            for block in sorted(part, key=lambda block: block.name)
         )
         template = request.document["template"]
         names = ("instrument_id", "timeframe", "direction_mode", "sizing_mode")
         return cls(
             blocks=blocks,
+            entries=len(request.blocks),
             base_total=prod(block.total for block in blocks),
             risk_total=request.risk.total,
             risk=request.risk,
             fixed={
                 **{name: template[name] for name in names},
+                **named_position(template),
                 "execution": named_execution(template["execution"]),
                 "warmup_bars": request.warmup_bars,
             },
@@ -99,9 +108,12 @@ class Variants:
 
     def _valued(self, base_index: int, levels: tuple[Level, Level, Level]) -> dict[str, Any]:
         numbers = zip(self.blocks, self.block_variants(base_index), strict=True)
+        values = [block.parameters(number) for block, number in numbers]
+        entries, exits = values[: self.entries], values[self.entries :]
         return {
             **self.fixed,
-            "blocks": [block.parameters(number) for block, number in numbers],
+            "blocks": entries,
+            **({"exit_blocks": exits} if exits else {}),
             "risk": dict(zip(RISK_AXES, levels, strict=True)),
         }
 
@@ -129,7 +141,8 @@ class Grid(Variants):
 def indicator_key(variant: Mapping[str, Any]) -> str:
     """Return the hash of what a variant computes, whatever it then does with the values."""
     names = ("indicator_id", "output", "source", "params")
-    compute = [{name: block[name] for name in names} for block in variant["blocks"]]
+    blocks = [*variant["blocks"], *variant.get("exit_blocks", ())]
+    compute = [{name: block[name] for name in names} for block in blocks]
     shared = {name: variant[name] for name in ("instrument_id", "timeframe")}
     return sha256_hex(canonical_json({**shared, "blocks": sorted(compute, key=canonical_json)}))
 
@@ -139,7 +152,7 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
     if traded_bars is None:
         traded_bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
     return Estimate.of(
-        [UnlistedBlock.of(block).total for block in request.blocks],
+        [UnlistedBlock.of(block).total for block in request.titled_blocks.values()],
         risk_total=request.risk.total,
         preselect=request.preselect,
         top_k=request.top_k,

@@ -98,7 +98,9 @@ def refuse(request: Request, known: Known) -> None:
             f"{', '.join(readers)} read volume, and {symbol} was imported without: leave them out "
             "or choose another instrument"
         )
-        found.append(FieldError("template.indicator_grids", message))
+        opens = any(block.name in readers for block in request.blocks)
+        grids = "indicator_grids" if opens else "exit_grids"
+        found.append(FieldError(f"template.{grids}", message))
     if found:
         raise RequestError(found)
 
@@ -106,8 +108,8 @@ def refuse(request: Request, known: Known) -> None:
 def volume_readers(request: Request) -> tuple[str, ...]:
     """Return the names of blocks whose indicator or rule reads volume."""
     return tuple(
-        block.name
-        for block in request.blocks
+        title
+        for title, block in request.titled_blocks.items()
         if "volume" in block.indicator.inputs or block.output.rule == "volume_vs_output"
     )
 

@@ -48,6 +48,7 @@ def template_of(effective: Mapping[str, Any], payload: Mapping[str, Any]) -> dic
     return {
         **effective["template"],
         "indicator_grids": [_block(block) for block in payload["blocks"]],
+        "exit_grids": [_block(block) for block in payload.get("exit_blocks", ())],
         "risk_grid": {
             name: None if level is None else _only(level) for name, level in payload["risk"].items()
         },

@@ -67,7 +67,7 @@ def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
     """
     bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
     words = -(-bars // 64)
-    blocks = [UnlistedBlock.of(block) for block in request.blocks]
+    blocks = [UnlistedBlock.of(block) for block in request.titled_blocks.values()]
     stage_a = prod(block.total for block in blocks)
     kept = min(request.preselect, stage_a)
     ranking = request.ranking

@@ -71,6 +71,8 @@ class Sweep:
         threads: int = 1,
         memory_bytes: int = PLANES_BYTES,
     ) -> None:
+        if request.position != "state" or request.execution.reentry_after_bars:
+            raise NotImplementedError
         self.request = request
         self.candles = candles
         self.grid = Grid.of(request)

@@ -68,7 +68,6 @@ class Market(NamedTuple):
     highs: Floats
     inside: bool  # whether they do
     delay: int  # bars from a decision until a position is there: 0 at the close, 1 at the next open
-    at_closes: bool  # whether everything fills at closes
     block_low: Floats  # float64[B], lowest price of each block that stops look at
     block_high: Floats  # float64[B]
     doubled: Numbers32  # uint32[n], first later bar that may reach twice a short's fill, or NEVER
@@ -239,9 +238,7 @@ def final_balance(
     if not compounds(costs):
         return settled_balance(scratch, runs, step, market, costs)
     if market.doubles_in != NEVER:
-        if market.at_closes:
-            return compounded_balance(scratch, runs, step, market, costs)
-        return settled_balance(scratch, runs, step, market, costs)
+        return compounded_balance(scratch, runs, step, market, costs)
     exits, inverse, floor = market.exit, market.inverse, costs.floor
     events = scratch.events
     at = U0
@@ -259,11 +256,11 @@ def final_balance(
 def compounded_balance(
     scratch: Scratch, runs: int, step: np.uint64, market: Market, costs: Costs
 ) -> tuple[int, float, bool]:
-    """Do it where cash is one product, everything fills at closes and a price doubles.
+    """Do it where cash is one product and a price doubles.
 
     Most runs are too short for ruin, which a look at the two events tells.
     """
-    closes, inverse, floor = market.closes, market.inverse, costs.floor
+    exits, inverse, floor = market.exit, market.inverse, costs.floor
     doubled, doubles_in = market.doubled, market.doubles_in
     events = scratch.events
     at = U0
@@ -272,10 +269,15 @@ def compounded_balance(
     while k < runs and not cash <= floor:
         bar, end = events[at], events[at + U1]
         if end - bar >= doubles_in and doubled[bar] <= end and not is_long(scratch, bar):
-            end = doubled[bar]  # the level itself, for the entry has left nothing
+            end, price, _, ruined = ruined_exit(
+                market, costs, bar, end, exits[end], AT_MARKET, cash, 0.0
+            )
             events[at + U1] = end
-            return k + 1, cash * growth(costs, False, inverse[bar], closes[end]) + 0.0, True
-        cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], closes[end])
+            cash = cash * growth(costs, False, inverse[bar], price)
+            if ruined:
+                return k + 1, cash + 0.0, True
+        else:
+            cash = cash * growth(costs, is_long(scratch, bar), inverse[bar], exits[end])
         at += step
         k += 1
     return k, cash + 0.0, cash <= 0.0
@@ -285,7 +287,7 @@ def compounded_balance(
 def settled_balance(
     scratch: Scratch, runs: int, step: np.uint64, market: Market, costs: Costs
 ) -> tuple[int, float, bool]:
-    """Do it where an entry does not commit everything, wins move to the safe, or prices differ."""
+    """Do it where an entry does not commit everything, or wins move to the safe."""
     inverse, floor = market.inverse, costs.floor
     events = scratch.events
     at = U0

@@ -18,7 +18,6 @@ from engine.kernels.account import (
     Costs,
     Floats,
     Int64,
-    Kinds,
     Market,
     compounds,
     growth,
@@ -35,6 +34,7 @@ from engine.kernels.hits import (
     Hits,
     Levels,
     apply_risk,
+    hit_first,
     kept_rows,
     natural_exits,
     new_hits,
@@ -81,17 +81,14 @@ class Balances(NamedTuple):
 class Sides(NamedTuple):
     """How one run ends under each level, by the two sides that every combination is a pair of.
 
-    A stop is an sl; a target is a pair of tp and tsl. `stop_factor` and `target_factor` are the
-    growth of what is committed.
+    A stop is an sl; a target is a pair of tp and tsl. Factors are the growth of what is committed.
     """
 
     stop_hit: Bars  # int32[sls], NO_HIT where it is not hit
-    stop_price: Floats
-    stop_factor: Floats
+    stop: Floats  # float64[sls]
     target_hit: Bars  # int32[tps * tsls]
-    target_price: Floats
-    target_factor: Floats
-    target_way: Kinds  # int8, of those that are hit
+    target: Floats  # float64[tps * tsls]
+    factor: Floats  # float64[columns], of each level; `stop` is its beginning
 
 
 # A short whose exit filled at such a price that it is ruined, on whatever bar.
@@ -153,29 +150,31 @@ def settle_pairs(
 
 @part
 def settle_short(
-    sides: Sides,
+    row: int,
+    hits: Hits,
     sl_fast: bool,
     bar: np.uint32,
     end: np.uint32,
     market: Market,
     costs: Costs,
+    levels: Levels,
     balances: Balances,
 ) -> None:
     """Do the same for a short that may be ruined: every account has an exit of its own."""
     cash, safe = balances.cash, balances.safe
-    stops, targets = sides.stop_hit.shape[0], sides.target_hit.shape[0]
-    for s in range(stops):
-        for q in range(targets):
-            at = q * stops + s if sl_fast else s * targets + q
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    for s in range(sls):
+        for q in range(tps * tsls):
+            at = q * sls + s if sl_fast else s * tps * tsls + q
             if cash[at] <= costs.floor:
                 continue
-            stop_hit, target_hit = sides.stop_hit[s], sides.target_hit[q]
-            last = min(np.uint32(min(stop_hit, target_hit)), end)
+            tp = sls + q // tsls
+            column = hit_first(hits.bar[row], s, tp, sls + tps + q % tsls)
+            hit = hits.bar[row, column]
+            last = min(np.uint32(hit), end)
             price, way = market.exit[last], AT_MARKET
-            if market.inside and target_hit < stop_hit:
-                price, way = sides.target_price[q], int(sides.target_way[q])
-            elif market.inside and stop_hit != NO_HIT:
-                price, way = sides.stop_price[s], AT_STOP
+            if market.inside and hit != NO_HIT:
+                price, way = hits.price[row, column], AT_LIMIT if column == tp else AT_STOP
             ruined = False
             if may_be_ruined(market, bar, last, False):
                 last, price, way, ruined = ruined_exit(
@@ -191,60 +190,47 @@ def settle_short(
 
 
 @inlined
-def grow_column(
-    hits: Hits,
-    row: int,
-    column: int,
-    end: Any,
-    long: bool,
-    reciprocal: float,
-    limit: bool,
-    market: Market,
-    costs: Costs,
-) -> tuple[float, float]:
-    """Return price and growth of a run that one level ends, or that ends by itself."""
-    hit = hits.bar[row, column]
-    if market.inside and hit != NO_HIT:
-        price = hits.price[row, column]
-        return price, growth(costs, long, reciprocal, price, limit)
-    price = market.exit[min(np.uint32(hit), end)]
-    return price, growth(costs, long, reciprocal, price)
-
-
-@inlined
-def fill_sides(
-    sides: Sides,
-    hits: Hits,
-    row: int,
-    end: Any,
-    long: bool,
-    reciprocal: float,
-    prices: Floats,
+def fill_factors(
     factor: Floats,
+    row: int,
+    hits: Hits,
+    end: Any,
+    long: bool,
+    reciprocal: float,
     market: Market,
     costs: Costs,
     levels: Levels,
 ) -> None:
-    """Write how run `row` of the hits ends; `prices` and `factor` float64[columns] are scratch."""
+    """Write the growth of a run under each level alone: float64[columns]."""
+    exits, bars = market.exit, hits.bar[row]
+    if not market.inside:
+        for c in range(bars.shape[0]):
+            exit_ = min(np.uint32(bars[c]), end)
+            factor[c] = growth(costs, long, reciprocal, exits[exit_])
+        return
+    prices = hits.price[row]
+    first_tp = levels.counts[0]
+    first_tsl = first_tp + levels.counts[1]
+    for c in range(bars.shape[0]):
+        goal = first_tp <= c < first_tsl and bars[c] != NO_HIT
+        price = exits[end] if bars[c] == NO_HIT else prices[c]
+        factor[c] = growth(costs, long, reciprocal, price, goal)
+
+
+@inlined
+def fill_sides(sides: Sides, row: int, hits: Hits, levels: Levels) -> None:
+    """Write when and how the two sides of run `row` end it; its factors are known."""
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     first_tp, first_tsl = sls, sls + tps
     bars = hits.bar[row]
-    for c in range(bars.shape[0]):
-        goal = first_tp <= c < first_tsl
-        prices[c], factor[c] = grow_column(hits, row, c, end, long, reciprocal, goal, market, costs)
     for s in range(sls):
         sides.stop_hit[s] = bars[s]
-        sides.stop_price[s] = prices[s]
-        sides.stop_factor[s] = factor[s]
     for i in range(tps):
         for j in range(tsls):
-            goal = bars[first_tp + i] < bars[first_tsl + j]
-            column = first_tp + i if goal else first_tsl + j
-            at = i * tsls + j
-            sides.target_hit[at] = bars[column]
-            sides.target_price[at] = prices[column]
-            sides.target_factor[at] = factor[column]
-            sides.target_way[at] = AT_LIMIT if goal else AT_STOP
+            earlier = bars[first_tp + i] < bars[first_tsl + j]
+            column = first_tp + i if earlier else first_tsl + j
+            sides.target_hit[i * tsls + j] = bars[column]
+            sides.target[i * tsls + j] = sides.factor[column]
 
 
 @part
@@ -265,9 +251,8 @@ def grow_all(
     """
     inverse = market.inverse
     sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
-    columns = hits.bar.shape[1]
-    prices, factor = np.empty(columns), np.empty(columns)
-    sides = new_sides(sls, targets)
+    sides = new_sides(sls, targets, hits.bar.shape[1])
+    stop_hit, stop, target_hit, target = sides.stop_hit, sides.stop, sides.target_hit, sides.target
     compounding = compounds(costs)
     sl_fast: bool = sls > targets
     cash, safe, traded = balances.cash, balances.safe, balances.traded
@@ -280,38 +265,36 @@ def grow_all(
         long = is_long(scratch, bar)
         row = row_of(k, hits)
         scan_into(row, scratch, k, market, costs, levels, hits)
-        fill_sides(sides, hits, row, end, long, inverse[bar], prices, factor, market, costs, levels)
         if may_be_ruined(market, bar, end, long):
-            settle_short(sides, sl_fast, bar, end, market, costs, balances)
+            settle_short(row, hits, sl_fast, bar, end, market, costs, levels, balances)
             continue
-        stop_hit, stop = sides.stop_hit, sides.stop_factor
-        target_hit, target = sides.target_hit, sides.target_factor
-        if sl_fast:
-            if compounding:
-                compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
-            else:
-                settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
-            continue
-        # The inner side wins where both are hit on one bar, and that has to be the stop.
-        target_hit += 1
-        if compounding:
-            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
-        else:
+        fill_factors(sides.factor, row, hits, end, long, inverse[bar], market, costs, levels)
+        fill_sides(sides, row, hits, levels)
+        if market.inside and not sl_fast:
+            # The inner side wins where both are hit on one bar, and that has to be the stop.
+            for q in range(targets):
+                target_hit[q] += 1
+        if not compounding and sl_fast:
+            settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
+        elif not compounding:
             settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
+        elif sl_fast:
+            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
+        else:
+            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
     return sl_fast
 
 
 @part
-def new_sides(stops: int, targets: int) -> Sides:
+def new_sides(stops: int, targets: int, columns: int) -> Sides:
     """Return room for the two sides of one run."""
+    factor = np.empty(columns)
     return Sides(
         np.empty(stops, np.int32),
-        np.empty(stops),
-        np.empty(stops),
+        factor[:stops],
         np.empty(targets, np.int32),
         np.empty(targets),
-        np.empty(targets),
-        np.empty(targets, np.int8),
+        factor,
     )
 
 

@@ -115,7 +115,6 @@ def market_of(
         highs=highs,
         inside=fills is not None and fills.inside,
         delay=int(fills is not None and fills.next_open),
-        at_closes=fills is None,
         block_low=np.minimum.reduceat(low, starts),
         block_high=np.maximum.reduceat(high, starts),
         doubled=doubled,

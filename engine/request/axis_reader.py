@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from engine.indicators.registry import Param
 from engine.request.axes import axis_count
+from engine.request.block_entries import EXPLICIT, RANGE
 from engine.request.bounds import MAX_LISTED, Bounds
-from engine.request.entries import EXPLICIT, RANGE, TABLE
+from engine.request.entries import TABLE
 from engine.request.fields import Field, is_array
 from engine.request.members import Reading, known_members, read_choice
 from engine.request.table import Entry

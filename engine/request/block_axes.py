@@ -86,7 +86,7 @@ def _refuse_parameter(
         field.refuse(f"{reader} does not use it: it would only multiply equal variants; remove it")
     elif declared:
         known = used or [param.name for param in declared]
-        field.refuse("unknown parameter", hint=partial(misplaced, key, place, known))
+        field.refuse("unknown parameter", hint=partial(misplaced, key, place, known, axes.path))
     else:
         field.refuse(f"{reader} has no parameters: remove it")
 

@@ -1,4 +1,4 @@
-"""Reading `template.indicator_grids`: which indicators, over which values."""
+"""Reading `template.indicator_grids` and `exit_grids`: which indicators, over which values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from engine.indicators.registry import RULES, Indicator, Output
 from engine.request.axes import axis_count, axis_values
 from engine.request.axis_reader import Kind, read_axis
 from engine.request.block_axes import compute_total, read_axes, read_given
+from engine.request.block_entries import BLOCK
 from engine.request.bounds import MAX_BLOCKS
-from engine.request.entries import BLOCK
 from engine.request.fields import Field
 from engine.request.members import Members, Reading, read_choice
 from engine.request.model import BlockRequest

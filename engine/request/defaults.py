@@ -11,8 +11,9 @@ from typing import Any
 from engine.indicators import registry
 from engine.indicators.registry import Indicator
 from engine.request.block_axes import compute_total, read_given
+from engine.request.block_entries import AXES
 from engine.request.bounds import MARKET_ID, MAX_TOP_K, Bounds
-from engine.request.entries import AXES, TABLE
+from engine.request.entries import TABLE
 from engine.request.fields import Field, FieldError
 from engine.request.hints import suggestion
 from engine.request.members import Reading, read_value

@@ -1,11 +1,21 @@
 """The fields of a request, in the order in which people write them."""
 
-from engine.indicators.declaration import SOURCES
 from engine.metric_names import METRICS
-from engine.request.bounds import COSTS, COUNT, FROM_ZERO, MARKET_ID, MONEY, WARMUP_BARS, Bounds
+from engine.request.block_entries import AXIS_ENTRIES, BLOCK_ENTRIES, EXIT_GRIDS, GRIDS
+from engine.request.bounds import (
+    COSTS,
+    COUNT,
+    FROM_ZERO,
+    MARKET_ID,
+    MONEY,
+    REENTRY_BARS,
+    WARMUP_BARS,
+    Bounds,
+)
 from engine.request.model import (
     DIRECTION_MODES,
     ENTRY_FILLS,
+    POSITIONS,
     RISK_AXES,
     SIZING_MODES,
     STOP_FILLS,
@@ -13,12 +23,6 @@ from engine.request.model import (
 from engine.request.table import Derived, Entry, Most, Pattern, Setting, Table
 from engine.timeframes import TIMEFRAMES
 
-BLOCK = "template.indicator_grids[]"
-EXPLICIT, RANGE = "explicit axis", "range axis"
-AXES = f"{BLOCK}.params", f"{BLOCK}.signals"
-"""Objects whose keys are names of parameters, which the catalogue of indicators knows."""
-
-_NAME = Pattern(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")
 _SYMBOL = Pattern(r"[!-~]{1,64}", "1 to 64 ASCII characters without spaces")
 _LEVELS = {"sl": "Stop loss", "tp": "Take profit", "tsl": "Trailing stop"}
 _LEVEL_EXAMPLES = {
@@ -62,7 +66,7 @@ _TEMPLATE = (
         noun="timeframe",
     ),
     Entry(
-        "template.indicator_grids",
+        GRIDS,
         "array",
         "Indicators with the values to try: all combinations, traded where all signals agree.",
         [
@@ -72,63 +76,21 @@ _TEMPLATE = (
             }
         ],
     ),
+    *BLOCK_ENTRIES,
     Entry(
-        f"{BLOCK}.name",
-        "text",
-        "Tells two blocks of the same indicator apart.",
-        pattern=_NAME,
-        default=Derived("the indicator_id"),
+        "template.position",
+        "choice",
+        "A position ends where its signals do (state), or is held until one against it (hold).",
+        POSITIONS[0],
+        choices=POSITIONS,
+        noun="position",
+        default=POSITIONS[0],
     ),
     Entry(
-        f"{BLOCK}.indicator_id",
-        "text",
-        "An indicator; `backtest indicators` lists them.",
-        "momentum.rsi",
-    ),
-    Entry(
-        f"{BLOCK}.output",
-        "text",
-        "Which of its outputs gives the signal.",
-        "rsi",
-        default=Derived("its first output"),
-    ),
-    Entry(
-        f"{BLOCK}.source",
-        "axis",
-        "Price series that it is computed on, where it reads one.",
-        "close",
-        choices=SOURCES,
-        noun="source",
-        default="close",
-    ),
-    Entry(
-        f"{BLOCK}.params",
-        "object",
-        "Axes of the parameters which that output uses.",
-        default=Derived("the default axes of the indicator"),
-    ),
-    Entry(
-        f"{BLOCK}.params.*",
-        "axis",
-        "Values of one parameter; `backtest indicators ID` shows bounds and defaults.",
-        {"window": [7, 14, 21]},
-        default=Derived("its default axis"),
-    ),
-    Entry(
-        f"{BLOCK}.signals",
-        "object",
-        "Axes of the parameters of the rule that reads the output.",
-        default=Derived("the default axes of the indicator"),
-    ),
-    Entry(
-        f"{BLOCK}.signals.*",
-        "axis",
-        "Values of one parameter of the rule.",
-        {
-            "long_threshold": {"mode": "range", "start": 20, "stop_incl": 40, "step": 5},
-            "short_threshold": [60, 70, 80],
-        },
-        default=Derived("its default axis"),
+        EXIT_GRIDS,
+        "array",
+        "Indicators, in the same form, of which any closes what is held by a signal against it.",
+        default=[],
     ),
     Entry(
         "template.direction_mode",
@@ -209,6 +171,14 @@ _EXECUTION = (
         choices=STOP_FILLS,
         noun="stop fill",
         default=STOP_FILLS[0],
+    ),
+    Entry(
+        "template.execution.reentry_after_bars",
+        "integer",
+        "Bars after a stop or target on which nothing is opened; 0: the next new signal opens.",
+        0,
+        bounds=REENTRY_BARS,
+        default=0,
     ),
 )
 
@@ -312,33 +282,4 @@ _RANKING = (
     Entry("validation", "null", "Reserved: null.", None, default=None, null=True),
 )
 
-_AXES = (
-    Entry(
-        f"{EXPLICIT}.mode",
-        "choice",
-        "These values, in this order. Short: the array alone, or one value alone.",
-        "explicit",
-        choices=("explicit",),
-        noun="mode",
-    ),
-    Entry(f"{EXPLICIT}.values", "array", "The values, none of them twice.", [7, 14, 21]),
-    Entry(
-        f"{RANGE}.mode",
-        "choice",
-        "Values at equal distances, exact in decimals.",
-        "range",
-        choices=("range",),
-        noun="mode",
-    ),
-    Entry(f"{RANGE}.start", "number", "First value.", 5),
-    Entry(f"{RANGE}.stop_incl", "number", "No value beyond; itself one if it is met.", 200),
-    Entry(
-        f"{RANGE}.step",
-        "number",
-        "Distance between values.",
-        5,
-        bounds=Bounds(above=0),
-    ),
-)
-
-TABLE = Table((*_TOP, *_TEMPLATE, *_EXECUTION, *_RISK, *_SIZES, *_RANKING, *_AXES))
+TABLE = Table((*_TOP, *_TEMPLATE, *_EXECUTION, *_RISK, *_SIZES, *_RANKING, *AXIS_ENTRIES))

@@ -3,7 +3,8 @@
 import copy
 from typing import Any
 
-from engine.request.entries import BLOCK, TABLE
+from engine.request.block_entries import BLOCK
+from engine.request.entries import TABLE
 from engine.request.table import ANY, UNSHOWN, Entry
 
 

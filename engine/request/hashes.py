@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.request.label import LABEL
-from engine.request.model import FIRST_EXECUTION
+from engine.request.model import FIRST_EXECUTION, FIRST_POSITION
 
 ENGINE_PARAMS = ("direction_mode", "sizing_mode", "execution")
 
@@ -49,9 +49,9 @@ def spec_hash(template: Mapping[str, Any]) -> str:
 
 
 def engine_params_hash(document: Mapping[str, Any]) -> str:
-    """Return the hash of direction, sizing and execution of an effective request."""
+    """Return the hash of direction, sizing, execution and position of an effective request."""
     template = document["template"]
-    params = {name: template[name] for name in ENGINE_PARAMS}
+    params = {name: template[name] for name in ENGINE_PARAMS} | named_position(template)
     params["execution"] = named_execution(params["execution"])
     return sha256_hex(canonical_json(params))
 
@@ -64,6 +64,15 @@ def named_execution(execution: Mapping[str, Any]) -> dict[str, Any]:
     """
     first = FIRST_EXECUTION.items()
     return {name: value for name, value in execution.items() if (name, value) not in first}
+
+
+def named_position(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the position of a template by its key; nothing where it is what it was at first.
+
+    The template is that of a request of any version.
+    """
+    position = template.get("position", FIRST_POSITION)
+    return {} if position == FIRST_POSITION else {"position": position}
 
 
 def _with_whole_numbers(value: Any) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from engine.indicators import registry
-from engine.request.entries import AXES, TABLE
+from engine.request.block_entries import AXES, EXIT_GRIDS, GRIDS
+from engine.request.entries import TABLE
 from engine.request.label import LABEL
 from engine.request.saved import SAVED
 from engine.request.table import ANY
@@ -12,16 +13,24 @@ from engine.request.table import ANY
 TOP = "the top of the request"
 
 
-def misplaced(key: object, parent: str, known: Sequence[str]) -> str:
-    """Return what to do about a key that the object at `parent` of the table does not have."""
-    places = [place for place in _places(str(key)) if place != parent]
+def misplaced(key: object, parent: str, known: Sequence[str], path: str) -> str:
+    """Return what to do about a key that the object at `parent` of the table does not have.
+
+    `path` is where the object stands in the document.
+    """
+    grids = EXIT_GRIDS if path.startswith(EXIT_GRIDS) else GRIDS
+    places = [place.replace(GRIDS, grids) for place in _places(str(key)) if place != parent]
     if places:
         return f"it belongs in {' or '.join(place or TOP for place in places)}"
     if alike(key, known):
         return suggestion(key, known)
     elsewhere = alike(key, [entry.name for entry in TABLE.entries])
     if elsewhere:
-        paths = [f"{place}.{name}".lstrip(".") for name in elsewhere for place in _places(name)]
+        paths = [
+            f"{place.replace(GRIDS, grids)}.{name}".lstrip(".")
+            for name in elsewhere
+            for place in _places(name)
+        ]
         return f"did you mean {' or '.join(dict.fromkeys(paths))}?"
     return suggestion(key, known)
 

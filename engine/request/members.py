@@ -93,7 +93,7 @@ def known_members(field: Field, path: str, keys: Sequence[str] = ()) -> dict[str
     found = field.all_members()
     for key, member in found.items():
         if key not in names:
-            member.refuse("unknown key", hint=partial(misplaced, key, path, names))
+            member.refuse("unknown key", hint=partial(misplaced, key, path, names, field.path))
     return {key: member for key, member in found.items() if key in names}
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from engine.indicators.registry import Indicator, Output
+from engine.request.words import exit_title
 
 VERSION = 3
 """Version of effective requests as they are written now. One without a version is of version 1."""
@@ -25,11 +26,19 @@ StopFill = Literal["close", "intrabar"]
 ENTRY_FILLS: tuple[EntryFill, ...] = get_args(EntryFill)
 STOP_FILLS: tuple[StopFill, ...] = get_args(StopFill)
 
-FIRST_EXECUTION: Mapping[str, Any] = MappingProxyType({"entry_fill": "close", "stop_fill": "close"})
+Position = Literal["state", "hold"]
+POSITIONS: tuple[Position, ...] = get_args(Position)
+
+FIRST_EXECUTION: Mapping[str, Any] = MappingProxyType(
+    {"entry_fill": "close", "stop_fill": "close", "reentry_after_bars": 0}
+)
 """What members of `execution` that came with version 3 were before a request could say so.
 
 Keys and hashes leave them out where they are this, so that they stay those of before.
 """
+
+FIRST_POSITION: Position = "state"
+"""What a position was before a request could say so: keys and hashes leave it out as well."""
 
 Level = float | None
 """A risk level in human percent, or None where the risk exit is off."""
@@ -103,6 +112,8 @@ class Execution:
 
     `entry_fill` is where entries and signal exits fill: at the close of the bar that decides, or at
     the next open. `stop_fill` is where stops and targets are seen: at closes, or inside bars.
+    `reentry_after_bars`: on so many bars after a risk exit, and on its own, nothing is opened;
+    0: the next edge opens.
     """
 
     init_cash_quote: float
@@ -112,6 +123,7 @@ class Execution:
     safe_profit_percent: float
     entry_fill: EntryFill
     stop_fill: StopFill
+    reentry_after_bars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,9 @@ class Ranking:
 class Request:
     """A valid request. `document` is the effective JSON it was made of; times are ms since 1970.
 
+    `blocks` open positions, `exit_blocks` close what is held; each are sorted by name, and one name
+    may stand in both. A position "state" is flat where the signals are NEUTRAL, and has no exit
+    blocks; one on "hold" is kept there until it is closed.
     `result_bytes_max` is what the trades and equity curves of all variants may take together.
     """
 
@@ -153,6 +168,8 @@ class Request:
     timeframe: str
     timeframe_ms: int
     blocks: tuple[BlockRequest, ...]
+    position: Position
+    exit_blocks: tuple[BlockRequest, ...]
     direction_mode: DirectionMode
     sizing_mode: SizingMode
     execution: Execution
@@ -163,3 +180,11 @@ class Request:
     top_trades_n: int
     result_bytes_max: int
     ranking: Ranking
+
+    @property
+    def titled_blocks(self) -> dict[str, BlockRequest]:
+        """All blocks by what people call them, in the order of the grid: "rsi", "exit rsi"."""
+        return {
+            **{block.name: block for block in self.blocks},
+            **{exit_title(block.name): block for block in self.exit_blocks},
+        }

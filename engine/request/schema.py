@@ -10,8 +10,9 @@ from typing import Any
 
 from engine.indicators import registry
 from engine.indicators.declaration import Indicator, Param
+from engine.request.block_entries import AXES, BLOCK, EXIT_GRIDS, EXPLICIT, GRIDS, RANGE
 from engine.request.bounds import LARGEST, MAX_BLOCKS, MAX_LISTED, Bounds
-from engine.request.entries import AXES, BLOCK, EXPLICIT, RANGE, TABLE
+from engine.request.entries import TABLE
 from engine.request.label import MAX_NAME, MAX_NOTE
 from engine.request.model import Defaults
 from engine.request.saved import ID_PATTERN
@@ -133,12 +134,13 @@ class _Schema:
 
     def items(self, entry: Entry) -> Schema:
         """Return what the items of an array are; those of an axis depend on the axis."""
-        if f"{entry.path}[]" != BLOCK:
+        if entry.path not in (GRIDS, EXIT_GRIDS):
             return {"maxItems": MAX_LISTED, "uniqueItems": True}
         block = self.object(BLOCK)
         ids = [indicator.id for indicator in self.indicators]
         block["properties"]["indicator_id"] |= {"enum": ids}
-        return {"maxItems": MAX_BLOCKS, "items": block}
+        fewest = {"minItems": 0} if entry.path == EXIT_GRIDS else {}
+        return {**fewest, "maxItems": MAX_BLOCKS, "items": block}
 
     def axes(self, entry: Entry) -> Schema:
         """Return an object of axes: of every parameter that some indicator has."""

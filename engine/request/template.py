@@ -1,20 +1,26 @@
-"""Reading `template`: instrument, indicators, direction, sizing, execution and risk."""
+"""Reading `template`: instrument, indicators, position, direction, sizing, execution, risk."""
 
 from typing import Any
 
 from engine.request.blocks import ReadBlock, read_blocks
 from engine.request.entries import TABLE
+from engine.request.fields import is_array
 from engine.request.members import Members
 from engine.request.risk import read_risk
 from engine.request.table import REQUIRED
 
 
 def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
-    """Return the normal form of the template and its blocks with their numbers of variants."""
+    """Return the normal form of the template and all its blocks with their numbers of variants.
+
+    Exit blocks come after those that open.
+    """
     template = root.object("template")
     instrument = template.object("instrument_id")
     grids = template.get("indicator_grids")
     blocks = read_blocks(grids, root.reading) if grids else []
+    position = template.read("position")
+    exits = _read_exits(template, position)
     market_id = instrument.read("market_id")
     direction = template.read("direction_mode")
     execution = _read_execution(template, market_id)
@@ -22,12 +28,27 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
         "instrument_id": {"market_id": market_id, "symbol": instrument.read("symbol")},
         "timeframe": template.read("timeframe"),
         "indicator_grids": [block.document for block in blocks],
+        "position": position,
+        "exit_grids": [block.document for block in exits],
         "direction_mode": direction,
         "sizing_mode": template.read("sizing_mode"),
         "execution": execution,
         "risk_grid": read_risk(template, direction, execution["slippage_pct"]),
     }
-    return effective, blocks
+    return effective, [*blocks, *exits]
+
+
+def _read_exits(template: Members, position: str | None) -> list[ReadBlock]:
+    grids = template.get("exit_grids")
+    given = grids is not None and is_array(grids.value)
+    if grids is None or (given and not grids.value):
+        return []
+    if given and position == "state":
+        grids.refuse(
+            'closes what is held, and template.position is "state": set it to "hold", or remove '
+            "the exit blocks"
+        )
+    return read_blocks(grids, template.reading)
 
 
 def _read_execution(template: Members, market_id: int | None) -> dict[str, float | None]:

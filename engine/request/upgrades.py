@@ -10,7 +10,7 @@ from typing import Any
 from engine.request.entries import TABLE
 from engine.request.fields import Field, RequestError
 from engine.request.members import read_value
-from engine.request.model import FIRST_EXECUTION, VERSION
+from engine.request.model import FIRST_EXECUTION, FIRST_POSITION, VERSION
 from engine.request.words import shown
 
 Document = Mapping[str, Any]
@@ -56,16 +56,20 @@ def _lists_of_distinct_outcomes(document: Document) -> Document:
     }
 
 
-def _fills_at_closes(document: Document) -> Document:
-    """From 2 to 3: everything filled at the close of a bar, where stops were seen as well."""
+def _flat_on_neutral_at_closes(document: Document) -> Document:
+    """From 2 to 3: nothing was held without a signal, and all was filled and seen at closes."""
     template = document.get("template")
     if not isinstance(template, Mapping):
         return document
     execution = template.get("execution", {})
     if isinstance(execution, Mapping):
         execution = {**FIRST_EXECUTION, **execution}
-    return {**document, "template": {**template, "execution": execution}}
+    first: Document = {"position": FIRST_POSITION, "exit_grids": []}
+    return {**document, "template": {**first, **template, "execution": execution}}
 
 
-STEPS: tuple[Callable[[Document], Document], ...] = (_lists_of_distinct_outcomes, _fills_at_closes)
+STEPS: tuple[Callable[[Document], Document], ...] = (
+    _lists_of_distinct_outcomes,
+    _flat_on_neutral_at_closes,
+)
 """At position n - 1 the step from version n to n + 1."""

@@ -122,8 +122,8 @@ def _gap(coverage: Coverage, step: int) -> list[Warned]:
 def _undefined(request: Request, coverage: Coverage) -> list[Warned]:
     if not coverage.undefined:
         return []
-    blocks = [block for block in request.blocks if block.name in coverage.undefined]
-    needed = max(longest(block, defined_after) for block in blocks)
+    blocks = request.titled_blocks
+    needed = max(longest(blocks[name], defined_after) for name in coverage.undefined)
     path, advice = "warmup_bars", "raise warmup_bars, or leave it out"
     if coverage.warmup_present < coverage.warmup_bars:
         path, advice = "time_range.start", "import earlier candles or start later"

@@ -50,6 +50,11 @@ def fills_text(execution: Mapping[str, Any]) -> str:
     )
 
 
+def exit_title(name: str) -> str:
+    """Return what people call an exit block. No block is named so: names hold no spaces."""
+    return f"exit {name}"
+
+
 def counted(count: int) -> str:
     """Return a count in digits, or its order of magnitude when nobody would read them."""
     return str(count) if count < 10**24 else f"about 10^{int(count.bit_length() * 0.30103)}"

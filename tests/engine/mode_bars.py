@@ -7,7 +7,7 @@ import math
 import random
 
 from tests.engine.cases import HIGHEST, LOWEST, with_leaps
-from tests.engine.simulator import Execution, Prices, RiskLevels
+from tests.engine.simulator import Prices
 
 START_MS = 1_704_067_200_000  # 2024-01-01
 MINUTE = 60_000
@@ -29,6 +29,10 @@ def times(count: int, rng: random.Random) -> tuple[list[int], list[int]]:
         open_ms.append(opens)
         opens += step * (1 if rng.random() >= closed else rng.randint(2, 20))
     return open_ms, [at + step for at in open_ms]
+
+
+def bars_of(prices: Prices) -> list[Bar]:
+    return list(zip(prices.open, prices.high, prices.low, prices.close, strict=True))
 
 
 def prices_of(bars: list[Bar], rng: random.Random) -> Prices:
@@ -68,26 +72,6 @@ def random_bars(rng: random.Random, count: int) -> list[Bar]:
         bars = [
             whole(*(price * up for price in bar)) for bar, up in zip(bars, times_up, strict=True)
         ]
-    return bars
-
-
-def touched(bars: list[Bar], rules: Execution, risk: RiskLevels, rng: random.Random) -> list[Bar]:
-    """Let a price of some bars be a level of an earlier one, its margin, or next to either."""
-    percents = [percent for percent in (risk.sl, risk.tp, risk.tsl) if percent is not None]
-    if rules.leverage is not None:
-        percents.append(100 / rules.leverage)
-    slippage = rules.slippage_pct / 100
-    bars = list(bars)
-    for at in range(1, len(bars)):
-        if rng.random() >= 0.15:
-            continue
-        before = bars[max(0, at - rng.randint(1, 4))]
-        fill = rng.choice(before) * rng.choice((1.0, 1 + slippage, 1 - slippage))
-        level = fill * (1 + rng.choice((-1, 1)) * rng.choice(percents or [100.0]) / 100)
-        level *= rng.choice((1.0, 1.0, 1 + 1e-12, 1 - 1e-12))
-        level = rng.choice((level, level, math.nextafter(level, 0), math.nextafter(level, 1e9)))
-        if LOWEST <= level <= HIGHEST:
-            bars[at] = with_price(bars[at], rng.randrange(4), level)
     return bars
 
 

@@ -8,14 +8,23 @@ range, bars that reach stop and target both, leaps, and prices that touch a leve
 the last bit. Any rule can be held fixed: `mode_cases(position="state", leverage=None)`.
 """
 
+import math
 import random
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.engine.cases import BORDERS, DIRECTIONS, SIZINGS, executions, risk_levels
-from tests.engine.mode_bars import Bar, prices_of, random_bars, touched, whole
+from tests.engine.cases import (
+    BORDERS,
+    DIRECTIONS,
+    HIGHEST,
+    LOWEST,
+    SIZINGS,
+    executions,
+    risk_levels,
+)
+from tests.engine.mode_bars import Bar, bars_of, prices_of, random_bars, whole, with_price
 from tests.engine.simulator import (
     LONG,
     NEUTRAL,
@@ -107,6 +116,32 @@ def random_exits(rng: random.Random, count: int) -> list[tuple[bool, bool]] | No
     return [(rng.random() < share, rng.random() < share) for _ in range(count)]
 
 
+def touched(case: ModeCase, rng: random.Random) -> ModeCase:
+    """Let a price soon after an entry be a level of that trade, its margin, or next to either."""
+    trades, bars, risk = case.run().trades, bars_of(case.prices), case.risk
+    shares = [percent / 100 for percent in (risk.sl, risk.tp, risk.tsl) if percent is not None]
+    if case.execution.leverage is not None:
+        shares.append(1 / case.execution.leverage)
+    if not trades or not shares:
+        return case
+    trade = rng.choice(trades)
+    at = rng.randint(trade.entry_bar + 1, min(trade.exit_bar, trade.entry_bar + 4))
+    start = rng.choice((*[trade.entry_fill] * 4, *bars[at - 1]))
+    below = rng.random() < 0.5
+    level = start * (1 - rng.choice(shares)) if below else start * (1 + rng.choice(shares))
+    margin = 1 + 1e-12 if below else 1 - 1e-12
+    price = level * rng.choice((1.0, margin))
+    price = rng.choice((price, math.nextafter(price, 0), math.nextafter(price, 1e9)))
+    if not LOWEST <= price <= HIGHEST:
+        return case
+    inside = case.execution.stop_fill == "intrabar"
+    looked_at = 3 if not inside else 2 if below else 1
+    bars[at] = with_price(bars[at], rng.choice((0, looked_at, looked_at, looked_at)), price)
+    opens, highs, lows, closes = ([bar[part] for bar in bars] for part in range(4))
+    prices = replace(case.prices, open=opens, high=highs, low=lows, close=closes)
+    return replace(case, prices=prices)
+
+
 def _case(
     signals: list[int],
     exits: list[tuple[bool, bool]] | None,
@@ -116,10 +151,11 @@ def _case(
     rng: random.Random,
 ) -> ModeCase:
     execution = sized(execution, risk, rng)
-    if rng.random() < 0.5:
-        bars = touched(bars, execution, risk, rng)
     exits = exits if execution.position == "hold" else None
-    return ModeCase(signals, exits, prices_of(bars, rng), execution, risk)
+    case = ModeCase(signals, exits, prices_of(bars, rng), execution, risk)
+    for _ in range(rng.choice((0, 0, 2, 5))):
+        case = touched(case, rng)
+    return case
 
 
 def _long_case(seed: int, count: int, execution: Execution, risk: RiskLevels) -> ModeCase:

@@ -20,7 +20,7 @@
     the target. The trailing level is made of the best price before this bar, which takes in the
     bar's high (long) or low (short) afterwards.
 25. A stop that is reached inside the bar fills at its level, or at the open where the bar opens
-    beyond it: worse for a stop, better for a take profit. A liquidation fills at its level.
+    beyond it: worse for a stop, better for a take profit. What a liquidation fills at is rule 35.
 """
 
 from collections.abc import Iterator
@@ -101,8 +101,6 @@ def hit_inside(position: Position, high: float, low: float, risk: RiskLevels) ->
 
 def fill_inside(level: Level, bar_open: float) -> float:
     """Return the raw price at which a level that was reached inside the bar fills (rule 25)."""
-    if level.reason == "liquidation":
-        return level.price
     if level.from_above:
         return min(level.price, bar_open)
     return max(level.price, bar_open)

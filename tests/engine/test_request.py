@@ -69,7 +69,9 @@ def test_what_is_left_out_is_filled_in() -> None:
         "safe_profit_percent": 30.0,
         "entry_fill": "close",
         "stop_fill": "close",
+        "reentry_after_bars": 0,
     }
+    assert (template["position"], template["exit_grids"]) == ("state", [])
     assert template["risk_grid"] == {"sl": None, "tp": None, "tsl": None}
     assert template["direction_mode"] == "long-short"
     assert template["sizing_mode"] == "all_in"

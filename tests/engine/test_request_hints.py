@@ -7,7 +7,8 @@ import pytest
 from engine.indicators import registry
 from engine.indicators.registry import UnknownIndicator, get
 from engine.request import FieldError, RequestError
-from engine.request.entries import AXES, TABLE
+from engine.request.block_entries import AXES
+from engine.request.entries import TABLE
 from tests.engine.requests import RSI, SMA, document, refusal_at, refused, swapped, with_value
 
 

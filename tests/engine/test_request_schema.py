@@ -21,7 +21,7 @@ from engine.request import (
     read_label,
     read_saved,
 )
-from engine.request.entries import BLOCK
+from engine.request.block_entries import BLOCK
 from tests.engine.requests import (
     DEFAULTS,
     LIMITS,

@@ -46,7 +46,15 @@ def test_an_effective_request_must_name_everything(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["fee_pct", "init_cash_quote", "fixed_quote", "entry_fill", "stop_fill"]
+    "name",
+    [
+        "fee_pct",
+        "init_cash_quote",
+        "fixed_quote",
+        "entry_fill",
+        "stop_fill",
+        "reentry_after_bars",
+    ],
 )
 def test_an_effective_request_must_name_its_execution(name: str) -> None:
     effective = complete(document(), DEFAULTS, LIMITS)
@@ -129,11 +137,18 @@ def second() -> dict[str, Any]:
     return request
 
 
-def test_a_request_of_version_2_fills_at_closes_and_is_otherwise_what_it_was() -> None:
+def test_a_request_of_version_2_fills_at_closes_holds_nothing_and_is_otherwise_as_it_was() -> None:
     request = parse(second())
     assert (request.execution.entry_fill, request.execution.stop_fill) == ("close", "close")
+    assert (request.position, request.exit_blocks) == ("state", ())
+    assert request.execution.reentry_after_bars == 0
     expected = second() | {"version": VERSION}
-    expected["template"]["execution"] |= {"entry_fill": "close", "stop_fill": "close"}
+    expected["template"] |= {"position": "state", "exit_grids": []}
+    expected["template"]["execution"] |= {
+        "entry_fill": "close",
+        "stop_fill": "close",
+        "reentry_after_bars": 0,
+    }
     assert request.document == expected
     assert parse(request.document) == request
 
@@ -157,9 +172,12 @@ def test_the_variants_of_a_request_of_version_2_keep_their_rows_and_their_keys()
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("entry_fill", "next_open"), ("stop_fill", "intrabar")]
+    ("name", "value"),
+    [("entry_fill", "next_open"), ("stop_fill", "intrabar"), ("reentry_after_bars", 5)],
 )
-def test_another_fill_is_another_variant_of_the_same_indicators(name: str, value: str) -> None:
+def test_another_fill_or_pause_is_another_variant_of_the_same_indicators(
+    name: str, value: str
+) -> None:
     other = parse(second()).document
     other["template"]["execution"][name] = value
     one, two = Variants.of(parse(second())), Variants.of(parse(other))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from engine.request import TABLE, Defaults, complete, example, parse
+from engine.request.block_entries import BLOCK, EXIT_GRIDS, EXPLICIT, RANGE
 from engine.request.defaults import read_defaults
-from engine.request.entries import BLOCK, EXPLICIT, RANGE
 from engine.request.table import ANY, UNSHOWN, Entry, Setting
 from tests.engine.requests import DEFAULTS, LIMITS, document, refusal_at, with_value
 from tests.engine.test_request_defaults import GIVEN
@@ -116,9 +116,10 @@ def test_the_example_shows_every_field_but_those_of_the_program() -> None:
     assert {entry.path for entry in ENTRIES if entry.parent not in (EXPLICIT, RANGE)} - shown == {
         "version",
         "result_bytes_max",
+        EXIT_GRIDS,
         f"{BLOCK}.name",
     }
-    assert {"version", "result_bytes_max", f"{BLOCK}.name"} <= hidden
+    assert {"version", "result_bytes_max", EXIT_GRIDS, f"{BLOCK}.name"} <= hidden
 
 
 def test_the_example_can_be_changed_without_changing_the_next_one() -> None:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from tests.engine.hand_cases import near, play, told
-from tests.engine.simulator import RiskLevels, Run
+from tests.engine.simulator import Execution, Prices, RiskLevels, Run, simulate
 
 SL5 = RiskLevels(sl=5.0)
 LOCK = {"sizing_mode": "strategy_compound_profit_lock", "safe_profit_percent": 50.0}
@@ -41,6 +41,20 @@ def test_fills_at_opens_are_dated_with_the_open() -> None:
     # From the open of bar 2, 08:00 (not counted), to the open of bar 4, 16:00 (counted).
     run = play(".LL.....", *[100.0] * 8, funding_pct_per_8h=0.5, entry_fill="next_open")
     assert carried(run) == [near(5)]
+
+
+def test_funding_counts_while_a_market_is_closed() -> None:
+    # Bar 1 closes at 08:00, bar 2 opens at 30:00: what bar 1 decides fills at the one or the other.
+    hours = [(0, 4), (4, 8), (30, 34), (34, 38), (38, 42)]
+    open_ms, close_ms = ([span[end] * 3_600_000 for span in hours] for end in (0, 1))
+    flat = [100.0] * 5
+    prices = Prices(flat, flat, flat, flat, open_ms, close_ms)
+    paid = {}
+    for entry_fill in ("close", "next_open"):
+        rules = Execution(1000.0, funding_pct_per_8h=0.5, entry_fill=entry_fill)
+        paid[entry_fill] = carried(simulate([0, 1, 1, 0, 0], flat, rules, prices=prices))
+    # From 08:00 to 38:00: 16, 24 and 32. From 30:00 to 38:00: 32.
+    assert paid == {"close": [near(15)], "next_open": [near(5)]}
 
 
 def test_an_exit_that_is_decided_on_the_last_bar_is_dated_with_its_close() -> None:

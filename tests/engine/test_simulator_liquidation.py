@@ -108,11 +108,17 @@ def test_a_liquidation_is_a_risk_exit_for_what_reopens() -> None:
 
 
 def test_with_leverage_a_short_is_liquidated_and_not_ruined() -> None:
-    # Once at 100: 200, where an unlevered all-in short is ruined; nothing is left, so the variant
-    # is ruined all the same. A fixed 100 leaves 900 and trades on.
-    run = play("SSSL.", 100.0, 250.0, 250.0, 250.0, 250.0, leverage=1.0)
-    assert (told(run), run.equity[-1], run.ruined) == ([("short", 0, 1, "liquidation")], 0, True)
-    fixed = {"leverage": 1.0, "sizing_mode": "fixed_quote"}
-    run = play("SSSL.", 100.0, 250.0, 250.0, 250.0, 250.0, **fixed)
+    # Once at 100: 200, where an unlevered all-in short is ruined. Nothing is left, so the variant
+    # is ruined all the same.
+    for entry_fill in ("close", "next_open"):
+        run = play("SSSL.", 100.0, 100.0, 250.0, 250.0, 250.0, leverage=1.0, entry_fill=entry_fill)
+        assert told(run) == [("short", 0, 2, "liquidation")]
+        assert (run.equity[-1], run.ruined) == (0, True)
+
+
+def test_with_leverage_no_price_ruins_who_has_money_left() -> None:
+    # Unlevered, a short of 100 out of 1000 is ruined from 1100 on. Liquidated at 200, 900 are left.
+    rules = {"leverage": 1.0, "sizing_mode": "fixed_quote"}
+    run = play("SSSL.", 100.0, 2500.0, 2500.0, 2500.0, 2500.0, **rules)
     assert told(run) == [("short", 0, 1, "liquidation"), ("long", 3, 4, "signal_exit")]
     assert not run.ruined
