@@ -8,12 +8,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from engine.candles import Candles
 from engine.report import reports
 from tests.engine.case_sweep import CaseSweep
 from tests.engine.cases import Case
 from tests.engine.report_reference import DIRECTIONS, Facts
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels, simulate
-from tests.engine.worlds import START_MS
+from tests.engine.test_differential import RSI_THRESHOLDS, SMA_CROSS, Rules, engine_outcomes
+from tests.engine.test_differential_fills import FILES
+from tests.engine.test_report_real_data import real_candles
+from tests.engine.worlds import START_MS, explicit
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 HOUR = 3_600_000
@@ -67,10 +71,15 @@ def tables(text: str) -> list[list[Row]]:
     return found
 
 
+def sections() -> dict[str, str]:
+    """Return the text under each heading of the page."""
+    parts = re.split(r"^##+ ", PAGE.read_text(), flags=re.MULTILINE)
+    return {title: text for title, _, text in (part.partition("\n") for part in parts)}
+
+
 def examples() -> list[Example]:
     listed = []
-    for part in re.split(r"^### ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
-        title, _, text = part.partition("\n")
+    for title, text in sections().items():
         settings = re.search(r"^(?:.* )?Settings: (.*)$", text, re.MULTILINE)
         if settings is not None:
             bars, trades = tables(text)[:2]
@@ -143,3 +152,40 @@ def test_the_simulator_does_what_the_page_says(title: str) -> None:
             for trade in frame.itertuples()
         ]
         assert [told(trade) for trade in trades] == without_modes(rows)
+
+
+# --- what a stop seen at closes costs --------------------------------------------------------
+
+CROSSINGS = SMA_CROSS | {
+    "params": {
+        "ma": explicit("sma", "ema"),
+        "fast": explicit(4, 8, 16),
+        "slow": explicit(24, 48, 96),
+    }
+}
+THRESHOLDS = RSI_THRESHOLDS | {
+    "params": {"window": explicit(7, 14, 21)},
+    "signals": {"long_threshold": explicit(30, 55), "short_threshold": explicit(70, 45)},
+}
+
+
+def stopped_at(candles: Candles, stop_fill: str) -> list[float]:
+    """Return what trades lost that a stop of 2 % ended, in stops of 2 %."""
+    rules = Rules("long-short", "fixed_quote", sl=2.0, stop_fill=stop_fill)
+    return [
+        -trade["return_pct"] / 2
+        for block in (CROSSINGS, THRESHOLDS)
+        for report, _ in engine_outcomes(candles, block, rules)
+        for trade in report.trades or []
+        if trade["exit_reason"] == "sl"
+    ]
+
+
+def test_the_cost_of_stops_seen_at_closes_is_what_the_page_says(market_data: Path) -> None:
+    (shown,) = tables(sections()["What a stop seen at closes costs"])
+    for row, (name, time_column) in zip(shown, FILES.values(), strict=True):
+        candles = real_candles(market_data / name, time_column, "15m")
+        lost = [stopped_at(candles, stop_fill) for stop_fill in ("close", "intrabar")]
+        assert row["trades"] == ", ".join(str(len(trades)) for trades in lost)
+        means = [f"{sum(trades) / len(trades):.2f}" for trades in lost]
+        assert [row["at closes"], row["inside bars"]] == means
