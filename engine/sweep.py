@@ -71,8 +71,6 @@ class Sweep:
         threads: int = 1,
         memory_bytes: int = PLANES_BYTES,
     ) -> None:
-        if request.position != "state" or request.execution.reentry_after_bars:
-            raise NotImplementedError
         self.request = request
         self.candles = candles
         self.grid = Grid.of(request)
@@ -168,16 +166,30 @@ class Sweep:
         yield Batch("stage_b", processed, total, top)
 
     def planes_of(self, base_index: int) -> tuple[Bits, Bits]:
-        """Return LONG and SHORT uint64[W] of one base variant, the last bar's signal included."""
-        planes = [
-            self._store.planes_of(block, number)
-            for block, number in enumerate(self.grid.block_variants(base_index))
-        ]
-        long, short = planes[0]
-        for other_long, other_short in planes[1:]:
+        """Return LONG and SHORT uint64[W] of one base variant, the last bar's signal included.
+
+        They are what all of its entry blocks say.
+        """
+        (long, short), *others = self._planes(base_index, range(self.grid.entries))
+        for other_long, other_short in others:
             long &= other_long
             short &= other_short
         return long, short
+
+    def exit_planes_of(self, base_index: int) -> tuple[Bits, Bits] | None:
+        """Return LONG and SHORT uint64[W] of what any exit block says, None without one."""
+        blocks = range(self.grid.entries, len(self.grid.blocks))
+        if not blocks:
+            return None
+        (long, short), *others = self._planes(base_index, blocks)
+        for other_long, other_short in others:
+            long |= other_long
+            short |= other_short
+        return long, short
+
+    def _planes(self, base_index: int, blocks: range) -> list[tuple[Bits, Bits]]:
+        numbers = self.grid.block_variants(base_index)
+        return [self._store.planes_of(block, numbers[block]) for block in blocks]
 
     def _hold(self, numbers: Numbers) -> Iterator[None]:
         for block, part in enumerate(numbers):
@@ -190,6 +202,7 @@ class Sweep:
         strides = self._division.strides
         streamed = self._store.layout.streamed
         others = [block for block in range(len(numbers)) if block != streamed]
+        entries = self.grid.entries
         tile = Tile(
             row=self._store.row(streamed, box.streamed.start),
             rows=len(box.streamed),
@@ -200,6 +213,9 @@ class Sweep:
             + box.streamed.start * strides[streamed],
             base_start=base.start,
             base_stop=base.stop,
+            hold=self.rules.hold,
+            exits=streamed >= entries,
+            entries=sum(block < entries for block in others),
         )
         prefix = [
             (self._store.row(b, numbers[b].start), len(numbers[b]), strides[b]) for b in others
@@ -240,6 +256,9 @@ class Sweep:
                 len(axes.tp),
                 len(axes.tsl),
                 axes.total,
+                self.rules.hold,
+                self.grid.entries,
+                self.rules.pause,
             ),
             levels_of(*levels),
             self._market,

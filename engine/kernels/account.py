@@ -67,6 +67,7 @@ class Market(NamedTuple):
     lows: Floats
     highs: Floats
     inside: bool  # whether they do
+    slips: bool  # whether a limit order fills elsewhere than a market order at the same price
     delay: int  # bars from a decision until a position is there: 0 at the close, 1 at the next open
     block_low: Floats  # float64[B], lowest price of each block that stops look at
     block_high: Floats  # float64[B]

@@ -65,27 +65,32 @@ def simulate(
     tsl: float | None = None,
     *,
     market: Market | None = None,
+    exits: tuple[Bits, Bits] | None = None,
 ) -> Trades:
     """Trade one variant: planes uint64[W], traded closes float64[n], risk levels in percent.
 
     `market` is `market_of(closes, costs, ...)`: whoever trades many variants makes it once. Rules
     by which not everything fills at closes need one.
     The last traded bar's own signal may be set: it opens nothing, and tells a forced close from a
-    signal exit.
+    signal exit. Of positions that are held, `exits` are what any exit block says.
     """
     costs = costs_of(rules)
     if market is None:
         market = market_of(closes, costs)
-    entries, exits, is_long, ends, ledger = trade_variant(
+    closing = np.zeros((2, len(long)), np.uint64) if exits is None else np.stack(exits)
+    entries, ends_at, is_long, ends, ledger = trade_variant(
         long,
         short,
+        closing,
         allowed_planes(len(closes), rules),
         levels_of((sl,), (tp,), (tsl,)),
         market,
         costs,
+        rules.hold,
+        rules.pause,
     )
     count = len(entries)
-    entry, exit_ = entries.astype(np.int64), exits.astype(np.int64)
+    entry, exit_ = entries.astype(np.int64), ends_at.astype(np.int64)
     quote, net = ledger.quote[:count].copy(), ledger.net[:count].copy()
     price, way = ledger.price[:count].copy(), ledger.way[:count].copy()
     with np.errstate(all="ignore"):  # what overflows is infinite, and its difference NaN
@@ -109,7 +114,7 @@ def simulate(
         gross=gross,
         net=net,
         reason=_reasons(
-            exit_, ends, way, _last_signal(long, short, len(closes), rules), is_long, market
+            exit_, ends, way, _kept_on(long, short, closing, len(closes), rules), is_long, market
         ),
         available=ledger.available[:count].copy(),
         safe=ledger.safe[:count].copy(),
@@ -120,22 +125,28 @@ def simulate(
     )
 
 
-def _last_signal(long: Bits, short: Bits, bars: int, rules: ExecutionRules) -> tuple[int, int]:
-    """Return the last traded bar and the signal that counts on it: 1, -1 or 0."""
-    last = bars - 1
-    word, bit = divmod(last, 64)
-    if int(long[word]) >> bit & 1 and rules.direction != SHORT_ONLY:
-        return last, 1
-    if int(short[word]) >> bit & 1 and rules.direction != LONG_ONLY:
-        return last, -1
-    return last, 0
+def _kept_on(
+    long: Bits, short: Bits, exits: Bits, bars: int, rules: ExecutionRules
+) -> tuple[int, bool, bool]:
+    """Return the last traded bar, and whether a long and a short would be kept there."""
+    word, bit = divmod(bars - 1, 64)
+    is_long, is_short, closes_short, closes_long = (
+        bool(int(plane[word]) >> bit & 1) for plane in (long, short, *exits)
+    )
+    if rules.hold:
+        return bars - 1, not (closes_long or is_short), not (closes_short or is_long)
+    return (
+        bars - 1,
+        is_long and rules.direction != SHORT_ONLY,
+        is_short and rules.direction != LONG_ONLY,
+    )
 
 
 def _reasons(
     exits: Int64,
     ends: Ends,
     way: Int8,
-    last_signal: tuple[int, int],
+    kept_on: tuple[int, bool, bool],
     is_long: NDArray[np.bool_],
     market: Market,
 ) -> Int8:
@@ -143,9 +154,9 @@ def _reasons(
 
     Ruin is the first where an order would have filled at the next open only.
     """
-    last, signal = last_signal
+    last, long_kept, short_kept = kept_on
     sl, tp, tsl = (ends.hits[:, column] == exits for column in range(3))
-    held_on = (exits == last) & (np.where(is_long, 1, -1) == signal)
+    held_on = (exits == last) & np.where(is_long, long_kept, short_kept)
     ruin = way == BY_RUIN
     return np.select(
         [

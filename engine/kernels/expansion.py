@@ -5,58 +5,38 @@ the whole grid. Where the balance is all that is wanted, hits are needed for one
 many as fit a cache are kept for those combinations that are signed.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from engine.compiled import inlined, kernel, part
-from engine.kernels.account import (
-    AT_LIMIT,
-    AT_MARKET,
-    AT_STOP,
-    BY_RUIN,
-    Costs,
-    Floats,
-    Int64,
-    Market,
-    compounds,
-    growth,
-    may_be_ruined,
-    new_ledger,
-    ruined_exit,
-    settle,
-)
+from engine.compiled import kernel, part
+from engine.kernels.account import Costs, Int64, Ledger, Market, new_ledger
+from engine.kernels.balances import grow_all, new_balances, new_sides
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.hits import (
-    NO_HIT,
-    Bars,
     Hits,
     Levels,
     apply_risk,
-    hit_first,
     kept_rows,
     natural_exits,
     new_hits,
-    row_of,
-    scan_into,
     scan_runs,
 )
+from engine.kernels.holding import hold_variant, list_starts
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
-from engine.kernels.runs import (
-    Scratch,
-    drop_last_entry,
-    find_trades,
-    is_long,
-    load_variant,
-    new_scratch,
-)
+from engine.kernels.runs import Scratch, drop_last_entry, find_trades, load_variant, new_scratch
 from engine.kernels.signature import trade_signature
 from engine.kernels.signing import places_of, sign_combinations
+from engine.kernels.walking import grow_walks, sign_walks, walk_risk
 
 
 class RiskTile(NamedTuple):
-    """Where a tile lies in the risk grid: its first axis positions, and the size of the grid."""
+    """Where a tile lies in the risk grid, the size of the grid, and how positions are held.
+
+    The first three are its first axis positions. With `hold` the first `entries` blocks open
+    positions, and the others close them. Nothing is entered for `pause` bars after a risk exit.
+    """
 
     sl: int
     tp: int
@@ -64,238 +44,57 @@ class RiskTile(NamedTuple):
     tps: int  # length of the whole tp axis
     tsls: int
     total: int  # combinations of the whole grid
-
-
-class Balances(NamedTuple):
-    """The accounts of all risk combinations of a tile, side by side.
-
-    A ruined account is closed: all that is left of it is in `safe`, so that it trades no more.
-    """
-
-    cash: Floats  # float64[combinations]
-    safe: Floats  # float64[combinations]
-    traded: Floats  # float64[combinations], number of trades
-    ruin: Numbers32  # uint32[combinations], bar at whose close a short was ruined, or NEVER
-
-
-class Sides(NamedTuple):
-    """How one run ends under each level, by the two sides that every combination is a pair of.
-
-    A stop is an sl; a target is a pair of tp and tsl. Factors are the growth of what is committed.
-    """
-
-    stop_hit: Bars  # int32[sls], NO_HIT where it is not hit
-    stop: Floats  # float64[sls]
-    target_hit: Bars  # int32[tps * tsls]
-    target: Floats  # float64[tps * tsls]
-    factor: Floats  # float64[columns], of each level; `stop` is its beginning
-
-
-# A short whose exit filled at such a price that it is ruined, on whatever bar.
-RUINED_BY_FILL = NEVER - 1
+    hold: bool = False
+    entries: int = 0
+    pause: int = 0
 
 
 @part
-def new_balances(combinations: int) -> Balances:
-    """Return room for so many accounts."""
-    return Balances(
-        np.empty(combinations),
-        np.empty(combinations),
-        np.empty(combinations),
-        np.empty(combinations, np.uint32),
-    )
-
-
-@part
-def compound_pairs(
-    outer_hit: Bars,
-    outer: Floats,
-    inner_hit: Bars,
-    inner: Floats,
-    floor: float,
-    cash: Floats,
-    traded: Floats,
-) -> None:
-    """Apply one run to the cash of every pair of levels: the growth of the level hit first."""
-    for o in range(outer.shape[0]):
-        hit, growth_there, at = outer_hit[o], outer[o], o * inner.shape[0]
-        for i in range(inner.shape[0]):
-            before = cash[at + i]
-            after = before * (growth_there if hit < inner_hit[i] else inner[i])
-            # NaN, the rest of an overflow, is no ruin: as in `final_balance`, trading goes on.
-            cash[at + i] = before if before <= floor else after
-            traded[at + i] += 0.0 if before <= floor else 1.0
-
-
-@part
-def settle_pairs(
-    outer_hit: Bars,
-    outer: Floats,
-    inner_hit: Bars,
-    inner: Floats,
-    costs: Costs,
-    cash: Floats,
-    safe: Floats,
-    traded: Floats,
-) -> None:
-    """Do the same where an entry does not commit everything, or wins move to the safe."""
-    for o in range(outer.shape[0]):
-        for i in range(inner.shape[0]):
-            at = o * inner.shape[0] + i
-            if not cash[at] <= costs.floor:
-                factor = outer[o] if outer_hit[o] < inner_hit[i] else inner[i]
-                cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
-                traded[at] += 1.0
-
-
-@part
-def settle_short(
-    row: int,
-    hits: Hits,
-    sl_fast: bool,
-    bar: np.uint32,
-    end: np.uint32,
+def list_runs(
+    longs: Words,
+    shorts: Words,
+    allowed: Words,
+    rows: Int64,
+    tile: RiskTile,
     market: Market,
-    costs: Costs,
-    levels: Levels,
-    balances: Balances,
-) -> None:
-    """Do the same for a short that may be ruined: every account has an exit of its own."""
-    cash, safe = balances.cash, balances.safe
-    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
-    for s in range(sls):
-        for q in range(tps * tsls):
-            at = q * sls + s if sl_fast else s * tps * tsls + q
-            if cash[at] <= costs.floor:
-                continue
-            tp = sls + q // tsls
-            column = hit_first(hits.bar[row], s, tp, sls + tps + q % tsls)
-            hit = hits.bar[row, column]
-            last = min(np.uint32(hit), end)
-            price, way = market.exit[last], AT_MARKET
-            if market.inside and hit != NO_HIT:
-                price, way = hits.price[row, column], AT_LIMIT if column == tp else AT_STOP
-            ruined = False
-            if may_be_ruined(market, bar, last, False):
-                last, price, way, ruined = ruined_exit(
-                    market, costs, bar, last, price, way, cash[at], safe[at]
-                )
-            factor = growth(costs, False, market.inverse[bar], price, way == AT_LIMIT)
-            cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
-            balances.traded[at] += 1.0
-            if ruined:
-                balances.ruin[at] = last if way == BY_RUIN else np.uint32(RUINED_BY_FILL)
-                safe[at] += cash[at]
-                cash[at] = 0.0
-
-
-@inlined
-def fill_factors(
-    factor: Floats,
-    row: int,
-    hits: Hits,
-    end: Any,
-    long: bool,
-    reciprocal: float,
-    market: Market,
-    costs: Costs,
-    levels: Levels,
-) -> None:
-    """Write the growth of a run under each level alone: float64[columns]."""
-    exits, bars = market.exit, hits.bar[row]
-    if not market.inside:
-        for c in range(bars.shape[0]):
-            exit_ = min(np.uint32(bars[c]), end)
-            factor[c] = growth(costs, long, reciprocal, exits[exit_])
-        return
-    prices = hits.price[row]
-    first_tp = levels.counts[0]
-    first_tsl = first_tp + levels.counts[1]
-    for c in range(bars.shape[0]):
-        goal = first_tp <= c < first_tsl and bars[c] != NO_HIT
-        price = exits[end] if bars[c] == NO_HIT else prices[c]
-        factor[c] = growth(costs, long, reciprocal, price, goal)
-
-
-@inlined
-def fill_sides(sides: Sides, row: int, hits: Hits, levels: Levels) -> None:
-    """Write when and how the two sides of run `row` end it; its factors are known."""
-    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
-    first_tp, first_tsl = sls, sls + tps
-    bars = hits.bar[row]
-    for s in range(sls):
-        sides.stop_hit[s] = bars[s]
-    for i in range(tps):
-        for j in range(tsls):
-            earlier = bars[first_tp + i] < bars[first_tsl + j]
-            column = first_tp + i if earlier else first_tsl + j
-            sides.target_hit[i * tsls + j] = bars[column]
-            sides.target[i * tsls + j] = sides.factor[column]
-
-
-@part
-def grow_all(
     scratch: Scratch,
-    runs: int,
-    market: Market,
-    costs: Costs,
-    levels: Levels,
-    hits: Hits,
-    balances: Balances,
-) -> bool:
-    """Compute the account of every risk combination after all runs.
+) -> tuple[int, int]:
+    """List the runs of a variant in steps of 2, or all starts of its holdings.
 
-    Runs are the outer loop: each combination still folds its trades in time order, and the
-    combinations side by side keep the processor busy. `hits` keeps what it has room for. The longer
-    of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
+    Returns how many runs there are, and how many are listed.
     """
-    inverse = market.inverse
-    sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
-    sides = new_sides(sls, targets, hits.bar.shape[1])
-    stop_hit, stop, target_hit, target = sides.stop_hit, sides.stop, sides.target_hit, sides.target
-    compounding = compounds(costs)
-    sl_fast: bool = sls > targets
-    cash, safe, traded = balances.cash, balances.safe, balances.traded
-    cash[:] = costs.init_cash
-    safe[:] = 0.0
-    traded[:] = 0.0
-    balances.ruin[:] = NEVER
-    for k in range(runs):
-        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
-        long = is_long(scratch, bar)
-        row = row_of(k, hits)
-        scan_into(row, scratch, k, market, costs, levels, hits)
-        if may_be_ruined(market, bar, end, long):
-            settle_short(row, hits, sl_fast, bar, end, market, costs, levels, balances)
-            continue
-        fill_factors(sides.factor, row, hits, end, long, inverse[bar], market, costs, levels)
-        fill_sides(sides, row, hits, levels)
-        if market.inside and not sl_fast:
-            # The inner side wins where both are hit on one bar, and that has to be the stop.
-            for q in range(targets):
-                target_hit[q] += 1
-        if not compounding and sl_fast:
-            settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
-        elif not compounding:
-            settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
-        elif sl_fast:
-            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
-        else:
-            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
-    return sl_fast
+    bars = market.closes.shape[0]
+    if tile.hold:
+        hold_variant(longs, shorts, allowed, rows, tile.entries, bars, scratch)
+        runs = find_trades(scratch)
+        return runs, list_starts(scratch, runs)
+    load_variant(longs, shorts, allowed, rows, scratch)
+    if market.delay:
+        drop_last_entry(scratch, bars)
+    runs = find_trades(scratch)
+    return runs, runs
 
 
 @part
-def new_sides(stops: int, targets: int, columns: int) -> Sides:
-    """Return room for the two sides of one run."""
-    factor = np.empty(columns)
-    return Sides(
-        np.empty(stops, np.int32),
-        factor[:stops],
-        np.empty(targets, np.int32),
-        np.empty(targets),
-        factor,
-    )
+def trades_of(
+    listed: Numbers32,
+    starts: int,
+    hits: Hits,
+    sl: int,
+    tp: int,
+    tsl: int,
+    walks: bool,
+    tile: RiskTile,
+    natural: Numbers32,
+    scratch: Scratch,
+    market: Market,
+    ledger: Ledger,
+) -> int:
+    """List the trades of one risk combination in steps of 2; return their number."""
+    if walks:
+        return walk_risk(listed, starts, hits, sl, tp, tsl, tile.pause, scratch, market, ledger)
+    apply_risk(scratch, natural, hits, sl, tp, tsl, market, ledger)
+    return starts
 
 
 @kernel
@@ -327,7 +126,9 @@ def expand_risk(
     hits = new_hits(kept, sls + tps + tsls, market.inside)
     combinations = 0 if recorded else sls * targets
     balances = new_balances(combinations)
-    natural = scratch.events[:0]
+    sides = new_sides(sls, targets, sls + tps + tsls)
+    busy = np.empty(combinations if tile.hold or tile.pause > 0 else 0, np.int64)
+    natural = listed = scratch.events[:0]
     columns = np.empty((combinations, 3), np.int32)  # of those that pass the cut
     ruin = np.empty(combinations, np.uint32)
     sums = np.empty((combinations, 2), np.uint64)
@@ -335,25 +136,28 @@ def expand_risk(
     sl_fast = False
     n = 0
     for v in range(rows.shape[0]):
-        load_variant(longs, shorts, allowed, rows[v], scratch)
-        if market.delay:
-            drop_last_entry(scratch, market.closes.shape[0])
-        runs = find_trades(scratch)
+        runs, starts = list_runs(longs, shorts, allowed, rows[v], tile, market, scratch)
+        walks = starts > runs or tile.pause > 0
         if recorded:
-            scan_runs(scratch, runs, market, costs, levels, hits)
-            natural = natural_exits(scratch, runs)
+            scan_runs(scratch, starts, market, costs, levels, hits)
+            natural = natural_exits(scratch, starts)
+            listed = scratch.events[: 2 * starts].copy() if walks else natural
+        elif walks:
+            sl_fast = grow_walks(
+                scratch, starts, tile.pause, market, costs, levels, hits, sides, balances, busy
+            )
         else:
-            sl_fast = grow_all(scratch, runs, market, costs, levels, hits, balances)
+            sl_fast = grow_all(scratch, runs, market, costs, levels, hits, sides, balances)
         first = n
         for s in range(sls):
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
                 if recorded:
-                    apply_risk(
-                        scratch, natural, hits, s, sls + tp, sls + tps + tsl, (sls, sls + tps),
-                        market, ledger,
+                    trades = trades_of(
+                        listed, starts, hits, s, sls + tp, sls + tps + tsl, walks, tile, natural,
+                        scratch, market, ledger,
                     )  # fmt: skip
-                    score = measure(scratch, runs, market, costs, order, ledger, market.inside)
+                    score = measure(scratch, trades, market, costs, order, ledger, market.inside)
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
                     balance = balances.cash[at] + balances.safe[at]
@@ -365,7 +169,7 @@ def expand_risk(
                 after = offer(found, n, order, index, score)
                 if after > n and recorded:
                     found.signature[n, 0], found.signature[n, 1] = trade_signature(
-                        scratch, score.trades, ledger
+                        scratch, score.trades, market, ledger
                     )
                 elif after > n:
                     columns[n - first, 0] = s
@@ -373,7 +177,12 @@ def expand_risk(
                     columns[n - first, 2] = sls + tps + tsl
                     ruin[n - first] = balances.ruin[at]
                 n = after
-        if n > first and not recorded:
+        if n > first and not recorded and walks:
+            sign_walks(
+                scratch, starts, tile.pause, market, costs, levels, hits, columns[: n - first],
+                ruin, found.trades[first:n], found.signature[first:n],
+            )  # fmt: skip
+        elif n > first and not recorded:
             sign_combinations(
                 scratch, runs, market, costs, levels, places, hits, columns, ruin,
                 found.trades[first:n], sums, found.signature[first:n],

@@ -254,14 +254,12 @@ def apply_risk(
     sl: int,
     tp: int,
     tsl: int,
-    tps: tuple[int, int],
     market: Market,
     ledger: Ledger,
 ) -> None:
     """Set the exits of one risk combination: the earliest of the hits and the run's own end.
 
-    Where stops fill inside bars, price and way of each exit go to the ledger. `tps` are the first
-    column of a goal and the one behind the last.
+    Where stops fill inside bars, price and way of each exit go to the ledger.
     """
     for k in range(natural.shape[0]):
         bars = hits.bar[k]
@@ -270,9 +268,8 @@ def apply_risk(
         scratch.events[2 * k + 1] = end
         if market.inside:
             stopped = bars[column] != NO_HIT
-            goal = tps[0] <= column < tps[1]
             ledger.price[k] = hits.price[k, column] if stopped else market.exit[end]
-            ledger.way[k] = (AT_LIMIT if goal else AT_STOP) if stopped else AT_MARKET
+            ledger.way[k] = (AT_LIMIT if column == tp else AT_STOP) if stopped else AT_MARKET
 
 
 @part

@@ -114,6 +114,7 @@ def market_of(
         lows=lows,
         highs=highs,
         inside=fills is not None and fills.inside,
+        slips=costs.buy != costs.sell,
         delay=int(fills is not None and fills.next_open),
         block_low=np.minimum.reduceat(low, starts),
         block_high=np.maximum.reduceat(high, starts),
@@ -137,11 +138,13 @@ def day_ends(open_times_ms: Int64) -> Int64:
 def allowed_planes(bars: int, rules: ExecutionRules) -> Bits:
     """Return uint64[2, W]: where LONG and SHORT count at all, by direction and bar.
 
-    The last bar is cleared: it opens nothing and closes everything.
+    The last bar is cleared: it opens nothing and closes everything. Of positions that are held they
+    are the bars on which they may start: not on the last but one if that fills at the last open.
     """
     allowed = np.zeros((2, words_for(bars)), np.uint64)
     bits = np.zeros(allowed.shape[1] * WORD_BITS, np.uint8)
-    bits[: bars - 1] = 1
+    late = 2 if rules.hold and rules.next_open else 1
+    bits[: max(bars - late, 0)] = 1
     packed = np.packbits(bits, bitorder="little").view("<u8")
     if rules.direction != SHORT_ONLY:
         allowed[0] = packed

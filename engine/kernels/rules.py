@@ -15,7 +15,8 @@ class ExecutionRules(NamedTuple):
 
     `direction` and `sizing` are positions in `DIRECTIONS` and `SIZINGS`; `init_cash` and
     `fixed_quote` are quote amounts. `next_open`: what is decided at a close fills at the next open;
-    `inside`: stops are looked for inside bars.
+    `inside`: stops are looked for inside bars. `hold`: positions are held until they are closed;
+    `pause`: bars after a risk exit on which nothing is entered.
     """
 
     fee: float
@@ -27,6 +28,8 @@ class ExecutionRules(NamedTuple):
     safe_fraction: float
     next_open: bool = False
     inside: bool = False
+    hold: bool = False
+    pause: int = 0
 
 
 def execution_rules(request: Request) -> ExecutionRules:
@@ -42,6 +45,8 @@ def execution_rules(request: Request) -> ExecutionRules:
         safe_fraction=execution.safe_profit_percent / 100.0,
         next_open=execution.entry_fill == "next_open",
         inside=execution.stop_fill == "intrabar",
+        hold=request.position == "hold",
+        pause=execution.reentry_after_bars,
     )
 
 

@@ -16,6 +16,7 @@ from engine.kernels.account import (
 )
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.doublings import NEVER
+from engine.kernels.holding import Prefix, hold_row
 from engine.kernels.measures import Order, Score, balance_score, measure
 from engine.kernels.runs import U2, Scratch, drop_last_entry, find_runs, find_trades, multiply
 
@@ -59,10 +60,22 @@ def note(
     scores.until[i] = scratch.events[exit_of_last] if gone else np.uint32(NEVER)
 
 
+@inlined
+def put_positions(
+    prefix: Prefix, long: Words, short: Words, market: Market, scratch: Scratch
+) -> None:
+    """Put the positions of a row of the streamed block and a prefix into `scratch`."""
+    if prefix.hold:
+        hold_row(prefix, long, short, scratch)
+        return
+    multiply(prefix.long, prefix.short, long, short, scratch.long[1:], scratch.short[1:])
+    if market.delay:
+        drop_last_entry(scratch, prefix.bars)
+
+
 @part
 def score_by_balance(
-    prefix_long: Words,
-    prefix_short: Words,
+    prefix: Prefix,
     longs: Words,
     shorts: Words,
     first: int,
@@ -77,12 +90,9 @@ def score_by_balance(
 
     The loop of most sweeps: what is done with a score comes afterwards, in a loop of its own.
     """
-    long, short = scratch.long[1:], scratch.short[1:]
     for i in range(rows.shape[0]):
         row = first + rows[i]
-        multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
-        if market.delay:
-            drop_last_entry(scratch, market.closes.shape[0])
+        put_positions(prefix, longs[row], shorts[row], market, scratch)
         runs, step = find_runs(scratch)
         trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
         score = balance_score(order, ruined, trades, balance, costs)
@@ -91,8 +101,7 @@ def score_by_balance(
 
 @part
 def score_by_trades(
-    prefix_long: Words,
-    prefix_short: Words,
+    prefix: Prefix,
     longs: Words,
     shorts: Words,
     first: int,
@@ -105,12 +114,9 @@ def score_by_trades(
     scores: Scores,
 ) -> None:
     """Score the variants of a prefix that are ranked by more: every trade is recorded."""
-    long, short = scratch.long[1:], scratch.short[1:]
     for i in range(rows.shape[0]):
         row = first + rows[i]
-        multiply(prefix_long, prefix_short, longs[row], shorts[row], long, short)
-        if market.delay:
-            drop_last_entry(scratch, market.closes.shape[0])
+        put_positions(prefix, longs[row], shorts[row], market, scratch)
         runs = find_trades(scratch)
         score = measure(scratch, runs, market, costs, order, ledger, False)
         note(scores, i, score, scratch, runs, U2)

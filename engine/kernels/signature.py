@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from engine.compiled import borrowing, inlined
-from engine.kernels.account import AT_LIMIT, Ledger
+from engine.kernels.account import AT_LIMIT, Ledger, Market
 from engine.kernels.bits import U0, U1, U63, Words
 from engine.kernels.runs import U2, Scratch, is_long
 
@@ -137,7 +137,7 @@ def trade_value(
 ) -> tuple[Any, Any]:
     """Return two mixed words of a trade: its bars, which are below 2^31, direction and exit.
 
-    An exit is its price before slippage, and whether it slips: a limit order does not.
+    An exit is its price before slippage, and whether it is a `limit` order where others slip.
     Values of trades are added modulo 2^64, so each must be random by itself: two products, as one
     may lose the highest bits of a factor, and the finaliser.
     """
@@ -150,13 +150,15 @@ def trade_value(
 
 
 @borrowing
-def trade_signature(scratch: Scratch, trades: int, ledger: Ledger) -> tuple[Any, Any]:
+def trade_signature(
+    scratch: Scratch, trades: int, market: Market, ledger: Ledger
+) -> tuple[Any, Any]:
     """Return the identity of trades listed in steps of 2: the sealed sum of their values."""
     s, t = U0, U0
     for k in range(trades):
         entry, exit_ = scratch.events[2 * k], scratch.events[2 * k + 1]
         long = is_long(scratch, entry)
-        limit = ledger.way[k] == AT_LIMIT
+        limit = market.slips and ledger.way[k] == AT_LIMIT
         value_s, value_t = trade_value(entry, exit_, long, ledger.price[k], limit)
         s += value_s
         t += value_t

@@ -104,7 +104,7 @@ def add_run_inside(
         elif tsl_hit == exit_:
             price = prices[tsl_column[tsl]]
         else:
-            price, goal = prices[tp_column[tp]], True
+            price, goal = prices[tp_column[tp]], market.slips
         s, t = trade_value(bar, exit_, long, price, goal)
         corner = (sl * tps + tp) * tsls + tsl
         sums[corner, 0] += s - before_s
@@ -188,7 +188,8 @@ def sum_each(
             last = min(np.uint32(hit[column]), end)
             paid, goal = market.exit[last], False
             if market.inside and hit[column] != NO_HIT:
-                paid, goal = hits.price[row, column], column == columns[c, 1]
+                paid = hits.price[row, column]
+                goal = market.slips and column == columns[c, 1]
             if k == trades[c] - 1 and ruin[c] <= last:
                 last = ruin[c]
                 paid, goal = market.closes[last], False

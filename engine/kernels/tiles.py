@@ -11,8 +11,9 @@ from engine.kernels.account import (
     Market,
     new_ledger,
 )
-from engine.kernels.bits import U0, U1, Words
+from engine.kernels.bits import Words
 from engine.kernels.doublings import NEVER
+from engine.kernels.holding import ONES, Prefix, clear_from, holding_signature
 from engine.kernels.measures import (
     Found,
     Order,
@@ -21,14 +22,11 @@ from engine.kernels.measures import (
     offer,
 )
 from engine.kernels.runs import (
-    BIT_MASK,
-    WORD_SHIFT,
     Scratch,
-    drop_last_entry,
     multiply,
     new_scratch,
 )
-from engine.kernels.scoring import new_scores, score_by_balance, score_by_trades
+from engine.kernels.scoring import new_scores, put_positions, score_by_balance, score_by_trades
 from engine.kernels.signature import plane_signature, product_signature
 from engine.kernels.tally import Tally, count
 from engine.kernels.twins import take_in
@@ -51,6 +49,9 @@ class Tile(NamedTuple):
     offset: int
     base_start: int  # variants outside [base_start, base_stop) are left out
     base_stop: int
+    hold: bool = False  # positions are held until they are closed
+    exits: bool = False  # the streamed block closes them
+    entries: int = 0  # how many of the other blocks open them, the first ones
 
 
 @part
@@ -80,10 +81,9 @@ def distinct_rows(
 
 @borrowing
 def position_signature(
+    prefix: Prefix,
     long: Words,
     short: Words,
-    factor_long: Words,
-    factor_short: Words,
     until: np.uint32,
     market: Market,
     scratch: Scratch,
@@ -93,20 +93,14 @@ def position_signature(
     Variants that differ only in what they would hold once the account is gone trade alike: from
     there on the planes are cleared.
     """
-    if until == NEVER and not market.delay:
-        return product_signature(long, short, factor_long, factor_short)
-    held_long, held_short = scratch.long[1:], scratch.short[1:]
-    multiply(long, short, factor_long, factor_short, held_long, held_short)
-    if market.delay:
-        drop_last_entry(scratch, market.closes.shape[0])
-    if until == NEVER:
-        return plane_signature(held_long, held_short)
-    word = np.int64(until >> WORD_SHIFT)
-    kept = (U1 << np.uint64(until & BIT_MASK)) - U1
-    for plane in (held_long, held_short):
-        plane[word] &= kept
-        plane[word + 1 :] = U0
-    return plane_signature(held_long, held_short)
+    if until == NEVER and not (prefix.hold or market.delay):
+        return product_signature(prefix.long, prefix.short, long, short)
+    put_positions(prefix, long, short, market, scratch)
+    if until != NEVER:
+        clear_from(until, scratch)
+    if prefix.hold:
+        return holding_signature(scratch)
+    return plane_signature(scratch.long[1:], scratch.short[1:])
 
 
 @kernel
@@ -134,13 +128,19 @@ def score_tile(
     # Level d is the product of the first d blocks; it changes when one of their digits does.
     stack_long = np.empty((depth + 1, words), np.uint64)
     stack_short = np.empty((depth + 1, words), np.uint64)
-    stack_long[0] = allowed[0]
-    stack_short[0] = allowed[1]
+    # Exit blocks are ORed, on a stack of their own.
+    exit_depth = depth + 1 if tile.hold else 0
+    exit_long = np.zeros((exit_depth, words), np.uint64)
+    exit_short = np.zeros((exit_depth, words), np.uint64)
+    ones, zeros = np.full(words, ONES), np.zeros(words, np.uint64)
+    stack_long[0] = ones if tile.hold else allowed[0]
+    stack_short[0] = ones if tile.hold else allowed[1]
     digits = np.full(depth, -1, np.int64)
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
-    distinct, weights = distinct_rows(longs, shorts, allowed, tile, order, scratch)
+    counting = np.stack((ones, ones)) if tile.hold else allowed
+    distinct, weights = distinct_rows(longs, shorts, counting, tile, order, scratch)
     every, scores = np.arange(tile.rows), new_scores(tile.rows)
     n = 0
     scored = 0
@@ -157,22 +157,34 @@ def score_tile(
                 changed = d
         for d in range(changed, depth):
             row = others[d, 0] + digits[d]
+            if tile.hold and d >= tile.entries:
+                stack_long[d + 1], stack_short[d + 1] = stack_long[d], stack_short[d]
+                exit_long[d + 1] = exit_long[d] | longs[row]
+                exit_short[d + 1] = exit_short[d] | shorts[row]
+                continue
             multiply(
                 stack_long[d], stack_short[d], longs[row], shorts[row],
                 stack_long[d + 1], stack_short[d + 1],
             )  # fmt: skip
+            if tile.hold:
+                exit_long[d + 1], exit_short[d + 1] = exit_long[d], exit_short[d]
+        prefix_planes = Prefix(
+            stack_long[depth], stack_short[depth],
+            exit_long[depth] if tile.hold else zeros, exit_short[depth] if tile.hold else zeros,
+            ones, zeros, allowed, tile.hold, tile.exits, market.closes.shape[0],
+        )  # fmt: skip
         start = max(0, -((offset - tile.base_start) // tile.stride))
         stop = min(tile.rows, -((offset - tile.base_stop) // tile.stride))
         whole = start == 0 and stop == tile.rows
         rows = distinct if whole else every[start:stop]
         if recorded:
             score_by_trades(
-                stack_long[depth], stack_short[depth], longs, shorts, tile.row, rows,
+                prefix_planes, longs, shorts, tile.row, rows,
                 scratch, market, costs, order, ledger, scores,
             )  # fmt: skip
         else:
             score_by_balance(
-                stack_long[depth], stack_short[depth], longs, shorts, tile.row, rows,
+                prefix_planes, longs, shorts, tile.row, rows,
                 scratch, market, costs, order, scores,
             )  # fmt: skip
         scored += count(tally, order, scores, rows.shape[0], weights, whole)
@@ -185,8 +197,8 @@ def score_tile(
             after = offer(found, n, order, offset + m * tile.stride, score)
             if after > n:
                 found.signature[n, 0], found.signature[n, 1] = position_signature(
-                    stack_long[depth], stack_short[depth], longs[tile.row + m],
-                    shorts[tile.row + m], scores.until[i], market, scratch,
+                    prefix_planes, longs[tile.row + m], shorts[tile.row + m],
+                    scores.until[i], market, scratch,
                 )  # fmt: skip
                 found.weight[n] = weight
             n = after

@@ -18,8 +18,10 @@ from engine.kernels.account import (
 )
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.equity import fill_equity
-from engine.kernels.hits import Bars, Levels, apply_risk, natural_exits, new_hits, scan_runs
+from engine.kernels.hits import Bars, Levels, new_hits, scan_runs
+from engine.kernels.holding import latch, list_starts
 from engine.kernels.runs import drop_last_entry, find_trades, is_long, multiply, new_scratch
+from engine.kernels.walking import walk_risk
 
 
 class Ends(NamedTuple):
@@ -31,29 +33,52 @@ class Ends(NamedTuple):
 
 @kernel
 def trade_variant(
-    long: Words, short: Words, allowed: Words, levels: Levels, market: Market, costs: Costs
+    long: Words,
+    short: Words,
+    exits: Words,
+    allowed: Words,
+    levels: Levels,
+    market: Market,
+    costs: Costs,
+    hold: bool,
+    pause: int,
 ) -> tuple[Numbers32, Numbers32, Flags, Ends, Ledger]:
     """Return entry bars, exit bars, directions, what could end each trade, and the ledger.
 
-    There is one level, or none, of each kind.
+    There is one level, or none, of each kind. `exits` uint64[2, W] are what exit blocks say
+    together, of whom there are some only with `hold`.
     """
     words = allowed.shape[1]
     scratch = new_scratch(words)
-    multiply(allowed[0], allowed[1], long, short, scratch.long[1:], scratch.short[1:])
-    if market.delay:
-        drop_last_entry(scratch, market.closes.shape[0])
+    bars = market.closes.shape[0]
+    if hold:
+        latch(
+            long, short, long, short, exits[0], exits[1], exits[0], exits[1],
+            allowed, bars, scratch,
+        )  # fmt: skip
+    else:
+        multiply(allowed[0], allowed[1], long, short, scratch.long[1:], scratch.short[1:])
+        if market.delay:
+            drop_last_entry(scratch, bars)
     runs = find_trades(scratch)
-    hits = new_hits(runs, 3, market.inside)
-    scan_runs(scratch, runs, market, costs, levels, hits)
-    natural = natural_exits(scratch, runs)
-    ledger = new_ledger(runs, 0)
-    apply_risk(scratch, natural, hits, 0, 1, 2, (1, 2), market, ledger)
-    trades, _, _ = record_trades(scratch, runs, market, costs, ledger, market.inside)
+    starts = list_starts(scratch, runs) if hold else runs
+    hits = new_hits(starts, 3, market.inside)
+    scan_runs(scratch, starts, market, costs, levels, hits)
+    ledger = new_ledger(starts, 0)
+    listed = scratch.events[: 2 * starts].copy()
+    walked = walk_risk(listed, starts, hits, 0, 1, 2, pause, scratch, market, ledger)
+    trades, _, _ = record_trades(scratch, walked, market, costs, ledger, market.inside)
     is_up = np.empty(trades, np.bool_)
     for k in range(trades):
         is_up[k] = is_long(scratch, scratch.events[2 * k])
     events = scratch.events[: 2 * trades]
-    ends = Ends(hits.bar[:trades], natural[:trades])
+    ends = Ends(np.empty((trades, 3), np.int32), np.empty(trades, np.uint32))
+    at = 0
+    for k in range(trades):
+        while listed[2 * at] != events[2 * k]:
+            at += 1
+        ends.hits[k] = hits.bar[at]
+        ends.natural[k] = listed[2 * at + 1]
     return events[::2].copy(), events[1::2].copy(), is_up, ends, ledger
 
 

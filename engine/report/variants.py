@@ -47,6 +47,11 @@ class Variants(Protocol):
     def planes_of(self, base_index: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """LONG and SHORT planes of a base variant."""
 
+    def exit_planes_of(
+        self, base_index: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+        """LONG and SHORT planes of its exit blocks, None without any."""
+
 
 @dataclass(frozen=True, slots=True)
 class VariantReport:
@@ -117,7 +122,8 @@ class _Run:
         base_index, risk_index = sweep.grid.split(variant_index)
         long, short = sweep.planes_of(base_index)
         sl, tp, tsl = sweep.grid.risk_at(risk_index)
-        trades = simulate(long, short, closes, rules, sl, tp, tsl, market=market)
+        exits = sweep.exit_planes_of(base_index) if rules.hold else None
+        trades = simulate(long, short, closes, rules, sl, tp, tsl, market=market, exits=exits)
         equity = equity_curve(trades, closes, rules, market=market)
         metrics = variant_metrics(trades, equity, bars.open_times, rules)
         metrics["num_trades"] = len(trades)

@@ -24,6 +24,7 @@ from engine.metrics import equity_curve
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels, Run, Trade
 
 Bits = NDArray[np.uint64]
+Exits = Sequence[tuple[bool, bool]] | None
 FLOATS = (
     "quote",
     "quantity",
@@ -49,6 +50,8 @@ def rules_of(execution: Execution) -> ExecutionRules:
         safe_fraction=execution.safe_profit_percent / 100,
         next_open=execution.entry_fill == "next_open",
         inside=execution.stop_fill == "intrabar",
+        hold=execution.position == "hold",
+        pause=execution.reentry_after_bars,
     )
 
 
@@ -108,6 +111,7 @@ def engine_trades(
     execution: Execution,
     risk: RiskLevels,
     prices: Prices | None = None,
+    exits: Exits = None,
 ) -> Trades:
     """Run the engine's single-variant simulation on the simulator's input."""
     return kernels.simulate(
@@ -119,7 +123,15 @@ def engine_trades(
         risk.tp,
         risk.tsl,
         market=market_for(closes, execution, prices),
+        exits=exit_planes(exits, len(signals)),
     )
+
+
+def exit_planes(exits: Exits, count: int) -> tuple[Bits, Bits]:
+    """Pack what exit blocks say: the bars on which any is LONG, and those on which any is SHORT."""
+    asked = [(False, False)] * count if exits is None else exits
+    long, short = ([LONG if bar[side] else NEUTRAL for bar in asked] for side in (0, 1))
+    return plane(long, LONG), plane(short, LONG)
 
 
 Axis = Sequence[float | None]
@@ -132,6 +144,7 @@ def engine_scores(
     axes: tuple[Axis, Axis, Axis],
     secondary: str | None = None,
     prices: Prices | None = None,
+    exits: Exits = None,
 ) -> Found:
     """Return the scores of one variant in stage B under every combination of sl, tp and tsl.
 
@@ -140,13 +153,14 @@ def engine_scores(
     rules, bars = rules_of(execution), closes
     combinations = prod(map(len, axes))
     found = room_for(combinations)
+    rows = exit_planes(exits, len(signals))
     kept = expand_risk(
-        plane(signals, LONG)[None],
-        plane(signals, SHORT)[None],
+        np.stack((plane(signals, LONG), rows[0])),
+        np.stack((plane(signals, SHORT), rows[1])),
         allowed_planes(len(bars), rules),
-        np.zeros((1, 1), np.int64),
+        np.array([[0, 1]] if rules.hold else [[0]]),
         np.zeros(1, np.int64),
-        RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations),
+        RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations, rules.hold, 1, rules.pause),
         levels_of(*axes),
         market_for(closes, execution, prices),
         costs_of(rules),
@@ -163,14 +177,15 @@ def engine_run(
     execution: Execution,
     risk: RiskLevels,
     prices: Prices | None = None,
+    exits: Exits = None,
 ) -> Run:
     """Return the engine's run in the simulator's terms."""
-    trades = engine_trades(signals, closes, execution, risk, prices)
+    trades = engine_trades(signals, closes, execution, risk, prices, exits)
     market = market_for(closes, execution, prices)
     curve = equity_curve(trades, market.closes, rules_of(execution), market=market)
     equity = [float(value) for value in curve]
     axes = (risk.sl,), (risk.tp,), (risk.tsl,)
-    scored = engine_scores(signals, closes, execution, axes, prices=prices)
+    scored = engine_scores(signals, closes, execution, axes, prices=prices, exits=exits)
     return Run(
         trades=trade_list(trades),
         equity=equity,

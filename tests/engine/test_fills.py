@@ -1,4 +1,4 @@
-"""Entries at the next open and stops inside bars: the engine against the slow simulator."""
+"""Fills at opens and inside bars, holding and pauses: the engine against the slow simulator."""
 
 from typing import Any
 
@@ -23,38 +23,52 @@ from tests.engine.cases import SIZINGS
 from tests.engine.mode_cases import ModeCase, mode_cases
 from tests.engine.simulator import RiskLevels, Run, simulate
 
-FILLS = [("close", "intrabar"), ("next_open", "close"), ("next_open", "intrabar")]
 LEVELS: tuple[Axis, Axis, Axis] = ((None, 0.5, 3.0), (2.0, None), (None, 1.0, 8.0))
 FIXED: dict[str, Any] = {
-    "position": "state",
-    "reentry_after_bars": 0,
     "leverage": None,
     "funding_pct_per_8h": 0.0,
     "borrow_pct_per_year": 0.0,
 }
 
-both = pytest.mark.parametrize(("entry_fill", "stop_fill"), FILLS)
+# entry fill, stop fill, position, bars without an entry after a risk exit
+MODES = [
+    ("close", "intrabar", "state", 0),
+    ("next_open", "close", "state", 0),
+    ("next_open", "intrabar", "state", 0),
+    ("close", "close", "hold", 0),
+    ("close", "intrabar", "hold", 0),
+    ("next_open", "close", "hold", 0),
+    ("next_open", "intrabar", "hold", 0),
+    ("close", "close", "state", None),
+    ("next_open", "intrabar", "state", None),
+    ("close", "close", "hold", None),
+    ("close", "intrabar", "hold", None),
+]
+Mode = tuple[str, str, str, int | None]
+
+every_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode)))
 
 
-def cases(entry_fill: str, stop_fill: str) -> st.SearchStrategy[ModeCase]:
-    """Cases of a kind of fills, of every sizing that there is at closes."""
-    fills = {"entry_fill": entry_fill, "stop_fill": stop_fill}
-    return st.sampled_from(SIZINGS).flatmap(
-        lambda sizing: mode_cases(sizing_mode=sizing, **FIXED, **fills)
-    )
+def cases(mode: Mode) -> st.SearchStrategy[ModeCase]:
+    """Cases of one mode, of every sizing that there is at closes; None: any pause."""
+    entry_fill, stop_fill, position, pause = mode
+    fixed = {"entry_fill": entry_fill, "stop_fill": stop_fill, "position": position, **FIXED}
+    if pause is not None:
+        fixed["reentry_after_bars"] = pause
+    return st.sampled_from(SIZINGS).flatmap(lambda sizing: mode_cases(sizing_mode=sizing, **fixed))
 
 
 def of(case: ModeCase, risk: RiskLevels | None = None) -> tuple[Any, ...]:
-    return case.signals, case.prices.close, case.execution, risk or case.risk, case.prices
+    return (
+        case.signals, case.prices.close, case.execution, risk or case.risk, case.prices, case.exits
+    )  # fmt: skip
 
 
-@both
+@every_mode
 @given(st.data())
-@settings(max_examples=400, deadline=None)
-def test_a_run_is_that_of_the_simulator(
-    entry_fill: str, stop_fill: str, data: st.DataObject
-) -> None:
-    case = data.draw(cases(entry_fill, stop_fill))
+@settings(max_examples=300, deadline=None)
+def test_a_run_is_that_of_the_simulator(mode: Mode, data: st.DataObject) -> None:
+    case = data.draw(cases(mode))
 
     assert difference(engine_run(*of(case)), case.run()) is None
 
@@ -65,16 +79,14 @@ def combined(axes: tuple[Axis, Axis, Axis]) -> list[RiskLevels]:
 
 def scores(case: ModeCase, axes: tuple[Axis, Axis, Axis], secondary: str | None = None) -> Any:
     asked = case.signals, case.prices.close, case.execution
-    return engine_scores(*asked, axes, secondary, case.prices)
+    return engine_scores(*asked, axes, secondary, case.prices, case.exits)
 
 
-@both
+@every_mode
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_every_risk_combination_has_the_simulators_outcome(
-    entry_fill: str, stop_fill: str, data: st.DataObject
-) -> None:
-    case = data.draw(cases(entry_fill, stop_fill))
+def test_every_risk_combination_has_the_simulators_outcome(mode: Mode, data: st.DataObject) -> None:
+    case = data.draw(cases(mode))
     axes = data.draw(
         st.sampled_from((LEVELS, LEVELS[::-1], ((1.0, 1.5, 2.0, 9.0), (3.0,), (None,))))
     )
@@ -95,13 +107,13 @@ def outcome(run: Run) -> tuple[Any, ...]:
     return tuple((t.entry_bar, t.exit_bar, t.direction, t.exit_fill) for t in run.trades)
 
 
-@both
+@every_mode
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
-    entry_fill: str, stop_fill: str, data: st.DataObject
+    mode: Mode, data: st.DataObject
 ) -> None:
-    case = data.draw(cases(entry_fill, stop_fill))
+    case = data.draw(cases(mode))
     found = scores(case, LEVELS)
 
     identities = [tuple(row) for row in found.signature.tolist()]
@@ -110,14 +122,14 @@ def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
     assert [[a == b for a in identities] for b in identities] == same_outcome
 
 
-@both
+@every_mode
 @pytest.mark.parametrize("metric", METRICS)
 @given(st.data())
 @settings(max_examples=30, deadline=None)
 def test_a_score_is_the_figure_of_the_report_to_the_bit(
-    entry_fill: str, stop_fill: str, metric: str, data: st.DataObject
+    mode: Mode, metric: str, data: st.DataObject
 ) -> None:
-    case = data.draw(cases(entry_fill, stop_fill))
+    case = data.draw(cases(mode))
     risk = case.risk
     trades = engine_trades(*of(case))
     market, rules = (

@@ -185,7 +185,7 @@ def sign_lists(entries: Any, exits: Any, longs: Any, lengths: Any, market: Marke
             if longs[row, k]:
                 word = (bar >> np.uint32(6)) + np.uint32(1)
                 scratch.long[word] |= np.uint64(1) << np.uint64(bar & np.uint32(63))
-        out[row, 0], out[row, 1] = trade_signature(scratch, lengths[row], ledger)
+        out[row, 0], out[row, 1] = trade_signature(scratch, lengths[row], market, ledger)
     return out
 
 

@@ -1,0 +1,243 @@
+"""Stage B where a holding may be entered more than once, or waits after a risk exit.
+
+Each *start* that may open a position is listed with the bar on which its holding ends. Every risk
+combination walks through the same list and leaves out what comes while it holds or waits.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.compiled import inlined, part
+from engine.kernels.account import (
+    AT_LIMIT,
+    AT_MARKET,
+    AT_STOP,
+    Costs,
+    Floats,
+    Int64,
+    Ledger,
+    Market,
+    may_be_ruined,
+    settle,
+)
+from engine.kernels.balances import Balances, Sides, fill_factors, fill_sides, settle_one_short
+from engine.kernels.bits import U0, Numbers32, Words
+from engine.kernels.doublings import NEVER
+from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row, row_of, scan_into
+from engine.kernels.runs import Scratch, is_long
+from engine.kernels.signature import seal, trade_value
+
+
+class Place(NamedTuple):
+    """A start in the list."""
+
+    bar: np.int64
+    end: np.int64  # of its holding
+    first: bool  # of its holding
+
+
+@inlined
+def place_of(starts: Numbers32, k: int) -> Place:
+    """Return start k of those listed in steps of 2."""
+    bar, end = np.int64(starts[2 * k]), np.int64(starts[2 * k + 1])
+    return Place(bar, end, k == 0 or starts[2 * k - 1] != starts[2 * k + 1])
+
+
+@inlined
+def is_free(place: Place, busy: np.int64, pause: int) -> bool:
+    """Whether an account that is busy until a bar, that one included, may open on a start.
+
+    The first start of a holding follows another direction or a pause of its own: it may share the
+    bar of a risk exit, unless the account has to wait after that.
+    """
+    return bool(place.bar > busy or (place.first and pause == 0))
+
+
+@inlined
+def busy_until(place: Place, hit: Any, pause: int) -> Any:
+    """Return the last bar on which an account that opened on a start opens nothing else."""
+    return np.int64(hit) + pause if hit <= place.end else place.end - 1
+
+
+@part
+def walk_risk(
+    starts: Numbers32,
+    count: int,
+    hits: Hits,
+    sl: int,
+    tp: int,
+    tsl: int,
+    pause: int,
+    scratch: Scratch,
+    market: Market,
+    ledger: Ledger,
+) -> int:
+    """List the trades of one risk combination in steps of 2; return their number.
+
+    Where stops fill inside bars, price and way of each exit go to the ledger.
+    """
+    busy = np.int64(-1)
+    n = 0
+    for k in range(count):
+        place = place_of(starts, k)
+        if not is_free(place, busy, pause):
+            continue
+        column = hit_first(hits.bar[k], sl, tp, tsl)
+        hit = hits.bar[k, column]
+        end = min(np.int64(hit), place.end)
+        scratch.events[2 * n] = place.bar
+        scratch.events[2 * n + 1] = end
+        if market.inside:
+            stopped = hit != NO_HIT
+            ledger.price[n] = hits.price[k, column] if stopped else market.exit[end]
+            ledger.way[n] = (AT_LIMIT if column == tp else AT_STOP) if stopped else AT_MARKET
+        busy = busy_until(place, hit, pause)
+        n += 1
+    return n
+
+
+@part
+def settle_free(
+    place: Place,
+    outer_hit: Bars,
+    outer: Floats,
+    inner_hit: Bars,
+    inner: Floats,
+    stop_outside: bool,
+    pause: int,
+    costs: Costs,
+    balances: Balances,
+    busy: Int64,
+) -> None:
+    """Apply one start to every pair of levels whose account is free: the level hit first counts."""
+    cash, safe, traded = balances.cash, balances.safe, balances.traded
+    for o in range(outer.shape[0]):
+        for i in range(inner.shape[0]):
+            at = o * inner.shape[0] + i
+            if cash[at] <= costs.floor or not is_free(place, busy[at], pause):
+                continue
+            # On one bar the stop is hit before the target.
+            earlier = outer_hit[o] < inner_hit[i] or (stop_outside and outer_hit[o] == inner_hit[i])
+            factor = outer[o] if earlier else inner[i]
+            cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
+            traded[at] += 1.0
+            busy[at] = busy_until(place, min(outer_hit[o], inner_hit[i]), pause)
+
+
+@part
+def settle_free_short(
+    place: Place,
+    row: int,
+    hits: Hits,
+    sl_fast: bool,
+    pause: int,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+    balances: Balances,
+    busy: Int64,
+) -> None:
+    """Do it for a short that may be ruined."""
+    sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
+    for s in range(sls):
+        for q in range(tps * tsls):
+            at = q * sls + s if sl_fast else s * tps * tsls + q
+            if balances.cash[at] <= costs.floor or not is_free(place, busy[at], pause):
+                continue
+            tp = sls + q // tsls
+            column = hit_first(hits.bar[row], s, tp, sls + tps + q % tsls)
+            bar, end = np.uint32(place.bar), np.uint32(place.end)
+            settle_one_short(at, row, column, tp, hits, bar, end, market, costs, balances)
+            busy[at] = busy_until(place, hits.bar[row, column], pause)
+
+
+@part
+def grow_walks(
+    scratch: Scratch,
+    count: int,
+    pause: int,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+    hits: Hits,
+    sides: Sides,
+    balances: Balances,
+    busy: Int64,
+) -> bool:
+    """Compute the account of every risk combination after all starts, as `grow_all` after runs."""
+    sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
+    sl_fast: bool = sls > targets
+    balances.cash[:] = costs.init_cash
+    balances.safe[:] = 0.0
+    balances.traded[:] = 0.0
+    balances.ruin[:] = NEVER
+    busy[:] = -1
+    for k in range(count):
+        place = place_of(scratch.events, k)
+        bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
+        long, row = is_long(scratch, bar), row_of(k, hits)
+        scan_into(row, scratch, k, market, costs, levels, hits)
+        if may_be_ruined(market, bar, end, long):
+            settle_free_short(
+                place, row, hits, sl_fast, pause, market, costs, levels, balances, busy
+            )
+            continue
+        reciprocal = market.inverse[bar]
+        fill_factors(sides.factor, row, hits, end, long, reciprocal, market, costs, levels)
+        fill_sides(sides, row, hits, levels)
+        if sl_fast:
+            settle_free(
+                place, sides.target_hit, sides.target, sides.stop_hit, sides.stop, False,
+                pause, costs, balances, busy,
+            )  # fmt: skip
+        else:
+            settle_free(
+                place, sides.stop_hit, sides.stop, sides.target_hit, sides.target, True,
+                pause, costs, balances, busy,
+            )  # fmt: skip
+    return sl_fast
+
+
+@part
+def sign_walks(
+    scratch: Scratch,
+    count: int,
+    pause: int,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+    hits: Hits,
+    columns: Bars,
+    ruin: Numbers32,
+    trades: Int64,
+    signatures: Words,
+) -> None:
+    """Write the identities of C risk combinations of one variant, as `sign_combinations` does."""
+    combinations = trades.shape[0]
+    busy, traded = np.full(combinations, -1, np.int64), np.zeros(combinations, np.int64)
+    signatures[:] = U0
+    for k in range(count):
+        place = place_of(scratch.events, k)
+        long = is_long(scratch, scratch.events[2 * k])
+        row = kept_row(scratch, k, market, costs, levels, hits)
+        for c in range(combinations):
+            if traded[c] == trades[c] or not is_free(place, busy[c], pause):
+                continue
+            traded[c] += 1
+            column = hit_first(hits.bar[row], columns[c, 0], columns[c, 1], columns[c, 2])
+            hit = hits.bar[row, column]
+            last = min(np.int64(hit), place.end)
+            price, limit = market.exit[last], False
+            if market.inside and hit != NO_HIT:
+                price = hits.price[row, column]
+                limit = market.slips and column == columns[c, 1]
+            if traded[c] == trades[c] and ruin[c] <= last:
+                last = np.int64(ruin[c])
+                price, limit = market.closes[last], False
+            s, t = trade_value(place.bar, last, long, price, limit)
+            signatures[c, 0] += s
+            signatures[c, 1] += t
+            busy[c] = busy_until(place, hit, pause)
+    for c in range(combinations):
+        signatures[c, 0], signatures[c, 1] = seal(signatures[c, 0], signatures[c, 1], trades[c])
