@@ -12,7 +12,8 @@ from tests.engine.mode_cases import ModeCase
 from tests.engine.plain_metrics import measure
 from tests.engine.report_reference import Facts, figures, unequal, unequal_trades
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels
-from tests.engine.test_fills import both, cases
+from tests.engine.test_fills import cases
+from tests.engine.test_fills_sweep import every_fill
 from tests.engine.test_report_reference import durations
 from tests.engine.worlds import START_MS
 
@@ -27,13 +28,13 @@ def report_of(case: Case, prices: Prices) -> VariantReport:
     return report
 
 
-@both
+@every_fill
 @given(st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_figures_and_trades_are_those_of_their_definitions(
-    entry_fill: str, stop_fill: str, data: st.DataObject
+    fills: tuple[str, str], data: st.DataObject
 ) -> None:
-    case: ModeCase = data.draw(cases(entry_fill, stop_fill))
+    case: ModeCase = data.draw(cases((*fills, "state", 0)))
     run, prices, cash = case.run(), case.prices, case.execution.init_cash
     report = report_of(Case(case.signals, [*prices.close], case.execution, case.risk), prices)
     facts = Facts(run.trades, run.equity, prices, case.execution)

@@ -39,7 +39,6 @@ MARKETS = {
 
 AT_CLOSES = ("close", "close")
 FILLS = [
-    AT_CLOSES,
     ("close", "intrabar"),
     ("next_open", "close"),
     ("next_open", "intrabar"),
@@ -83,11 +82,20 @@ def swept(market: str, metric: str, fills: tuple[str, str]) -> tuple[Sweep, list
 
 
 @pytest.mark.parametrize("metric", ["total_return_pct", "sharpe"])
-@pytest.mark.parametrize("fills", FILLS, ids=" ".join)
 @pytest.mark.parametrize("market", MARKETS)
-def test_a_sweep_finds_what_the_simulator_and_pandas_find(
-    market: str, fills: tuple[str, str], metric: str
+def test_a_sweep_finds_what_the_simulator_and_pandas_find(market: str, metric: str) -> None:
+    assert_found(market, metric, AT_CLOSES)
+
+
+@pytest.mark.parametrize("fills", FILLS, ids=" ".join)
+@pytest.mark.parametrize("market", ["years of currency's days", "hours that open at half past"])
+def test_a_sweep_with_other_fills_finds_what_the_simulator_and_pandas_find(
+    market: str, fills: tuple[str, str]
 ) -> None:
+    assert_found(market, "sharpe", fills)
+
+
+def assert_found(market: str, metric: str, fills: tuple[str, str]) -> None:
     sweep, found = swept(market, metric, fills)
     candles: Candles = sweep.candles
     assert candles.first == 30
