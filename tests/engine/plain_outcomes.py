@@ -65,9 +65,7 @@ def positions_of(run: Sweep, base: int) -> tuple[int, ...]:
     return tuple(wanted)
 
 
-def held_and_starts(
-    signals: Sequence[int], exits: Exits, execution: Execution
-) -> tuple[int, ...]:
+def held_and_starts(signals: Sequence[int], exits: Exits, execution: Execution) -> tuple[int, ...]:
     """Return what a variant without levels holds after each bar, and on which bars one may open.
 
     Starts inside a holding count, for a stop makes entries of them.

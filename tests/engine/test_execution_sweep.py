@@ -57,9 +57,7 @@ class Order:
             parts += [float(undefined), 0.0 if undefined else score if ascending else -score]
         return (*parts, index)
 
-    def is_sorted(
-        self, keys: Sequence[tuple[float, ...]], references: Sequence[Reference]
-    ) -> bool:
+    def is_sorted(self, keys: Sequence[tuple[float, ...]], references: Sequence[Reference]) -> bool:
         """Return whether keys ascend; where only the index differs, return and trades descend.
 
         The engine's total returns differ from the simulator's in the last digits.

@@ -4,6 +4,7 @@ As `test_execution_sweep`: every variant is enumerated, its indicators, signals 
 again by plain loops on the raw candles, and sorted slowly.
 """
 
+import math
 from functools import cache
 from itertools import product
 from typing import Any
@@ -17,7 +18,6 @@ from engine.kernels.inputs import words_for
 from engine.memory import Layout
 from engine.metric_names import METRICS
 from engine.report import reports
-from engine.report.figures import as_stored
 from engine.sweep import Sweep
 from tests.engine.adapter import bars_of_plane, close_to, signals_from
 from tests.engine.cases import DIRECTIONS, SIZINGS
@@ -35,7 +35,7 @@ from tests.engine.worlds import World, explicit
 
 FILLS = tuple(product(("close", "next_open"), ("close", "intrabar")))
 LEVELS = {
-    "sl": explicit(None, 1.5, 6.5),
+    "sl": explicit(None, 1.5),
     "tp": explicit(3.0, None),
     "tsl": explicit(None, 4.0),
 }
@@ -54,7 +54,6 @@ def name_of(way: Way) -> str:
 
 every_way = pytest.mark.parametrize("way", WAYS, ids=name_of)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
-every_fill = pytest.mark.parametrize("fills", FILLS, ids=" ".join)
 
 
 @cache
@@ -95,8 +94,7 @@ def test_both_stages_equal_brute_force(way: Way) -> None:
     assert metrics_compared(world_of(way)) >= 7, "this world decides little: choose another seed"
 
 
-@pytest.mark.parametrize("pause", [0, 3])
-@every_fill
+@pytest.mark.parametrize(("fills", "pause"), zip(FILLS, (0, 3, 3, 0), strict=True))
 def test_both_stages_equal_brute_force_where_prices_leap(
     fills: tuple[str, str], pause: int
 ) -> None:
@@ -137,12 +135,12 @@ def test_a_stored_variant_reproduces_its_rank(way: Way) -> None:
 @every_way
 def test_a_swept_variant_is_reported_with_the_number_it_was_ranked_by(way: Way) -> None:
     world = world_of(way)
-    for metric in ("total_return_pct", "sqn", "sharpe", "max_drawdown_pct"):
+    for metric in ("total_return_pct", "sortino"):
         sweep = Sweep(world.request(metric), world.candles)
         top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
         rows = reports(sweep, top.indexes().tolist(), top_trades_n=0, result_bytes=2**40)
         for score, row in zip(top.scores()[0].tolist(), rows, strict=True):
-            assert row.metrics[metric] == as_stored({metric: score})[metric]
+            assert row.metrics[metric] == (score if math.isfinite(score) else None)
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -285,9 +285,7 @@ class World:
     def reference(self, base: int, risk: RiskLevels) -> Reference:
         execution = execution_of(self.template)
         prices = traded_prices(self.candles)
-        run = simulate(
-            self.signals[base], prices.close, execution, risk, prices, self.exits[base]
-        )
+        run = simulate(self.signals[base], prices.close, execution, risk, prices, self.exits[base])
         opens_at = self.candles.ts_open[self.candles.first :].tolist()
         return Reference(run, measure(run, execution.init_cash, opens_at))
 
