@@ -62,10 +62,14 @@ def block_variants(block: Payload) -> Iterator[dict[str, Any]]:
 
 
 def base_variants(template: Payload) -> list[list[dict[str, Any]]]:
-    """List the blocks of every base variant; position = base index."""
-    blocks = sorted(
-        template["indicator_grids"], key=lambda block: block.get("name", block["indicator_id"])
-    )
+    """List the blocks of every base variant, exits last; position = base index."""
+    blocks = [
+        block
+        for part in ("indicator_grids", "exit_grids")
+        for block in sorted(
+            template.get(part, []), key=lambda block: block.get("name", block["indicator_id"])
+        )
+    ]
     return [list(chosen) for chosen in product(*(list(block_variants(b)) for b in blocks))]
 
 
