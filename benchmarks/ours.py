@@ -32,26 +32,40 @@ class Engine:
     """Kernels on given signals; returns are fractions in the order of the signals."""
 
     def __init__(
-        self, work: Crossings, fills: Fills | None = None, metric: str | None = None
+        self,
+        work: Crossings,
+        fills: Fills | None = None,
+        *,
+        hold: bool = False,
+        pause: int = 0,
+        listed: bool = True,
     ) -> None:
-        rules = RULES
+        """Take signals; `listed`: every variant is offered to a list, and signed for it."""
+        rules = RULES._replace(hold=hold, pause=pause)
         if fills is not None:
-            rules = RULES._replace(next_open=fills.next_open, inside=fills.inside)
-        long, _ = work.planes()
+            rules = rules._replace(next_open=fills.next_open, inside=fills.inside)
+        long, short = work.planes()
         self.variants = work.variants
         self.words = int(long.shape[1])
         always = np.full((PREFIXES, self.words), np.iinfo(np.uint64).max, np.uint64)
         self._long = np.concatenate((long, always))
-        self._short = np.zeros_like(self._long)
+        # What is held is closed by the opposite signal: the same positions, and changes.
+        self._short = np.concatenate((~long if hold else short, always))
         self._allowed = allowed_planes(len(work.closes), rules)
         self._costs = costs_of(rules)
         self._market = market_of(work.closes, self._costs, fills=fills)
         self._order = order_of(  # every signal is scored, twin or not
-            "total_return_pct", metric, 0, WORST_TIER, np.inf, distinct=False
+            "total_return_pct",
+            None,
+            0,
+            WORST_TIER if listed else 0,
+            np.inf if listed else -np.inf,
+            distinct=False,
         )
         self._tally = tally_of(Outcomes("total_return_pct", None))
         self._levels = levels_of(SL_PCT, TP_PCT, (None,))
-        self._tile = RiskTile(0, 0, 0, len(TP_PCT), 1, len(SL_PCT) * len(TP_PCT))
+        combinations = len(SL_PCT) * len(TP_PCT)
+        self._tile = RiskTile(0, 0, 0, len(TP_PCT), 1, combinations, hold, 1, pause)
 
     @property
     def scored(self) -> int:
@@ -66,7 +80,10 @@ class Engine:
         others = np.array([[self.variants, PREFIXES, self.variants]], np.int64)
         for start in range(0, self.variants, rows):
             count = min(rows, self.variants - start)
-            tile = Tile(start, count, 1, 0, PREFIXES, start, 0, self.scored)
+            hold = self._tile.hold
+            tile = Tile(
+                start, count, 1, 0, PREFIXES, start, 0, self.scored, hold, exits=False, entries=1
+            )
             score_tile(
                 self._long, self._short, self._allowed, tile, others,
                 self._market, self._costs, self._order, found, self._tally,

@@ -43,11 +43,11 @@ _TABLE_BYTES = 160  # a block variant in the tables of parameters, signals and c
 _TEST_BYTES = 400  # a signal variant while comparisons are told apart
 # Cash, safe, trades and ruin of a risk combination, the levels of its target, where it is hit; its
 # columns and the sum of its trades while it is signed.
-_BALANCE_BYTES = 9 * 8
+_BALANCE_BYTES = 11 * 8
 _KEPT_HITS_BYTES = 12 * 2**16  # of runs that will be signed: `hits.KEPT_HITS`
 _LEDGER_BYTES = 7 * 8 + 1 + 2 * 4  # a trade, and where its run ends by itself
 _HIT_BYTES, _PRICED_HIT_BYTES = 4, 12  # a bar; and a price, where stops fill inside bars
-_SCRATCH_BYTES = 560  # of a plane word: planes, changes, events of one variant
+_SCRATCH_BYTES = 1200  # of a plane word: planes, changes, events of one variant, all its starts
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
 # Closes, reciprocals, times, block extremes, doublings and finding them; where orders fill at other
 # prices: these, and what is reached.
@@ -115,7 +115,7 @@ class Work:
         # Most kernels need two matrices of values beside their output.
         signals = 3 * chunk + CHUNK_BYTES + _SERIES_BYTES * self.bars + TEST_SIGNALS * _TEST_BYTES
         bars = 64 * self.words
-        prefixes = row_bytes(self.words) * (len(self.totals) + 1)
+        prefixes = 2 * row_bytes(self.words) * (len(self.totals) + 1)  # of exit blocks too
         scoring = (
             _SCRATCH_BYTES * self.words + prefixes + PIECE_VARIANTS * (_BALANCE_BYTES + _ROW_BYTES)
         )

@@ -8,75 +8,116 @@ this. While a position is held its starts change nothing; after a stop the next 
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from engine.compiled import borrowing, part
+from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import Int64
 from engine.kernels.bits import U0, U1, U63, Words, trailing_zeros
-from engine.kernels.runs import BIT_MASK, Scratch
+from engine.kernels.runs import BIT_MASK, Scratch, multiply
 from engine.kernels.signature import absorb, plane_signature, seal
 
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Prefix(NamedTuple):
-    """What the blocks that are not streamed say together, uint64[W] each, and how it is combined.
-
-    Entry blocks are ANDed, exit blocks ORed. `ones` and `zeros` say nothing in either way.
-    """
+    """What the blocks that are not streamed say together, uint64[W] each: entries AND, exits OR."""
 
     long: Words
     short: Words
     exit_long: Words
     exit_short: Words
-    ones: Words
-    zeros: Words
     allowed: Words  # uint64[2, W], where positions may start
     hold: bool
     exits: bool  # whether the streamed block closes
     bars: int
 
 
-@borrowing
-def latch(
+def _add_carry(_typing: Any, _a: Any, _b: Any, _carry: Any) -> Any:
+    """Return the sum of two uint64 and a carry of 0 or 1, and the carry out of it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.uadd_with_overflow(args[0], args[1])
+        second = builder.uadd_with_overflow(builder.extract_value(first, 0), args[2])
+        over = builder.or_(builder.extract_value(first, 1), builder.extract_value(second, 1))
+        carry = builder.zext(over, ir.IntType(64))
+        both = (builder.extract_value(second, 0), carry)
+        return context.make_tuple(builder, signature.return_type, both)
+
+    both = types.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]
+    return both(types.uint64, types.uint64, types.uint64), codegen
+
+
+add_carry: Any = intrinsic(_add_carry)
+
+
+@inlined
+def combine(
     long: Words,
     short: Words,
-    factor_long: Words,
-    factor_short: Words,
-    exit_long: Words,
-    exit_short: Words,
     more_long: Words,
     more_short: Words,
-    allowed: Words,
-    bars: int,
-    scratch: Scratch,
+    out_long: Words,
+    out_short: Words,
 ) -> None:
-    """Write what is held, and where it may start, to the planes of `scratch`.
+    """Write the OR of two pairs of planes."""
+    for w in range(long.shape[0]):
+        out_long[w] = long[w] | more_long[w]
+        out_short[w] = short[w] | more_short[w]
 
-    Entries are `long & factor_long`, exits `exit_long | more_long`, shorts likewise. An addition
-    carries a start through all bars that do not reset it, as far as the next word.
+
+@inlined
+def mark_starts(asked: Words, keep: Words, allowed: Words, out: Words) -> None:
+    """Write the bars on which a side is asked for anew, may start and is not reset.
+
+    `asked` uint64[W + 1] has a word before the first bar.
     """
-    held_long, held_short, starts = scratch.long, scratch.short, scratch.starts
-    before_long, before_short = U0, U0
-    carry_long, carry_short = U0, U0
-    for w in range(starts.shape[0]):
-        now_long = long[w] & factor_long[w]
-        now_short = short[w] & factor_short[w]
-        keep_long = ~(exit_short[w] | more_short[w] | now_short)
-        keep_short = ~(exit_long[w] | more_long[w] | now_long)
-        start_long = now_long & ~((now_long << U1) | before_long) & keep_long & allowed[0, w]
-        start_short = now_short & ~((now_short << U1) | before_short) & keep_short & allowed[1, w]
-        before_long, before_short = now_long >> U63, now_short >> U63
-        sum_long = keep_long + start_long
-        over_long = np.uint64(sum_long < keep_long)
-        sum_long += carry_long
-        carry_long = over_long | np.uint64(sum_long < carry_long)
-        sum_short = keep_short + start_short
-        over_short = np.uint64(sum_short < keep_short)
-        sum_short += carry_short
-        carry_short = over_short | np.uint64(sum_short < carry_short)
-        held_long[w + 1] = (keep_long & ~sum_long) | start_long
-        held_short[w + 1] = (keep_short & ~sum_short) | start_short
-        starts[w] = start_long | start_short
+    for w in range(out.shape[0]):
+        now = asked[w + 1]
+        before = (now << U1) | (asked[w] >> U63)
+        out[w] = now & ~before & keep[w] & allowed[w]
+
+
+@inlined
+def carry_on(keep: Words, start: Words, held: Words) -> None:
+    """Write what one side holds: an addition carries a start through all bars that keep it."""
+    carry = U0
+    for w in range(start.shape[0]):
+        total, carry = add_carry(keep[w], start[w], carry)
+        held[w + 1] = (keep[w] & ~total) | start[w]
+
+
+@borrowing
+def latch(exit_long: Words, exit_short: Words, allowed: Words, bars: int, scratch: Scratch) -> None:
+    """Turn what entry blocks ask for, in the planes of `scratch`, into what is held.
+
+    `exit_long` and `exit_short` are what any exit block says. All but the additions are loops over
+    few planes, which LLVM turns into vector code. A side that is not traded costs nothing more.
+    """
+    held_long, held_short = scratch.long, scratch.short
+    keep_long, keep_short = scratch.changes, scratch.flips  # not in use before runs are looked for
+    start_long, start_short = scratch.start_long, scratch.start_short
+    for w in range(start_long.shape[0]):
+        keep_long[w] = ~(exit_short[w] | held_short[w + 1])
+        keep_short[w] = ~(exit_long[w] | held_long[w + 1])
+    may_long, may_short = allowed[0, 0] != U0, allowed[1, 0] != U0
+    if may_long:
+        mark_starts(held_long, keep_long, allowed[0], start_long)
+    if may_short:
+        mark_starts(held_short, keep_short, allowed[1], start_short)
+    if may_long and may_short:
+        carry_both(scratch)
+    elif may_long:
+        carry_on(keep_long, start_long, held_long)
+    elif may_short:
+        carry_on(keep_short, start_short, held_short)
+    if not may_long:
+        held_long[1:] = U0
+        start_long[:] = U0
+    if not may_short:
+        held_short[1:] = U0
+        start_short[:] = U0
     # The last bar opens nothing and closes everything.
     last = bars - 1
     word, before_last = (last >> 6) + 1, (U1 << np.uint64(last & 63)) - U1
@@ -84,22 +125,34 @@ def latch(
     held_short[word] &= before_last
 
 
+@inlined
+def carry_both(scratch: Scratch) -> None:
+    """Write what both sides hold: two chains of additions at once."""
+    keep_long, start_long, held_long = scratch.changes, scratch.start_long, scratch.long
+    keep_short, start_short, held_short = scratch.flips, scratch.start_short, scratch.short
+    carry_long, carry_short = U0, U0
+    for w in range(start_long.shape[0]):
+        sum_long, carry_long = add_carry(keep_long[w], start_long[w], carry_long)
+        sum_short, carry_short = add_carry(keep_short[w], start_short[w], carry_short)
+        held_long[w + 1] = (keep_long[w] & ~sum_long) | start_long[w]
+        held_short[w + 1] = (keep_short[w] & ~sum_short) | start_short[w]
+
+
 @borrowing
 def hold_row(prefix: Prefix, long: Words, short: Words, scratch: Scratch) -> None:
     """Put what a row of the streamed block and a prefix hold into `scratch`."""
+    asked_long, asked_short = scratch.long[1:], scratch.short[1:]
     if prefix.exits:
-        latch(
-            prefix.long, prefix.short, prefix.ones, prefix.ones, prefix.exit_long,
-            prefix.exit_short, long, short, prefix.allowed, prefix.bars, scratch,
-        )  # fmt: skip
+        combine(prefix.long, prefix.short, prefix.long, prefix.short, asked_long, asked_short)
+        closing_long, closing_short = scratch.closing_long, scratch.closing_short
+        combine(prefix.exit_long, prefix.exit_short, long, short, closing_long, closing_short)
+        latch(closing_long, closing_short, prefix.allowed, prefix.bars, scratch)
     else:
-        latch(
-            prefix.long, prefix.short, long, short, prefix.exit_long,
-            prefix.exit_short, prefix.zeros, prefix.zeros, prefix.allowed, prefix.bars, scratch,
-        )  # fmt: skip
+        multiply(prefix.long, prefix.short, long, short, asked_long, asked_short)
+        latch(prefix.exit_long, prefix.exit_short, prefix.allowed, prefix.bars, scratch)
 
 
-@part
+@borrowing
 def hold_variant(
     longs: Words,
     shorts: Words,
@@ -110,31 +163,28 @@ def hold_variant(
     scratch: Scratch,
 ) -> None:
     """Put what one plane row per block holds into `scratch`; the first `entries` rows open."""
-    words = allowed.shape[1]
-    long, short = np.full(words, ONES), np.full(words, ONES)
-    exit_long, exit_short = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
+    asked_long, asked_short = scratch.long[1:], scratch.short[1:]
+    closing_long, closing_short = scratch.closing_long, scratch.closing_short
+    asked_long[:] = ONES
+    asked_short[:] = ONES
+    closing_long[:] = U0
+    closing_short[:] = U0
     for b in range(rows.shape[0]):
-        row = rows[b]
-        for w in range(words):
-            if b < entries:
-                long[w] &= longs[row, w]
-                short[w] &= shorts[row, w]
-            else:
-                exit_long[w] |= longs[row, w]
-                exit_short[w] |= shorts[row, w]
-    latch(
-        long, short, long, short, exit_long, exit_short, exit_long, exit_short,
-        allowed, bars, scratch,
-    )  # fmt: skip
+        long, short = longs[rows[b]], shorts[rows[b]]
+        if b < entries:
+            multiply(asked_long, asked_short, long, short, asked_long, asked_short)
+        else:
+            combine(closing_long, closing_short, long, short, closing_long, closing_short)
+    latch(closing_long, closing_short, allowed, bars, scratch)
 
 
 @borrowing
 def holding_signature(scratch: Scratch) -> tuple[Any, Any]:
     """Return the identity of what is held and of all starts: with a stop, these trade too."""
     s, t = plane_signature(scratch.long[1:], scratch.short[1:])
-    more_s, more_t = plane_signature(scratch.starts, scratch.starts)
+    more_s, more_t = plane_signature(scratch.start_long, scratch.start_short)
     s, t = absorb(s, t, more_s, more_t)
-    return seal(s, t, scratch.starts.shape[0])
+    return seal(s, t, scratch.start_long.shape[0])
 
 
 @part
@@ -144,11 +194,11 @@ def list_starts(scratch: Scratch, holdings: int) -> int:
     Each comes with the bar on which its holding ends.
     """
     ends = scratch.events[1 : 2 * holdings : 2].copy()
-    events, starts = scratch.events, scratch.starts
+    events, start_long, start_short = scratch.events, scratch.start_long, scratch.start_short
     n = np.int64(0)
     k = 0
-    for w in range(starts.shape[0]):
-        bits = starts[w]
+    for w in range(start_long.shape[0]):
+        bits = start_long[w] | start_short[w]
         while bits != U0:
             bar = np.uint32(64 * w) + np.uint32(trailing_zeros(bits))
             bits &= bits - U1
@@ -169,5 +219,7 @@ def clear_from(bar: np.uint32, scratch: Scratch) -> None:
     scratch.short[word + 1] &= kept
     scratch.long[word + 2 :] = U0
     scratch.short[word + 2 :] = U0
-    scratch.starts[word] &= kept
-    scratch.starts[word + 1 :] = U0
+    scratch.start_long[word] &= kept
+    scratch.start_short[word] &= kept
+    scratch.start_long[word + 1 :] = U0
+    scratch.start_short[word + 1 :] = U0

@@ -35,7 +35,10 @@ class Scratch(NamedTuple):
 
     long: Words  # uint64[W + 1], word 0 is the neutral time before the first bar
     short: Words
-    starts: Words  # uint64[W], of holdings: bits of bars on which one may be entered
+    start_long: Words  # uint64[W], of holdings: bits of bars on which one may be entered
+    start_short: Words
+    closing_long: Words  # uint64[W], what exit blocks say, while holdings are found
+    closing_short: Words
     changes: Words  # uint64[W], bits of bars on which a run ends or starts
     flips: Words  # uint64[W], bits of bars on which one ends and the next one starts
     busy: Numbers32  # uint32[W + 1], numbers of words that are not 0
@@ -48,6 +51,9 @@ def new_scratch(words: int) -> Scratch:
     return Scratch(
         np.zeros(words + 1, np.uint64),
         np.zeros(words + 1, np.uint64),
+        np.empty(words, np.uint64),
+        np.empty(words, np.uint64),
+        np.empty(words, np.uint64),
         np.empty(words, np.uint64),
         np.empty(words, np.uint64),
         np.empty(words, np.uint64),

@@ -129,10 +129,10 @@ def score_tile(
     stack_long = np.empty((depth + 1, words), np.uint64)
     stack_short = np.empty((depth + 1, words), np.uint64)
     # Exit blocks are ORed, on a stack of their own.
-    exit_depth = depth + 1 if tile.hold else 0
+    exit_depth = depth + 1 if tile.hold else 1
     exit_long = np.zeros((exit_depth, words), np.uint64)
     exit_short = np.zeros((exit_depth, words), np.uint64)
-    ones, zeros = np.full(words, ONES), np.zeros(words, np.uint64)
+    ones = np.full(words, ONES)
     stack_long[0] = ones if tile.hold else allowed[0]
     stack_short[0] = ones if tile.hold else allowed[1]
     digits = np.full(depth, -1, np.int64)
@@ -169,9 +169,8 @@ def score_tile(
             if tile.hold:
                 exit_long[d + 1], exit_short[d + 1] = exit_long[d], exit_short[d]
         prefix_planes = Prefix(
-            stack_long[depth], stack_short[depth],
-            exit_long[depth] if tile.hold else zeros, exit_short[depth] if tile.hold else zeros,
-            ones, zeros, allowed, tile.hold, tile.exits, market.closes.shape[0],
+            stack_long[depth], stack_short[depth], exit_long[exit_depth - 1],
+            exit_short[exit_depth - 1], allowed, tile.hold, tile.exits, market.closes.shape[0],
         )  # fmt: skip
         start = max(0, -((offset - tile.base_start) // tile.stride))
         stop = min(tile.rows, -((offset - tile.base_stop) // tile.stride))

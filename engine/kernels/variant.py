@@ -52,10 +52,9 @@ def trade_variant(
     scratch = new_scratch(words)
     bars = market.closes.shape[0]
     if hold:
-        latch(
-            long, short, long, short, exits[0], exits[1], exits[0], exits[1],
-            allowed, bars, scratch,
-        )  # fmt: skip
+        scratch.long[1:] = long
+        scratch.short[1:] = short
+        latch(exits[0], exits[1], allowed, bars, scratch)
     else:
         multiply(allowed[0], allowed[1], long, short, scratch.long[1:], scratch.short[1:])
         if market.delay:

@@ -1,5 +1,6 @@
-"""Given signals on given closes in the place of a sweep, so that reports can be made of them."""
+"""Given signals on given bars in the place of a sweep, so that reports can be made of them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,44 +13,49 @@ from engine.request import complete, parse
 from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import plane
 from tests.engine.cases import Case
-from tests.engine.simulator import LONG, SHORT
+from tests.engine.simulator import LONG, SHORT, Prices
 from tests.engine.worlds import DEFAULTS, LIMITS, START_MS, explicit
 
 Bits = NDArray[np.uint64]
 MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
+FILLS = ("entry_fill", "stop_fill")
 
 
 class CaseSweep:
-    """One variant: what `reports` asks of a sweep, with the planes of a case."""
+    """One variant: what `reports` asks of a sweep, with the planes of a case.
 
-    def __init__(self, case: Case, timeframe: str = "4h") -> None:
+    Without `prices` every price of a bar is its close, and bars of the timeframe follow each other.
+    """
+
+    def __init__(self, case: Case, timeframe: str = "4h", prices: Prices | None = None) -> None:
         self.case = case
         step = TIMEFRAMES[timeframe]
-        count = len(case.closes)
-        closes = np.array(case.closes)
+        self.prices = still(case.closes, step) if prices is None else prices
+        bars = self.prices
         self.candles = Candles(
-            ts_open=START_MS + np.arange(count, dtype=np.int64) * step,
-            open=closes,
-            high=closes,
-            low=closes,
-            close=closes,
-            volume=np.ones(count),
+            ts_open=np.array(bars.open_ms, np.int64),
+            open=np.array(bars.open),
+            high=np.array(bars.high),
+            low=np.array(bars.low),
+            close=np.array(bars.close),
+            volume=np.ones(len(bars.close)),
             timeframe_ms=step,
             first=0,
         )
+        assert self.candles.close_time().tolist() == list(bars.close_ms)
         self.open_times = [int(t) for t in self.candles.ts_open]
         self.close_times = [int(t) for t in self.candles.close_time()]
-        effective = complete(self._document(timeframe, step), DEFAULTS, LIMITS)
+        effective = complete(self._document(timeframe), DEFAULTS, LIMITS)
         # A stop within the slippage is refused at submission, and computed where it was stored.
         risk = asdict(case.risk).items()
         effective["template"]["risk_grid"] = {name: explicit(level) for name, level in risk}
         self.request = parse(effective)
         self.grid = Grid.of(self.request)
 
-    def _document(self, timeframe: str, step: int) -> dict[str, Any]:
+    def _document(self, timeframe: str) -> dict[str, Any]:
         rules = self.case.execution
-        money = {name: getattr(rules, name) for name in MONEY}
-        end = np.datetime64(START_MS + len(self.case.closes) * step, "ms")
+        chosen = {name: getattr(rules, name) for name in (*MONEY, *FILLS)}
+        end = np.datetime64(self.close_times[-1], "ms")
         return {
             "time_range": {"start": "2024-01-01T00:00:00Z", "end": f"{end}Z"},
             "template": {
@@ -58,7 +64,7 @@ class CaseSweep:
                 "indicator_grids": [{"indicator_id": "ma.sma", "params": {"window": explicit(9)}}],
                 "direction_mode": rules.direction_mode,
                 "sizing_mode": rules.sizing_mode,
-                "execution": {"init_cash_quote": rules.init_cash, **money},
+                "execution": {"init_cash_quote": rules.init_cash, **chosen},
             },
             "top_k": 1,
             "preselect": 1,
@@ -66,3 +72,9 @@ class CaseSweep:
 
     def planes_of(self, _base_index: int) -> tuple[Bits, Bits]:
         return plane(self.case.signals, LONG), plane(self.case.signals, SHORT)
+
+
+def still(closes: Sequence[float], step: int) -> Prices:
+    """Return bars of `step` ms on which every price is the close."""
+    opens = [START_MS + bar * step for bar in range(len(closes))]
+    return Prices(closes, closes, closes, closes, opens, [at + step for at in opens])

@@ -36,11 +36,16 @@ def working_days(first_ms: int, last_ms: int) -> list[int]:
     ]
 
 
-def priced(opens: list[int], seed: int = 1) -> Minutes:
-    """Bars that open at these times, of a random walk in cents."""
+def priced(opens: list[int], seed: int = 1, *, gaps: float = 0.0) -> Minutes:
+    """Bars that open at these times, of a random walk in cents.
+
+    They open at the close before, or about `gaps` of it away.
+    """
     random = np.random.default_rng(seed)
     closes = np.round(100 * np.exp(np.cumsum(random.normal(0, 0.01, len(opens)))), 2)
     before = np.concatenate(([100.0], closes[:-1]))
+    if gaps:
+        before = np.round(before * np.exp(random.normal(0, gaps, len(opens))), 2)
     high = np.round(np.maximum(before, closes) * 1.002, 2)
     low = np.round(np.minimum(before, closes) * 0.998, 2)
     volume = np.round(random.exponential(1_000, len(opens)))

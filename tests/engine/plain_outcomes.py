@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable
 
 from engine.sweep import Sweep
 from tests.engine.adapter import signals_from
+from tests.engine.rederive import traded_prices
 from tests.engine.simulator import NEUTRAL, Execution, RiskLevels, Run, allowed, simulate
 
 OFF = RiskLevels()
@@ -16,7 +17,7 @@ def signals_of(run: Sweep, base: int) -> list[int]:
 
 
 def execution_of(run: Sweep) -> Execution:
-    """Return the request's money rules in the simulator's terms."""
+    """Return the request's rules in the simulator's terms."""
     rules = run.rules
     return Execution(
         init_cash=rules.init_cash,
@@ -26,26 +27,34 @@ def execution_of(run: Sweep) -> Execution:
         safe_profit_percent=100 * rules.safe_fraction,
         direction_mode=run.request.direction_mode,
         sizing_mode=run.request.sizing_mode,
+        entry_fill=run.request.execution.entry_fill,
+        stop_fill=run.request.execution.stop_fill,
     )
 
 
 def simulated(run: Sweep, base: int, risk: RiskLevels = OFF) -> Run:
     """Return the trades of one variant, bar by bar."""
-    closes = run.closes.tolist()
-    return simulate(signals_of(run, base), closes, execution_of(run), risk)
+    prices = traded_prices(run.candles)
+    return simulate(signals_of(run, base), prices.close, execution_of(run), risk, prices)
 
 
 def positions_of(run: Sweep, base: int) -> tuple[int, ...]:
-    """Return what a variant without levels holds after each bar: the identity of stage A."""
+    """Return what a variant without levels wants to hold after each bar: stage A's identity.
+
+    What would begin where nothing is entered any more is nothing.
+    """
     mode = run.request.direction_mode
     wanted = [allowed(signal, mode) for signal in signals_of(run, base)]
-    return (*wanted[:-1], NEUTRAL)
+    wanted[-1] = NEUTRAL
+    if run.rules.next_open and len(wanted) > 1 and [0, *wanted][-3] != wanted[-2]:
+        wanted[-2] = NEUTRAL
+    return tuple(wanted)
 
 
 def trades_of(run: Sweep, base: int, risk: RiskLevels) -> tuple[tuple[int, int, int, float], ...]:
     """Return entry, exit, direction and exit price of each trade: the identity of stage B."""
     return tuple(
-        (trade.entry_bar, trade.exit_bar, trade.direction, float(run.closes[trade.exit_bar]))
+        (trade.entry_bar, trade.exit_bar, trade.direction, trade.exit_fill)
         for trade in simulated(run, base, risk).trades
     )
 

@@ -14,14 +14,28 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.engine.plain_indicators import Series, by_stretches, typical_price
-from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels, Run, simulate
+from tests.engine.simulator import (
+    LONG,
+    NEUTRAL,
+    SHORT,
+    Execution,
+    Prices,
+    RiskLevels,
+    Run,
+    simulate,
+)
 
 Payload = Mapping[str, Any]
 TOLERANCE = 1e-9
 
 
 class CandleArrays(Protocol):
-    """What is used of the engine's candles: sequences of floats and the first traded bar."""
+    """What is used of the engine's candles: floats, times and the first traded bar."""
+
+    @property
+    def ts_open(self) -> Any: ...
+
+    def close_time(self) -> Any: ...
 
     @property
     def open(self) -> Any: ...
@@ -181,15 +195,21 @@ class Signals:
 
 
 def execution_of(payload: Payload) -> Execution:
-    """Return the money rules of a stored variant or of a request's template."""
+    """Return the rules of trading of a stored variant or of a request's template.
+
+    A stored variant names a fill only where it is not at closes.
+    """
+    fills = {name: payload["execution"].get(name, "close") for name in FILLS}
     return Execution(
         **{name: float(value) for name, value in payload["execution"].items() if name in MONEY},
         direction_mode=payload["direction_mode"],
         sizing_mode=payload["sizing_mode"],
         init_cash=float(payload["execution"]["init_cash_quote"]),
+        **fills,
     )
 
 
+FILLS = ("entry_fill", "stop_fill")
 MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
 
 
@@ -197,10 +217,18 @@ def traded_closes(candles: CandleArrays) -> list[float]:
     return [float(close) for close in candles.close[candles.first :]]
 
 
+def traded_prices(candles: CandleArrays) -> Prices:
+    prices = (candles.open, candles.high, candles.low, candles.close)
+    times = (candles.ts_open, candles.close_time())
+    return Prices(
+        *([float(price) for price in column[candles.first :]] for column in prices),
+        *([int(time) for time in column[candles.first :]] for column in times),
+    )
+
+
 def rederive(payload: Payload, candles: CandleArrays) -> Rederived:
     """Recompute a stored variant from its own parameters and the candles of its job."""
     signals, doubtful = Signals(candles).of(payload["blocks"])
-    run = simulate(
-        signals, traded_closes(candles), execution_of(payload), RiskLevels(**payload["risk"])
-    )
+    execution, risk = execution_of(payload), RiskLevels(**payload["risk"])
+    run = simulate(signals, traded_closes(candles), execution, risk, traded_prices(candles))
     return Rederived(run, signals, doubtful)

@@ -13,35 +13,37 @@ import numpy as np
 import pandas as pd
 
 from tests.engine.adapter import close_to
-from tests.engine.simulator import Trade
+from tests.engine.simulator import LONG, SHORT, Execution, Prices, Trade
 
 NAN = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a report is about: the trades, and one equity, close and time per traded bar."""
+    """What a report is about: the trades, one equity per traded bar, the bars and the rules."""
 
     trades: Sequence[Trade]
     equity: Sequence[float]
-    closes: Sequence[float]
-    open_times_ms: Sequence[int]
-    close_times_ms: Sequence[int]
-    init_cash: float
+    prices: Prices
+    execution: Execution
+
+    @property
+    def init_cash(self) -> float:
+        return self.execution.init_cash
 
     def equity_series(self) -> "pd.Series[float]":
         return pd.Series(list(self.equity), index=self.times(), dtype="float64")
 
     def times(self) -> pd.DatetimeIndex:
-        return pd.to_datetime(list(self.close_times_ms), unit="ms", utc=True)
+        return pd.to_datetime(list(self.prices.close_ms), unit="ms", utc=True)
 
     def days(self) -> pd.DatetimeIndex:
         """Return the UTC day of each bar: the one it opens in."""
-        return pd.to_datetime(list(self.open_times_ms), unit="ms", utc=True).floor("D")
+        return pd.to_datetime(list(self.prices.open_ms), unit="ms", utc=True).floor("D")
 
     def traded_rows(self) -> dict[str, str]:
         """Return what a table says of the traded time: first open, last close, time between."""
-        opens, closes = pd.to_datetime(list(self.open_times_ms), unit="ms"), self.times()
+        opens, closes = pd.to_datetime(list(self.prices.open_ms), unit="ms"), self.times()
         start, end = opens[0], closes[-1].tz_localize(None)
         length = end - start
         clock = length - pd.Timedelta(days=length.days)
@@ -52,8 +54,31 @@ class Facts:
         }
 
     def trade_frame(self) -> pd.DataFrame:
-        names = Trade.__slots__
-        return pd.DataFrame({n: [getattr(t, n) for t in self.trades] for n in names})
+        """Return the trades, with the bar and the time in ms of their fills.
+
+        A fill at an open belongs to the bar that opens there and has its time; every other fill
+        has the close time of its bar.
+        """
+        frame = pd.DataFrame({n: [getattr(t, n) for t in self.trades] for n in Trade.__slots__})
+        last = len(self.equity) - 1
+        at_open = {
+            "entry": [self.execution.entry_fill == "next_open" for _ in self.trades],
+            "exit": [self.leaves_at_an_open(t) and t.exit_bar < last for t in self.trades],
+        }
+        for end, opens in at_open.items():
+            bars = frame[f"{end}_bar"].to_numpy(np.int64) + np.array(opens, np.int64)
+            frame[f"{end}_fill_bar"] = bars
+            frame[f"{end}_ms"] = [
+                (self.prices.open_ms if at else self.prices.close_ms)[bar]
+                for bar, at in zip(bars, opens, strict=True)
+            ]
+        return frame
+
+    def leaves_at_an_open(self, trade: Trade) -> bool:
+        """Return whether an exit like this one waits for the next open, if there is one."""
+        stop = trade.reason in ("sl", "tsl", "tp")
+        waits = trade.reason == "signal_exit" or (stop and self.execution.stop_fill == "close")
+        return waits and self.execution.entry_fill == "next_open"
 
 
 def ratio(numerator: float, denominator: float) -> float:
@@ -114,8 +139,7 @@ def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
 
 def trade_figures(facts: Facts) -> dict[str, float]:
     trades = facts.trade_frame()
-    times = np.asarray(facts.close_times_ms)
-    held = times[trades["exit_bar"]] - times[trades["entry_bar"]]
+    held = trades["exit_ms"] - trades["entry_ms"]
     returns = 100 * trades["net"] / trades["quote"]
     won = trades["net"] > 1e-12 * trades["quote"]
     net = trades["net"]
@@ -137,9 +161,10 @@ def exposure_figures(facts: Facts) -> dict[str, float]:
     bars = np.arange(len(facts.equity))
     invested = np.zeros(len(bars))
     covered = np.zeros(len(bars), dtype=bool)
-    for trade in facts.trades:
-        covered |= (bars >= trade.entry_bar) & (bars <= trade.exit_bar)
-        invested[(bars >= trade.entry_bar) & (bars < trade.exit_bar)] = trade.quote
+    for trade in facts.trade_frame().itertuples():
+        since = bars >= trade.entry_fill_bar
+        covered |= since & (bars <= trade.exit_fill_bar)
+        invested[since & (bars < trade.exit_fill_bar)] = trade.quote  # at closes
     equity = np.asarray(facts.equity)
     exposure = NAN if (equity <= 0).any() else float((invested / equity).mean())
     return {"position_coverage_pct": 100 * float(covered.mean()), "gross_exposure": exposure}
@@ -155,7 +180,7 @@ NEEDS_TRADES = (
 
 def figures(facts: Facts) -> dict[str, float]:
     """Return every figure under the key it is stored by."""
-    final, closes = facts.equity[-1], facts.closes
+    final, closes = facts.equity[-1], facts.prices.close
     known = {
         "total_profit": final - facts.init_cash,
         "total_return_pct": 100 * (final / facts.init_cash - 1),
@@ -196,6 +221,47 @@ TABLE = {  # label -> (stored key, decimals), in the order of the table
     "Sortino": ("sortino", 5),
     "Calmar": ("calmar", 5),
 }
+
+
+DIRECTIONS = {LONG: "long", SHORT: "short"}
+
+
+def unequal_trades(
+    listed: Sequence[Mapping[str, Any]], facts: Facts
+) -> list[tuple[int, str, Any, Any]]:
+    """Return what differs between the trades of a report and those there were."""
+    assert len(listed) == len(facts.trades)
+    wrong = []
+    for number, (row, trade) in enumerate(
+        zip(listed, facts.trade_frame().itertuples(), strict=True), start=1
+    ):
+        exact = {
+            "id": number,
+            "direction": DIRECTIONS[trade.direction],
+            "exit_reason": trade.reason,
+            "entry_time": f"{pd.Timestamp(trade.entry_ms, unit='ms'):%Y-%m-%dT%H:%M:%SZ}",
+            "exit_time": f"{pd.Timestamp(trade.exit_ms, unit='ms'):%Y-%m-%dT%H:%M:%SZ}",
+        }
+        amounts = {
+            "entry_price": trade.entry_fill,
+            "exit_price": trade.exit_fill,
+            "quantity": trade.quantity,
+            "entry_quote": trade.quote,
+            "exit_quote": trade.quantity * trade.exit_fill,
+            "entry_fee": trade.entry_fee,
+            "exit_fee": trade.exit_fee,
+            "gross_pnl": trade.gross,
+            "net_pnl": trade.net,
+            "return_pct": 100 * trade.net / trade.quote,
+        }
+        assert row.keys() == exact.keys() | amounts.keys()
+        wrong += [(number, k, row[k], v) for k, v in exact.items() if row[k] != v]
+        wrong += [
+            (number, k, row[k], v)
+            for k, v in amounts.items()
+            if not close_to(row[k], v, trade.quote)
+        ]
+    return wrong
 
 
 def unequal(

@@ -65,6 +65,16 @@ class Rules:
     sl: float | None = None
     tp: float | None = None
     tsl: float | None = None
+    entry_fill: str = "close"
+    stop_fill: str = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A trade that both backtesters have, and whether a stop or target ended it."""
+
+    deal: Deal
+    stopped: bool
 
 
 Outcome = tuple[list[Deal], float]  # in time order, and the final money as a multiple of the cash
@@ -117,7 +127,10 @@ def candles(request: pytest.FixtureRequest) -> Candles:
 def engine_outcomes(
     candles: Candles, block: dict[str, Any], rules: Rules
 ) -> Iterator[tuple[VariantReport, Outcome]]:
-    """Sweep a block and yield the report of every variant with its trades."""
+    """Sweep a block and yield the report of every variant with its trades.
+
+    A fill at an open has the time of the close before: its bar is that of the decision.
+    """
     closes_at = candles.close_time()[candles.first :]
     template = {
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
@@ -130,6 +143,8 @@ def engine_outcomes(
             "fixed_quote": FIXED,
             "fee_pct": rules.fee_pct,
             "slippage_pct": rules.slippage_pct,
+            "entry_fill": rules.entry_fill,
+            "stop_fill": rules.stop_fill,
         },
         "risk_grid": {level: explicit(getattr(rules, level)) for level in ("sl", "tp", "tsl")},
     }

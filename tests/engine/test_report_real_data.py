@@ -20,11 +20,13 @@ from engine.sweep import Sweep
 from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import close_to, signals_from
 from tests.engine.plain_metrics import measure
-from tests.engine.rederive import Rederived, execution_of, rederive, traded_closes
-from tests.engine.report_reference import TABLE, Facts, figures, unequal
+from tests.engine.rederive import Rederived, execution_of, rederive, traded_prices
+from tests.engine.report_reference import TABLE, Facts, figures, unequal, unequal_trades
 from tests.engine.simulator import RiskLevels, simulate
 from tests.engine.test_report_reference import table_rows, wrong_cell
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit, iso, steps
+
+Trading = tuple[str, str, str, str]  # direction, sizing, entry fill, stop fill
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,8 @@ def real_candles(path: Path, time_column: str, timeframe: str) -> Candles:
     )
 
 
-def real_request(candles: Candles, timeframe: str, direction: str, sizing: str) -> Request:
+def real_request(candles: Candles, timeframe: str, trading: Trading) -> Request:
+    direction, sizing, entry_fill, stop_fill = trading
     template = {
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
         "timeframe": timeframe,
@@ -85,6 +88,8 @@ def real_request(candles: Candles, timeframe: str, direction: str, sizing: str) 
             "slippage_pct": 0.01,
             "fixed_quote": 4_000,
             "safe_profit_percent": 30,
+            "entry_fill": entry_fill,
+            "stop_fill": stop_fill,
         },
         "risk_grid": {"sl": explicit(1, None), "tp": explicit(None, 3), "tsl": explicit(None, 2)},
     }
@@ -106,10 +111,13 @@ FILES = {
     "perpetual 15m": ("btc-perp-1m-2022-01.csv", "timestamp", "15m"),
     "gappy 5m": ("unittest-btc-1m-gappy.csv.gz", "date", "5m"),
 }
-MONEY = [
-    ("long-short", "strategy_compound_profit_lock"),
-    ("long-only", "all_in"),
-    ("short-only", "fixed_quote"),
+TRADING: list[Trading] = [
+    ("long-short", "strategy_compound_profit_lock", "close", "close"),
+    ("long-only", "all_in", "close", "close"),
+    ("short-only", "fixed_quote", "close", "close"),
+    ("long-short", "strategy_compound_profit_lock", "close", "intrabar"),
+    ("long-short", "fixed_quote", "next_open", "close"),
+    ("long-short", "all_in", "next_open", "intrabar"),
 ]
 
 
@@ -136,10 +144,10 @@ def market(request: pytest.FixtureRequest, market_data: Path) -> tuple[Candles, 
     return real_candles(market_data / name, time_column, timeframe), timeframe
 
 
-@pytest.fixture(scope="module", params=MONEY, ids=" ".join)
+@pytest.fixture(scope="module", params=TRADING, ids=" ".join)
 def job(request: pytest.FixtureRequest, market: tuple[Candles, str]) -> Job:
     candles, timeframe = market
-    sweep = Sweep(real_request(candles, timeframe, *request.param), candles)
+    sweep = Sweep(real_request(candles, timeframe, request.param), candles)
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())
     indexes = stage_b.top.indexes().tolist()
@@ -148,15 +156,14 @@ def job(request: pytest.FixtureRequest, market: tuple[Candles, str]) -> Job:
 
 
 def reported(sweep: Sweep, report: VariantReport) -> Reported:
-    closes = traded_closes(sweep.candles)
-    opens_at = sweep.candles.ts_open[sweep.candles.first :].tolist()
-    closes_at = sweep.candles.close_time()[sweep.candles.first :].tolist()
+    prices = traded_prices(sweep.candles)
     base, _ = sweep.grid.split(report.variant_index)
-    signals = signals_from(*sweep.planes_of(base), len(closes))
+    signals = signals_from(*sweep.planes_of(base), len(prices.close))
     execution = execution_of(report.payload)
-    run = simulate(signals, closes, execution, RiskLevels(**report.payload["risk"]))
-    assert measure(run, execution.init_cash, opens_at).fragile == frozenset(), "choose another grid"
-    facts = Facts(run.trades, run.equity, closes, opens_at, closes_at, execution.init_cash)
+    run = simulate(signals, prices.close, execution, RiskLevels(**report.payload["risk"]), prices)
+    fragile = measure(run, execution.init_cash, prices.open_ms).fragile
+    assert fragile == frozenset(), "choose another grid"
+    facts = Facts(run.trades, run.equity, prices, execution)
     rederived = rederive(report.payload, sweep.candles)
     return Reported(report, signals, rederived, facts, figures(facts))
 
@@ -201,26 +208,8 @@ def test_every_row_of_the_table_says_what_pandas_computes(job: Job) -> None:
 
 def test_the_listed_trades_are_the_simulators(job: Job) -> None:
     for one in job.best:
-        listed, trades = pd.DataFrame(one.report.trades), one.facts.trade_frame()
-        times = one.facts.times()
-        assert listed["exit_reason"].tolist() == trades["reason"].tolist()
-        assert (listed["direction"] == trades["direction"].map({1: "long", -1: "short"})).all()
-        for name in ("entry", "exit"):
-            assert (pd.to_datetime(listed[f"{name}_time"]) == times[trades[f"{name}_bar"]]).all()
-        expected = {
-            "entry_price": trades["entry_fill"],
-            "exit_price": trades["exit_fill"],
-            "quantity": trades["quantity"],
-            "entry_quote": trades["quote"],
-            "exit_quote": trades["quantity"] * trades["exit_fill"],
-            "entry_fee": trades["entry_fee"],
-            "exit_fee": trades["exit_fee"],
-            "gross_pnl": trades["gross"],
-            "net_pnl": trades["net"],
-            "return_pct": 100 * trades["net"] / trades["quote"],
-        }
-        for name, column in expected.items():
-            np.testing.assert_allclose(listed[name], column, rtol=1e-9, atol=1e-9, err_msg=name)
+        assert one.report.trades is not None
+        assert unequal_trades(one.report.trades, one.facts) == []
 
 
 def test_the_equity_curve_is_a_part_of_the_simulators_with_its_extremes(job: Job) -> None:
@@ -228,8 +217,9 @@ def test_the_equity_curve_is_a_part_of_the_simulators_with_its_extremes(job: Job
         assert one.report.equity is not None
         times, kept = np.array(one.report.equity).T
         whole = np.array(one.facts.equity)
-        places = np.searchsorted(one.facts.close_times_ms, times)
-        assert [one.facts.close_times_ms[place] for place in places] == times.tolist()
+        closes_at = np.array(one.facts.prices.close_ms)
+        places = np.searchsorted(closes_at, times)
+        assert closes_at[places].tolist() == times.tolist()
         np.testing.assert_allclose(kept, whole[places], rtol=1e-9)
         assert len(kept) <= 1000
         assert [places[0], places[-1]] == [0, len(whole) - 1]

@@ -14,10 +14,10 @@ from engine.report.figures import as_stored
 from engine.sweep import Sweep
 from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import close_to, engine_trades, rules_of, trade_list
-from tests.engine.case_sweep import CaseSweep
+from tests.engine.case_sweep import CaseSweep, still
 from tests.engine.cases import SIZINGS, Case, cases, long_cases
 from tests.engine.plain_metrics import measure
-from tests.engine.report_reference import TABLE, Facts, figures, unequal
+from tests.engine.report_reference import TABLE, Facts, figures, unequal, unequal_trades
 from tests.engine.simulator import Execution, RiskLevels, Run, simulate
 from tests.engine.worlds import START_MS, World
 
@@ -31,15 +31,7 @@ def report_of(case: Case, timeframe: str = "4h") -> VariantReport:
 
 
 def facts_of(run: Run, variant: CaseSweep) -> Facts:
-    case = variant.case
-    return Facts(
-        run.trades,
-        run.equity,
-        case.closes,
-        variant.open_times,
-        variant.close_times,
-        case.execution.init_cash,
-    )
+    return Facts(run.trades, run.equity, variant.prices, variant.case.execution)
 
 
 # --- by hand ---------------------------------------------------------------------------------
@@ -185,15 +177,8 @@ def test_every_ranking_metric_equals_its_definition_on_the_engines_own_trades(ca
     ours = variant_metrics(trades, equity, times, rules)
     assert list(ours) == list(METRICS)
     run = Run(trade_list(trades), equity.tolist(), 0.0, ruined=False)
-    facts = Facts(
-        run.trades,
-        run.equity,
-        case.closes,
-        times.tolist(),
-        (times + TIMEFRAMES["4h"]).tolist(),
-        case.execution.init_cash,
-    )
-    fragile = measure(run, case.execution.init_cash, facts.open_times_ms).fragile
+    facts = Facts(run.trades, run.equity, still(case.closes, TIMEFRAMES["4h"]), case.execution)
+    fragile = measure(run, case.execution.init_cash, facts.prices.open_ms).fragile
     assert unequal(as_stored(ours), figures(facts), fragile) == {}
 
 
@@ -263,30 +248,7 @@ def test_the_listed_trades_are_the_simulators(case: Case) -> None:
     variant = CaseSweep(case)
     (report,) = reports(variant, [0], top_trades_n=1, result_bytes=2**40)
     assert report.trades is not None
-    assert len(report.trades) == len(run.trades)
-    for number, (row, trade) in enumerate(zip(report.trades, run.trades, strict=True), start=1):
-        assert row["id"] == number
-        assert row["direction"] == {1: "long", -1: "short"}[trade.direction]
-        assert row["exit_reason"] == trade.reason
-        times = [row["entry_time"], row["exit_time"]]
-        bars = [trade.entry_bar, trade.exit_bar]
-        assert [pd.Timestamp(t).value // 10**6 for t in times] == [
-            variant.close_times[bar] for bar in bars
-        ]
-        amounts = {
-            "entry_price": trade.entry_fill,
-            "exit_price": trade.exit_fill,
-            "quantity": trade.quantity,
-            "entry_quote": trade.quote,
-            "exit_quote": trade.quantity * trade.exit_fill,
-            "entry_fee": trade.entry_fee,
-            "exit_fee": trade.exit_fee,
-            "gross_pnl": trade.gross,
-            "net_pnl": trade.net,
-            "return_pct": 100 * trade.net / trade.quote,
-        }
-        wrong = {k: (row[k], v) for k, v in amounts.items() if not close_to(row[k], v, trade.quote)}
-        assert not wrong
+    assert unequal_trades(report.trades, facts_of(run, variant)) == []
 
 
 def test_a_thinned_equity_curve_keeps_its_ends_and_extremes() -> None:

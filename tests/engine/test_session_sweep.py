@@ -1,6 +1,7 @@
 """Sweeps over markets that close, against the bar-by-bar simulator and pandas."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from engine.sweep import Sweep
 from tests.engine.adapter import close_to
 from tests.engine.markets import DAY, HOUR, ms, priced, reading, stock_hours, working_days
 from tests.engine.plain_metrics import measure
-from tests.engine.rederive import execution_of, rederive, traded_closes
-from tests.engine.report_reference import Facts, figures, unequal
+from tests.engine.rederive import execution_of, rederive, traded_prices
+from tests.engine.report_reference import Facts, figures, unequal, unequal_trades
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit, steps
 
 MARKETS = {
@@ -36,7 +37,15 @@ MARKETS = {
 }
 
 
-def swept(market: str, metric: str) -> tuple[Sweep, list[Any]]:
+AT_CLOSES = ("close", "close")
+FILLS = [
+    ("close", "intrabar"),
+    ("next_open", "close"),
+    ("next_open", "intrabar"),
+]
+
+
+def swept(market: str, metric: str, fills: tuple[str, str]) -> tuple[Sweep, list[Any]]:
     opens, timeframe, step = MARKETS[market]
     document = {
         "time_range": {"start": "2024-01-01", "end": "2025-01-01"},
@@ -53,6 +62,7 @@ def swept(market: str, metric: str) -> tuple[Sweep, list[Any]]:
                     },
                 }
             ],
+            "execution": dict(zip(("entry_fill", "stop_fill"), fills, strict=True)),
             "risk_grid": {"sl": explicit(None, 2), "tp": explicit(None, 3)},
         },
         "warmup_bars": 30,
@@ -62,7 +72,8 @@ def swept(market: str, metric: str) -> tuple[Sweep, list[Any]]:
     }
     request = parse(complete(document, DEFAULTS, LIMITS))
     known = Ordinary(timeframe_ms=step, sessions=True, phase_ms=opens[0] % step)
-    sweep = Sweep(request, load(request, reading(priced(opens, 5)), lambda *_: known))
+    bars = priced(opens, 5, gaps=0.0 if fills == AT_CLOSES else 0.01)
+    sweep = Sweep(request, load(request, reading(bars), lambda *_: known))
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())
     indexes = stage_b.top.indexes().tolist()
@@ -73,12 +84,23 @@ def swept(market: str, metric: str) -> tuple[Sweep, list[Any]]:
 @pytest.mark.parametrize("metric", ["total_return_pct", "sharpe"])
 @pytest.mark.parametrize("market", MARKETS)
 def test_a_sweep_finds_what_the_simulator_and_pandas_find(market: str, metric: str) -> None:
-    sweep, found = swept(market, metric)
+    assert_found(market, metric, AT_CLOSES)
+
+
+@pytest.mark.parametrize("fills", FILLS, ids=" ".join)
+@pytest.mark.parametrize("market", ["years of currency's days", "hours that open at half past"])
+def test_a_sweep_with_other_fills_finds_what_the_simulator_and_pandas_find(
+    market: str, fills: tuple[str, str]
+) -> None:
+    assert_found(market, "sharpe", fills)
+
+
+def assert_found(market: str, metric: str, fills: tuple[str, str]) -> None:
+    sweep, found = swept(market, metric, fills)
     candles: Candles = sweep.candles
     assert candles.first == 30
     assert set(candles.ts_open.tolist()) <= set(MARKETS[market][0])
     opens_at = candles.ts_open[candles.first :].tolist()
-    closes_at = candles.close_time()[candles.first :].tolist()
     compared = 0
     for report in found:
         rederived = rederive(report.payload, candles)
@@ -87,15 +109,9 @@ def test_a_sweep_finds_what_the_simulator_and_pandas_find(market: str, metric: s
         if rederived.doubtful or measure(run, execution.init_cash, opens_at).fragile:
             continue
         assert close_to(report.total_return_pct, rederived.total_return_pct)
-        facts = Facts(
-            run.trades,
-            run.equity,
-            traded_closes(candles),
-            opens_at,
-            closes_at,
-            execution.init_cash,
-        )
+        facts = Facts(run.trades, run.equity, traded_prices(candles), execution)
         assert unequal(report.metrics, figures(facts), frozenset()) == {}
+        assert unequal_trades(report.trades, facts) == []
         compared += 1
     assert compared >= len(found) / 2 > 2
     ranked = [report.metrics[metric] for report in found]
@@ -104,7 +120,7 @@ def test_a_sweep_finds_what_the_simulator_and_pandas_find(market: str, metric: s
 
 
 def test_days_without_a_bar_have_a_return_of_zero() -> None:
-    _, found = swept("years of currency's days", "sharpe")
+    _, found = swept("years of currency's days", "sharpe", AT_CLOSES)
     best = found[0]
     times, equity = np.array(best.equity).T
     assert len(times) == 262
@@ -116,3 +132,31 @@ def test_days_without_a_bar_have_a_return_of_zero() -> None:
 
     expected = math.sqrt(365) * returns.mean() / returns.std(ddof=1)
     assert best.metrics["sharpe"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("market", ["years of currency's days", "days that open in the evening"])
+def test_what_is_decided_before_a_weekend_fills_at_the_open_after_it(market: str) -> None:
+    sweep, found = swept(market, "total_return_pct", ("next_open", "intrabar"))
+    candles: Candles = sweep.candles
+    opens = {
+        f"{np.datetime64(int(at), 's')}Z": price
+        for at, price in zip(candles.ts_open // 1000, candles.open, strict=True)
+    }
+    after_the_weekend = {
+        f"{np.datetime64(int(at), 's')}Z"
+        for before, at in pairwise((candles.ts_open // 1000).tolist())
+        if at - before == 3 * DAY // 1000
+    }
+    slip = sweep.rules.slippage
+    entries = exits = 0
+    for trade in (trade for report in found for trade in report.trades):
+        way = 1 if trade["direction"] == "long" else -1
+        if trade["entry_time"] in after_the_weekend:
+            entries += 1
+            wanted = opens[trade["entry_time"]] * (1 + way * slip)
+            assert trade["entry_price"] == pytest.approx(wanted, rel=1e-12)
+        if trade["exit_reason"] == "signal_exit" and trade["exit_time"] in after_the_weekend:
+            exits += 1
+            wanted = opens[trade["exit_time"]] * (1 - way * slip)
+            assert trade["exit_price"] == pytest.approx(wanted, rel=1e-12)
+    assert min(entries, exits) > 20

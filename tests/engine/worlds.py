@@ -18,7 +18,7 @@ from engine.request import Defaults, Limits, Request, complete, parse
 from tests.engine.cases import with_leaps
 from tests.engine.enumeration import base_variants, risk_variants
 from tests.engine.plain_metrics import Measured, measure
-from tests.engine.rederive import Signals, execution_of, traded_closes
+from tests.engine.rederive import Signals, execution_of, traded_closes, traded_prices
 from tests.engine.simulator import RiskLevels, Run, simulate
 
 HOUR_MS = 3_600_000
@@ -89,6 +89,14 @@ def random_candles(
     )
 
 
+def with_gaps(candles: Candles, seed: int) -> Candles:
+    """Return the candles with opens of their own, most of them not at the close before."""
+    rng = np.random.default_rng(seed)
+    opened = candles.open * np.exp(rng.normal(0, 0.01, len(candles.open)))
+    high, low = np.maximum(candles.high, opened), np.minimum(candles.low, opened)
+    return replace(candles, open=opened, high=high, low=low)
+
+
 MOMENTUM = {"long_threshold": explicit(53.3, 56.7), "short_threshold": explicit(46.1, 43.7)}
 REVERSION = {"long_threshold": explicit(38.3, 44.4), "short_threshold": explicit(55.3, 61.9)}
 DELTAS = {"long_delta_periods": explicit(1, 7), "short_delta_periods": explicit(2)}
@@ -152,6 +160,7 @@ class World:
         direction: str = "long-short",
         blocks: list[dict[str, Any]] | None = None,
         leaps: bool = False,
+        fills: tuple[str, str] = ("close", "close"),
     ) -> None:
         rng = random.Random(f"{seed} {sizing} {direction}")
         timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
@@ -163,6 +172,8 @@ class World:
             timeframe_ms=hours * HOUR_MS,
             leaps=leaps,
         )
+        if fills != ("close", "close"):
+            self.candles = with_gaps(self.candles, seed)
         costs = rng.choice(((0.075, 0.01), (0.3, 0.0), (0.0, 0.2), (1.0, 0.5)))
         self.template = {
             "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
@@ -176,6 +187,8 @@ class World:
                 "slippage_pct": costs[1],
                 "fixed_quote": rng.choice((700.0, 1e9)),
                 "safe_profit_percent": rng.choice((0.0, 30.0, 100.0)),
+                "entry_fill": fills[0],
+                "stop_fill": fills[1],
             },
             "risk_grid": {
                 "sl": rng.choice((None, explicit(None, 2.0, 6.5), explicit(4.0))),
@@ -244,7 +257,8 @@ class World:
 
     def reference(self, base: int, risk: RiskLevels) -> Reference:
         execution = execution_of(self.template)
-        run = simulate(self.signals[base], traded_closes(self.candles), execution, risk)
+        closes, prices = traded_closes(self.candles), traded_prices(self.candles)
+        run = simulate(self.signals[base], closes, execution, risk, prices)
         opens_at = self.candles.ts_open[self.candles.first :].tolist()
         return Reference(run, measure(run, execution.init_cash, opens_at))
 

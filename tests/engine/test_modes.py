@@ -66,7 +66,7 @@ def of(case: ModeCase, risk: RiskLevels | None = None) -> tuple[Any, ...]:
 
 @every_mode
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_run_is_that_of_the_simulator(mode: Mode, data: st.DataObject) -> None:
     case = data.draw(cases(mode))
 
@@ -84,7 +84,7 @@ def scores(case: ModeCase, axes: tuple[Axis, Axis, Axis], secondary: str | None 
 
 @every_mode
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_risk_combination_has_the_simulators_outcome(mode: Mode, data: st.DataObject) -> None:
     case = data.draw(cases(mode))
     axes = data.draw(
@@ -109,7 +109,7 @@ def outcome(run: Run) -> tuple[Any, ...]:
 
 @every_mode
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
     mode: Mode, data: st.DataObject
 ) -> None:
@@ -123,22 +123,17 @@ def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
 
 
 @every_mode
-@pytest.mark.parametrize("metric", METRICS)
 @given(st.data())
-@settings(max_examples=30, deadline=None)
-def test_a_score_is_the_figure_of_the_report_to_the_bit(
-    mode: Mode, metric: str, data: st.DataObject
-) -> None:
+@settings(max_examples=25, deadline=None)
+def test_a_score_is_the_figure_of_the_report_to_the_bit(mode: Mode, data: st.DataObject) -> None:
     case = data.draw(cases(mode))
-    risk = case.risk
+    axes = (case.risk.sl,), (case.risk.tp,), (case.risk.tsl,)
     trades = engine_trades(*of(case))
-    market, rules = (
-        market_for(case.prices.close, case.execution, case.prices),
-        rules_of(case.execution),
-    )
+    market = market_for(case.prices.close, case.execution, case.prices)
+    rules = rules_of(case.execution)
     equity = equity_curve(trades, market.closes, rules, market=market)
     opens = np.array(case.prices.open_ms, np.int64)
-    reported = variant_metrics(trades, equity, opens, rules)[metric]
+    reported = variant_metrics(trades, equity, opens, rules)
 
-    scored = float(scores(case, ((risk.sl,), (risk.tp,), (risk.tsl,)), metric).secondary[0])
-    assert (None if np.isnan(scored) else scored) == reported
+    scored = {metric: float(scores(case, axes, metric).secondary[0]) for metric in METRICS}
+    assert {name: None if np.isnan(of_) else of_ for name, of_ in scored.items()} == reported

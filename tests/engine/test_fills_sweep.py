@@ -1,0 +1,91 @@
+"""Sweeps whose entries fill at the next open and whose stops are seen inside bars, by brute force.
+
+As `test_execution_sweep`: every variant is enumerated, simulated bar by bar on the raw candles and
+sorted slowly. Bars open at prices of their own.
+"""
+
+from functools import cache
+
+import pytest
+
+from engine.grid import Grid
+from engine.metric_names import METRICS
+from engine.sweep import Sweep
+from tests.engine.adapter import close_to
+from tests.engine.cases import DIRECTIONS, SIZINGS
+from tests.engine.rederive import rederive
+from tests.engine.small_sweeps import RISK, candles, request
+from tests.engine.test_execution_sweep import (
+    bits,
+    bits_by_index,
+    last,
+    metrics_compared,
+    scores_of,
+    stage_b_without_risk,
+)
+from tests.engine.test_twins import LIKE_ROWS, expected_a, expected_b, held
+from tests.engine.worlds import World, with_gaps
+
+FILLS = (("close", "intrabar"), ("next_open", "close"), ("next_open", "intrabar"))
+WAYS = tuple(zip(SIZINGS, (*DIRECTIONS, "long-short"), strict=True))
+every_fill = pytest.mark.parametrize("fills", FILLS, ids=" ".join)
+
+
+@cache
+def world_of(seed: int, sizing: str, direction: str, fills: tuple[str, str]) -> World:
+    return World(seed, sizing=sizing, direction=direction, fills=fills)
+
+
+@every_fill
+@pytest.mark.parametrize(("sizing", "direction"), WAYS)
+def test_both_stages_equal_brute_force(sizing: str, direction: str, fills: tuple[str, str]) -> None:
+    world = world_of(2, sizing, direction, fills)
+    assert metrics_compared(world) >= 7, "this world decides little: choose another seed"
+
+
+@every_fill
+@pytest.mark.parametrize("sizing", ["all_in", "fixed_quote"])
+def test_both_stages_equal_brute_force_where_prices_leap(
+    sizing: str, fills: tuple[str, str]
+) -> None:
+    world = World(4, sizing=sizing, direction="long-short", leaps=True, fills=fills)
+    assert metrics_compared(world) >= 7, "this world decides little: choose another seed"
+    ruined = [reference.run.ruined for reference in world.references()]
+    assert any(ruined)
+    assert not all(ruined)
+
+
+@every_fill
+def test_a_stored_variant_reproduces_its_rank(fills: tuple[str, str]) -> None:
+    world = world_of(2, *WAYS[0], fills)
+    request = world.request()
+    sweep = Sweep(request, world.candles)
+    top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
+    grid = Grid.of(request)
+    for index, (score,) in zip(top.indexes().tolist(), scores_of(top, 1), strict=True):
+        rederived = rederive(grid.variant(index), world.candles)
+        assert not rederived.doubtful
+        assert close_to(score, rederived.total_return_pct)
+
+
+@every_fill
+@pytest.mark.parametrize("metric", METRICS)
+def test_risk_off_reproduces_stage_a_bit_for_bit(metric: str, fills: tuple[str, str]) -> None:
+    world = world_of(3, "all_in", "long-short", fills)
+    shortlist, top = stage_b_without_risk(world, metric)
+    assert bits(top.scores()[0]) == bits(shortlist.scores()[0])
+    assert bits_by_index(top) == bits_by_index(shortlist)
+
+
+# On the last but one of the 55 bars signals of many variants begin: nothing is entered there.
+@every_fill
+@pytest.mark.parametrize("traded", [55, 300])
+def test_variants_that_do_the_same_are_one_outcome(traded: int, fills: tuple[str, str]) -> None:
+    execution = dict(zip(("entry_fill", "stop_fill"), fills, strict=True))
+    wanted = request(*LIKE_ROWS, execution=execution, risk=RISK, preselect=1000, top_k=360)
+    run = Sweep(wanted, with_gaps(candles(traded), 1))
+    first = last(run.stage_a())
+    assert dict(held(first)) == expected_a(run)
+    shortlist, twins = first.indexes()[:15], first.twins()[:15]
+    second = last(run.stage_b(shortlist, twins=twins))
+    assert dict(held(second)) == expected_b(run, held(first)[:15])

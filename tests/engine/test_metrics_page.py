@@ -1,0 +1,191 @@
+"""The examples of docs/metrics.md: what the page says happens is what simulator and engine do."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from engine.candles import Candles
+from engine.report import reports
+from tests.engine.case_sweep import CaseSweep
+from tests.engine.cases import Case
+from tests.engine.report_reference import DIRECTIONS, Facts
+from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels, simulate
+from tests.engine.test_differential import RSI_THRESHOLDS, SMA_CROSS, Rules, engine_outcomes
+from tests.engine.test_differential_fills import FILES
+from tests.engine.test_report_real_data import real_candles
+from tests.engine.worlds import START_MS, explicit
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+HOUR = 3_600_000
+SIGNALS = {"LONG": LONG, "SHORT": SHORT, "NEUTRAL": NEUTRAL}
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    title: str
+    settings: dict[str, str]
+    bars: list[Row]
+    trades: list[Row]
+
+    def modes(self) -> list[tuple[Execution, RiskLevels, list[Row]]]:
+        """Return the rules of each mode that the example shows, with the trades it tells."""
+        shown: dict[tuple[str, str], list[Row]] = {}
+        for row in self.trades:
+            whole = {**self.settings, **row}
+            shown.setdefault((whole["entry_fill"], whole["stop_fill"]), []).append(row)
+        percents = {k: float(v) for k, v in self.settings.items() if v.isdecimal()}
+        slippage = percents.pop("slippage_pct", 0.0)
+        return [
+            (
+                Execution(slippage_pct=slippage, entry_fill=entry, stop_fill=stop),
+                RiskLevels(**percents),
+                rows,
+            )
+            for (entry, stop), rows in shown.items()
+        ]
+
+    def case(self, execution: Execution, risk: RiskLevels) -> tuple[Case, Prices]:
+        columns = [
+            [float(row[name]) for row in self.bars] for name in ("open", "high", "low", "close")
+        ]
+        opens = [START_MS + bar * HOUR for bar in range(len(self.bars))]
+        prices = Prices(*columns, opens, [at + HOUR for at in opens])
+        signals = [SIGNALS[row["signal"]] for row in self.bars]
+        return Case(signals, columns[3], execution, risk), prices
+
+
+def tables(text: str) -> list[list[Row]]:
+    """Return the tables of a text; the second of two columns of a name has a 2 behind it."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        lines = [
+            [cell.strip(" `") for cell in line.strip("|").split("|")] for line in block.splitlines()
+        ]
+        names = [name + "2" * lines[0][:at].count(name) for at, name in enumerate(lines[0])]
+        found.append([dict(zip(names, line, strict=True)) for line in lines[2:]])
+    return found
+
+
+def sections() -> dict[str, str]:
+    """Return the text under each heading of the page."""
+    parts = re.split(r"^##+ ", PAGE.read_text(), flags=re.MULTILINE)
+    return {title: text for title, _, text in (part.partition("\n") for part in parts)}
+
+
+def examples() -> list[Example]:
+    listed = []
+    for title, text in sections().items():
+        settings = re.search(r"^(?:.* )?Settings: (.*)$", text, re.MULTILINE)
+        if settings is not None:
+            bars, trades = tables(text)[:2]
+            named = dict(re.findall(r"`(\w+)` (\w+)", settings[1]))
+            listed.append(Example(title, named, bars, trades))
+    return listed
+
+
+EXAMPLES = {example.title: example for example in examples()}
+every_example = pytest.mark.parametrize("title", EXAMPLES)
+
+
+def test_there_is_an_example_of_every_mode() -> None:
+    shown = {
+        (execution.entry_fill, execution.stop_fill)
+        for example in EXAMPLES.values()
+        for execution, _, _ in example.modes()
+    }
+    assert len(EXAMPLES) == 3
+    assert len(shown) == 4
+
+
+def told(trade: dict[str, Any]) -> Row:
+    """Return a trade of a report as the page writes it."""
+    times = {name: pd.Timestamp(trade[f"{name}_time"]) for name in ("entry", "exit")}
+    return {
+        "trade": trade["direction"],
+        "from": f"{times['entry']:%H:%M}",
+        "at": written(trade["entry_price"]),
+        "to": f"{times['exit']:%H:%M}",
+        "at2": written(trade["exit_price"]),
+        "reason": trade["exit_reason"],
+        "return %": written(trade["return_pct"]),
+    }
+
+
+def written(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def without_modes(rows: list[Row]) -> list[Row]:
+    return [{k: v for k, v in row.items() if k not in ("entry_fill", "stop_fill")} for row in rows]
+
+
+@every_example
+def test_the_engine_does_what_the_page_says(title: str) -> None:
+    for execution, risk, rows in EXAMPLES[title].modes():
+        case, prices = EXAMPLES[title].case(execution, risk)
+        (report,) = reports(CaseSweep(case, "1h", prices), [0], top_trades_n=1, result_bytes=2**40)
+        assert report.trades is not None
+        assert [told(trade) for trade in report.trades] == without_modes(rows)
+
+
+@every_example
+def test_the_simulator_does_what_the_page_says(title: str) -> None:
+    for execution, risk, rows in EXAMPLES[title].modes():
+        case, prices = EXAMPLES[title].case(execution, risk)
+        run = simulate(case.signals, case.closes, execution, risk, prices)
+        frame = Facts(run.trades, run.equity, prices, execution).trade_frame()
+        trades = [
+            {
+                "direction": DIRECTIONS[trade.direction],
+                "entry_time": pd.Timestamp(trade.entry_ms, unit="ms"),
+                "exit_time": pd.Timestamp(trade.exit_ms, unit="ms"),
+                "entry_price": trade.entry_fill,
+                "exit_price": trade.exit_fill,
+                "exit_reason": trade.reason,
+                "return_pct": 100 * trade.net / trade.quote,
+            }
+            for trade in frame.itertuples()
+        ]
+        assert [told(trade) for trade in trades] == without_modes(rows)
+
+
+# --- what a stop seen at closes costs --------------------------------------------------------
+
+CROSSINGS = SMA_CROSS | {
+    "params": {
+        "ma": explicit("sma", "ema"),
+        "fast": explicit(4, 8, 16),
+        "slow": explicit(24, 48, 96),
+    }
+}
+THRESHOLDS = RSI_THRESHOLDS | {
+    "params": {"window": explicit(7, 14, 21)},
+    "signals": {"long_threshold": explicit(30, 55), "short_threshold": explicit(70, 45)},
+}
+
+
+def stopped_at(candles: Candles, stop_fill: str) -> list[float]:
+    """Return what trades lost that a stop of 2 % ended, in stops of 2 %."""
+    rules = Rules("long-short", "fixed_quote", sl=2.0, stop_fill=stop_fill)
+    return [
+        -trade["return_pct"] / 2
+        for block in (CROSSINGS, THRESHOLDS)
+        for report, _ in engine_outcomes(candles, block, rules)
+        for trade in report.trades or []
+        if trade["exit_reason"] == "sl"
+    ]
+
+
+def test_the_cost_of_stops_seen_at_closes_is_what_the_page_says(market_data: Path) -> None:
+    (shown,) = tables(sections()["What a stop seen at closes costs"])
+    for row, (name, time_column) in zip(shown, FILES.values(), strict=True):
+        candles = real_candles(market_data / name, time_column, "15m")
+        lost = [stopped_at(candles, stop_fill) for stop_fill in ("close", "intrabar")]
+        assert row["trades"] == ", ".join(str(len(trades)) for trades in lost)
+        means = [f"{sum(trades) / len(trades):.2f}" for trades in lost]
+        assert [row["at closes"], row["inside bars"]] == means
