@@ -62,11 +62,13 @@ def block_variants(block: Payload) -> Iterator[dict[str, Any]]:
 
 
 def base_variants(template: Payload) -> list[list[dict[str, Any]]]:
-    """List the blocks of every base variant, those that open first; position = base index."""
+    """List the blocks of every base variant, exits last; position = base index."""
     blocks = [
         block
-        for part in (template["indicator_grids"], template.get("exit_grids", ()))
-        for block in sorted(part, key=lambda block: block.get("name", block["indicator_id"]))
+        for part in ("indicator_grids", "exit_grids")
+        for block in sorted(
+            template.get(part, []), key=lambda block: block.get("name", block["indicator_id"])
+        )
     ]
     return [list(chosen) for chosen in product(*(list(block_variants(b)) for b in blocks))]
 

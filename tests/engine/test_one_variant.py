@@ -96,6 +96,13 @@ PARENTS: dict[str, dict[str, Any]] = {
         "risk": {"tsl": 1.5},
         "sizing_mode": "strategy_compound_profit_lock",
     },
+    "held, with exits and a pause": {
+        "blocks": [STRENGTH],
+        "exits": [STRENGTH | {"params": {"window": 5}}, DIFFERENCE, BAND | {"name": "0"}],
+        "risk": {"sl": [0.3, None]},
+        "execution": {"reentry_after_bars": 3},
+        "position": "hold",
+    },
     "too few trades for the ranking": {
         "blocks": [DIFFERENCE, STRENGTH],
         "risk": RISK,
@@ -112,6 +119,9 @@ def submitted(parent: dict[str, Any]) -> dict[str, Any]:
             "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
             "timeframe": "15m",
             "indicator_grids": parent["blocks"],
+            "position": parent.get("position", "state"),
+            "exit_grids": parent.get("exits", []),
+            "execution": parent.get("execution", {}),
             "risk_grid": parent.get("risk", {}),
             "direction_mode": parent.get("direction_mode", "long-short"),
             "sizing_mode": parent.get("sizing_mode", "all_in"),
@@ -203,7 +213,7 @@ def test_one_variant_takes_everything_else_from_its_parent(name: str) -> None:
         }
         for key in ("version", "time_range", "warmup_bars", "ranking", "validation"):
             assert own[key] == parent[key]
-        for key in ("instrument_id", "timeframe", "direction_mode", "sizing_mode", "execution"):
+        for key in set(parent["template"]) - {"indicator_grids", "exit_grids", "risk_grid"}:
             assert own["template"][key] == parent["template"][key]
         assert own["result_bytes_max"] == OTHER_DEFAULTS.result_bytes_max
         assert Grid.of(alone(variant)).base_total * alone(variant).risk.total == 1
