@@ -25,7 +25,8 @@ every_metric = pytest.mark.parametrize("metric", METRICS)
 # These are never NEUTRAL once their averages are known; no two of the prices are equal.
 ALWAYS = average("always", 3, 5, 8, 20)
 OFTEN = strength("often", (4, 7), (44.4,), (55.3, 61.9))
-CLOSES = strength("closes", (3, 5), (30.1,), (66.6,))
+ONCE = strength("often", (4,), (44.4,), (55.3,))
+CLOSES = strength("closes", (3, 5), (30.1,), (66.6, 58.4, 75.2))
 SILENT = strength("silent", (14,), (0.0,), (100.0,))
 
 
@@ -116,19 +117,19 @@ def test_the_same_exit_block_twice_closes_as_it_does_alone(
 ) -> None:
     again = CLOSES | {"name": "again"}
     once, twice = (
-        stages(asked([OFTEN], exits, fills, pause=pause, distinct=False))
+        stages(asked([ONCE], exits, fills, pause=pause, distinct=False))
         for exits in ([CLOSES], [CLOSES, again])
     )
-    # Variant 0 of both blocks is their combination 0 of 4, variant 1 of both is number 3.
+    # Of the 36 combinations of both blocks, number 7 * n is that of variant n of either.
     for alone, both, combinations in zip(once, twice, (1, 24), strict=True):
         equal = {
-            (base // 2 * 4 + base % 2 * 3) * combinations + risk: score
+            7 * base * combinations + risk: score
             for index, score in bits_by_index(alone).items()
             for base, risk in (divmod(index, combinations),)
         }
         found = bits_by_index(both)
         assert equal.items() <= found.items()
-        assert len(equal) == 8 * combinations
+        assert len(equal) == 6 * combinations
 
 
 @every_fill
@@ -137,8 +138,7 @@ def test_the_only_entry_block_as_an_exit_block_closes_what_it_closes_anyway(
     sizing: str, direction: str, fills: tuple[str, str]
 ) -> None:
     how = {"sizing_mode": sizing, "direction_mode": direction}
-    block = strength("often", (4,), (44.4,), (55.3,))
-    alone, closing = (stages(asked([block], exits, fills, **how)) for exits in ([], [block]))
+    alone, closing = (stages(asked([ONCE], exits, fills, **how)) for exits in ([], [ONCE]))
     assert same(alone, closing)
 
 

@@ -79,7 +79,7 @@ def test_every_reason_to_close_is_among_the_trades_that_are_compared() -> None:
     reasons = {
         trade.reason
         for way in WAYS
-        for reference in world_of(way).references()
+        for reference in world_of(way).stage_b(range(2)).values()
         for trade in reference.run.trades
     }
     assert reasons >= {"signal_exit", "sl", "tp", "tsl", "forced_close"}

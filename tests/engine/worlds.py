@@ -172,11 +172,16 @@ class World:
         fills: tuple[str, str] = ("close", "close"),
         exits: list[dict[str, Any]] | None = None,
         pause: int = 0,
+        traded: int | None = None,
     ) -> None:
-        """Make a world; with `exits`, of any number of blocks, positions are held."""
+        """Make a world, of `traded` bars or of any number.
+
+        With `exits`, of any number of blocks, positions are held.
+        """
         rng = random.Random(f"{seed} {sizing} {direction}")
         timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
-        traded = rng.choice((63, 64, 65, 129, 200, 257, 320))
+        drawn = rng.choice((63, 64, 65, 129, 200, 257, 320))
+        traded = drawn if traded is None else traded
         self.candles = random_candles(
             rng.randrange(2**32),
             traded=traded,
