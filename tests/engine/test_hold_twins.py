@@ -9,6 +9,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,8 +21,10 @@ from engine.outcomes import Outcomes
 from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Sweep
+from tests.engine.adapter import close_to
 from tests.engine.cases import DIRECTIONS
 from tests.engine.plain_outcomes import groups, positions_of, simulated
+from tests.engine.simulator import RiskLevels
 from tests.engine.small_sweeps import (
     AVERAGE,
     RISK,
@@ -136,6 +139,23 @@ def test_stage_b_finds_the_combinations_with_the_same_trades(
     first, second = stages(run)
     assert dict(held(second)) == expected_b(run, held(first))
     assert int(second.twins().sum()) == int(first.twins().sum()) * run.grid.risk_total
+
+
+@pytest.mark.parametrize("pause", [0, 3])
+@pytest.mark.parametrize("blocks", ["no exit block", "the largest closes"])
+def test_a_combination_that_is_ruined_trades_no_more(blocks: str, pause: int) -> None:
+    asked = wanted(blocks, execution=filling(("close", "close"), pause), top_k=240)
+    run = Sweep(asked, prefix(ruinous_candles(), 200))
+    shortlist = np.arange(0, run.grid.base_total, 9)[:10]
+    found = last(run.stage_b(shortlist)).top
+    assert dict(held(found)) == expected_b(run, [(base, 1) for base in shortlist.tolist()])
+    ruined = 0
+    for index, score in zip(found.indexes().tolist(), found.scores()[0].tolist(), strict=True):
+        base, risk = run.grid.split(index)
+        lived = simulated(run, base, RiskLevels(*run.grid.risk_at(risk)))
+        assert close_to(score, lived.total_return_pct)
+        ruined += lived.ruined
+    assert 0 < ruined < len(found)
 
 
 def test_equal_money_of_different_trades_is_no_twin() -> None:
