@@ -6,6 +6,7 @@ inside holdings too: with a stop they are entries. In stage B their trades decid
 
 from collections.abc import Hashable
 from itertools import pairwise
+from math import prod
 from random import Random
 from typing import Any
 
@@ -67,13 +68,19 @@ BLOCKS: dict[str, tuple[list[Any], list[Any]]] = {
     "the largest closes": ([AVERAGE, RARE], [MANY]),
     "several of both": ([FEW, TWO_AVERAGES], [MANY, RARE]),
 }
+MORE_STOPS: dict[str, list[float | None]] = {
+    "sl": [2.0, None, 0.5, 1.0],
+    "tp": [9.0, 1.5],
+    "tsl": [None],
+}
 every_kind = pytest.mark.parametrize("blocks", BLOCKS)
 every_fill = pytest.mark.parametrize("fills", FILLS, ids=" ".join)
 
 
 def wanted(blocks: str, **changes: Any) -> Request:
     entries, exits = BLOCKS[blocks]
-    return request(*entries, position="hold", exit_grids=exits, risk=RISK, **changes)
+    how = {"position": "hold", "exit_grids": exits, "risk": RISK, **changes}
+    return request(*entries, **how)
 
 
 def filling(fills: tuple[str, str], pause: int = 0) -> dict[str, Any]:
@@ -141,18 +148,22 @@ def test_stage_b_finds_the_combinations_with_the_same_trades(
     assert int(second.twins().sum()) == int(first.twins().sum()) * run.grid.risk_total
 
 
-@pytest.mark.parametrize("pause", [0, 3])
-@pytest.mark.parametrize("blocks", ["no exit block", "the largest closes"])
-def test_a_combination_that_is_ruined_trades_no_more(blocks: str, pause: int) -> None:
-    asked = wanted(blocks, execution=filling(("close", "close"), pause), top_k=240)
+@pytest.mark.parametrize(("risk", "pause"), [(RISK, 0), (MORE_STOPS, 3)], ids=["even", "stops"])
+@pytest.mark.parametrize("blocks", ["no exit block", "the largest opens"])
+def test_a_combination_that_is_ruined_trades_no_more(
+    blocks: str, risk: dict[str, list[float | None]], pause: int
+) -> None:
+    execution = filling(("close", "close"), pause)
+    combinations = prod(map(len, risk.values()))
+    asked = wanted(blocks, execution=execution, risk=risk, top_k=10 * combinations)
     run = Sweep(asked, prefix(ruinous_candles(), 200))
     shortlist = np.arange(0, run.grid.base_total, 9)[:10]
     found = last(run.stage_b(shortlist)).top
     assert dict(held(found)) == expected_b(run, [(base, 1) for base in shortlist.tolist()])
     ruined = 0
     for index, score in zip(found.indexes().tolist(), found.scores()[0].tolist(), strict=True):
-        base, risk = run.grid.split(index)
-        lived = simulated(run, base, RiskLevels(*run.grid.risk_at(risk)))
+        base, number = run.grid.split(index)
+        lived = simulated(run, base, RiskLevels(*run.grid.risk_at(number)))
         assert close_to(score, lived.total_return_pct)
         ruined += lived.ruined
     assert 0 < ruined < len(found)
