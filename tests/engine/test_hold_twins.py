@@ -22,10 +22,11 @@ from engine.outcomes import Outcomes
 from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Sweep
-from tests.engine.adapter import close_to
+from tests.engine.adapter import close_to, engine_scores
 from tests.engine.cases import DIRECTIONS
 from tests.engine.plain_outcomes import groups, positions_of, simulated
-from tests.engine.simulator import RiskLevels
+from tests.engine.simulated_terms import flat_bars
+from tests.engine.simulator import LONG, NEUTRAL, Execution, Prices, RiskLevels, simulate
 from tests.engine.small_sweeps import (
     AVERAGE,
     RISK,
@@ -191,6 +192,25 @@ def test_like_rows_of_the_streamed_block_are_scored_once_and_counted(
     assert together.outcomes is not None
     assert apart.outcomes is not None
     assert together.outcomes.document() == apart.outcomes.document()
+
+
+def test_a_target_and_a_signal_at_one_price_are_two_outcomes_where_orders_slip() -> None:
+    rules = Execution(slippage_pct=1.0, position="hold", stop_fill="intrabar", reentry_after_bars=1)
+    target = 100.0 * 1.01 * 1.1
+    closes = [100.0, 100.0, target, 100.0]
+    opens, highs, lows = [100.0] * 4, [100.0, 100.0, target, 100.0], [100.0] * 4
+    times = flat_bars(closes)
+    prices = Prices(opens, highs, lows, closes, times.open_ms, times.close_ms)
+    signals, exits = [LONG, NEUTRAL, NEUTRAL, NEUTRAL], [(False, bar == 2) for bar in range(4)]
+    axes = (None,), (10.0, None), (None,)
+    found = engine_scores(signals, closes, rules, axes, prices=prices, exits=exits)
+    fills = [
+        simulate(signals, closes, rules, RiskLevels(tp=level), prices, exits).trades[0]
+        for level in axes[1]
+    ]
+    assert [trade.exit_bar for trade in fills] == [2, 2]
+    assert fills[0].exit_fill == target > fills[1].exit_fill
+    assert found.signature[0].tolist() != found.signature[1].tolist()
 
 
 # --- any division of the work ----------------------------------------------------------------
