@@ -173,7 +173,7 @@ def score_tile(
             exit_short[exit_depth - 1], allowed, tile.hold, tile.exits, market.closes.shape[0],
         )  # fmt: skip
         start = max(0, -((offset - tile.base_start) // tile.stride))
-        stop = min(tile.rows, -((offset - tile.base_stop) // tile.stride))
+        stop = max(0, min(tile.rows, -((offset - tile.base_stop) // tile.stride)))
         whole = start == 0 and stop == tile.rows
         rows = distinct if whole else every[start:stop]
         if recorded:

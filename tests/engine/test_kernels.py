@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from engine.kernels import ExecutionRules, simulate
 from engine.kernels.account import settle
-from engine.kernels.hits import NO_HIT, scan_run
-from engine.kernels.inputs import costs_of, levels_of, market_of
+from engine.kernels.hits import NO_HIT, scan_inside, scan_run
+from engine.kernels.inputs import Fills, costs_of, levels_of, market_of
 from engine.kernels.runs import find_trades, is_long, new_scratch
 
 Bits = NDArray[np.uint64]
@@ -126,6 +126,55 @@ def test_risk_hits_are_found_whatever_blocks_are_skipped(
         hits,
     )
     assert hits.tolist() == first_hits(closes, entry, entry + length, direction)
+
+
+def first_hits_inside(bars: Fills, entry: int, end: int, direction: int) -> list[int]:
+    """Do the same with highs and lows; the best price is that of the bars before."""
+    closes = bars.open  # bars open where the one before closed: bar i + 1 at the close of bar i
+    raw = closes[entry + 1]
+    fill = raw * (1 + direction * RULES.slippage)
+    found = []
+    for kind, axis in enumerate(AXES):
+        for percent in axis:
+            first, best = NO_HIT, raw
+            for bar in range(entry + 1, end + 1):
+                if percent is None:
+                    break
+                away = direction if kind == 1 else -direction
+                level = (best if kind == 2 else fill) * (1 + away * percent / 100)
+                level *= 1 - away * 1e-12
+                if bars.high[bar] >= level if away > 0 else bars.low[bar] <= level:
+                    first = bar
+                    break
+                far = bars.high[bar] if direction > 0 else bars.low[bar]
+                best = max(best, far) if direction > 0 else min(best, far)
+            found.append(first)
+    return found
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 60),
+    st.integers(1, 300),
+    st.sampled_from((1, -1)),
+    st.sampled_from((0.0002, 0.002, 0.02)),
+)
+def test_hits_inside_bars_are_found_whatever_blocks_are_skipped(
+    seed: int, entry: int, length: int, direction: int, volatility: float
+) -> None:
+    random = np.random.default_rng(seed)
+    closes = 100 * np.exp(np.cumsum(random.normal(0, volatility, 400)))
+    opens = np.append(100.0, closes[:-1])
+    up, down = np.exp(np.abs(random.normal(0, volatility / 2, (2, 400))))
+    high, low = np.maximum(opens, closes) * up, np.minimum(opens, closes) / down
+    bars = Fills(opens, high, low, next_open=False, inside=True)
+    columns = sum(map(len, AXES))
+    hits, prices = np.empty(columns, np.int32), np.empty(columns)
+    market = market_of(closes, costs_of(RULES), fills=bars)
+    long, levels = direction > 0, levels_of(*AXES)
+    scan_inside(market, costs_of(RULES), levels, entry, entry + length, long, hits, prices)
+    assert hits.tolist() == first_hits_inside(bars, entry, entry + length, direction)
 
 
 def test_a_price_before_the_entry_is_no_peak_of_a_trailing_stop() -> None:

@@ -18,9 +18,12 @@ from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Batch, Sweep
 from tests.engine.small_sweeps import (
+    AVERAGE,
     ONE,
     RISK,
+    STRENGTH,
     THREE,
+    TREND,
     TWO,
     candles,
     request,
@@ -262,6 +265,23 @@ def test_any_ranges_of_base_indexes_merge_to_the_whole(cuts: list[int], order: A
         assert batch.processed == batch.total == len(part)
         merged.merge(batch.top)
     assert ranking(merged) == ranking(whole)
+
+
+SLOWER = TREND | {"params": {"window": {"mode": "explicit", "values": [10, 25]}}, "name": "n"}
+LARGEST_LAST = (AVERAGE, SLOWER, STRENGTH | {"name": "z"})  # 4 * 2 * 42 variants
+
+
+@pytest.mark.parametrize("stop", [43, 85, 100, 211, 335])
+def test_a_range_scores_no_variant_outside_it_where_the_last_block_is_the_largest(
+    stop: int,
+) -> None:
+    run = Sweep(request(*LARGEST_LAST, distinct=False), candles())
+    for part in (range(stop), range(stop, 336)):
+        batch = last(run.stage_a(part))
+        assert sorted(batch.top.indexes().tolist()) == list(part)
+        assert batch.processed == batch.total == len(part)
+        assert run.outcomes is not None
+        assert run.outcomes.document()["tried"] == len(part)
 
 
 @settings(max_examples=20, deadline=None)
