@@ -1,7 +1,5 @@
 """Reading the timeframe of a block: the template's, or a multiple of it."""
 
-from collections.abc import Iterable
-
 from engine.request.members import Members
 from engine.timeframes import TIMEFRAMES
 
@@ -28,7 +26,7 @@ def read_timeframe(block: Members, timeframe: str | None) -> str | None:
     return own
 
 
-def larger_timeframes(timeframe: str) -> Iterable[str]:
+def larger_timeframes(timeframe: str) -> list[str]:
     """Return the timeframes whose bars consist of several whole ones of this timeframe."""
     step = TIMEFRAMES[timeframe]
     return [name for name, ms in TIMEFRAMES.items() if ms > step and ms % step == 0]
