@@ -19,6 +19,7 @@ from tests.engine.indicators.test_causality import block_of, planes, prefix
 from tests.engine.markets import ms, stock_hours
 from tests.engine.plain_larger import rolled_up as plainly_rolled_up
 from tests.engine.plain_larger import seen_by
+from tests.engine.test_metrics_page import sections, tables
 
 M, H, D = TIMEFRAMES["1m"], TIMEFRAMES["1h"], TIMEFRAMES["1d"]
 PRICES = ("open", "high", "low", "close")
@@ -266,3 +267,27 @@ def test_the_history_of_a_larger_bar_is_told_by_arithmetic(first: int, cut: int)
     opens = candles.ts_open
     before = larger.candles.first if larger.begins[0] == 0 else -1
     assert bars_before(int(opens[first]), int(opens[0]), 15 * M, H) == before
+
+
+def minutes_of_day(text: str) -> int:
+    hour, minute = text.split(":")
+    return 60 * int(hour) + int(minute)
+
+
+def test_the_example_of_the_page_is_what_happens() -> None:
+    bars, hours = tables(sections()["Larger timeframes"])
+    told = {name: np.array([float(row[name]) for row in bars]) for name in COLUMNS}
+    candles = Candles(
+        ts_open=START + np.array([minutes_of_day(row["opens"]) for row in bars]) * M,
+        **told,
+        timeframe_ms=15 * M,
+        first=0,
+        filled=np.flatnonzero(told["volume"] == 0),
+    )
+    larger = Larger.of(candles, H)
+    assert len(candles.filled) == 1
+    assert columns(larger.candles) == [tuple(float(row[name]) for name in COLUMNS) for row in hours]
+    sees = ["none"] * int(larger.begins[0])
+    for hour, count in zip(hours, np.diff(larger.begins).tolist(), strict=True):
+        sees += [hour["hour"]] * count
+    assert sees == [row["sees the hour of"] for row in bars]
