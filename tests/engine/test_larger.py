@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engine import rules
 from engine.candles import Candles, session_timeline, timeline
 from engine.indicators.registry import Indicator, Output
 from engine.larger import Larger, bars_before, rolled_up
@@ -194,6 +195,20 @@ def test_signals_of_a_prefix_are_the_prefix_of_the_signals(
         part = replace(part, filled=candles.filled[candles.filled < candles.first + cut])
         found = stretched(block, Larger.of(part, job.timeframe_ms), cut)
         assert np.array_equal(found, whole[..., :cut]), f"bar {cut}"
+
+
+@pytest.mark.parametrize("kibibytes", [0, 1, 5])
+def test_planes_that_are_made_in_parts_are_those_made_at_once(
+    monkeypatch: pytest.MonkeyPatch, kibibytes: int
+) -> None:
+    candles, job = market("quarters and hours, gaps")
+    larger = Larger.of(candles, job.timeframe_ms)
+    indicator, output = dict(zip(IDS, OUTPUTS, strict=True))["momentum.rsi-rsi"]
+    block = block_of(indicator, output, larger.candles)
+    whole = stretched(block, larger, candles.traded_bars)
+    assert len({row.tobytes() for row in whole[0]}) > 5
+    monkeypatch.setattr(rules, "CHUNK_BYTES", 1024 * kibibytes)
+    assert np.array_equal(stretched(block, larger, candles.traded_bars), whole)
 
 
 def quarters(first: int, count: int, filled: tuple[int, ...] = (), begin: int = START) -> Candles:
