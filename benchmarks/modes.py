@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks import vectorbt_peers
 from benchmarks.ours import Engine
+from benchmarks.peers import available, prove_parity
 from benchmarks.timing import take_turns
 from benchmarks.verdicts import Verdicts
 from benchmarks.workload import Crossings
@@ -11,19 +13,20 @@ from engine.candles import Candles
 from engine.kernels.inputs import Fills
 
 CALLS = 20  # of a kernel in a turn
+NEXT_OPEN, INTRABAR = "next open", "intrabar stops"
 # Whether entries fill at the next open, whether stops are looked for inside bars, and more.
 MODES: dict[str, tuple[bool, bool, dict[str, Any]]] = {
     "state, closes": (False, False, {}),
-    "next open": (True, False, {}),
-    "intrabar stops": (False, True, {}),
+    NEXT_OPEN: (True, False, {}),
+    INTRABAR: (False, True, {}),
     "next open, intrabar": (True, True, {}),
     "hold": (False, False, {"hold": True}),
     "hold, all of it": (True, True, {"hold": True}),
     "pause of 10 bars": (False, False, {"pause": 10}),
 }
 # More than these ratios to the first, and a way of trading is slower than it was made to be.
-STAGE_A_AT_MOST = {"next open": 1.05, "hold": 1.6}
-STAGE_B_AT_MOST = {"intrabar stops": 2.0}
+STAGE_A_AT_MOST = {NEXT_OPEN: 1.05, "hold": 1.6}
+STAGE_B_AT_MOST = {INTRABAR: 2.0}
 
 
 def compare_modes(work: Crossings, candles: Candles, repeats: int, verdicts: Verdicts) -> None:
@@ -38,8 +41,18 @@ def compare_modes(work: Crossings, candles: Candles, repeats: int, verdicts: Ver
     for name, engine in engines.items():
         runs.append((f"A {name}", _calls(engine.stage_a)))
         runs.append((f"B {name}", _calls(engine.stage_b)))
+    few = work.part(max(1, work.variants // 5))
+    rivals = {
+        f"A {NEXT_OPEN}": available([lambda: vectorbt_peers.next_opens(few, prices[0])]),
+        f"B {INTRABAR}": available([lambda: vectorbt_peers.risk_inside(work, prices)]),
+    }
+    returns = Engine(few, Fills(*prices, *MODES[NEXT_OPEN][:2])).stage_a()
+    for peer in rivals[f"A {NEXT_OPEN}"]:
+        prove_parity(returns, peer)
+    runs += [(f"{at} {p.name}", p.run) for at, those in rivals.items() for p in those]
     times = take_turns(runs, repeats)
     print("\nways of trading the same signals, none of which is better than a list (one thread)")
+    combinations = next(iter(engines.values())).expanded
     print(f"  {'':<22} {'A, µs':>8} {'ratio':>7} {'B, µs':>8} {'ratio':>7}")
     first = next(iter(MODES))
     for name, engine in engines.items():
@@ -52,6 +65,11 @@ def compare_modes(work: Crossings, candles: Candles, repeats: int, verdicts: Ver
             verdicts.at_most(f"stage A, {name}, x the default", ratio_a, STAGE_A_AT_MOST[name])
         if name in STAGE_B_AT_MOST:
             verdicts.at_most(f"stage B, {name}, x the default", ratio_b, STAGE_B_AT_MOST[name])
+    for at, those in rivals.items():
+        ours = times[at].best / CALLS / (engines[at[2:]].scored if at[0] == "A" else combinations)
+        for peer in those:
+            cost = times[f"{at} {peer.name}"].best / peer.variants
+            print(f"  {at}, {peer.name:<40} {1e6 * cost:10.1f} µs {cost / ours:10,.0f} x")
 
 
 def _calls(run: Callable[[], Any]) -> Callable[[], Any]:

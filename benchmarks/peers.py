@@ -7,7 +7,7 @@ returns the total return of each variant as a fraction, float64[V].
 import contextlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,31 @@ class Peer:
     name: str
     variants: int
     run: Callable[[], Float64]
+
+
+def available(makers: Sequence[Callable[[], Peer | list[Peer]]]) -> list[Peer]:
+    """Return the peers that the makers know; of those missing, a line that says what is missing."""
+    found: list[Peer] = []
+    skipped: dict[str, None] = {}
+    for make in makers:
+        try:
+            made = make()
+        except PeerMissing as missing:
+            skipped[str(missing)] = None
+        else:
+            found.extend(made if isinstance(made, list) else [made])
+    for reason in skipped:
+        print(f"  skipped: {reason}")
+    return found
+
+
+def prove_parity(ours: Float64, peer: Peer) -> None:
+    """Exit with a message where a return differs from ours by more than 1e-9."""
+    theirs = peer.run()
+    error = np.abs(ours[: len(theirs)] - theirs).max()
+    if not error <= 1e-9:
+        raise SystemExit(f"no parity with {peer.name}: returns differ by {error:.3g}")
+    print(f"  same returns as {peer.name}: {len(theirs)} variants, largest difference {error:.1e}")
 
 
 def bar_loop(work: Crossings) -> Peer:

@@ -7,7 +7,7 @@ in turns and prints each target with its number. `--quick` takes a tenth of ever
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from benchmarks.densities import UnitCost, densities
 from benchmarks.jobs import compare_threads, reference_job
 from benchmarks.modes import compare_modes
 from benchmarks.ours import Engine
-from benchmarks.peers import Peer, PeerMissing
+from benchmarks.peers import available, prove_parity
 from benchmarks.timing import take_turns
 from benchmarks.verdicts import Verdicts
 from benchmarks.workload import Crossings, crossings, year
@@ -67,47 +67,23 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _available(makers: Sequence[tuple[Callable[[Crossings], Any], Crossings]]) -> list[Peer]:
-    """Return the peers that the makers know; of those missing, a line that says what is missing."""
-    found: list[Peer] = []
-    skipped: dict[str, None] = {}
-    for make, work in makers:
-        try:
-            made = make(work)
-        except PeerMissing as missing:
-            skipped[str(missing)] = None
-        else:
-            found.extend(made if isinstance(made, list) else [made])
-    for reason in skipped:
-        print(f"  skipped: {reason}")
-    return found
-
-
-def _prove_parity(ours: Float64, peer: Peer) -> None:
-    theirs = peer.run()
-    error = np.abs(ours[: len(theirs)] - theirs).max()
-    if not error <= 1e-9:
-        raise SystemExit(f"no parity with {peer.name}: returns differ by {error:.3g}")
-    print(f"  same returns as {peer.name}: {len(theirs)} variants, largest difference {error:.1e}")
-
-
 def _stage_a(work: Crossings, repeats: int, verdicts: Verdicts) -> None:
     print("\nstage A against peers (one thread)")
     engine = Engine(work)
     few = work.part(max(1, work.variants // 5))
-    compared = _available(
+    compared = available(
         [
-            (peers.bar_loop, work),
-            (vectorbt_peers.functions, few),
-            (vectorbt_peers.rust_functions, few),
-            (vectorbt_peers.portfolio, few),
-            (vectorbt_peers.rust_portfolio, few),
+            lambda: peers.bar_loop(work),
+            lambda: vectorbt_peers.functions(few),
+            lambda: vectorbt_peers.rust_functions(few),
+            lambda: vectorbt_peers.portfolio(few),
+            lambda: vectorbt_peers.rust_portfolio(few),
         ]
     )
     returns = engine.stage_a()
     for peer in compared:
-        _prove_parity(returns, peer)
-    single = _available([(peers.backtesting_py, work)])  # its orders fill differently
+        prove_parity(returns, peer)
+    single = available([lambda: peers.backtesting_py(work)])  # its orders fill differently
     runs: list[tuple[str, Callable[[], Any]]] = [(peer.name, peer.run) for peer in compared]
     runs.append(("this engine", lambda: [engine.stage_a() for _ in range(CALLS)]))
     times = take_turns(runs, repeats)
@@ -145,10 +121,12 @@ def _densities(repeats: int, verdicts: Verdicts) -> None:
 def _stage_b(work: Crossings, repeats: int, verdicts: Verdicts) -> None:
     print("\nstage B: one signal under 200 (SL, TP) (one thread)")
     engine = Engine(work)
-    compared = _available([(vectorbt_peers.risk, work), (vectorbt_peers.rust_risk, work)])
+    compared = available(
+        [lambda: vectorbt_peers.risk(work), lambda: vectorbt_peers.rust_risk(work)]
+    )
     returns = engine.stage_b()
     for peer in compared:
-        _prove_parity(returns, peer)
+        prove_parity(returns, peer)
     runs: list[tuple[str, Callable[[], Any]]] = [(peer.name, peer.run) for peer in compared]
     runs.append(("this engine", lambda: [engine.stage_b() for _ in range(CALLS)]))
     times = take_turns(runs, repeats)

@@ -108,6 +108,43 @@ def rust_risk(work: Crossings) -> Peer:
     )
 
 
+def next_opens(work: Crossings, opens: Float64) -> list[Peer]:
+    """Return the simulators of signals that fill at the next open, opens float64[n]."""
+    portfolio = _vectorbt().portfolio
+    price = np.append(opens[1:], work.closes[-1])[:, None]
+    found = []
+    ways: list[tuple[str, Any, Layout, dict[str, str]]] = [
+        ("simulate_from_signals_nb", portfolio.nb.simulate_from_signals_nb, COLUMNS, {})
+    ]
+    if _vectorbt()._engine.is_rust_available():
+        rust = portfolio.dispatch.simulate_from_signals
+        ways.append(("simulate_from_signals, Rust", rust, ROWS, {"engine": "rust"}))
+    for name, simulate, layout, how in ways:
+        signals = _arguments(work, layout)[0]
+
+        def run(simulate: Any = simulate, signals: Any = signals, how: Any = how) -> Float64:
+            made = simulate(use_stops=False, price=price, **signals, **how)
+            return _returns(made, work.closes[:, None], work.variants)
+
+        found.append(Peer(f"vectorbt {name}", work.variants, run))
+    return found
+
+
+def risk_inside(work: Crossings, prices: tuple[Float64, Float64, Float64]) -> list[Peer]:
+    """Return the first signal under every (SL, TP) that is looked for inside bars.
+
+    `prices` are open, high and low float64[n]. A target slips there, which it does not here.
+    """
+    portfolio = _vectorbt().portfolio
+    columns = dict(zip(("open", "high", "low"), (p[:, None] for p in prices), strict=True))
+    nb, dispatch = portfolio.nb.simulate_from_signals_nb, portfolio.dispatch.simulate_from_signals
+    found = [_with_stops(work, "vectorbt simulate_from_signals_nb", nb, COLUMNS, columns)]
+    if _vectorbt()._engine.is_rust_available():
+        name = "vectorbt simulate_from_signals, Rust"
+        found.append(_with_stops(work, name, dispatch, ROWS, columns, engine="rust"))
+    return found
+
+
 def _vectorbt() -> Any:
     try:
         logging.getLogger("vectorbt").setLevel(logging.ERROR)
@@ -165,8 +202,18 @@ def _portfolio(vectorbt: Any, work: Crossings, engine: str) -> Callable[[], Floa
     return run
 
 
-def _with_stops(work: Crossings, name: str, simulate: Any, layout: Layout, **how: str) -> Peer:
+def _with_stops(
+    work: Crossings,
+    name: str,
+    simulate: Any,
+    layout: Layout,
+    inside: dict[str, Float64] | None = None,
+    **how: str,
+) -> Peer:
+    """Return a simulator under stops, which are seen at closes, or inside bars of such prices."""
     enums = _vectorbt().portfolio.enums
+    ways = enums.StopExitPrice
+    exit_price = ways.StopMarket if inside else ways.Price
     pairs = [(sl / 100, tp / 100) for sl in SL_PCT for tp in TP_PCT]
     close = work.closes[:, None]
     entries = _laid_out(work.entries()[:1], layout)
@@ -181,7 +228,8 @@ def _with_stops(work: Crossings, name: str, simulate: Any, layout: Layout, **how
             sl_stop=stops,
             tp_stop=goals,
             stop_entry_price=np.asarray(enums.StopEntryPrice.FillPrice),
-            stop_exit_price=np.asarray(enums.StopExitPrice.Price),
+            stop_exit_price=np.asarray(exit_price),
+            **(inside or {}),
             **shared,
             **how,
         )

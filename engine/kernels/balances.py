@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import (
     AT_LIMIT,
     AT_MARKET,
@@ -177,18 +177,34 @@ def fill_factors(
     levels: Levels,
 ) -> None:
     """Write the growth of a run under each level alone: float64[columns]."""
-    exits, bars = market.exit, hits.bar[row]
-    if not market.inside:
-        for c in range(bars.shape[0]):
-            exit_ = min(np.uint32(bars[c]), end)
-            factor[c] = growth(costs, long, reciprocal, exits[exit_])
+    if market.inside:
+        fill_factors_inside(factor, row, hits, end, long, reciprocal, market, costs, levels)
         return
-    prices = hits.price[row]
+    exits, bars = market.exit, hits.bar[row]
+    for c in range(bars.shape[0]):
+        exit_ = min(np.uint32(bars[c]), end)
+        factor[c] = growth(costs, long, reciprocal, exits[exit_])
+
+
+@borrowing
+def fill_factors_inside(
+    factor: Floats,
+    row: int,
+    hits: Hits,
+    end: Any,
+    long: bool,
+    reciprocal: float,
+    market: Market,
+    costs: Costs,
+    levels: Levels,
+) -> None:
+    """Do it where each level fills at a price of its own."""
+    bars, prices = hits.bar[row], hits.price[row]
     first_tp = levels.counts[0]
     first_tsl = first_tp + levels.counts[1]
     for c in range(bars.shape[0]):
         goal = first_tp <= c < first_tsl and bars[c] != NO_HIT
-        price = exits[end] if bars[c] == NO_HIT else prices[c]
+        price = market.exit[end] if bars[c] == NO_HIT else prices[c]
         factor[c] = growth(costs, long, reciprocal, price, goal)
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import (
     AT_LIMIT,
     AT_MARKET,
@@ -113,7 +113,7 @@ def scan_run(
         bar = behind
 
 
-@inlined
+@borrowing
 def scan_inside(
     market: Market,
     costs: Costs,
