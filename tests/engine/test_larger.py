@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engine import rules
 from engine.candles import Candles, session_timeline, timeline
+from engine.indicators.kernels.stretching import stretch
 from engine.indicators.registry import Indicator, Output
 from engine.larger import Larger, bars_before, rolled_up
 from engine.rules import larger_planes
@@ -195,6 +196,23 @@ def test_signals_of_a_prefix_are_the_prefix_of_the_signals(
         part = replace(part, filled=candles.filled[candles.filled < candles.first + cut])
         found = stretched(block, Larger.of(part, job.timeframe_ms), cut)
         assert np.array_equal(found, whole[..., :cut]), f"bar {cut}"
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 128])
+def test_every_bar_has_the_bit_of_the_larger_bar_that_it_sees(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for share in (0.0, 0.5, 0.97, 1.0):
+        bits = rng.random((2, count)) < share
+        seen = np.zeros((2, -(-count // 64)), np.uint64)
+        for k in range(count):
+            seen[:, k // 64] |= bits[:, k].astype(np.uint64) << np.uint64(k % 64)
+        begins = 3 + np.concatenate(([0], np.cumsum(rng.integers(0, 5, count))))
+        out = np.full((2, -(-int(begins[-1]) // 64)), 2**64 - 1, np.uint64)
+        stretch(seen, begins, out)
+        wanted = np.zeros((2, int(begins[-1])), np.bool_)
+        for k in range(count):
+            wanted[:, begins[k] : begins[k + 1]] = bits[:, k : k + 1]
+        assert np.array_equal(unpacked(out, int(begins[-1])), wanted)
 
 
 @pytest.mark.parametrize("kibibytes", [0, 1, 5])
