@@ -21,7 +21,7 @@ def test_only_multiples_of_the_timeframe_are_offered(visit: Visit) -> None:
     page = ready(visit.open("/new"))
     add(page, "ma.sma")
     field(page, "template.timeframe").select_option("4h")
-    assert offered(page) == ["4h, as all", "12h", "1d"]
+    assert offered(page) == ["4h (the job's)", "12h", "1d"]
     field(page, PATH).select_option("1d")
     assert document(page)["template"]["indicator_grids"][0]["timeframe"] == "1d"
     expect(page.locator(".product")).to_be_visible()

@@ -78,7 +78,7 @@ function timeframe(document_, path, value, own, larger, edit) {
   const id = `${path}-timeframe`.replace(/\W+/g, "-"), chosen = value === own ? undefined : value;
   const names = chosen && !larger.includes(chosen) ? [chosen, ...larger] : larger;
   const select = el("select", { id, on: { change: () => { setAt(document_, `${path}.timeframe`, select.value || undefined); edit(false); } } },
-    el("option", { value: "", selected: !chosen }, own ? `${own}, as all` : "as all"),
+    el("option", { value: "", selected: !chosen }, own ? `${own} (the job's)` : "the job's"),
     names.map((name) => el("option", { value: name, selected: name === chosen }, String(name))));
   return el("div", { class: "field", dataset: { path: `${path}.timeframe` } }, el("label", { htmlFor: id }, "Timeframe"), select);
 }
