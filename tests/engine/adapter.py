@@ -64,17 +64,16 @@ def plane(signals: Sequence[int], wanted: int) -> Bits:
     return np.array(words, dtype=np.uint64)
 
 
+def bars_of_plane(words: Bits, count: int) -> list[bool]:
+    """Unpack a plane into one flag per bar."""
+    return [bool((int(words[bar // 64]) >> (bar % 64)) & 1) for bar in range(count)]
+
+
 def signals_from(long: Bits, short: Bits, count: int) -> list[int]:
     """Unpack two planes into one signal per bar."""
-
-    def is_set(words: Bits, bar: int) -> bool:
-        return bool((int(words[bar // 64]) >> (bar % 64)) & 1)
-
     assert not (long & short).any()
-    return [
-        LONG if is_set(long, bar) else SHORT if is_set(short, bar) else NEUTRAL
-        for bar in range(count)
-    ]
+    flags = zip(bars_of_plane(long, count), bars_of_plane(short, count), strict=True)
+    return [LONG if up else SHORT if down else NEUTRAL for up, down in flags]
 
 
 def trade_list(trades: Trades) -> list[Trade]:

@@ -11,14 +11,14 @@ from engine.candles import Candles
 from engine.grid import Grid
 from engine.request import complete, parse
 from engine.timeframes import TIMEFRAMES
-from tests.engine.adapter import plane
+from tests.engine.adapter import Exits, exit_planes, plane
 from tests.engine.cases import Case
 from tests.engine.simulator import LONG, SHORT, Prices
 from tests.engine.worlds import DEFAULTS, LIMITS, START_MS, explicit
 
 Bits = NDArray[np.uint64]
 MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
-FILLS = ("entry_fill", "stop_fill")
+MODES = ("entry_fill", "stop_fill", "reentry_after_bars")
 
 
 class CaseSweep:
@@ -27,8 +27,14 @@ class CaseSweep:
     Without `prices` every price of a bar is its close, and bars of the timeframe follow each other.
     """
 
-    def __init__(self, case: Case, timeframe: str = "4h", prices: Prices | None = None) -> None:
-        self.case = case
+    def __init__(
+        self,
+        case: Case,
+        timeframe: str = "4h",
+        prices: Prices | None = None,
+        exits: Exits = None,
+    ) -> None:
+        self.case, self.exits = case, exits
         step = TIMEFRAMES[timeframe]
         self.prices = still(case.closes, step) if prices is None else prices
         bars = self.prices
@@ -54,7 +60,7 @@ class CaseSweep:
 
     def _document(self, timeframe: str) -> dict[str, Any]:
         rules = self.case.execution
-        chosen = {name: getattr(rules, name) for name in (*MONEY, *FILLS)}
+        chosen = {name: getattr(rules, name) for name in (*MONEY, *MODES)}
         end = np.datetime64(self.close_times[-1], "ms")
         return {
             "time_range": {"start": "2024-01-01T00:00:00Z", "end": f"{end}Z"},
@@ -64,6 +70,7 @@ class CaseSweep:
                 "indicator_grids": [{"indicator_id": "ma.sma", "params": {"window": explicit(9)}}],
                 "direction_mode": rules.direction_mode,
                 "sizing_mode": rules.sizing_mode,
+                "position": rules.position,
                 "execution": {"init_cash_quote": rules.init_cash, **chosen},
             },
             "top_k": 1,
@@ -72,6 +79,9 @@ class CaseSweep:
 
     def planes_of(self, _base_index: int) -> tuple[Bits, Bits]:
         return plane(self.case.signals, LONG), plane(self.case.signals, SHORT)
+
+    def exit_planes_of(self, _base_index: int) -> tuple[Bits, Bits]:
+        return exit_planes(self.exits, len(self.case.signals))
 
 
 def still(closes: Sequence[float], step: int) -> Prices:

@@ -1,11 +1,12 @@
 """What variants of a sweep do, by the slow simulator, and which of them do the same."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 from engine.sweep import Sweep
-from tests.engine.adapter import signals_from
+from tests.engine.adapter import Exits, bars_of_plane, signals_from
 from tests.engine.rederive import traded_prices
+from tests.engine.simulated_signals import HoldSignals
 from tests.engine.simulator import NEUTRAL, Execution, RiskLevels, Run, allowed, simulate
 
 OFF = RiskLevels()
@@ -14,6 +15,14 @@ OFF = RiskLevels()
 def signals_of(run: Sweep, base: int) -> list[int]:
     """Return the signal of each traded bar of a base variant."""
     return signals_from(*run.planes_of(base), len(run.closes))
+
+
+def exits_of(run: Sweep, base: int) -> Exits:
+    """Return what the exit blocks of a base variant say on each traded bar."""
+    planes = run.exit_planes_of(base)
+    if planes is None:
+        return None
+    return list(zip(*(bars_of_plane(plane, len(run.closes)) for plane in planes), strict=True))
 
 
 def execution_of(run: Sweep) -> Execution:
@@ -29,13 +38,15 @@ def execution_of(run: Sweep) -> Execution:
         sizing_mode=run.request.sizing_mode,
         entry_fill=run.request.execution.entry_fill,
         stop_fill=run.request.execution.stop_fill,
+        position=run.request.position,
+        reentry_after_bars=run.request.execution.reentry_after_bars,
     )
 
 
 def simulated(run: Sweep, base: int, risk: RiskLevels = OFF) -> Run:
     """Return the trades of one variant, bar by bar."""
-    prices = traded_prices(run.candles)
-    return simulate(signals_of(run, base), prices.close, execution_of(run), risk, prices)
+    prices, exits = traded_prices(run.candles), exits_of(run, base)
+    return simulate(signals_of(run, base), prices.close, execution_of(run), risk, prices, exits)
 
 
 def positions_of(run: Sweep, base: int) -> tuple[int, ...]:
@@ -43,12 +54,34 @@ def positions_of(run: Sweep, base: int) -> tuple[int, ...]:
 
     What would begin where nothing is entered any more is nothing.
     """
+    if run.rules.hold:
+        asked = signals_of(run, base), exits_of(run, base), execution_of(run)
+        return held_and_starts(*asked)
     mode = run.request.direction_mode
     wanted = [allowed(signal, mode) for signal in signals_of(run, base)]
     wanted[-1] = NEUTRAL
     if run.rules.next_open and len(wanted) > 1 and [0, *wanted][-3] != wanted[-2]:
         wanted[-2] = NEUTRAL
     return tuple(wanted)
+
+
+def held_and_starts(signals: Sequence[int], exits: Exits, execution: Execution) -> tuple[int, ...]:
+    """Return what a variant without levels holds after each bar, and on which bars one may open.
+
+    Starts inside a holding count, for a stop makes entries of them.
+    """
+    count = len(signals)
+    said = [(False, False)] * count if exits is None else exits
+    asked = HoldSignals(signals, said, execution.direction_mode)
+    late = 2 if execution.entry_fill == "next_open" else 1
+    starts = [asked.opens(bar) if bar < count - late else NEUTRAL for bar in range(count)]
+    held, position = [], NEUTRAL
+    for bar, start in enumerate(starts):
+        if position != NEUTRAL and (asked.closes(bar, position) or bar == count - 1):
+            position = NEUTRAL
+        position = position or start
+        held.append(position)
+    return (*held, *starts)
 
 
 def trades_of(run: Sweep, base: int, risk: RiskLevels) -> tuple[tuple[int, int, int, float], ...]:

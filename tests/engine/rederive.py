@@ -28,6 +28,7 @@ from tests.engine.simulator import (
 )
 
 Payload = Mapping[str, Any]
+Exits = list[tuple[bool, bool]] | None  # per bar: any exit block says LONG, any says SHORT
 TOLERANCE = 1e-9
 
 
@@ -64,6 +65,7 @@ class Rederived:
 
     run: Run
     signals: list[int]
+    exits: Exits
     doubtful: list[int]
 
     @property
@@ -175,6 +177,21 @@ class Signals:
                 doubtful.append(t - self.candles.first)
         return signals, doubtful
 
+    def exits_of(self, blocks: Sequence[Payload]) -> tuple[Exits, list[int]]:
+        """Return what any of the exit blocks says on the traded bars, and the doubtful bars.
+
+        Without a block nothing is said: None.
+        """
+        if not blocks:
+            return None, []
+        parts = [self._block(block) for block in blocks]
+        bars = range(self.candles.first, len(self.candles.close))
+        exits = [
+            (any(said[t] == LONG for said, _ in parts), any(said[t] == SHORT for said, _ in parts))
+            for t in bars
+        ]
+        return exits, [t - bars.start for t in bars if any(t in calls for _, calls in parts)]
+
     def _block(self, block: Payload) -> tuple[list[int], set[int]]:
         timeframe = block.get("timeframe")
         identity = [block[key] for key in ("indicator_id", "output", "source", "params")]
@@ -213,14 +230,17 @@ class Signals:
 def execution_of(payload: Payload) -> Execution:
     """Return the rules of trading of a stored variant or of a request's template.
 
-    A stored variant names a fill only where it is not at closes.
+    A stored variant names fills, pauses and the position only where they are not the usual ones.
     """
-    fills = {name: payload["execution"].get(name, "close") for name in FILLS}
+    execution = payload["execution"]
+    fills = {name: execution.get(name, "close") for name in FILLS}
     return Execution(
-        **{name: float(value) for name, value in payload["execution"].items() if name in MONEY},
+        **{name: float(value) for name, value in execution.items() if name in MONEY},
         direction_mode=payload["direction_mode"],
         sizing_mode=payload["sizing_mode"],
-        init_cash=float(payload["execution"]["init_cash_quote"]),
+        init_cash=float(execution["init_cash_quote"]),
+        position=payload.get("position", "state"),
+        reentry_after_bars=execution.get("reentry_after_bars", 0),
         **fills,
     )
 
@@ -244,7 +264,10 @@ def traded_prices(candles: CandleArrays) -> Prices:
 
 def rederive(payload: Payload, candles: CandleArrays) -> Rederived:
     """Recompute a stored variant from its own parameters and the candles of its job."""
-    signals, doubtful = Signals(candles).of(payload["blocks"])
+    known = Signals(candles)
+    signals, doubtful = known.of(payload["blocks"])
+    exits, unsure = known.exits_of(payload.get("exit_blocks", ()))
     execution, risk = execution_of(payload), RiskLevels(**payload["risk"])
-    run = simulate(signals, traded_closes(candles), execution, risk, traded_prices(candles))
-    return Rederived(run, signals, doubtful)
+    prices = traded_prices(candles)
+    run = simulate(signals, prices.close, execution, risk, prices, exits)
+    return Rederived(run, signals, exits, sorted({*doubtful, *unsure}))

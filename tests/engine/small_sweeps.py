@@ -62,6 +62,7 @@ def request(*blocks: dict[str, Any], **changes: Any) -> Request:
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
         "timeframe": "15m",
         "indicator_grids": list(blocks or TWO),
+        **{name: changes.pop(name) for name in ("position", "exit_grids") if name in changes},
         "direction_mode": changes.pop("direction_mode", "long-short"),
         "sizing_mode": changes.pop("sizing_mode", "all_in"),
         "execution": changes.pop("execution", {}),

@@ -2,14 +2,17 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine.candles import Candles
+from engine.report import reports
 from engine.request import Request
 from engine.sweep import Sweep
 from tests.engine.adapter import signals_from
-from tests.engine.worlds import World, block_menu
+from tests.engine.hold_shapes import SHAPES
+from tests.engine.worlds import World, block_menu, explicit
 
 BLOCKS = {
     f"{block['indicator_id']} {block['output']} {variant}": block
@@ -65,3 +68,52 @@ def test_changing_the_future_changes_no_signal_of_the_past() -> None:
     after = all_signals(world.request(), other, bases)
     assert [signals[:cut] for signals in after] == [signals[:cut] for signals in before]
     assert after != before
+
+
+# --- positions that are held -----------------------------------------------------------------
+
+
+def trades_of(request: Request, candles: Candles) -> dict[int, list[dict[str, Any]]]:
+    """Return the trades of every fifth variant of a request, with and without a stop."""
+    sweep = Sweep(request, candles)
+    variants = range(0, sweep.grid.base_total * sweep.grid.risk_total, 5)
+    rows = reports(sweep, variants, top_trades_n=len(variants), result_bytes=2**40)
+    return {row.variant_index: row.trades or [] for row in rows}
+
+
+def decided(trades: list[dict[str, Any]], times: list[str]) -> list[Any]:
+    """Return what was known of trades by the last of some times: exits are, or are to come."""
+    known: list[Any] = []
+    for trade in trades:
+        if trade["entry_time"] > times[-1]:
+            break
+        entry = {
+            name: trade[name] for name in ("direction", "entry_time", "entry_price", "quantity")
+        }
+        known.append(trade if trade["exit_time"] <= times[-1] else entry)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("fills", "pause"), [(("close", "close"), 3), (("next_open", "intrabar"), 0)]
+)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_trades_of_held_positions_on_a_prefix_are_those_on_all_candles(
+    shape: str, fills: tuple[str, str], pause: int
+) -> None:
+    entries, exits, _ = SHAPES[shape]
+    world = World(5, blocks=entries, exits=exits, fills=fills, pause=pause)
+    world.template["risk_grid"] = {"sl": explicit(None, 1.5), "tp": explicit(4.0), "tsl": None}
+    request = world.request()
+    whole = trades_of(request, world.candles)
+    count, closed = world.candles.traded_bars, 0
+    for traded in (count // 2, 64, count - 1):
+        part = prefix(world.candles, traded)
+        # What is decided on the last two bars of a prefix is not what it is with bars after them.
+        ends = part.close_time()[part.first : -2]
+        times = [f"{end.astype('datetime64[ms]').astype('datetime64[s]')}Z" for end in ends]
+        for variant, trades in trades_of(request, part).items():
+            known = decided(trades, times)
+            assert known == decided(whole[variant], times), (variant, traded)
+            closed += len(known)
+    assert closed > 50, "few trades prove little"

@@ -57,12 +57,14 @@ class Order:
             parts += [float(undefined), 0.0 if undefined else score if ascending else -score]
         return (*parts, index)
 
-    def is_sorted(self, keys: Sequence[tuple[float, ...]], runs: Sequence[Run]) -> bool:
+    def is_sorted(self, keys: Sequence[tuple[float, ...]], references: Sequence[Reference]) -> bool:
         """Return whether keys ascend; where only the index differs, return and trades descend.
 
         The engine's total returns differ from the simulator's in the last digits.
         """
-        for (one, other), (first, second) in zip(pairwise(keys), pairwise(runs), strict=True):
+        pairs = zip(pairwise(keys), pairwise(references), strict=True)
+        for (one, other), (former, latter) in pairs:
+            first, second = former.run, latter.run
             if one[:-1] != other[:-1]:
                 if one > other:
                     return False
@@ -71,7 +73,7 @@ class Order:
                     return False
             elif len(first.trades) < len(second.trades):
                 return False
-            if first == second and one[-1] > other[-1]:
+            if former.outcome == latter.outcome and one[-1] > other[-1]:
                 return False
         return True
 
@@ -124,9 +126,10 @@ def assert_best(
     for index, scores in zip(indexes, scored, strict=True):
         expected = order.scores(references[index])
         assert all(map(same, scores, expected)), (index, order.metrics, scores, expected)
-    runs = [references[index].run for index in indexes]
+    listed = [references[index] for index in indexes]
+    runs = [reference.run for reference in listed]
     own_keys = [order.key(*row) for row in zip(indexes, runs, scored, strict=True)]
-    assert order.is_sorted(own_keys, runs)
+    assert order.is_sorted(own_keys, listed)
 
     worst = order.reference_key(indexes[-1], references[indexes[-1]])
     left_out = references.keys() - set(indexes)
@@ -134,7 +137,7 @@ def assert_best(
         i for i in left_out if order.clearly_before(order.reference_key(i, references[i]), worst)
     ]
     assert not better, f"{sorted(better)} are better than {indexes[-1]} but left out"
-    equal = [i for i in left_out if references[i].run == references[indexes[-1]].run]
+    equal = [i for i in left_out if references[i].outcome == listed[-1].outcome]
     assert all(i > indexes[-1] for i in equal), "ties go to the smaller index"
 
 

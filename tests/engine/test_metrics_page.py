@@ -10,6 +10,7 @@ import pytest
 
 from engine.candles import Candles
 from engine.report import reports
+from tests.engine.adapter import Exits
 from tests.engine.case_sweep import CaseSweep
 from tests.engine.cases import Case
 from tests.engine.report_reference import DIRECTIONS, Facts
@@ -23,6 +24,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 HOUR = 3_600_000
 SIGNALS = {"LONG": LONG, "SHORT": SHORT, "NEUTRAL": NEUTRAL}
 Row = dict[str, str]
+PAUSE = "reentry_after_bars"
+MODES = ("entry_fill", "stop_fill", "position", "direction_mode", PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +37,32 @@ class Example:
 
     def modes(self) -> list[tuple[Execution, RiskLevels, list[Row]]]:
         """Return the rules of each mode that the example shows, with the trades it tells."""
-        shown: dict[tuple[str, str], list[Row]] = {}
+        shown: dict[tuple[tuple[str, Any], ...], list[Row]] = {}
         for row in self.trades:
             whole = {**self.settings, **row}
-            shown.setdefault((whole["entry_fill"], whole["stop_fill"]), []).append(row)
+            mode = {name: whole[name] for name in MODES if name in whole}
+            if PAUSE in mode:
+                mode[PAUSE] = int(mode[PAUSE])
+            shown.setdefault(tuple(mode.items()), []).append(row)
         percents = {k: float(v) for k, v in self.settings.items() if v.isdecimal()}
         slippage = percents.pop("slippage_pct", 0.0)
         return [
-            (
-                Execution(slippage_pct=slippage, entry_fill=entry, stop_fill=stop),
-                RiskLevels(**percents),
-                rows,
-            )
-            for (entry, stop), rows in shown.items()
+            (Execution(slippage_pct=slippage, **dict(mode)), RiskLevels(**percents), rows)
+            for mode, rows in shown.items()
         ]
 
+    @property
+    def exits(self) -> Exits:
+        """Whether any exit block says LONG, and any SHORT; None where the example has none."""
+        if "exits" not in self.bars[0]:
+            return None
+        return [("LONG" in row["exits"], "SHORT" in row["exits"]) for row in self.bars]
+
     def case(self, execution: Execution, risk: RiskLevels) -> tuple[Case, Prices]:
+        """Return the bars as a case; where only closes are given, they are all prices."""
         columns = [
-            [float(row[name]) for row in self.bars] for name in ("open", "high", "low", "close")
+            [float(row.get(name, row["close"])) for row in self.bars]
+            for name in ("open", "high", "low", "close")
         ]
         opens = [START_MS + bar * HOUR for bar in range(len(self.bars))]
         prices = Prices(*columns, opens, [at + HOUR for at in opens])
@@ -93,13 +104,15 @@ every_example = pytest.mark.parametrize("title", EXAMPLES)
 
 
 def test_there_is_an_example_of_every_mode() -> None:
-    shown = {
-        (execution.entry_fill, execution.stop_fill)
-        for example in EXAMPLES.values()
-        for execution, _, _ in example.modes()
+    shown = [execution for example in EXAMPLES.values() for execution, _, _ in example.modes()]
+    assert len(EXAMPLES) == 5
+    assert len({(rules.entry_fill, rules.stop_fill) for rules in shown}) == 4
+    assert {(rules.position, rules.reentry_after_bars) for rules in shown} == {
+        *(("state", 0), ("hold", 0)),
+        *(("state", 2), ("hold", 2)),
     }
-    assert len(EXAMPLES) == 3
-    assert len(shown) == 4
+    assert {rules.direction_mode for rules in shown} == {"long-short", "long-only"}
+    assert any(example.exits for example in EXAMPLES.values())
 
 
 def told(trade: dict[str, Any]) -> Row:
@@ -121,14 +134,15 @@ def written(value: float) -> str:
 
 
 def without_modes(rows: list[Row]) -> list[Row]:
-    return [{k: v for k, v in row.items() if k not in ("entry_fill", "stop_fill")} for row in rows]
+    return [{k: v for k, v in row.items() if k not in MODES} for row in rows]
 
 
 @every_example
 def test_the_engine_does_what_the_page_says(title: str) -> None:
     for execution, risk, rows in EXAMPLES[title].modes():
         case, prices = EXAMPLES[title].case(execution, risk)
-        (report,) = reports(CaseSweep(case, "1h", prices), [0], top_trades_n=1, result_bytes=2**40)
+        variant = CaseSweep(case, "1h", prices, EXAMPLES[title].exits)
+        (report,) = reports(variant, [0], top_trades_n=1, result_bytes=2**40)
         assert report.trades is not None
         assert [told(trade) for trade in report.trades] == without_modes(rows)
 
@@ -137,7 +151,8 @@ def test_the_engine_does_what_the_page_says(title: str) -> None:
 def test_the_simulator_does_what_the_page_says(title: str) -> None:
     for execution, risk, rows in EXAMPLES[title].modes():
         case, prices = EXAMPLES[title].case(execution, risk)
-        run = simulate(case.signals, case.closes, execution, risk, prices)
+        exits = EXAMPLES[title].exits
+        run = simulate(case.signals, case.closes, execution, risk, prices, exits)
         frame = Facts(run.trades, run.equity, prices, execution).trade_frame()
         trades = [
             {

@@ -108,6 +108,19 @@ PARENTS: dict[str, dict[str, Any]] = {
         "exits": [DIFFERENCE | {"timeframe": "1h"}],
         "position": "hold",
     },
+    "held long, two open, filled at opens and inside bars": {
+        "blocks": [STRENGTH, TRENDS[1]],
+        "exits": [RANGE],
+        "risk": {"sl": [0.5], "tp": [0.7, None]},
+        "direction_mode": "long-only",
+        "execution": {"entry_fill": "next_open", "stop_fill": "intrabar"},
+        "position": "hold",
+    },
+    "held, nothing closes but what opens": {
+        "blocks": [STRENGTH],
+        "sizing_mode": "strategy_compound_profit_lock",
+        "position": "hold",
+    },
     "too few trades for the ranking": {
         "blocks": [DIFFERENCE, STRENGTH],
         "risk": RISK,

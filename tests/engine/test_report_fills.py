@@ -12,8 +12,8 @@ from tests.engine.mode_cases import ModeCase
 from tests.engine.plain_metrics import measure
 from tests.engine.report_reference import Facts, figures, unequal, unequal_trades
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels
-from tests.engine.test_fills import cases
 from tests.engine.test_fills_sweep import every_fill
+from tests.engine.test_modes import cases
 from tests.engine.test_report_reference import durations
 from tests.engine.worlds import START_MS
 

@@ -18,7 +18,8 @@ from engine.request import Defaults, Limits, Request, complete, parse
 from tests.engine.cases import with_leaps
 from tests.engine.enumeration import base_variants, risk_variants
 from tests.engine.plain_metrics import Measured, measure
-from tests.engine.rederive import Signals, execution_of, traded_closes, traded_prices
+from tests.engine.plain_outcomes import held_and_starts
+from tests.engine.rederive import Exits, Signals, execution_of, traded_prices
 from tests.engine.simulator import RiskLevels, Run, simulate
 
 HOUR_MS = 3_600_000
@@ -145,8 +146,16 @@ def iso(ms: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
+    """What a variant does; `held`, of stage A with hold, tells apart what a stop would."""
+
     run: Run
     measured: Measured
+    held: tuple[int, ...] = ()
+
+    @property
+    def outcome(self) -> tuple[Run, tuple[int, ...]]:
+        """Return what variants have in common that are twins."""
+        return self.run, self.held
 
 
 class World:
@@ -161,10 +170,18 @@ class World:
         blocks: list[dict[str, Any]] | None = None,
         leaps: bool = False,
         fills: tuple[str, str] = ("close", "close"),
+        exits: list[dict[str, Any]] | None = None,
+        pause: int = 0,
+        traded: int | None = None,
     ) -> None:
+        """Make a world, of `traded` bars or of any number.
+
+        With `exits`, of any number of blocks, positions are held.
+        """
         rng = random.Random(f"{seed} {sizing} {direction}")
         timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
-        traded = rng.choice((63, 64, 65, 129, 200, 257, 320))
+        drawn = rng.choice((63, 64, 65, 129, 200, 257, 320))
+        traded = drawn if traded is None else traded
         self.candles = random_candles(
             rng.randrange(2**32),
             traded=traded,
@@ -189,7 +206,10 @@ class World:
                 "safe_profit_percent": rng.choice((0.0, 30.0, 100.0)),
                 "entry_fill": fills[0],
                 "stop_fill": fills[1],
+                "reentry_after_bars": pause,
             },
+            "position": "state" if exits is None else "hold",
+            "exit_grids": exits or [],
             "risk_grid": {
                 "sl": rng.choice((None, explicit(None, 2.0, 6.5), explicit(4.0))),
                 "tp": rng.choice((None, explicit(3.0, None), steps(2, 9, 3.5))),
@@ -248,24 +268,45 @@ class World:
     def _signals(self) -> Signals:
         return Signals(self.candles)
 
+    @property
+    def entries(self) -> int:
+        """How many blocks of a variant open positions: the first ones."""
+        return len(self.template["indicator_grids"])
+
     @cached_property
     def signals(self) -> list[list[int]]:
         """Signals of every base variant; no bar of any hangs on rounding."""
-        decided = [self._signals.of(blocks) for blocks in self.bases]
+        decided = [self._signals.of(blocks[: self.entries]) for blocks in self.bases]
         assert not any(doubtful for _, doubtful in decided), "choose another seed"
         return [signals for signals, _ in decided]
 
+    @cached_property
+    def exits(self) -> list[Exits]:
+        """What the exit blocks of every base variant say; no bar of any hangs on rounding."""
+        decided = [self._signals.exits_of(blocks[self.entries :]) for blocks in self.bases]
+        assert not any(doubtful for _, doubtful in decided), "choose another seed"
+        return [exits for exits, _ in decided]
+
     def reference(self, base: int, risk: RiskLevels) -> Reference:
         execution = execution_of(self.template)
-        closes, prices = traded_closes(self.candles), traded_prices(self.candles)
-        run = simulate(self.signals[base], closes, execution, risk, prices)
+        prices = traded_prices(self.candles)
+        run = simulate(self.signals[base], prices.close, execution, risk, prices, self.exits[base])
         opens_at = self.candles.ts_open[self.candles.first :].tolist()
         return Reference(run, measure(run, execution.init_cash, opens_at))
 
     @cached_property
     def stage_a(self) -> dict[int, Reference]:
         """Return base index -> reference without risk levels."""
-        return {base: self.reference(base, RiskLevels()) for base in range(len(self.bases))}
+        found = {base: self.reference(base, RiskLevels()) for base in range(len(self.bases))}
+        execution = execution_of(self.template)
+        if execution.position == "state":
+            return found
+        return {
+            base: replace(
+                reference, held=held_and_starts(self.signals[base], self.exits[base], execution)
+            )
+            for base, reference in found.items()
+        }
 
     @cached_property
     def _stage_b(self) -> dict[int, Reference]:
