@@ -1,6 +1,5 @@
 """Sweeps with blocks on larger timeframes, every variant found again by the slow simulator."""
 
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,8 +15,8 @@ from storage.candles.roll_up import Rows, roll_up
 from tests.engine.adapter import close_to, signals_from
 from tests.engine.markets import ms
 from tests.engine.properties_sweeps import last
-from tests.engine.rederive import Signals, execution_of, traded_prices
-from tests.engine.simulator import LONG, SHORT, RiskLevels, simulate
+from tests.engine.rederive import Signals, execution_of, rederive, traded_prices
+from tests.engine.report_reference import Facts, unequal_trades
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit
 
 QUARTER = 15 * 60_000
@@ -84,11 +83,6 @@ def asked(**template: Any) -> Request:
     return parse(complete(document, DEFAULTS, LIMITS))
 
 
-def exits_of(signals: Signals, blocks: list[Any]) -> list[tuple[bool, bool]]:
-    said = [signals.of([block])[0] for block in blocks]
-    return [(LONG in at, SHORT in at) for at in zip(*said, strict=True)]
-
-
 @pytest.mark.parametrize("template", [STATE, HOLD], ids=["state", "hold"])
 def test_a_sweep_over_several_timeframes_finds_what_the_simulator_finds(
     template: dict[str, Any],
@@ -99,23 +93,18 @@ def test_a_sweep_over_several_timeframes_finds_what_the_simulator_finds(
     shortlist = last(sweep.stage_a()).indexes()
     indexes = last(sweep.stage_b(shortlist)).indexes().tolist()
     assert len(indexes) == sweep.grid.base_total * 4
-    plain, trades = Signals(candles()), 0
+    trades = 0
     for row in reports(sweep, indexes, top_trades_n=len(indexes), result_bytes=2**30):
-        signals, doubtful = plain.of(row.payload["blocks"])
-        assert not doubtful
-        prices = traded_prices(candles())
-        holding = row.payload.get("position") == "hold"
-        run = simulate(
-            signals,
-            prices.close,
-            replace(execution_of(row.payload), position="hold" if holding else "state"),
-            RiskLevels(**row.payload["risk"]),
-            prices,
-            exits_of(plain, row.payload["exit_blocks"]) if holding else None,
+        found = rederive(row.payload, candles())
+        assert not found.doubtful
+        facts = Facts(
+            *(found.run.trades, found.run.equity),
+            *(traded_prices(candles()), execution_of(row.payload)),
         )
-        assert close_to(row.total_return_pct, run.total_return_pct)
-        assert len(row.trades or ()) == len(run.trades)
-        trades += len(run.trades)
+        assert close_to(row.total_return_pct, found.total_return_pct)
+        assert row.trades is not None
+        assert unequal_trades(row.trades, facts) == []
+        trades += len(row.trades)
     assert trades > 200
 
 
