@@ -121,7 +121,7 @@ def _template(file: Path) -> Json:
 
 
 def _table(items: list[Json]) -> Table:
-    from engine.request.words import EXIT  # commands start without the engine
+    from engine.request.words import EXIT, block_title  # commands start without the engine
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("strategy", overflow="fold")
@@ -129,8 +129,12 @@ def _table(items: list[Json]) -> Table:
     table.add_column("age", no_wrap=True)
     for item in items:
         template = item["template"]
-        blocks = [block["indicator_id"] for block in template["indicator_grids"]]
-        blocks += [EXIT + block["indicator_id"] for block in template.get("exit_grids", ())]
+        grids = (("", template["indicator_grids"]), (EXIT, template.get("exit_grids", ())))
+        blocks = [
+            prefix + block_title(block["indicator_id"], block.get("timeframe"))
+            for prefix, part in grids
+            for block in part
+        ]
         name = Text(item["name"])
         if item["note"]:
             name.append(f"\n{item['note']}", style="dim")

@@ -27,7 +27,8 @@ class Block:
     `compute_table` is float64[C, K]: one row per compute variant, one column per declared parameter
     (a choice is its index; an unused parameter holds its filler). `signal_table` is float64[S, J]:
     one row per combination of the rule's parameters, S >= 1 even when J = 0. A block variant is
-    number `((source * C) + compute) * S + signal` of `total`.
+    number `((source * C) + compute) * S + signal` of `total`. `timeframe` is that of its bars where
+    they are larger than those of the template.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Block:
     compute_table: Float64
     signal_table: Float64
     total: int
+    timeframe: str | None = None
 
     @classmethod
     def of(cls, block: BlockRequest) -> "Block":
@@ -53,6 +55,7 @@ class Block:
             compute_table=compute,
             signal_table=signal,
             total=max(1, len(block.sources)) * len(compute) * len(signal),
+            timeframe=block.timeframe,
         )
 
     def coordinates(self, number: int) -> tuple[int, int, int]:
@@ -77,6 +80,7 @@ class UnlistedBlock:
     compute: "Combinations"
     signal: "Combinations"
     total: int
+    timeframe: str | None
 
     @classmethod
     def of(cls, block: BlockRequest) -> "UnlistedBlock":
@@ -90,6 +94,7 @@ class UnlistedBlock:
             compute=compute,
             signal=signal,
             total=max(1, len(block.sources)) * compute.total * signal.total,
+            timeframe=block.timeframe,
         )
 
     def parameters(self, number: int) -> dict[str, Any]:
@@ -189,6 +194,7 @@ def _parameters(
         "indicator_id": block.indicator.id,
         "output": block.output.name,
         "source": block.sources[source] if block.sources else None,
+        **({} if block.timeframe is None else {"timeframe": block.timeframe}),
         "params": _named(block.indicator.params, compute, block.output.params),
         "signals": _named(RULES[block.output.rule].params, signal),
     }

@@ -4,7 +4,6 @@ Found twice by the same arithmetic: from what the candle store says when a reque
 from the candles that are computed with. All times are ms since the epoch.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from engine.candles import Candles, Int64, load_range, utc
 from engine.indicators.lookback import defined_after, settled_after
+from engine.larger import bars_before
 from engine.request.estimate import bars_between
 from engine.request.model import BlockRequest, Request
 from engine.request.warmup import longest
@@ -138,7 +138,7 @@ class Coverage:
         if warmup_present is None or expected is None:
             warmup_present = max(0, (first_open - found.earliest_ms) // step)
             expected = bars_between(start_ms - phase_ms, end_ms - phase_ms, step)
-        undefined, unsettled = _without_history(request.titled_blocks, warmup_present)
+        undefined, unsettled = _without_history(request, found, warmup_present)
         return cls(
             asked_start=asked["start"],
             asked_end=asked["end"],
@@ -184,12 +184,37 @@ class Coverage:
 
 
 def _without_history(
-    blocks: Mapping[str, BlockRequest], bars: int
+    request: Request, found: Presence, warmup_present: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of blocks that are undefined, and only unsettled, after so many bars."""
-    undefined = [name for name, block in blocks.items() if longest(block, defined_after) > bars]
-    unsettled = [name for name, block in blocks.items() if longest(block, settled_after) > bars]
+    """Return the names of blocks that are undefined, and only unsettled, on the first traded bar.
+
+    `warmup_present` bars are there before it.
+    """
+    blocks = request.titled_blocks
+    bars = {name: _history(block, request, found, warmup_present) for name, block in blocks.items()}
+    undefined = [
+        name for name, block in blocks.items() if longest(block, defined_after) > bars[name]
+    ]
+    unsettled = [
+        name for name, block in blocks.items() if longest(block, settled_after) > bars[name]
+    ]
     return (
         tuple(sorted(undefined)),
         tuple(sorted(set(unsettled) - set(undefined))),
     )
+
+
+def _history(block: BlockRequest, request: Request, found: Presence, warmup_present: int) -> int:
+    """Return how many bars of a block precede the one it reads on the first traded bar.
+
+    Where a market closes, no arithmetic tells how many larger bars there are: at least so many.
+    """
+    step, larger_ms, earliest = request.timeframe_ms, block.timeframe_ms, found.earliest_ms
+    if larger_ms is None or earliest is None:
+        return warmup_present
+    if found.expected is not None:
+        ratio = larger_ms // step
+        return (warmup_present - 2 * (ratio - 1)) // ratio
+    first_open, _ = load_range(request.start_ms, request.end_ms, step, 0, found.phase_ms)
+    first_ms = max(first_open, earliest)
+    return bars_before(first_ms, earliest, step, larger_ms, found.phase_ms)

@@ -140,19 +140,25 @@ class Grid(Variants):
 
 def indicator_key(variant: Mapping[str, Any]) -> str:
     """Return the hash of what a variant computes, whatever it then does with the values."""
-    names = ("indicator_id", "output", "source", "params")
     blocks = [*variant["blocks"], *variant.get("exit_blocks", ())]
-    compute = [{name: block[name] for name in names} for block in blocks]
+    compute = [{name: block[name] for name in _computing(block)} for block in blocks]
     shared = {name: variant[name] for name in ("instrument_id", "timeframe")}
     return sha256_hex(canonical_json({**shared, "blocks": sorted(compute, key=canonical_json)}))
+
+
+def _computing(block: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of a block that decide what is computed."""
+    names = ("indicator_id", "output", "source", "params")
+    return (*names, "timeframe") if "timeframe" in block else names
 
 
 def estimate(request: Request, traded_bars: int | None = None, *, threads: int = 1) -> Estimate:
     """Estimate a request; without `traded_bars` as if its whole time range had candles."""
     if traded_bars is None:
         traded_bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
+    blocks = request.titled_blocks.values()
     return Estimate.of(
-        [UnlistedBlock.of(block).total for block in request.titled_blocks.values()],
+        [UnlistedBlock.of(block).total for block in blocks],
         risk_total=request.risk.total,
         preselect=request.preselect,
         top_k=request.top_k,
@@ -160,4 +166,5 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
         warmup_bars=request.warmup_bars,
         traded_bars=traded_bars,
         threads=threads,
+        larger=any(block.timeframe is not None for block in blocks),
     )

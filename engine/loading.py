@@ -98,7 +98,7 @@ def refuse(request: Request, known: Known) -> None:
             f"{', '.join(readers)} read volume, and {symbol} was imported without: leave them out "
             "or choose another instrument"
         )
-        opens = any(block.name in readers for block in request.blocks)
+        opens = any(block.title in readers for block in request.blocks)
         grids = "indicator_grids" if opens else "exit_grids"
         found.append(FieldError(f"template.{grids}", message))
     if found:

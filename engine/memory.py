@@ -52,6 +52,8 @@ _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
 # Closes, reciprocals, times, block extremes, doublings and finding them; where orders fill at other
 # prices: these, and what is reached.
 _MARKET_BYTES = 11 * 8
+# Candles of all larger timeframes of blocks, and who sees them: 1.1 larger bars a bar, at most.
+_LARGER_BYTES = 9 * 8
 _SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
 _REPORT_BYTES = 210  # a bar while a variant is reported that trades on every bar
 _START_BYTES = 8 * 2**20  # what Python and libraries load when they are first used
@@ -81,7 +83,8 @@ class Work:
 
     `bars` are all, `words` those of the traded ones; `totals` the variants of the blocks; `kept`
     and `listed` the lengths of the shortlist and of the final list; `recorded` whether variants are
-    ranked by more than their final balance, `inside` whether stops fill inside bars.
+    ranked by more than their final balance, `inside` whether stops fill inside bars, `larger`
+    whether blocks have timeframes of their own.
     """
 
     bars: int
@@ -92,6 +95,7 @@ class Work:
     recorded: bool
     threads: int
     inside: bool = False
+    larger: bool = False
 
     @property
     def bytes(self) -> int:
@@ -105,7 +109,7 @@ class Work:
             + self.kept * (_GROUPED_BYTES + len(self.totals) * _DIGIT_BYTES)
             + sum(self.totals) * _TABLE_BYTES
         )
-        bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES
+        bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES + self.larger * _LARGER_BYTES
         return _START_BYTES + bar * self.bars + lists + self.threads * self._thread
 
     @property
@@ -114,6 +118,8 @@ class Work:
         chunk = max(CHUNK_BYTES, CHUNK_ROWS * 8 * self.bars)
         # Most kernels need two matrices of values beside their output.
         signals = 3 * chunk + CHUNK_BYTES + _SERIES_BYTES * self.bars + TEST_SIGNALS * _TEST_BYTES
+        if self.larger:
+            signals += max(CHUNK_BYTES, row_bytes(self.words))  # planes that are to be stretched
         bars = 64 * self.words
         prefixes = 2 * row_bytes(self.words) * (len(self.totals) + 1)  # of exit blocks too
         scoring = (

@@ -73,6 +73,8 @@ def _block(values: Mapping[str, Any]) -> dict[str, Any]:
     block: dict[str, Any] = {name: values[name] for name in ("name", "indicator_id", "output")}
     if values["source"] is not None:
         block["source"] = _only(values["source"])
+    if "timeframe" in values:
+        block["timeframe"] = values["timeframe"]
     for part in ("params", "signals"):
         block[part] = {name: _only(value) for name, value in values[part].items()}
     return block

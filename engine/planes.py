@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from engine.blocks import Block
 from engine.candles import Candles
 from engine.kernels.inputs import words_for
+from engine.larger import Larger
 from engine.memory import Layout
-from engine.rules import block_planes
+from engine.rules import block_planes, larger_planes
+from engine.timeframes import TIMEFRAMES
 from engine.worker_threads import WorkerThreads
 
 Bits = NDArray[np.uint64]
@@ -50,6 +52,8 @@ class PlaneStore:
         self._first_row = starts[:-1]
         self._held = [range(0)] * len(blocks)
         self._fill = fill
+        larger = {block.timeframe for block in blocks if block.timeframe is not None}
+        self._larger = {name: Larger.of(candles, TIMEFRAMES[name]) for name in larger}
         self.long = np.empty((starts[-1], words), np.uint64)
         self.short = np.empty((starts[-1], words), np.uint64)
 
@@ -80,7 +84,7 @@ class PlaneStore:
             return self.long[row].copy(), self.short[row].copy()
         long = np.empty((1, self.long.shape[1]), np.uint64)
         short = np.empty_like(long)
-        self._fill(self.blocks[block], self.candles, number, number + 1, long, short)
+        self._write(block, range(number, number + 1), long, short)
         return long[0], short[0]
 
     def _compute(self, block: int, start: int, numbers: range) -> None:
@@ -88,14 +92,15 @@ class PlaneStore:
             self._first_row[block] + numbers.start - start,
             self._first_row[block] + numbers.stop - start,
         )
-        self._fill(
-            self.blocks[block],
-            self.candles,
-            numbers.start,
-            numbers.stop,
-            self.long[rows],
-            self.short[rows],
-        )
+        self._write(block, numbers, self.long[rows], self.short[rows])
+
+    def _write(self, block: int, numbers: range, long: Bits, short: Bits) -> None:
+        wanted = self.blocks[block]
+        if wanted.timeframe is None:
+            self._fill(wanted, self.candles, numbers.start, numbers.stop, long, short)
+        else:
+            larger = self._larger[wanted.timeframe]
+            larger_planes(wanted, larger, numbers.start, numbers.stop, long, short)
 
     def _portions(self, block: int, numbers: range, threads: int) -> Iterator[list[range]]:
         """Cut variants into portions of one part per thread, along indicator rows if possible."""

@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from engine.indicators import compute
 from engine.indicators.declaration import Output
 from engine.indicators.kernels.packing import Test, pack_block
-from engine.memory import CHUNK_BYTES, CHUNK_ROWS, TEST_SIGNALS
+from engine.indicators.kernels.stretching import stretch
+from engine.memory import CHUNK_BYTES, CHUNK_ROWS, TEST_SIGNALS, row_bytes
 
 if TYPE_CHECKING:
     from engine.blocks import Block
     from engine.candles import Candles
+    from engine.larger import Larger
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
@@ -49,12 +51,37 @@ def block_planes(
                 _pack(values, candles.first, reference, test, base, long, short)
 
 
+def larger_planes(
+    block: "Block", larger: "Larger", start: int, stop: int, long: Words, short: Words
+) -> None:
+    """Write what `block_planes` does, of a block that is computed on larger bars.
+
+    The comparisons are made on those, with their prices; each traded bar has the signal of the
+    larger bar that it sees, and none before it sees one. Thread-safe.
+    """
+    signals, bars = len(block.signal_table), len(larger.begins) - 1
+    words = -(-bars // 64)
+    if not bars:
+        long[:], short[:] = 0, 0
+        return
+    step = max(1, CHUNK_BYTES // row_bytes(words))
+    step = step // signals * signals if step > signals else step
+    for part in range(start, stop, step):
+        part_stop = min(part + step, stop)
+        seen = np.empty((2, part_stop - part, words), np.uint64)
+        block_planes(block, larger.candles, part, part_stop, seen[0], seen[1])
+        rows = slice(part - start, part_stop - start)
+        stretch(seen[0], larger.begins, long[rows])
+        stretch(seen[1], larger.begins, short[rows])
+
+
 def preload_kernels() -> None:
     """Compile, or load from the disk cache, the kernels of all rules."""
     values = np.zeros((1, 1))
     tests = _distinct(_row(1, Test.ABOVE), _row(1, Test.BELOW))
     planes = np.zeros((2, 1, 1), dtype=np.uint64)
     _pack(values, 0, values[0], tests, np.zeros(1, dtype=np.int64), planes[0], planes[1])
+    stretch(planes[0], np.arange(2), planes[1])
 
 
 def _pieces(

@@ -10,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from engine.metric_words import WORDS
+from engine.request.block_timeframe import larger_timeframes
 from engine.request.words import EXIT, FILLS, HELD, PAUSE
+from engine.timeframes import TIMEFRAMES
 
 FOLDER = Path(__file__).parent / "static"
 
@@ -40,7 +42,8 @@ def files() -> Files:
     contents = {file.name: file.read_bytes() for file in sorted(FOLDER.iterdir())}
     contents["metric_words.js"] = f"export const WORDS = {json.dumps(WORDS)};\n".encode()
     fills = {name: dict(words) for name, words in FILLS.items()}
-    spoken = {"FILLS": fills, "HELD": HELD, "PAUSE": PAUSE, "EXIT": EXIT}
+    larger = {name: larger_timeframes(name) for name in TIMEFRAMES}
+    spoken = {"FILLS": fills, "HELD": HELD, "PAUSE": PAUSE, "EXIT": EXIT, "LARGER": larger}
     contents["request_words.js"] = "".join(
         f"export const {name} = {json.dumps(words)};\n" for name, words in spoken.items()
     ).encode()

@@ -3,6 +3,7 @@
 from engine.indicators.declaration import SOURCES
 from engine.request.bounds import Bounds
 from engine.request.table import Derived, Entry, Pattern
+from engine.timeframes import TIMEFRAMES
 
 GRIDS, EXIT_GRIDS = "template.indicator_grids", "template.exit_grids"
 BLOCK = f"{GRIDS}[]"
@@ -42,6 +43,15 @@ BLOCK_ENTRIES = (
         choices=SOURCES,
         noun="source",
         default="close",
+    ),
+    Entry(
+        f"{BLOCK}.timeframe",
+        "choice",
+        "Length of the bars it is computed on: a multiple of the template's, or null for the same.",
+        choices=tuple(TIMEFRAMES),
+        noun="timeframe",
+        default=None,
+        null=True,
     ),
     Entry(
         f"{BLOCK}.params",

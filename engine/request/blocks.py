@@ -11,6 +11,7 @@ from engine.request.axes import axis_count, axis_values
 from engine.request.axis_reader import Kind, read_axis
 from engine.request.block_axes import compute_total, read_axes, read_given
 from engine.request.block_entries import BLOCK
+from engine.request.block_timeframe import read_timeframe
 from engine.request.bounds import MAX_BLOCKS
 from engine.request.fields import Field
 from engine.request.members import Members, Reading, read_choice
@@ -29,15 +30,18 @@ class ReadBlock:
     exact: bool
 
 
-def read_blocks(grids: Field, reading: Reading) -> list[ReadBlock]:
-    """Return the blocks sorted by name; what could not be read is missing and collected."""
+def read_blocks(grids: Field, reading: Reading, timeframe: str | None) -> list[ReadBlock]:
+    """Return the blocks sorted by name; what could not be read is missing and collected.
+
+    `timeframe` is that of the template, None where it was refused.
+    """
     items = grids.items()
     if len(items) > MAX_BLOCKS:
         grids.refuse(f"has {len(items)} indicators, the limit is {MAX_BLOCKS}: remove some")
         return []
     blocks: dict[str, ReadBlock] = {}
     for item in items:
-        block = _read_block(Members.of(item, BLOCK, reading))
+        block = _read_block(Members.of(item, BLOCK, reading), timeframe)
         if block is None:
             continue
         name = block.document["name"]
@@ -47,7 +51,7 @@ def read_blocks(grids: Field, reading: Reading) -> list[ReadBlock]:
     return [blocks[name] for name in sorted(blocks)]
 
 
-def _read_block(block: Members) -> ReadBlock | None:
+def _read_block(block: Members, timeframe: str | None) -> ReadBlock | None:
     item, reading = block.field, block.reading
     before = len(item.errors)
     indicator = _read_indicator(block)
@@ -59,6 +63,7 @@ def _read_block(block: Members) -> ReadBlock | None:
     }
     output = _read_output(block, indicator)
     source = _read_source(block, indicator)
+    larger = read_timeframe(block, timeframe)
     if output is None:
         if "params" in block.members:  # used or not, which nobody knows without the output
             params_field, place = block.members["params"], block.entry("params").path
@@ -78,6 +83,8 @@ def _read_block(block: Members) -> ReadBlock | None:
     document["output"] = output.name
     if source is not None:
         document["source"] = source
+    if larger is not None:
+        document["timeframe"] = larger
     document |= {"params": params, "signals": signals}
     complete = len(params) == len(output.params)
     compute, exact = compute_total(item, indicator, params, reading) if complete else (0, False)
@@ -153,6 +160,7 @@ def built_block(document: Mapping[str, Any]) -> BlockRequest:
         sources=axis_values(source) if source is not None else (),
         params=_built_axes(document["params"]),
         signals=_built_axes(document["signals"]),
+        timeframe=document.get("timeframe"),
     )
 
 

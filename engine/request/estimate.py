@@ -38,8 +38,12 @@ class Estimate:
         warmup_bars: int,
         traded_bars: int,
         threads: int = 1,
+        larger: bool = False,
     ) -> "Estimate":
-        """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`."""
+        """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`.
+
+        `larger`: some have a timeframe of their own.
+        """
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
         words = max(1, -(-traded_bars // 64))
@@ -53,6 +57,7 @@ class Estimate:
             listed=min(top_k, kept * risk_total),
             recorded=bool(set(metrics) - OF_THE_BALANCE - {None}),
             threads=threads,
+            larger=larger,
         )
         return cls(
             stage_a_variants=stage_a,

@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from engine.indicators.registry import Indicator, Output
-from engine.request.words import EXIT
+from engine.request.words import EXIT, block_title
+from engine.timeframes import TIMEFRAMES
 
 VERSION = 3
 """Version of effective requests as they are written now. One without a version is of version 1."""
@@ -96,6 +97,7 @@ class BlockRequest:
     """One indicator with its axes, by parameter name in declared order.
 
     `sources` is empty for an indicator that chooses none. A choice is held by its name.
+    `timeframe` is a larger one than that of the template, None: that of the template.
     """
 
     name: str
@@ -104,6 +106,17 @@ class BlockRequest:
     sources: tuple[str, ...]
     params: Mapping[str, tuple[float | str, ...]]
     signals: Mapping[str, tuple[float | str, ...]]
+    timeframe: str | None = None
+
+    @property
+    def timeframe_ms(self) -> int | None:
+        """Length of its larger bars; None where it has those of the template."""
+        return None if self.timeframe is None else TIMEFRAMES[self.timeframe]
+
+    @property
+    def title(self) -> str:
+        """What people call it: "rsi", or "rsi 1h" where its bars are not those of the template."""
+        return block_title(self.name, self.timeframe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +196,8 @@ class Request:
 
     @property
     def titled_blocks(self) -> dict[str, BlockRequest]:
-        """All blocks by what people call them, in the order of the grid: "rsi", "exit rsi"."""
+        """All blocks by what people call them, in the order of the grid: "rsi 1h", "exit rsi"."""
         return {
-            **{block.name: block for block in self.blocks},
-            **{EXIT + block.name: block for block in self.exit_blocks},
+            **{block.title: block for block in self.blocks},
+            **{EXIT + block.title: block for block in self.exit_blocks},
         }

@@ -50,7 +50,7 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
     size = _size(effective, blocks, risk_total, bars, reading)
     errors += _beyond_limits(size, blocks, risk_total, reading)
     if not errors and effective["warmup_bars"] is None:
-        effective["warmup_bars"] = _resolved_warmup(blocks)
+        effective["warmup_bars"] = _resolved_warmup(blocks, template["timeframe"])
         size = _size(effective, blocks, risk_total, bars, reading)
         errors += _beyond_limits(size, blocks, risk_total, reading)
     if errors:
@@ -146,9 +146,9 @@ def _read_warmup(root: Members) -> int | None:
     return warmup
 
 
-def _resolved_warmup(blocks: Iterable[ReadBlock]) -> int:
+def _resolved_warmup(blocks: Iterable[ReadBlock], timeframe: str) -> int:
     """Return what the grid needs, as far as so many bars may be read at all."""
-    return min(needed(blocks), int(WARMUP_BARS.maximum or 0))
+    return min(needed(blocks, TIMEFRAMES[timeframe]), int(WARMUP_BARS.maximum or 0))
 
 
 def _size(
@@ -168,6 +168,7 @@ def _size(
         warmup_bars=effective["warmup_bars"] or 0,
         traded_bars=traded_bars,
         threads=reading.limits.threads,
+        larger=any("timeframe" in block.document for block in blocks),
     )
 
 

@@ -17,16 +17,17 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
     """
     template = root.object("template")
     instrument = template.object("instrument_id")
+    timeframe = template.read("timeframe")
     grids = template.get("indicator_grids")
-    blocks = read_blocks(grids, root.reading) if grids else []
+    blocks = read_blocks(grids, root.reading, timeframe) if grids else []
     position = template.read("position")
-    exits = _read_exits(template, position)
+    exits = _read_exits(template, position, timeframe)
     market_id = instrument.read("market_id")
     direction = template.read("direction_mode")
     execution = _read_execution(template, market_id)
     effective = {
         "instrument_id": {"market_id": market_id, "symbol": instrument.read("symbol")},
-        "timeframe": template.read("timeframe"),
+        "timeframe": timeframe,
         "indicator_grids": [block.document for block in blocks],
         "position": position,
         "exit_grids": [block.document for block in exits],
@@ -38,7 +39,7 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
     return effective, [*blocks, *exits]
 
 
-def _read_exits(template: Members, position: str | None) -> list[ReadBlock]:
+def _read_exits(template: Members, position: str | None, timeframe: str | None) -> list[ReadBlock]:
     grids = template.get("exit_grids")
     given = grids is not None and is_array(grids.value)
     if grids is None or (given and not grids.value):
@@ -48,7 +49,7 @@ def _read_exits(template: Members, position: str | None) -> list[ReadBlock]:
             'closes what is held, and template.position is "state": set it to "hold", or remove '
             "the exit blocks"
         )
-    return read_blocks(grids, template.reading)
+    return read_blocks(grids, template.reading, timeframe)
 
 
 def _read_execution(template: Members, market_id: int | None) -> dict[str, float | None]:

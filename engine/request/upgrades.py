@@ -57,7 +57,10 @@ def _lists_of_distinct_outcomes(document: Document) -> Document:
 
 
 def _flat_on_neutral_at_closes(document: Document) -> Document:
-    """From 2 to 3: nothing was held without a signal, and all was filled and seen at closes."""
+    """From 2 to 3: nothing was held without a signal, and all was filled and seen at closes.
+
+    All blocks were on the timeframe of the template, and such a block names none.
+    """
     template = document.get("template")
     if not isinstance(template, Mapping):
         return document

@@ -17,19 +17,41 @@ from engine.indicators.lookback import settled_after
 from engine.request.axes import axis_count, axis_value
 from engine.request.blocks import ReadBlock
 from engine.request.model import BlockRequest
+from engine.timeframes import TIMEFRAMES
 
 Values = Mapping[str, float | str]
 Measure = Callable[[Indicator, Output, Values, Mapping[str, float]], int]
 """`defined_after` or `settled_after`."""
 
 
-def needed(blocks: Iterable[BlockRequest | ReadBlock]) -> int:
-    """Return after how many bars every variant of every block is settled."""
-    return max((longest(block, settled_after) for block in blocks), default=0)
+def needed(blocks: Iterable[BlockRequest | ReadBlock], timeframe_ms: int) -> int:
+    """Return after how many bars every variant of every block is settled, whatever its own bars.
+
+    `timeframe_ms` is the length of the bars that are counted, those of the template.
+    """
+    return max((base_bars(block, settled_after, timeframe_ms) for block in blocks), default=0)
+
+
+def base_bars(block: BlockRequest | ReadBlock, measure: Measure, timeframe_ms: int) -> int:
+    """Return the largest lookback of a block in bars of the template.
+
+    A block on bars `ratio` times as long sees the last one that is whole, and its lookback comes
+    before that one. Let `d` bars of the template lie between the last boundary and the first traded
+    bar. If that bar is the last of its larger one (`d = ratio - 1`), it completes what is seen, and
+    `d` more are needed; else `ratio` more for the whole one and `d` for the unfinished one, with
+    `d <= ratio - 2`. So `2 * (ratio - 1)` more are enough wherever a range begins, and whenever an
+    instrument's bars open. Nobody has to know either before the warm-up is stored.
+    """
+    own = block.timeframe if isinstance(block, BlockRequest) else block.document.get("timeframe")
+    ratio = 1 if own is None else TIMEFRAMES[own] // timeframe_ms
+    return longest(block, measure) * ratio + 2 * (ratio - 1)
 
 
 def longest(block: BlockRequest | ReadBlock, measure: Measure) -> int:
-    """Return the largest lookback of the variants of a block; 0 where none of them is valid."""
+    """Return the largest lookback of the variants of a block in its own bars.
+
+    It is 0 where none of them is valid.
+    """
     indicator, output, params, signals = _parts(block)
     latest = {name: axis_value(axis, axis_count(axis) - 1) for name, axis in signals.items()}
     return max(

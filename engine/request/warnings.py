@@ -12,7 +12,7 @@ from engine.candles import load_range, utc
 from engine.coverage import Coverage, Presence
 from engine.indicators.lookback import defined_after
 from engine.request.model import RISK_AXES, Request
-from engine.request.warmup import longest
+from engine.request.warmup import base_bars
 from engine.request.words import plain
 from engine.timeframes import TIMEFRAMES
 
@@ -123,7 +123,9 @@ def _undefined(request: Request, coverage: Coverage) -> list[Warned]:
     if not coverage.undefined:
         return []
     blocks = request.titled_blocks
-    needed = max(longest(blocks[name], defined_after) for name in coverage.undefined)
+    needed = max(
+        base_bars(blocks[name], defined_after, request.timeframe_ms) for name in coverage.undefined
+    )
     path, advice = "warmup_bars", "raise warmup_bars, or leave it out"
     if coverage.warmup_present < coverage.warmup_bars:
         path, advice = "time_range.start", "import earlier candles or start later"

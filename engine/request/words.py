@@ -76,9 +76,15 @@ def titled(
 ) -> dict[str, Mapping[str, Any]]:
     """Return blocks, of a template or a variant, by what people call them."""
     return {
-        **{block["name"]: block for block in entries},
-        **{EXIT + block["name"]: block for block in exits},
+        prefix + block_title(block["name"], block.get("timeframe")): block
+        for prefix, blocks in (("", entries), (EXIT, exits))
+        for block in blocks
     }
+
+
+def block_title(name: str, timeframe: str | None) -> str:
+    """Return what a block is called; `timeframe` is its own, None where that is the template's."""
+    return name if timeframe is None else f"{name} {timeframe}"
 
 
 def counted(count: int) -> str:

@@ -58,6 +58,7 @@ def block_variants(block: Payload) -> Iterator[dict[str, Any]]:
                     "source": source,
                     "params": chosen,
                     "signals": dict(zip(knob_names, levels, strict=True)),
+                    **({"timeframe": block["timeframe"]} if "timeframe" in block else {}),
                 }
 
 

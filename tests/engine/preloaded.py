@@ -7,7 +7,7 @@ from numba.core.dispatcher import Dispatcher
 
 from engine.report import reports
 from engine.sweep import Sweep, preload
-from tests.engine.small_sweeps import RISK, THREE, candles, request
+from tests.engine.small_sweeps import AVERAGE, RISK, STRENGTH, TREND, candles, request
 
 
 def versions() -> dict[str, int]:
@@ -23,7 +23,8 @@ def main() -> None:
     """Print the names of those kernels."""
     preload()
     before = versions()
-    sweep = Sweep(request(*THREE, risk=RISK, top_k=20), candles(), threads=1)
+    blocks = AVERAGE, STRENGTH, TREND | {"timeframe": "1h"}
+    sweep = Sweep(request(*blocks, risk=RISK, top_k=20), candles(), threads=1)
     *_, best = sweep.stage_a()
     *_, best = sweep.stage_b(best.top.indexes(), twins=best.top.twins())
     for _ in reports(sweep, best.top.indexes(), top_trades_n=3, result_bytes=2**20):

@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from engine.timeframes import TIMEFRAMES
 from tests.engine.plain_indicators import Series, by_stretches, typical_price
+from tests.engine.plain_larger import rolled_up, seen_by
 from tests.engine.simulator import (
     LONG,
     NEUTRAL,
@@ -159,7 +161,8 @@ class Signals:
 
     def __init__(self, candles: CandleArrays) -> None:
         self.candles = candles
-        self._inputs: dict[str | None, dict[str, Series]] = {}
+        self._inputs: dict[tuple[str | None, str | None], dict[str, Series]] = {}
+        self._seen: dict[str, list[int | None]] = {}
         self._blocks: dict[str, tuple[list[int], set[int]]] = {}
         self._values: dict[str, Series] = {}
 
@@ -190,13 +193,15 @@ class Signals:
         return exits, [t - bars.start for t in bars if any(t in calls for _, calls in parts)]
 
     def _block(self, block: Payload) -> tuple[list[int], set[int]]:
+        timeframe = block.get("timeframe")
         identity = [block[key] for key in ("indicator_id", "output", "source", "params")]
+        identity.append(timeframe)
         computed = repr(identity)
         decided = repr([*identity, block["signals"]])
-        source = block["source"]
-        if source not in self._inputs:
-            self._inputs[source] = inputs_of(self.candles, source)
-        inputs = self._inputs[source]
+        series = block["source"], timeframe
+        if series not in self._inputs:
+            self._inputs[series] = inputs_of(self._bars(timeframe), block["source"])
+        inputs = self._inputs[series]
         if computed not in self._values:
             self._values[computed] = by_stretches(
                 block["indicator_id"], block["output"], block["params"], inputs
@@ -204,11 +209,22 @@ class Signals:
         if decided not in self._blocks:
             values = self._values[computed]
             calls = [block_signal(block, values, inputs, t) for t in range(len(values))]
+            if timeframe is not None:
+                seen = self._seen[timeframe]
+                calls = [(NEUTRAL, False) if k is None else calls[k] for k in seen]
             self._blocks[decided] = (
                 [signal for signal, _ in calls],
                 {t for t, (_, close_call) in enumerate(calls) if close_call},
             )
         return self._blocks[decided]
+
+    def _bars(self, timeframe: str | None) -> Any:
+        """Return the bars that a block is computed on, and note who sees them."""
+        if timeframe is None:
+            return self.candles
+        larger = rolled_up(self.candles, TIMEFRAMES[timeframe])
+        self._seen[timeframe] = seen_by(self.candles, larger)
+        return larger
 
 
 def execution_of(payload: Payload) -> Execution:

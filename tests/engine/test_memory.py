@@ -150,6 +150,18 @@ def test_a_year_of_minutes_under_1000_stops_and_500_targets_takes_what_the_estim
 
 
 @measured
+def test_larger_bars_of_blocks_and_their_planes_are_in_the_estimate(measure: Measure) -> None:
+    levels = {"long_threshold": explicit(30, 31, 32), "short_threshold": explicit(60, 70)}
+    strength = {"indicator_id": "momentum.rsi", "signals": levels}
+    several = [
+        strength | {"params": {"window": axis}, "name": name, "timeframe": name}
+        for name, axis in (("3m", ranged(3, 8, 1)), ("5m", explicit(9)), ("15m", explicit(9)))
+    ]
+    estimated, peak = measure(case(several, bars=YEAR_OF_MINUTES, threads=2))
+    assert peak <= estimated
+
+
+@measured
 def test_the_lists_of_many_variants_that_tie_are_in_the_estimate(measure: Measure) -> None:
     never = {
         "indicator_id": "momentum.rsi",

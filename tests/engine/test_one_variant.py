@@ -103,6 +103,11 @@ PARENTS: dict[str, dict[str, Any]] = {
         "execution": {"reentry_after_bars": 3},
         "position": "hold",
     },
+    "larger timeframes": {
+        "blocks": [STRENGTH | {"timeframe": "30m"}],
+        "exits": [DIFFERENCE | {"timeframe": "1h"}],
+        "position": "hold",
+    },
     "held long, two open, filled at opens and inside bars": {
         "blocks": [STRENGTH, TRENDS[1]],
         "exits": [RANGE],

@@ -25,6 +25,7 @@ class Stub:
 
     total: int
     signals: int = 1
+    timeframe: None = None
 
     @property
     def signal_table(self) -> Any:

@@ -11,7 +11,7 @@ from engine.request import TABLE, Defaults, complete, example, parse
 from engine.request.block_entries import BLOCK, EXIT_GRIDS, EXPLICIT, RANGE
 from engine.request.defaults import read_defaults
 from engine.request.table import ANY, UNSHOWN, Entry, Setting
-from tests.engine.requests import DEFAULTS, LIMITS, document, refusal_at, with_value
+from tests.engine.requests import DEFAULTS, LIMITS, refusal_at, with_value
 from tests.engine.test_request_defaults import GIVEN
 
 ENTRIES = TABLE.entries
@@ -37,7 +37,8 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_every_key_of_an_effective_request_is_in_the_table_and_the_other_way_round() -> None:
-    effective = set(paths(complete(document(), DEFAULTS, LIMITS))) - {BLOCK}
+    whole = with_value("template.indicator_grids[0].timeframe", "1h")
+    effective = set(paths(complete(whole, DEFAULTS, LIMITS))) - {BLOCK}
     assert effective == {entry.path for entry in ENTRIES if entry.parent not in (EXPLICIT, RANGE)}
 
 
@@ -118,8 +119,15 @@ def test_the_example_shows_every_field_but_those_of_the_program() -> None:
         "result_bytes_max",
         EXIT_GRIDS,
         f"{BLOCK}.name",
+        f"{BLOCK}.timeframe",
     }
-    assert {"version", "result_bytes_max", EXIT_GRIDS, f"{BLOCK}.name"} <= hidden
+    assert {
+        "version",
+        "result_bytes_max",
+        EXIT_GRIDS,
+        f"{BLOCK}.name",
+        f"{BLOCK}.timeframe",
+    } <= hidden
 
 
 def test_the_example_can_be_changed_without_changing_the_next_one() -> None:

@@ -8,9 +8,13 @@ const RISK_WORDS = { sl: "stop loss", tp: "take profit", tsl: "trailing stop" };
 const OFF = { mode: "explicit", values: [null] };
 const LISTED = 6;
 
-/** Blocks by what people call them, those that open and those that close: {"rsi": …, "exit rsi": …}. */
+/** Blocks by what people call them, those that open and those that close: {"rsi 1h": …, "exit rsi": …}. */
 export function titled(entries, exits = []) {
-  return new Map([...entries.map((block) => [block.name, block]), ...exits.map((block) => [`${EXIT}${block.name}`, block])]);
+  return new Map([...entries.map((block) => [title(block), block]), ...exits.map((block) => [`${EXIT}${title(block)}`, block])]);
+}
+
+function title({ name, timeframe }) {
+  return timeframe ? `${name} ${timeframe}` : name;
 }
 
 /** The blocks of a variant by what they are called. */

@@ -4,7 +4,7 @@
 import { el, find } from "./dom.js";
 import { axisField, choiceField } from "./fields.js";
 import { setAt } from "./document.js";
-import { EXIT } from "./request_words.js";
+import { EXIT, LARGER } from "./request_words.js";
 
 const SOURCES = "close";
 
@@ -52,7 +52,7 @@ function block(document_, grids, grid, at, indicator, edit) {
   return made;
 }
 
-/** What stands above the axes: a name, the output, the price series; each only where there is a choice. */
+/** What stands above the axes: a name, the output, the price series, the timeframe; each only where there is a choice. */
 function head(document_, grid, path, indicator, output, edit) {
   const fields = [];
   if (grid.name !== undefined && grid.name !== grid.indicator_id) {
@@ -68,7 +68,19 @@ function head(document_, grid, path, indicator, output, edit) {
     fields.push(choiceField(`${path}.source`, "Price series", { value: grid.source ?? undefined, choices: indicator.sources,
       byDefault: SOURCES, changed: (value) => { setAt(document_, `${path}.source`, value); edit(false); } }));
   }
+  const own = document_.template?.timeframe, larger = LARGER[own] ?? [];
+  if (larger.length || grid.timeframe) fields.push(timeframe(document_, path, grid.timeframe, own, larger, edit));
   return fields;
+}
+
+/** On which bars it is computed. What the document names is shown, also where the API refuses it. */
+function timeframe(document_, path, value, own, larger, edit) {
+  const id = `${path}-timeframe`.replace(/\W+/g, "-"), chosen = value === own ? undefined : value;
+  const names = chosen && !larger.includes(chosen) ? [chosen, ...larger] : larger;
+  const select = el("select", { id, on: { change: () => { setAt(document_, `${path}.timeframe`, select.value || undefined); edit(false); } } },
+    el("option", { value: "", selected: !chosen }, own ? `${own} (the job's)` : "the job's"),
+    names.map((name) => el("option", { value: name, selected: name === chosen }, String(name))));
+  return el("div", { class: "field", dataset: { path: `${path}.timeframe` } }, el("label", { htmlFor: id }, "Timeframe"), select);
 }
 
 function text(path, name, label, value) {

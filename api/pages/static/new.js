@@ -7,7 +7,7 @@ import { debounced, el, find, toast } from "./dom.js";
 import { isObject, setAt, valueAt } from "./document.js";
 import { forget, keep, sent, started, understood } from "./draft.js";
 import { minutesOf } from "./example.js";
-import { show, take } from "./fields.js";
+import { pathOf, show, take } from "./fields.js";
 import { moment, number } from "./format.js";
 import { panel } from "./panel.js";
 import { clipped, lastDays, text } from "./range.js";
@@ -171,6 +171,8 @@ function typed(event) {
   else if (input.id === "instrument") return input.value && choseInstrument(input.value);
   else if (!take(input, draft.document)) return;
   else if (input.name === "position") return chosePosition(input.value);
+  // What blocks may be computed on depends on it.
+  else if (pathOf(input) === "template.timeframe") return changed({ restructured: true });
   changed();
 }
 

@@ -17,6 +17,7 @@ from engine.request.axes import axis_count, axis_value, axis_values
 from engine.request.blocks import ReadBlock, built_block
 from engine.request.model import BlockRequest
 from engine.request.warmup import longest, needed
+from engine.timeframes import MINUTE_MS
 from tests.engine.indicators.samples import IDS, OUTPUTS
 
 by_id = dict(zip(IDS, OUTPUTS, strict=True))
@@ -69,17 +70,17 @@ def by_listing(block: ReadBlock) -> tuple[int, int]:
 def test_the_warm_up_is_that_of_the_block_that_takes_longest() -> None:
     tema = block_of("ma.tema-ma", {"window": ranged(5, 200)})
     rsi = block_of("momentum.rsi-rsi", {"window": explicit(14)})
-    assert needed([rsi, tema]) == 3 * 199 + 3 * 691
+    assert needed([rsi, tema], MINUTE_MS) == 3 * 199 + 3 * 691
     assert longest(tema, defined_after) == 597
-    assert needed([rsi]) == 14 + 94
-    assert needed([]) == 0
+    assert needed([rsi], MINUTE_MS) == 14 + 94
+    assert needed([], MINUTE_MS) == 0
 
 
 def test_a_delta_adds_the_longer_of_its_periods() -> None:
     signals = {"long_delta_periods": explicit(1, 5), "short_delta_periods": explicit(20, 3)}
-    assert needed([block_of("volume.obv-value", {}, signals)]) == 20
+    assert needed([block_of("volume.obv-value", {}, signals)], MINUTE_MS) == 20
     block = block_of("volatility.stddev-value", {"window": explicit(50, 10)}, signals)
-    assert needed([block]) == 49 + 20
+    assert needed([block], MINUTE_MS) == 49 + 20
 
 
 AXES: dict[str, list[Any]] = {
@@ -162,7 +163,7 @@ def test_a_grid_of_any_size_is_asked_for_one_variant_per_choice() -> None:
 def test_with_the_warm_up_every_variant_of_the_default_grid_is_defined_at_once(id_: str) -> None:
     indicator, output = by_id[id_]
     read = default_block(id_)
-    warmup, least = needed([read]), longest(read, defined_after)
+    warmup, least = needed([read], MINUTE_MS), longest(read, defined_after)
     assert least <= warmup
     block = Block.of(built_block(read.document))
     candles = synthetic.bars(3, 1, 900_000, warmup_bars=warmup)
@@ -188,7 +189,7 @@ def test_a_single_value_of_an_axis_is_the_one_that_the_list_of_them_has(axis: An
 
 def test_an_invalid_grid_needs_nothing() -> None:
     axes = {"ma": explicit("ema"), "fast": ranged(50, 60), "slow": ranged(5, 50)}
-    assert needed([block_of("ma.cross-diff", axes)]) == 0
+    assert needed([block_of("ma.cross-diff", axes)], MINUTE_MS) == 0
 
 
 def test_the_module_needs_no_compiler() -> None:
