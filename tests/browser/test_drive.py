@@ -135,7 +135,7 @@ def test_a_request_is_filled_in_by_typing(way: Way) -> None:
     typed(axis(page, 0, "signals.long_threshold"), "10..50")
     typed(axis(page, 0, "signals.short_threshold"), "50..90")
     page.get_by_role("button", name="hlc3", exact=True).click()
-    page.get_by_label("Timeframe").select_option("5m")
+    page.get_by_role("region", name="What is traded").get_by_label("Timeframe").select_option("5m")
     page.get_by_role("button", name="all there is").click()
     expect(page.locator("#problems .warn").first).to_contain_text("first traded bar")
     expect(page.locator(".product b")).to_have_text([f"{56 * 41 * 41 * 2:,}", "1"])
