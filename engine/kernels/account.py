@@ -1,4 +1,4 @@
-"""The account: what a trade does to the cash, and all trades of a variant in time order.
+"""The account: what a trade does to the cash, and what all trades of a variant leave.
 
 Arithmetic is plain IEEE float64 in a fixed order. Cash after a trade is made by one inlined
 function wherever it is needed, so a score and the report's figure are the same bits.
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import borrowing, inlined, part
+from engine.compiled import borrowing, inlined
 from engine.kernels.bits import U0, U1, Numbers32
 from engine.kernels.doublings import NEVER
 from engine.kernels.runs import Scratch, is_long
@@ -75,36 +75,6 @@ class Market(NamedTuple):
     doubles_in: np.uint32  # the fewest bars that this takes anywhere; NEVER if it does not happen
     day_ends: Int64  # int64[D], last bar by the end of each UTC day of opening times
     day_of: Numbers32  # uint32[n], number of the day that a bar opens in
-
-
-class Ledger(NamedTuple):
-    """What the account looked like in and after each trade."""
-
-    quote: Floats  # float64, Q
-    held: Floats  # float64, cash + safe left aside while the position is open
-    net: Floats  # float64
-    available: Floats  # float64, after the trade
-    safe: Floats  # float64, after the trade
-    price: Floats  # float64, at which it is closed, before slippage
-    way: Kinds  # int8, AT_MARKET to BY_RUIN
-    flat: Numbers32  # uint32, the first bar at whose close it is over
-    marks: Floats  # float64, equity at bars or days
-
-
-@part
-def new_ledger(bars: int, days: int) -> Ledger:
-    """Room for as many trades as there can be bars, and for a mark of each bar or day."""
-    return Ledger(
-        np.empty(bars),
-        np.empty(bars),
-        np.empty(bars),
-        np.empty(bars),
-        np.empty(bars),
-        np.empty(bars),
-        np.empty(bars, np.int8),
-        np.empty(bars, np.uint32),
-        np.empty(max(bars, days)),
-    )
 
 
 @inlined
@@ -309,52 +279,4 @@ def settled_balance(
         if ruined:
             return k + 1, cash + safe, True
         at += step
-    return runs, cash + safe, cash + safe <= 0.0
-
-
-@inlined
-def flat_from(market: Market, end: Any, way: int) -> Any:
-    """Return the first bar at whose close a trade is over that ends on `end`."""
-    later = market.delay > 0 and way == AT_MARKET and end + 1 < market.closes.shape[0]
-    return np.uint32(end + 1) if later else np.uint32(end)
-
-
-@borrowing
-def record_trades(
-    scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger, stopped: bool
-) -> tuple[int, float, bool]:
-    """Return trades, cash + safe after them, and whether it is ruin; `ledger` takes each trade.
-
-    Events are in steps of 2. The exit of a trade that ends in ruin, the last one, moves to its bar.
-    If `stopped`, price and way of each exit are in the ledger; else all are at market.
-    """
-    inverse, floor = market.inverse, costs.floor
-    events = scratch.events
-    cash = costs.init_cash
-    safe = 0.0
-    for k in range(runs):
-        if cash <= floor:
-            return k, cash + safe, cash + safe <= 0.0
-        bar, end = events[2 * k], events[2 * k + 1]
-        long = is_long(scratch, bar)
-        price, way = market.exit[end], AT_MARKET
-        if stopped:
-            price, way = ledger.price[k], int(ledger.way[k])
-        ruined = False
-        if may_be_ruined(market, bar, end, long):
-            end, price, way, ruined = ruined_exit(market, costs, bar, end, price, way, cash, safe)
-            events[2 * k + 1] = end
-        before, aside = cash, safe
-        factor = growth(costs, long, inverse[bar], price, way == AT_LIMIT)
-        cash, safe, committed, net = settle(costs, before, aside, factor)
-        ledger.quote[k] = costs.fixed if committed < before else committed * costs.budget
-        ledger.held[k] = commit(costs, before)[1] + aside
-        ledger.net[k] = net
-        ledger.available[k] = cash
-        ledger.safe[k] = safe
-        ledger.price[k] = price
-        ledger.way[k] = way
-        ledger.flat[k] = flat_from(market, end, way)
-        if ruined:
-            return k + 1, cash + safe, True
     return runs, cash + safe, cash + safe <= 0.0

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import borrowing
-from engine.kernels.account import Costs, Floats, Ledger, Market, entry_fill
+from engine.kernels.account import Costs, Floats, Market, entry_fill
 from engine.kernels.equity import position_equity
+from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
 
 NO_DEVIATION = 1e-12  # of the mean: as much as roundings of equal returns make

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from engine.compiled import borrowing, inlined
-from engine.kernels.account import Costs, Floats, Ledger, Market, entry_fill
+from engine.kernels.account import Costs, Floats, Market, entry_fill
+from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
 
 

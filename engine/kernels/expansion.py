@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import kernel, part
-from engine.kernels.account import Costs, Int64, Ledger, Market, new_ledger
+from engine.kernels.account import Costs, Int64, Market
 from engine.kernels.balances import grow_all, new_balances, new_sides
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.doublings import NEVER
@@ -24,6 +24,7 @@ from engine.kernels.hits import (
     scan_runs,
 )
 from engine.kernels.holding import hold_variant, list_starts
+from engine.kernels.ledger import Ledger, new_ledger
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
 from engine.kernels.runs import Scratch, drop_last_entry, find_trades, load_variant, new_scratch
 from engine.kernels.signature import trade_signature

@@ -15,11 +15,11 @@ from engine.kernels.account import (
     Costs,
     Floats,
     Int64,
-    Ledger,
     Market,
     entry_fill,
 )
 from engine.kernels.bits import Numbers32
+from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
 
 Bars = NDArray[np.int32]

@@ -5,19 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import borrowing, inlined, kernel
-from engine.kernels.account import (
-    DUST,
-    Costs,
-    Flags,
-    Floats,
-    Int64,
-    Ledger,
-    Market,
-    record_trades,
-)
+from engine.kernels.account import DUST, Costs, Flags, Floats, Int64, Market
 from engine.kernels.bits import Words
 from engine.kernels.days import Days, day_marks, day_returns, mean_and_deviation
 from engine.kernels.equity import drawdown_fraction, extend_drawdown, max_drawdown
+from engine.kernels.ledger import Ledger, record_trades
 from engine.kernels.runs import Scratch
 
 (

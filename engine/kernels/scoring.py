@@ -5,18 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import inlined, part
-from engine.kernels.account import (
-    Costs,
-    Flags,
-    Floats,
-    Int64,
-    Ledger,
-    Market,
-    final_balance,
-)
+from engine.kernels.account import Costs, Flags, Floats, Int64, Market, final_balance
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.holding import Prefix, hold_row
+from engine.kernels.ledger import Ledger
 from engine.kernels.measures import Order, Score, balance_score, measure
 from engine.kernels.runs import U2, Scratch, drop_last_entry, find_runs, find_trades, multiply
 

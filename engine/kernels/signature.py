@@ -14,8 +14,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from engine.compiled import borrowing, inlined
-from engine.kernels.account import AT_LIMIT, Ledger, Market
+from engine.kernels.account import AT_LIMIT, Market
 from engine.kernels.bits import U0, U1, U63, Words
+from engine.kernels.ledger import Ledger
 from engine.kernels.runs import U2, Scratch, is_long
 
 U3, U4 = np.uint64(3), np.uint64(4)

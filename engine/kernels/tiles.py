@@ -5,15 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.compiled import borrowing, kernel, part
-from engine.kernels.account import (
-    Costs,
-    Int64,
-    Market,
-    new_ledger,
-)
+from engine.kernels.account import Costs, Int64, Market
 from engine.kernels.bits import Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.holding import ONES, Prefix, clear_from, holding_signature
+from engine.kernels.ledger import new_ledger
 from engine.kernels.measures import (
     Found,
     Order,

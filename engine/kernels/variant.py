@@ -5,21 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import kernel
-from engine.kernels.account import (
-    Costs,
-    Flags,
-    Floats,
-    Int64,
-    Kinds,
-    Ledger,
-    Market,
-    new_ledger,
-    record_trades,
-)
+from engine.kernels.account import Costs, Flags, Floats, Int64, Kinds, Market
 from engine.kernels.bits import U1, Numbers32, Words
 from engine.kernels.equity import fill_equity
 from engine.kernels.hits import Bars, Levels, new_hits, scan_runs
 from engine.kernels.holding import latch, list_starts
+from engine.kernels.ledger import Ledger, new_ledger, record_trades
 from engine.kernels.runs import drop_last_entry, find_trades, is_long, multiply, new_scratch
 from engine.kernels.walking import walk_risk
 

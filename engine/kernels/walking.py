@@ -16,7 +16,6 @@ from engine.kernels.account import (
     Costs,
     Floats,
     Int64,
-    Ledger,
     Market,
     may_be_ruined,
     settle,
@@ -25,6 +24,7 @@ from engine.kernels.balances import Balances, Sides, fill_factors, fill_sides, s
 from engine.kernels.bits import U0, Numbers32, Words
 from engine.kernels.doublings import NEVER
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row, row_of, scan_into
+from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
 from engine.kernels.signature import seal, trade_value
 

@@ -8,8 +8,9 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.kernels.account import AT_MARKET, Market, new_ledger
+from engine.kernels.account import AT_MARKET, Market
 from engine.kernels.inputs import costs_of, market_of
+from engine.kernels.ledger import new_ledger
 from engine.kernels.runs import new_scratch
 from engine.kernels.signature import (
     canonical_bits,
