@@ -123,7 +123,7 @@ def growth(
 
 @inlined
 def compounds(costs: Costs) -> bool:
-    """Whether every entry commits one share of the cash and nothing is locked: cash is a product."""
+    """Whether cash is a product: every entry commits one share of it, and nothing is locked."""
     return costs.cap == np.inf and costs.lock == 0.0
 
 

@@ -122,7 +122,7 @@ def carry_of(market: Market, bar: Any, end: Any, long: bool, way: int) -> float:
     """Return what holding a position from `bar` to its exit on `end` has cost, as a share of Q."""
     side = 0 if long else 1
     carry = market.carry
-    if way == AT_STOP or way == AT_LIMIT:
+    if way in (AT_STOP, AT_LIMIT):
         until = carry.inside[side, end]
     elif way == BY_RUIN:
         until = carry.close[side, end]

@@ -27,9 +27,9 @@ class Trades:
     Bars are traded-bar numbers: those at whose close entry and exit were decided, or in which a
     stop filled. `quote` is the entry budget Q, `margin` what of it is the trader's own; fees, carry
     and pnl are quote amounts (`net` = `gross` less both fees and carry), fills are prices; what
-    overflowed is infinite or NaN. `available` and `safe` are the cash after the trade; before the first one they are the initial cash and 0. At closes the
-    position is there on bars from `held_from` to before `flat_from`. `exit_price` is before
-    slippage, `way` how the exit filled.
+    overflowed is infinite or NaN. `available` and `safe` are the cash after the trade; before the
+    first one they are the initial cash and 0. At closes the position is there on bars from
+    `held_from` to before `flat_from`. `exit_price` is before slippage, `way` how the exit filled.
     """
 
     entry_bar: Int64

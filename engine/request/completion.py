@@ -8,7 +8,6 @@ from engine.request.axes import axis_of, axis_values
 from engine.request.blocks import built_block
 from engine.request.members import Reading
 from engine.request.model import (
-    RISK_AXES,
     UNGUARDED,
     Defaults,
     Execution,
@@ -58,7 +57,7 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         sizing_mode=template["sizing_mode"],
         execution=Execution(**template["execution"] | {"percent": percents[0]}),
         risk=Risk(
-            *(levels[name] for name in RISK_AXES),
+            **levels,
             percent=percents if template["sizing_mode"] == "percent" else (None,),
         ),
         warmup_bars=effective["warmup_bars"],
