@@ -6,10 +6,14 @@ from engine.request.axes import axis_count, axis_value
 from engine.request.axis_reader import Kind, read_axis
 from engine.request.entries import TABLE
 from engine.request.members import Members
+from engine.request.risk import hit_by_its_entry, sides_of
 from engine.request.table import REQUIRED
+from engine.request.words import plain
 
 
-def read_execution(template: Members, market_id: int | None, sizing: str | None) -> dict[str, Any]:
+def read_execution(
+    template: Members, market_id: int | None, sizing: str | None, direction: str | None
+) -> dict[str, Any]:
     """Return the normal form of the execution; a member is None where it was refused."""
     execution = template.object("execution")
     fee, remedy = REQUIRED, ""
@@ -26,6 +30,9 @@ def read_execution(template: Members, market_id: int | None, sizing: str | None)
             effective[name] = _read_percent(execution, sizing)
         else:
             effective[name] = execution.read(name)
+    leverage, slippage_pct = effective["leverage"], effective["slippage_pct"]
+    if None not in (leverage, slippage_pct, direction) and not template.reading.stored:
+        _refuse_flat_liquidation(execution, leverage, slippage_pct, str(direction))
     return effective
 
 
@@ -46,3 +53,18 @@ def _read_percent(execution: Members, sizing: str | None) -> Any:
             'to "percent", or give one number'
         )
     return axis
+
+
+def _refuse_flat_liquidation(
+    execution: Members, leverage: float, slippage_pct: float, direction: str
+) -> None:
+    """Refuse a leverage whose liquidation level, a stop at 1/leverage, its entry reaches."""
+    sides, slip = sides_of(direction), slippage_pct / 100.0
+    if not any(hit_by_its_entry("sl", side, slip, 1.0 / leverage) for side in sides):
+        return
+    limit = 1.0 / slip + (-1.0 if "short" in sides else 1.0)
+    execution.members["leverage"].refuse(
+        f"{plain(leverage)} would be liquidated on the first bar without any move of the price: an "
+        f"entry fills {plain(slippage_pct)} % (slippage_pct) away from its price, so leverage must "
+        f"be less than {limit:.8g}; lower it, or slippage_pct"
+    )

@@ -24,7 +24,7 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
     market_id = instrument.read("market_id")
     direction = template.read("direction_mode")
     sizing = template.read("sizing_mode")
-    execution = read_execution(template, market_id, sizing)
+    execution = read_execution(template, market_id, sizing, direction)
     effective = {
         "instrument_id": {"market_id": market_id, "symbol": instrument.read("symbol")},
         "timeframe": timeframe,
@@ -34,7 +34,7 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
         "direction_mode": direction,
         "sizing_mode": sizing,
         "execution": execution,
-        "risk_grid": read_risk(template, direction, execution["slippage_pct"]),
+        "risk_grid": read_risk(template, direction, sizing, execution["slippage_pct"]),
     }
     return effective, [*blocks, *exits]
 
