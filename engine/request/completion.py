@@ -8,7 +8,6 @@ from engine.request.axes import axis_of, axis_values
 from engine.request.blocks import built_block
 from engine.request.members import Reading
 from engine.request.model import (
-    RISK_AXES,
     UNGUARDED,
     Defaults,
     Execution,
@@ -43,6 +42,7 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         for name, axis in template["risk_grid"].items()
     }
     percents = axis_values(axis_of(template["execution"]["percent"]))
+    levels["percent"] = percents if template["sizing_mode"] == "percent" else (None,)
     return Request(
         document=effective,
         start_ms=milliseconds(datetime.fromisoformat(time_range["start"])),
@@ -57,10 +57,7 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         direction_mode=template["direction_mode"],
         sizing_mode=template["sizing_mode"],
         execution=Execution(**template["execution"] | {"percent": percents[0]}),
-        risk=Risk(
-            *(levels[name] for name in RISK_AXES),
-            percent=percents if template["sizing_mode"] == "percent" else (None,),
-        ),
+        risk=Risk(**levels),
         warmup_bars=effective["warmup_bars"],
         preselect=effective["preselect"],
         top_k=effective["top_k"],
