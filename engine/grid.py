@@ -114,8 +114,13 @@ class Variants:
         return self._valued(base_index, self.risk_at(risk_index), self.percent_at(risk_index))
 
     def base_variant(self, base_index: int) -> dict[str, Any]:
-        """Return every effective value of a base variant: no risk levels, the first percent."""
-        return self._valued(base_index, (None, None, None), self.risk.percent[0])
+        """Return every effective value of a base variant: no risk levels, the first percent.
+
+        Where a stop loss decides how much a trade takes, it has the first one.
+        """
+        by_stop = self.fixed["sizing_mode"] == "risk_per_trade"
+        sl = self.risk.sl[0] if by_stop else None
+        return self._valued(base_index, (sl, None, None), self.risk.percent[0])
 
     def _valued(
         self, base_index: int, levels: tuple[Level, Level, Level], percent: float | None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.grid import Grid, indicator_key
 from engine.kernels import ExecutionRules, Trades, execution_rules, simulate
 from engine.kernels.account import Market
+from engine.kernels.charges import carry_on
 from engine.kernels.inputs import costs_of, fills_of, market_of
 from engine.metrics import equity_curve, variant_metrics
 from engine.report.details import equity_points, stored_bytes, trade_list, utc_texts
@@ -100,7 +101,12 @@ class _Bars:
             open_times=candles.ts_open[traded],
             close_times=candles.close_time()[traded],
             rules=rules,
-            market=market_of(closes, costs_of(rules), fills=fills_of(rules, candles)),
+            market=market_of(
+                closes,
+                costs_of(rules),
+                fills=fills_of(rules, candles),
+                carry=carry_on(rules, candles),
+            ),
         )
 
     def table(self, metrics: dict[str, Any]) -> str:
@@ -118,10 +124,11 @@ class _Run:
 
     @classmethod
     def of(cls, sweep: Variants, bars: _Bars, variant_index: int) -> "_Run":
-        closes, rules, market = bars.closes, bars.rules, bars.market
+        closes, market = bars.closes, bars.market
         base_index, risk_index = sweep.grid.split(variant_index)
         long, short = sweep.planes_of(base_index)
         sl, tp, tsl = sweep.grid.risk_at(risk_index)
+        rules = bars.rules.sized(sl, sweep.grid.percent_at(risk_index))
         exits = sweep.exit_planes_of(base_index) if rules.hold else None
         trades = simulate(long, short, closes, rules, sl, tp, tsl, market=market, exits=exits)
         equity = equity_curve(trades, closes, rules, market=market)

@@ -42,7 +42,6 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         for name, axis in template["risk_grid"].items()
     }
     percents = axis_values(axis_of(template["execution"]["percent"]))
-    levels["percent"] = percents if template["sizing_mode"] == "percent" else (None,)
     return Request(
         document=effective,
         start_ms=milliseconds(datetime.fromisoformat(time_range["start"])),
@@ -57,7 +56,10 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         direction_mode=template["direction_mode"],
         sizing_mode=template["sizing_mode"],
         execution=Execution(**template["execution"] | {"percent": percents[0]}),
-        risk=Risk(**levels),
+        risk=Risk(
+            **levels,
+            percent=percents if template["sizing_mode"] == "percent" else (None,),
+        ),
         warmup_bars=effective["warmup_bars"],
         preselect=effective["preselect"],
         top_k=effective["top_k"],
