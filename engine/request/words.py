@@ -75,6 +75,15 @@ def position_text(template: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
+def sizing_text(template: Mapping[str, Any]) -> str:
+    """Say how positions are sized, of a template or a variant; a percent is an axis of its own."""
+    mode: str = template["sizing_mode"]
+    if mode == "risk_per_trade":
+        # Where it is 1, keys and rows of variants leave it out.
+        return f"risk per trade {plain(template['execution'].get('risk_per_trade_pct', 1))} %"
+    return mode.replace("_", " ")
+
+
 def leverage_text(execution: Mapping[str, Any]) -> str:
     """Say how many times its margin a position is; nothing without leverage."""
     times = execution.get("leverage")
