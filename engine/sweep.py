@@ -23,11 +23,11 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    sizes_of,
     tally_of,
 )
 from engine.kernels.measures import Found, Order
 from engine.kernels.preload import preload_kernels
-from engine.kernels.rules import RISK_PER_TRADE, share_of
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
@@ -98,7 +98,6 @@ class Sweep:
             words=self._allowed.shape[1],
             metrics=frozenset({ranking.primary_metric, ranking.secondary_metric}),
             inside=self.rules.inside,
-            sized_by_stop=self.rules.sizing == RISK_PER_TRADE,
         )
 
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:
@@ -246,11 +245,12 @@ class Sweep:
     def _expand(self, bundle: Bundle, top: TopList) -> tuple[Found, int]:
         """Run a bundle of stage B: the finds and how many there are."""
         axes, part = self.grid.risk, bundle.risk
-        levels = (
+        levels = [
             axis[at.start : at.stop]
             for axis, at in zip((axes.sl, axes.tp, axes.tsl), part[:3], strict=True)
-        )
-        rules = self.rules.sized(axes.sl[part.sl.start], axes.percent[part.percent.start])
+        ]
+        rules = self.rules.sized(None, axes.percent[part.percent.start])
+        costs, shares = sizes_of(rules, levels[0])
         found = room_for(len(bundle.bases) * part.combinations)
         kept = expand_risk(
             self._store.long,
@@ -273,11 +273,11 @@ class Sweep:
             ),
             levels_of(*levels),
             self._market,
-            costs_of(rules),
+            costs,
+            shares,
             self._order(top),
             found,
         )
-        _sign_size(found, kept, share_of(rules))
         return found, kept
 
     def _order(self, top: TopList) -> Order:
@@ -314,13 +314,6 @@ class _Weights:
     def of(self, indexes: Int64) -> Int64:
         """Return int64[n], for stage-B indexes int64[n]."""
         return self._twins[np.searchsorted(self._bases, indexes // self._risk_total)]
-
-
-def _sign_size(found: Found, kept: int, share: float) -> None:
-    """Tell variants apart that trade alike with different shares of the cash, if they trade."""
-    if share < 1.0:
-        size = np.float64(share).view(np.uint64)
-        found.signature[:kept, 0] ^= np.where(found.trades[:kept] > 0, size, np.uint64(0))
 
 
 def _offer(top: TopList, found: Found, kept: int) -> None:

@@ -41,7 +41,7 @@ class Box(NamedTuple):
 
 
 class RiskPart(NamedTuple):
-    """A part of each risk axis, by positions; all positions in it take the same share."""
+    """A part of each risk axis, by positions; of percents it is one."""
 
     sl: range
     tp: range
@@ -70,7 +70,6 @@ class Division:
     words: int
     metrics: frozenset[str | None]  # what variants are ranked by
     inside: bool = False  # whether stops fill inside bars
-    sized_by_stop: bool = False  # whether a stop loss decides how much a position takes
 
     @property
     def cost(self) -> int:
@@ -170,10 +169,10 @@ class Division:
     def _risk_cuts(self) -> list[list[range]]:
         """Cut each risk axis: a variant is expanded over one range of each at a time.
 
-        The kernels are given one size at a time: cash is a product then, as it is without sizes.
+        The kernels are given one percent at a time: cash is a product then, as it is without.
         """
         risk = self.grid.risk
-        lengths = (1 if self.sized_by_stop else len(risk.sl), len(risk.tp), len(risk.tsl))
+        lengths = (len(risk.sl), len(risk.tp), len(risk.tsl))
         in_time = (PIECE_SCANS / self.words - RISK_SCANNED) / self._combination
         levels = sum(lengths) if self.cost == 1 else levels_at_once(self.words, inside=self.inside)
         steps = _part_lengths(lengths, min(PIECE_VARIANTS, in_time), levels)

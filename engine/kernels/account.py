@@ -4,7 +4,7 @@ Arithmetic is plain IEEE float64 in a fixed order. Cash after a trade is made by
 function wherever it is needed, so a score and the report's figure are the same bits.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,40 @@ def settle(
     won = costs.lock > 0.0 and net > DUST * (committed * costs.budget)
     locked = costs.lock * net if won else 0.0
     return (left + returned) - locked, safe + locked, committed, net
+
+
+def _resized(costs: Costs, share: float) -> Costs:
+    """Return costs by which an entry commits a share of the cash, from those by which it takes all.
+
+    What is not committed is part of what the cash becomes.
+    """
+    left = 1.0 - share
+    return Costs(
+        left + share * costs.base_long,
+        share * costs.slope_long,
+        left + share * costs.base_short,
+        share * costs.slope_short,
+        share * costs.limit_long,
+        share * costs.limit_short,
+        costs.buy,
+        costs.sell,
+        costs.fee,
+        share,
+        costs.budget,
+        costs.margin,
+        costs.fixed,
+        costs.cap,
+        costs.lock,
+        left + share * costs.gone,
+        share * costs.carried,
+        costs.liquid_long,
+        costs.liquid_short,
+        costs.init_cash,
+        costs.floor,
+    )
+
+
+resized: Any = inlined(_resized)
 
 
 @inlined

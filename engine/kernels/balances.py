@@ -15,10 +15,11 @@ from engine.kernels.account import (
     Market,
     compounds,
     growth,
+    resized,
     settle,
 )
 from engine.kernels.bits import Numbers32
-from engine.kernels.closing import may_be_ruined, outcome, ruined_exit
+from engine.kernels.closing import charged, may_be_ruined, outcome, ruined_exit
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, row_of, scan_into
 from engine.kernels.reaching import NEVER
 from engine.kernels.runs import Scratch, is_long
@@ -46,6 +47,7 @@ class Sides(NamedTuple):
     stop: Floats  # float64[sls]
     target_hit: Bars  # int32[tps * tsls]
     target: Floats  # float64[tps * tsls]
+    column: Bars  # int32[tps * tsls], which of the two levels is hit first
     factor: Floats  # float64[columns], of each level; `stop` is its beginning
 
 
@@ -149,23 +151,27 @@ def settle_short(
     end: np.uint32,
     market: Market,
     costs: Costs,
+    shares: Floats,
     levels: Levels,
     balances: Balances,
 ) -> None:
     """Do the same for a short that may be ruined: every account has an exit of its own."""
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     for s in range(sls):
+        sized = costs_under(costs, shares, s)
         for q in range(tps * tsls):
             at = q * sls + s if sl_fast else s * tps * tsls + q
             if not balances.cash[at] <= costs.floor:
                 tp = sls + q // tsls
                 column = hit_first(hits.bar[row], s, tp, sls + tps + q % tsls)
-                settle_one_short(at, row, column, tp, hits, bar, end, market, costs, balances)
+                settle_one_short(at, row, column, tp, hits, bar, end, market, sized, balances)
 
 
 @inlined
 def fill_factors(
     factor: Floats,
+    start: int,
+    stop: int,
     row: int,
     hits: Hits,
     end: Any,
@@ -175,12 +181,15 @@ def fill_factors(
     costs: Costs,
     levels: Levels,
 ) -> None:
-    """Write the growth of the run from `bar` to `end` under each level alone: float64[columns]."""
+    """Write the growth of the run from `bar` to `end` under each level alone: float64[columns].
+
+    Of the columns from `start` to `stop`.
+    """
+    bars, exits, reciprocal = hits.bar[row], market.exit, market.inverse[bar]
     if market.inside or not market.plain:
-        fill_factors_apart(factor, row, hits, end, bar, long, market, costs, levels)
+        fill_factors_apart(factor, start, stop, row, hits, end, bar, long, market, costs, levels)
         return
-    exits, bars, reciprocal = market.exit, hits.bar[row], market.inverse[bar]
-    for c in range(bars.shape[0]):
+    for c in range(start, stop):
         exit_ = min(np.uint32(bars[c]), end)
         factor[c] = growth(costs, long, reciprocal, exits[exit_])
 
@@ -188,6 +197,8 @@ def fill_factors(
 @borrowing
 def fill_factors_apart(
     factor: Floats,
+    start: int,
+    stop: int,
     row: int,
     hits: Hits,
     end: Any,
@@ -198,20 +209,27 @@ def fill_factors_apart(
     levels: Levels,
 ) -> None:
     """Do it where each level may fill at a price of its own, or be charged differently."""
-    bars = hits.bar[row]
+    bars, inside = hits.bar[row], market.inside
     first_tp = levels.counts[0]
     first_tsl = first_tp + levels.counts[1]
-    for c in range(bars.shape[0]):
+    if market.plain:
+        prices, at_end, reciprocal = hits.price[row], market.exit[end], market.inverse[bar]
+        for c in range(start, stop):
+            goal = first_tp <= c < first_tsl and bars[c] != NO_HIT
+            price = at_end if bars[c] == NO_HIT else prices[c]
+            factor[c] = growth(costs, long, reciprocal, price, goal)
+        return
+    for c in range(start, stop):
         last, way = min(np.uint32(bars[c]), end), AT_MARKET
         price = market.exit[last]
-        if market.inside and bars[c] != NO_HIT:
+        if inside and bars[c] != NO_HIT:
             price, way = hits.price[row, c], AT_LIMIT if first_tp <= c < first_tsl else AT_STOP
-        factor[c] = outcome(market, costs, long, bar, last, price, way)
+        factor[c] = charged(market, costs, long, bar, last, price, way)
 
 
 @inlined
-def fill_sides(sides: Sides, row: int, hits: Hits, levels: Levels) -> None:
-    """Write when and how the two sides of run `row` end it; its factors are known."""
+def fill_hits(sides: Sides, row: int, hits: Hits, levels: Levels) -> None:
+    """Write when the two sides of run `row` end it."""
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     first_tp, first_tsl = sls, sls + tps
     bars = hits.bar[row]
@@ -222,7 +240,50 @@ def fill_sides(sides: Sides, row: int, hits: Hits, levels: Levels) -> None:
             earlier = bars[first_tp + i] < bars[first_tsl + j]
             column = first_tp + i if earlier else first_tsl + j
             sides.target_hit[i * tsls + j] = bars[column]
-            sides.target[i * tsls + j] = sides.factor[column]
+            sides.column[i * tsls + j] = column
+
+
+@inlined
+def fill_targets(sides: Sides) -> None:
+    """Write how the targets end a run whose factors are known."""
+    for q in range(sides.target.shape[0]):
+        sides.target[q] = sides.factor[sides.column[q]]
+
+
+@inlined
+def costs_under(costs: Costs, shares: Floats, stop: int) -> Costs:
+    """Return the costs of combinations with the stop loss in column `stop`."""
+    sized: Costs = costs if shares.shape[0] == 0 else resized(costs, shares[stop])
+    return sized
+
+
+@part
+def grow_by_stop(
+    row: int,
+    hits: Hits,
+    end: Any,
+    bar: Any,
+    long: bool,
+    market: Market,
+    costs: Costs,
+    shares: Floats,
+    levels: Levels,
+    sides: Sides,
+    balances: Balances,
+) -> None:
+    """Apply one run to all accounts, of which those of one stop loss are sized alike."""
+    sls, columns, targets = levels.counts[0], sides.factor.shape[0], sides.target.shape[0]
+    cash, traded = balances.cash, balances.traded
+    for s in range(sls):
+        sized = resized(costs, shares[s])
+        fill_factors(sides.factor, s, s + 1, row, hits, end, bar, long, market, sized, levels)
+        fill_factors(sides.factor, sls, columns, row, hits, end, bar, long, market, sized, levels)
+        fill_targets(sides)
+        one, own = slice(s, s + 1), slice(s * targets, (s + 1) * targets)
+        compound_pairs(
+            sides.stop_hit[one], sides.stop[one], sides.target_hit, sides.target,
+            costs.floor, cash[own], traded[own],
+        )  # fmt: skip
 
 
 @part
@@ -231,6 +292,7 @@ def grow_all(
     runs: int,
     market: Market,
     costs: Costs,
+    shares: Floats,
     levels: Levels,
     hits: Hits,
     sides: Sides,
@@ -240,12 +302,13 @@ def grow_all(
 
     Runs are the outer loop: each combination still folds its trades in time order, and the
     combinations side by side keep the processor busy. `hits` keeps what it has room for. The longer
-    of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
+    of the sides sl and (tp, tsl) is the fast one in `balances`, unless each stop has a size of its
+    own (`shares` float64[sls], else float64[0]); returns whether that is sl.
     """
     sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
     stop_hit, stop, target_hit, target = sides.stop_hit, sides.stop, sides.target_hit, sides.target
-    compounding = compounds(costs)
-    sl_fast: bool = sls > targets
+    compounding, by_stop = compounds(costs), shares.shape[0] > 0
+    sl_fast: bool = sls > targets and not by_stop
     cash, safe, traded = balances.cash, balances.safe, balances.traded
     cash[:] = costs.init_cash
     safe[:] = 0.0
@@ -257,14 +320,19 @@ def grow_all(
         row = row_of(k, hits)
         scan_into(row, scratch, k, market, costs, levels, hits)
         if may_be_ruined(market, bar, end, long):
-            settle_short(row, hits, sl_fast, bar, end, market, costs, levels, balances)
+            settle_short(row, hits, sl_fast, bar, end, market, costs, shares, levels, balances)
             continue
-        fill_factors(sides.factor, row, hits, end, bar, long, market, costs, levels)
-        fill_sides(sides, row, hits, levels)
+        fill_hits(sides, row, hits, levels)
         if market.inside and not sl_fast:
             # The inner side wins where both are hit on one bar, and that has to be the stop.
             for q in range(targets):
                 target_hit[q] += 1
+        if by_stop:
+            grow_by_stop(row, hits, end, bar, long, market, costs, shares, levels, sides, balances)
+            continue
+        columns = sides.factor.shape[0]
+        fill_factors(sides.factor, 0, columns, row, hits, end, bar, long, market, costs, levels)
+        fill_targets(sides)
         if not compounding and sl_fast:
             settle_pairs(target_hit, target, stop_hit, stop, costs, cash, safe, traded)
         elif not compounding:
@@ -285,5 +353,6 @@ def new_sides(stops: int, targets: int, columns: int) -> Sides:
         factor[:stops],
         np.empty(targets, np.int32),
         np.empty(targets),
+        np.empty(targets, np.int32),
         factor,
     )

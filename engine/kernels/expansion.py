@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import kernel, part
-from engine.kernels.account import Costs, Int64, Market
-from engine.kernels.balances import grow_all, new_balances, new_sides
+from engine.kernels.account import Costs, Floats, Int64, Market
+from engine.kernels.balances import costs_under, grow_all, new_balances, new_sides
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.closing import cut_liquidated
 from engine.kernels.hits import (
@@ -29,7 +29,7 @@ from engine.kernels.measures import Found, Order, balance_score, measure, needs_
 from engine.kernels.reaching import NEVER
 from engine.kernels.runs import Scratch, drop_last_entry, find_trades, load_variant, new_scratch
 from engine.kernels.signature import trade_signature
-from engine.kernels.signing import places_of, sign_combinations
+from engine.kernels.signing import places_of, sign_combinations, sign_sizes
 from engine.kernels.walking import grow_walks, sign_walks, walk_risk
 
 
@@ -114,13 +114,14 @@ def expand_risk(
     levels: Levels,
     market: Market,
     costs: Costs,
+    shares: Floats,
     order: Order,
     found: Found,
 ) -> int:
     """Score a tile of risk combinations of base variants `bases` int64[V]; return how many stay.
 
-    `rows` int64[V, B] are their plane rows; `levels` are those of the tile. `found` has room for
-    one more than V * combinations of the tile.
+    `rows` int64[V, B] are their plane rows; `levels` are those of the tile. `costs` and `shares`
+    are those of `sizes_of`. `found` has room for one more than V * combinations of the tile.
     """
     words = allowed.shape[1]
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
@@ -138,6 +139,7 @@ def expand_risk(
     columns = np.empty((combinations, 3), np.int32)  # of those that pass the cut
     ruin = np.empty(combinations, np.uint32)
     sums = np.empty((combinations, 2), np.uint64)
+    shared = np.empty(sls * targets)
     places = places_of(levels)
     sl_fast = False
     n = 0
@@ -150,12 +152,23 @@ def expand_risk(
             listed = scratch.events[: 2 * starts].copy() if walks else natural
         elif walks:
             sl_fast = grow_walks(
-                scratch, starts, tile.pause, market, costs, levels, hits, sides, balances, busy
+                scratch,
+                starts,
+                tile.pause,
+                market,
+                costs,
+                shares,
+                levels,
+                hits,
+                sides,
+                balances,
+                busy,
             )
         else:
-            sl_fast = grow_all(scratch, runs, market, costs, levels, hits, sides, balances)
+            sl_fast = grow_all(scratch, runs, market, costs, shares, levels, hits, sides, balances)
         first = n
         for s in range(sls):
+            sized = costs_under(costs, shares, s)
             for q in range(targets):
                 tp, tsl = q // tsls, q % tsls
                 if recorded:
@@ -163,7 +176,7 @@ def expand_risk(
                         listed, starts, hits, s, sls + tp, sls + tps + tsl, walks, tile, natural,
                         scratch, market, ledger,
                     )  # fmt: skip
-                    score = measure(scratch, trades, market, costs, order, ledger, market.inside)
+                    score = measure(scratch, trades, market, sized, order, ledger, market.inside)
                 else:
                     at = q * sls + s if sl_fast else s * targets + q
                     balance = balances.cash[at] + balances.safe[at]
@@ -182,6 +195,8 @@ def expand_risk(
                     columns[n - first, 1] = sls + tp
                     columns[n - first, 2] = sls + tps + tsl
                     ruin[n - first] = balances.ruin[at]
+                if after > n:
+                    shared[n - first] = sized.share
                 n = after
         if n > first and not recorded and walks:
             sign_walks(
@@ -193,4 +208,5 @@ def expand_risk(
                 scratch, runs, market, costs, levels, places, hits, columns, ruin,
                 found.trades[first:n], sums, found.signature[first:n],
             )  # fmt: skip
+        sign_sizes(shared[: n - first], found.trades[first:n], found.signature[first:n])
     return n

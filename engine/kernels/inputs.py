@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.account import BLOCK, Carry, Costs, Market
+from engine.kernels.account import BLOCK, Carry, Costs, Market, resized
 from engine.kernels.charges import NO_CARRY, liquidations
 from engine.kernels.hits import Levels
 from engine.kernels.measures import NO_METRIC, Found, Order
 from engine.kernels.reaching import NEVER, first_reaching
 from engine.kernels.rules import (
     LONG_ONLY,
+    RISK_PER_TRADE,
     SHORT_ONLY,
     ExecutionRules,
     caps_entries,
@@ -47,40 +48,52 @@ def costs_of(rules: ExecutionRules) -> Costs:
     becomes C * (sell / buy) * (1 - fee) / (1 + fee) * r. Short: 2 Q less what buying back costs.
     With leverage C is only the margin and the fee of Q, and a long borrows the rest.
     """
+    costs: Costs = resized.py_func(_costs_of_all(rules), share_of(rules))
+    return costs
+
+
+def _costs_of_all(rules: ExecutionRules) -> Costs:
+    """Return it of entries that commit all the cash they can."""
     buy, sell = 1.0 + rules.slippage, 1.0 - rules.slippage
-    share, times = share_of(rules), 1.0 if rules.leverage is None else rules.leverage
+    times = 1.0 if rules.leverage is None else rules.leverage
     commits = 1.0 + times * rules.fee  # per margin
     budget = times / commits
-    left = 1.0 - share
-
-    def base(value: float) -> float:
-        return left + share * value
-
     keeps = (1.0 - rules.fee) / (1.0 + rules.fee) if times == 1.0 else budget * (1.0 - rules.fee)
     owes = 1.0 if times == 1.0 else budget * (1.0 + rules.fee)
     return Costs(
-        base_long=base(0.0 if times == 1.0 else budget * (1.0 / times - 1.0)),
-        slope_long=share * ((sell / buy) * keeps),
-        base_short=base(budget * (1.0 / times + 1.0)),
-        slope_short=-(share * ((buy / sell) * owes)),
-        limit_long=share * ((1.0 / buy) * keeps),
-        limit_short=-(share * ((1.0 / sell) * owes)),
+        base_long=0.0 if times == 1.0 else budget * (1.0 / times - 1.0),
+        slope_long=(sell / buy) * keeps,
+        base_short=budget * (1.0 / times + 1.0),
+        slope_short=-((buy / sell) * owes),
+        limit_long=(1.0 / buy) * keeps,
+        limit_short=-((1.0 / sell) * owes),
         buy=buy,
         sell=sell,
         fee=float(rules.fee),
-        share=share,
+        share=1.0,
         budget=budget,
         margin=1.0 / times,
         fixed=rules.fixed_quote * times,
         cap=rules.fixed_quote * commits if caps_entries(rules) else np.inf,
         lock=float(rules.safe_fraction) if locks_profit(rules) else 0.0,
-        gone=left,
-        carried=share * budget,
+        gone=0.0,
+        carried=budget,
         liquid_long=0.0 if rules.leverage is None else 1.0 - 1.0 / times,
         liquid_short=np.inf if rules.leverage is None else 1.0 + 1.0 / times,
         init_cash=float(rules.init_cash),
         floor=CASH_FLOOR * rules.init_cash,
     )
+
+
+def sizes_of(rules: ExecutionRules, sl: Sequence[float | None]) -> tuple[Costs, Float64]:
+    """Return the costs of a tile, and float64[stops]: the share of the cash that each stop allows.
+
+    float64[0] where all take the same, which is in the costs then.
+    """
+    if rules.sizing != RISK_PER_TRADE:
+        return costs_of(rules), np.empty(0)
+    shares = [share_of(rules.sized(level, None)) for level in sl]
+    return _costs_of_all(rules), np.array(shares)
 
 
 class Fills(NamedTuple):

@@ -11,6 +11,7 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    sizes_of,
     tally_of,
 )
 from engine.kernels.rules import ExecutionRules
@@ -44,4 +45,5 @@ def preload_kernels() -> None:
     score_tile(long, short, allowed, tile, prefix, market, costs, order, room_for(1), tally)
     row, base = np.zeros((1, 1), np.int64), np.zeros(1, np.int64)
     levels, corner = levels_of((None,), (None,), (None,)), RiskTile(0, 0, 0, 1, 1, 1)
-    expand_risk(long, short, allowed, row, base, corner, levels, market, costs, order, room_for(1))
+    sizes = sizes_of(rules, (None,))
+    expand_risk(long, short, allowed, row, base, corner, levels, market, *sizes, order, room_for(1))

@@ -10,7 +10,7 @@ from engine.kernels.bits import U0, Numbers32, Words
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row
 from engine.kernels.reaching import NEVER
 from engine.kernels.runs import Scratch, is_long
-from engine.kernels.signature import seal, trade_value
+from engine.kernels.signature import float_bits, seal, trade_value
 
 FEW = 8  # combinations up to which each is added up by itself: a table is no faster
 
@@ -239,3 +239,11 @@ def sign_combinations(
     sum_each(scratch, market, costs, levels, hits, columns, ruin, trades, some, signatures)
     for c in range(trades.shape[0]):
         signatures[c, 0], signatures[c, 1] = seal(signatures[c, 0], signatures[c, 1], trades[c])
+
+
+@borrowing
+def sign_sizes(shares: Floats, trades: Int64, signatures: Words) -> None:
+    """Tell combinations apart that trade alike with different shares of the cash, if they trade."""
+    for c in range(trades.shape[0]):
+        if shares[c] < 1.0 and trades[c] > 0:
+            signatures[c, 0] ^= float_bits(shares[c])

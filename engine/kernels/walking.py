@@ -17,9 +17,18 @@ from engine.kernels.account import (
     Floats,
     Int64,
     Market,
+    resized,
     settle,
 )
-from engine.kernels.balances import Balances, Sides, fill_factors, fill_sides, settle_one_short
+from engine.kernels.balances import (
+    Balances,
+    Sides,
+    costs_under,
+    fill_factors,
+    fill_hits,
+    fill_targets,
+    settle_one_short,
+)
 from engine.kernels.bits import U0, Numbers32, Words
 from engine.kernels.closing import cut_liquidated, is_cut, may_be_ruined
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row, row_of, scan_into
@@ -161,6 +170,7 @@ def settle_free_short(
     pause: int,
     market: Market,
     costs: Costs,
+    shares: Floats,
     levels: Levels,
     balances: Balances,
     busy: Int64,
@@ -168,6 +178,7 @@ def settle_free_short(
     """Do it for a short that may be ruined."""
     sls, tps, tsls = levels.counts[0], levels.counts[1], levels.counts[2]
     for s in range(sls):
+        sized = costs_under(costs, shares, s)
         for q in range(tps * tsls):
             at = q * sls + s if sl_fast else s * tps * tsls + q
             if balances.cash[at] <= costs.floor or not is_free(place, busy[at], pause):
@@ -175,8 +186,41 @@ def settle_free_short(
             tp = sls + q // tsls
             column = hit_first(hits.bar[row], s, tp, sls + tps + q % tsls)
             bar, end = np.uint32(place.bar), np.uint32(place.end)
-            settle_one_short(at, row, column, tp, hits, bar, end, market, costs, balances)
+            settle_one_short(at, row, column, tp, hits, bar, end, market, sized, balances)
             busy[at] = busy_until(place, hits.bar[row, column], pause)
+
+
+@part
+def settle_free_by_stop(
+    place: Place,
+    row: int,
+    hits: Hits,
+    long: bool,
+    pause: int,
+    market: Market,
+    costs: Costs,
+    shares: Floats,
+    levels: Levels,
+    sides: Sides,
+    balances: Balances,
+    busy: Int64,
+) -> None:
+    """Do it where the accounts of one stop loss are sized alike."""
+    sls, columns, targets = levels.counts[0], sides.factor.shape[0], sides.target.shape[0]
+    bar, end = np.uint32(place.bar), np.uint32(place.end)
+    for s in range(sls):
+        sized = resized(costs, shares[s])
+        fill_factors(sides.factor, s, s + 1, row, hits, end, bar, long, market, sized, levels)
+        fill_factors(sides.factor, sls, columns, row, hits, end, bar, long, market, sized, levels)
+        fill_targets(sides)
+        one, own = slice(s, s + 1), slice(s * targets, (s + 1) * targets)
+        accounts = Balances(
+            balances.cash[own], balances.safe[own], balances.traded[own], balances.ruin[own]
+        )
+        settle_free(
+            place, sides.stop_hit[one], sides.stop[one], sides.target_hit, sides.target, True,
+            pause, sized, accounts, busy[own],
+        )  # fmt: skip
 
 
 @part
@@ -186,6 +230,7 @@ def grow_walks(
     pause: int,
     market: Market,
     costs: Costs,
+    shares: Floats,
     levels: Levels,
     hits: Hits,
     sides: Sides,
@@ -194,7 +239,8 @@ def grow_walks(
 ) -> bool:
     """Compute the account of every risk combination after all starts, as `grow_all` after runs."""
     sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
-    sl_fast: bool = sls > targets
+    by_stop = shares.shape[0] > 0
+    sl_fast: bool = sls > targets and not by_stop
     balances.cash[:] = costs.init_cash
     balances.safe[:] = 0.0
     balances.traded[:] = 0.0
@@ -207,11 +253,18 @@ def grow_walks(
         scan_into(row, scratch, k, market, costs, levels, hits)
         if may_be_ruined(market, bar, end, long):
             settle_free_short(
-                place, row, hits, sl_fast, pause, market, costs, levels, balances, busy
+                place, row, hits, sl_fast, pause, market, costs, shares, levels, balances, busy
             )
             continue
-        fill_factors(sides.factor, row, hits, end, bar, long, market, costs, levels)
-        fill_sides(sides, row, hits, levels)
+        fill_hits(sides, row, hits, levels)
+        if by_stop:
+            settle_free_by_stop(
+                place, row, hits, long, pause, market, costs, shares, levels, sides, balances, busy
+            )
+            continue
+        columns = sides.factor.shape[0]
+        fill_factors(sides.factor, 0, columns, row, hits, end, bar, long, market, costs, levels)
+        fill_targets(sides)
         if sl_fast:
             settle_free(
                 place, sides.target_hit, sides.target, sides.stop_hit, sides.stop, False,

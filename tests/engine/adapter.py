@@ -19,9 +19,9 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    sizes_of,
 )
 from engine.kernels.measures import WORST_TIER, Found
-from engine.kernels.rules import RISK_PER_TRADE
 from engine.metrics import equity_curve
 from tests.engine.simulated_terms import flat_bars
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels, Run, Trade
@@ -170,26 +170,23 @@ def engine_scores(
     combinations = prod(map(len, axes))
     found = room_for(combinations)
     rows = exit_planes(exits, len(signals))
-    kept = 0
-    for sls in axes[:1] if rules.sizing != RISK_PER_TRADE else [(sl,) for sl in axes[0]]:
-        tile = RiskTile(
-            axes[0].index(sls[0]), 0, 0, len(axes[1]), len(axes[2]), combinations,
-            rules.hold, 1, rules.pause,
-        )  # fmt: skip
-        part = Found(*(column[kept:] for column in found))
-        kept += expand_risk(
-            np.stack((plane(signals, LONG), rows[0])),
-            np.stack((plane(signals, SHORT), rows[1])),
-            allowed_planes(len(closes), rules),
-            np.array([[0, 1]] if rules.hold else [[0]]),
-            np.zeros(1, np.int64),
-            tile,
-            levels_of(sls, *axes[1:]),
-            market_for(closes, execution, prices),
-            costs_of(rules_of(execution, sls[0])),
-            order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
-            part,
-        )
+    costs, shares = sizes_of(rules, axes[0])
+    if execution.sizing_sl is not None:  # all are sized by the same stop
+        costs, shares = costs_of(rules), np.empty(0)
+    kept = expand_risk(
+        np.stack((plane(signals, LONG), rows[0])),
+        np.stack((plane(signals, SHORT), rows[1])),
+        allowed_planes(len(closes), rules),
+        np.array([[0, 1]] if rules.hold else [[0]]),
+        np.zeros(1, np.int64),
+        RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations, rules.hold, 1, rules.pause),
+        levels_of(*axes),
+        market_for(closes, execution, prices),
+        costs,
+        shares,
+        order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
+        found,
+    )
     assert found.variant[:kept].tolist() == list(range(combinations))
     return Found(*(column[:kept] for column in found))
 

@@ -121,8 +121,9 @@ def test_every_risk_combination_has_the_simulators_outcome(mode: Mode, data: st.
 
 
 def outcome(run: Run) -> tuple[Any, ...]:
-    """What tells one run from another."""
-    return tuple((t.entry_bar, t.exit_bar, t.direction, t.exit_fill) for t in run.trades)
+    """What tells one run from another: its trades, and how much of the cash the first one took."""
+    size = tuple(float(f"{t.quote:.9g}") for t in run.trades[:1])
+    return size, tuple((t.entry_bar, t.exit_bar, t.direction, t.exit_fill) for t in run.trades)
 
 
 @every_mode
