@@ -55,14 +55,16 @@ Mode = tuple[str, str, str, int | str | None]
 every_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode)))
 
 
-def cases(mode: Mode) -> st.SearchStrategy[ModeCase]:
-    """Cases of one mode, of every sizing; None: any pause."""
+def cases(mode: Mode, sizing: str | None = None) -> st.SearchStrategy[ModeCase]:
+    """Cases of one mode, of one sizing or of every one; None: any pause."""
     entry_fill, stop_fill, position, pause = mode
     fixed = {"entry_fill": entry_fill, "stop_fill": stop_fill, "position": position}
     if pause != "any":
         fixed |= FIXED
     if isinstance(pause, int):
         fixed["reentry_after_bars"] = pause
+    if sizing is not None:
+        fixed["sizing_mode"] = sizing
     return mode_cases(**fixed)
 
 
