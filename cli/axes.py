@@ -112,8 +112,7 @@ def percent_of(payload: Json) -> float | None:
         return None
     from engine.request.model import FIRST_EXECUTION  # commands start without the engine
 
-    percent: float = payload["execution"].get("percent", FIRST_EXECUTION["percent"])
-    return percent
+    return float(payload["execution"].get("percent", FIRST_EXECUTION["percent"]))
 
 
 def short_names(axes: Sequence[Axis]) -> dict[str, str]:

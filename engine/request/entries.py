@@ -204,7 +204,7 @@ _EXECUTION = (
     Entry(
         "template.execution.leverage",
         "number",
-        "How many times its margin a position is; null is none, and without it no liquidation.",
+        "How many times its margin a position is; without leverage (null) nothing is liquidated.",
         None,
         bounds=LEVERAGE,
         default=None,

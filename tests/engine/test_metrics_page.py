@@ -1,7 +1,7 @@
 """The examples of docs/metrics.md: what the page says happens is what simulator and engine do."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from tests.engine.test_report_real_data import real_candles
 from tests.engine.worlds import START_MS, explicit
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
-HOUR = 3_600_000
+HOURS = {"an hour": ("1h", 3_600_000), "four hours": ("4h", 4 * 3_600_000)}
 SIGNALS = {"LONG": LONG, "SHORT": SHORT, "NEUTRAL": NEUTRAL}
 Row = dict[str, str]
-PAUSE = "reentry_after_bars"
-MODES = ("entry_fill", "stop_fill", "position", "direction_mode", PAUSE)
+LEVELS = tuple(field.name for field in fields(RiskLevels))
+RULES = {field.name: field.type for field in fields(Execution)}
+MODES = set(RULES) - {"slippage_pct"}
+"""What the rows of an example may differ by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,17 @@ class Example:
     settings: dict[str, str]
     bars: list[Row]
     trades: list[Row]
+    length: str
 
     def modes(self) -> list[tuple[Execution, RiskLevels, list[Row]]]:
         """Return the rules of each mode that the example shows, with the trades it tells."""
-        shown: dict[tuple[tuple[str, Any], ...], list[Row]] = {}
+        shown: dict[Execution, list[Row]] = {}
         for row in self.trades:
-            whole = {**self.settings, **row}
-            mode = {name: whole[name] for name in MODES if name in whole}
-            if PAUSE in mode:
-                mode[PAUSE] = int(mode[PAUSE])
-            shown.setdefault(tuple(mode.items()), []).append(row)
-        percents = {k: float(v) for k, v in self.settings.items() if v.isdecimal()}
-        slippage = percents.pop("slippage_pct", 0.0)
-        return [
-            (Execution(slippage_pct=slippage, **dict(mode)), RiskLevels(**percents), rows)
-            for mode, rows in shown.items()
-        ]
+            told = {k: v for k, v in {**self.settings, **row}.items() if k in RULES and v}
+            rules = Execution(**{name: _read(name, text) for name, text in told.items()})
+            shown.setdefault(rules, []).append(row)
+        levels = {name: float(self.settings[name]) for name in LEVELS if name in self.settings}
+        return [(rules, RiskLevels(**levels), rows) for rules, rows in shown.items()]
 
     @property
     def exits(self) -> Exits:
@@ -64,10 +61,17 @@ class Example:
             [float(row.get(name, row["close"])) for row in self.bars]
             for name in ("open", "high", "low", "close")
         ]
-        opens = [START_MS + bar * HOUR for bar in range(len(self.bars))]
-        prices = Prices(*columns, opens, [at + HOUR for at in opens])
+        step = HOURS[self.length][1]
+        opens = [START_MS + bar * step for bar in range(len(self.bars))]
+        prices = Prices(*columns, opens, [at + step for at in opens])
         signals = [SIGNALS[row["signal"]] for row in self.bars]
         return Case(signals, columns[3], execution, risk), prices
+
+
+def _read(name: str, text: str) -> Any:
+    """Return the value of a rule as the page writes it."""
+    kind = RULES[name]
+    return text if kind is str else int(text) if kind is int else float(text)
 
 
 def tables(text: str) -> list[list[Row]]:
@@ -91,11 +95,12 @@ def sections() -> dict[str, str]:
 def examples() -> list[Example]:
     listed = []
     for title, text in sections().items():
-        settings = re.search(r"^(?:.* )?Settings: (.*)$", text, re.MULTILINE)
+        settings = re.search(r"^(?:.* )?Settings: ((?:.+\n)+)", text, re.MULTILINE)
         if settings is not None:
             bars, trades = tables(text)[:2]
-            named = dict(re.findall(r"`(\w+)` (\w+)", settings[1]))
-            listed.append(Example(title, named, bars, trades))
+            named = dict(re.findall(r"`(\w+)` ([\w.]*\w)", settings[1]))
+            length = re.search(f"Bars of ({'|'.join(HOURS)})", text)
+            listed.append(Example(title, named, bars, trades, length[1] if length else "an hour"))
     return listed
 
 
@@ -105,7 +110,7 @@ every_example = pytest.mark.parametrize("title", EXAMPLES)
 
 def test_there_is_an_example_of_every_mode() -> None:
     shown = [execution for example in EXAMPLES.values() for execution, _, _ in example.modes()]
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 8
     assert len({(rules.entry_fill, rules.stop_fill) for rules in shown}) == 4
     assert {(rules.position, rules.reentry_after_bars) for rules in shown} == {
         *(("state", 0), ("hold", 0)),
@@ -113,12 +118,16 @@ def test_there_is_an_example_of_every_mode() -> None:
     }
     assert {rules.direction_mode for rules in shown} == {"long-short", "long-only"}
     assert any(example.exits for example in EXAMPLES.values())
+    assert {"percent", "risk_per_trade"} < {rules.sizing_mode for rules in shown}
+    assert any(rules.leverage for rules in shown)
+    assert any(rules.funding_pct_per_8h and rules.borrow_pct_per_year for rules in shown)
 
 
-def told(trade: dict[str, Any]) -> Row:
-    """Return a trade of a report as the page writes it."""
+def told(trade: dict[str, Any], row: Row) -> Row:
+    """Return what a row says of a trade, as the trade of a report has it."""
     times = {name: pd.Timestamp(trade[f"{name}_time"]) for name in ("entry", "exit")}
-    return {
+    amounts = {"Q": "entry_quote", "margin": "margin", "carry": "carry", "net": "net_pnl"}
+    whole = {
         "trade": trade["direction"],
         "from": f"{times['entry']:%H:%M}",
         "at": written(trade["entry_price"]),
@@ -126,25 +135,29 @@ def told(trade: dict[str, Any]) -> Row:
         "at2": written(trade["exit_price"]),
         "reason": trade["exit_reason"],
         "return %": written(trade["return_pct"]),
+        **{name: written(trade[key]) for name, key in amounts.items() if name in row},
     }
+    return {name: whole[name] for name in row if name not in MODES}
 
 
 def written(value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-def without_modes(rows: list[Row]) -> list[Row]:
-    return [{k: v for k, v in row.items() if k not in MODES} for row in rows]
+def compared(trades: list[dict[str, Any]], rows: list[Row]) -> None:
+    shown = [told(trade, row) for trade, row in zip(trades, rows, strict=True)]
+    assert shown == [{k: v for k, v in row.items() if k not in MODES} for row in rows]
 
 
 @every_example
 def test_the_engine_does_what_the_page_says(title: str) -> None:
     for execution, risk, rows in EXAMPLES[title].modes():
         case, prices = EXAMPLES[title].case(execution, risk)
-        variant = CaseSweep(case, "1h", prices, EXAMPLES[title].exits)
+        timeframe = HOURS[EXAMPLES[title].length][0]
+        variant = CaseSweep(case, timeframe, prices, EXAMPLES[title].exits)
         (report,) = reports(variant, [0], top_trades_n=1, result_bytes=2**40)
         assert report.trades is not None
-        assert [told(trade) for trade in report.trades] == without_modes(rows)
+        compared(report.trades, rows)
 
 
 @every_example
@@ -163,10 +176,14 @@ def test_the_simulator_does_what_the_page_says(title: str) -> None:
                 "exit_price": trade.exit_fill,
                 "exit_reason": trade.reason,
                 "return_pct": 100 * trade.net / trade.quote,
+                "entry_quote": trade.quote,
+                "margin": trade.margin,
+                "carry": trade.carry,
+                "net_pnl": trade.net,
             }
             for trade in frame.itertuples()
         ]
-        assert [told(trade) for trade in trades] == without_modes(rows)
+        compared(trades, rows)
 
 
 # --- what a stop seen at closes costs --------------------------------------------------------
