@@ -66,8 +66,10 @@ def new_balances(combinations: int) -> Balances:
     )
 
 
-@part
+@borrowing
 def compound_pairs(
+    start: int,
+    stop: int,
     outer_hit: Bars,
     outer: Floats,
     inner_hit: Bars,
@@ -76,8 +78,11 @@ def compound_pairs(
     cash: Floats,
     traded: Floats,
 ) -> None:
-    """Apply one run to the cash of every pair of levels: the growth of the level hit first."""
-    for o in range(outer.shape[0]):
+    """Apply one run to the cash of pairs of levels: the growth of the level hit first.
+
+    Of the outer levels from `start` to `stop`.
+    """
+    for o in range(start, stop):
         hit, growth_there, at = outer_hit[o], outer[o], o * inner.shape[0]
         for i in range(inner.shape[0]):
             before = cash[at + i]
@@ -257,7 +262,7 @@ def costs_under(costs: Costs, shares: Floats, stop: int) -> Costs:
     return sized
 
 
-@part
+@borrowing
 def grow_by_stop(
     row: int,
     hits: Hits,
@@ -272,17 +277,15 @@ def grow_by_stop(
     balances: Balances,
 ) -> None:
     """Apply one run to all accounts, of which those of one stop loss are sized alike."""
-    sls, columns, targets = levels.counts[0], sides.factor.shape[0], sides.target.shape[0]
-    cash, traded = balances.cash, balances.traded
+    sls, columns, factor = levels.counts[0], sides.factor.shape[0], sides.factor
     for s in range(sls):
         sized = resized(costs, shares[s])
-        fill_factors(sides.factor, s, s + 1, row, hits, end, bar, long, market, sized, levels)
-        fill_factors(sides.factor, sls, columns, row, hits, end, bar, long, market, sized, levels)
+        fill_factors(factor, s, s + 1, row, hits, end, bar, long, market, sized, levels)
+        fill_factors(factor, sls, columns, row, hits, end, bar, long, market, sized, levels)
         fill_targets(sides)
-        one, own = slice(s, s + 1), slice(s * targets, (s + 1) * targets)
         compound_pairs(
-            sides.stop_hit[one], sides.stop[one], sides.target_hit, sides.target,
-            costs.floor, cash[own], traded[own],
+            s, s + 1, sides.stop_hit, sides.stop, sides.target_hit, sides.target,
+            costs.floor, balances.cash, balances.traded,
         )  # fmt: skip
 
 
@@ -338,9 +341,11 @@ def grow_all(
         elif not compounding:
             settle_pairs(stop_hit, stop, target_hit, target, costs, cash, safe, traded)
         elif sl_fast:
-            compound_pairs(target_hit, target, stop_hit, stop, costs.floor, cash, traded)
+            compound_pairs(
+                0, targets, target_hit, target, stop_hit, stop, costs.floor, cash, traded
+            )
         else:
-            compound_pairs(stop_hit, stop, target_hit, target, costs.floor, cash, traded)
+            compound_pairs(0, sls, stop_hit, stop, target_hit, target, costs.floor, cash, traded)
     return sl_fast
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.compiled import inlined, part
+from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import (
     AT_LIMIT,
     AT_MARKET,
@@ -133,9 +133,11 @@ def find_liquidated(hold: bool, pause: int, market: Market, scratch: Scratch) ->
     return n
 
 
-@part
+@borrowing
 def settle_free(
     place: Place,
+    start: int,
+    stop: int,
     outer_hit: Bars,
     outer: Floats,
     inner_hit: Bars,
@@ -146,9 +148,12 @@ def settle_free(
     balances: Balances,
     busy: Int64,
 ) -> None:
-    """Apply one start to every pair of levels whose account is free: the level hit first counts."""
+    """Apply one start to the pairs of levels whose account is free: the level hit first counts.
+
+    Of the outer levels from `start` to `stop`.
+    """
     cash, safe, traded = balances.cash, balances.safe, balances.traded
-    for o in range(outer.shape[0]):
+    for o in range(start, stop):
         for i in range(inner.shape[0]):
             at = o * inner.shape[0] + i
             if cash[at] <= costs.floor or not is_free(place, busy[at], pause):
@@ -190,7 +195,7 @@ def settle_free_short(
             busy[at] = busy_until(place, hits.bar[row, column], pause)
 
 
-@part
+@borrowing
 def settle_free_by_stop(
     place: Place,
     row: int,
@@ -206,20 +211,16 @@ def settle_free_by_stop(
     busy: Int64,
 ) -> None:
     """Do it where the accounts of one stop loss are sized alike."""
-    sls, columns, targets = levels.counts[0], sides.factor.shape[0], sides.target.shape[0]
+    sls, columns = levels.counts[0], sides.factor.shape[0]
     bar, end = np.uint32(place.bar), np.uint32(place.end)
     for s in range(sls):
         sized = resized(costs, shares[s])
         fill_factors(sides.factor, s, s + 1, row, hits, end, bar, long, market, sized, levels)
         fill_factors(sides.factor, sls, columns, row, hits, end, bar, long, market, sized, levels)
         fill_targets(sides)
-        one, own = slice(s, s + 1), slice(s * targets, (s + 1) * targets)
-        accounts = Balances(
-            balances.cash[own], balances.safe[own], balances.traded[own], balances.ruin[own]
-        )
         settle_free(
-            place, sides.stop_hit[one], sides.stop[one], sides.target_hit, sides.target, True,
-            pause, sized, accounts, busy[own],
+            place, s, s + 1, sides.stop_hit, sides.stop, sides.target_hit, sides.target, True,
+            pause, sized, balances, busy,
         )  # fmt: skip
 
 
@@ -267,12 +268,12 @@ def grow_walks(
         fill_targets(sides)
         if sl_fast:
             settle_free(
-                place, sides.target_hit, sides.target, sides.stop_hit, sides.stop, False,
-                pause, costs, balances, busy,
+                place, 0, targets, sides.target_hit, sides.target, sides.stop_hit, sides.stop,
+                False, pause, costs, balances, busy,
             )  # fmt: skip
         else:
             settle_free(
-                place, sides.stop_hit, sides.stop, sides.target_hit, sides.target, True,
+                place, 0, sls, sides.stop_hit, sides.stop, sides.target_hit, sides.target, True,
                 pause, costs, balances, busy,
             )  # fmt: skip
     return sl_fast
