@@ -1,0 +1,113 @@
+"""The package of docs/own-signals.md, built from that text, says what its page says."""
+
+import json
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.plugin_package import ROOT, install, run
+
+DOCUMENT = ROOT / "docs/own-signals.md"
+PRINTED = re.findall(r"^```text\n(.*?)^```$", DOCUMENT.read_text(), flags=re.MULTILINE | re.DOTALL)
+PATIENCE, STAY = (1, 3, 10, 400), (1, 4, 64)
+
+COMPUTED = """
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from engine import synthetic
+from engine.indicators.compute import compute
+from engine.indicators.registry import get
+
+rows = np.array(json.loads("ROWS"), dtype=float)
+candles = synthetic.bars(seed=5, count=700, timeframe_ms=900_000)
+indicator = get("acme.inside_bar")
+columns = ("ts_open", "open", "high", "low", "close", "volume")
+
+def signals(first, last):
+    part = {name: getattr(candles, name)[first:last] for name in columns}
+    found = compute(indicator, indicator.output(), replace(candles, **part), None, rows)
+    return found.tolist()
+
+print(json.dumps({
+    "bars": {name: getattr(candles, name).tolist() for name in ("high", "low", "close")},
+    "signals": signals(0, 700),
+    "cut": [signals(0, last) for last in (1, 2, 63, 64, 65, 300, 699)],
+    "late": signals(200, 700),
+    "lookback": [indicator.output().lookback.defined(*map(int, row)) for row in rows],
+}))
+"""
+
+
+def plain_signals(
+    high: list[float], low: list[float], close: list[float], patience: int, stay: int
+) -> list[int]:
+    """What the page says in words: for each bar, the newest breakout that still lasts."""
+    inside = [t > 0 and high[t] < high[t - 1] and low[t] > low[t - 1] for t in range(len(close))]
+
+    def beyond(pattern: int, t: int) -> int:
+        outer = pattern - 1
+        return 1 if close[t] > high[outer] else -1 if close[t] < low[outer] else 0
+
+    def breakout(t: int) -> int:
+        patterns = [s for s in range(max(0, t - patience), t) if inside[s]]
+        if not patterns or any(beyond(patterns[-1], s) for s in range(patterns[-1] + 1, t)):
+            return 0
+        return beyond(patterns[-1], t)
+
+    broken = [breakout(t) for t in range(len(close))]
+    return [
+        next((broken[s] for s in range(t, max(-1, t - stay), -1) if broken[s]), 0)
+        for t in range(len(close))
+    ]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(DOCUMENT, tmp_path_factory.mktemp("acme"))
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[tuple[int, int]]:
+    return list(product(PATIENCE, STAY))
+
+
+@pytest.fixture(scope="module")
+def computed(package: Path, rows: list[tuple[int, int]]) -> dict[str, Any]:
+    printed = run(package, "-c", COMPUTED.replace("ROWS", json.dumps(rows)))
+    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return found
+
+
+def test_its_signals_are_those_of_a_plain_loop(
+    computed: dict[str, Any], rows: list[tuple[int, int]]
+) -> None:
+    for params, signals in zip(rows, computed["signals"], strict=True):
+        assert {1, -1} <= set(signals)
+        assert signals == plain_signals(*computed["bars"].values(), *params)
+
+
+def test_no_signal_depends_on_a_later_bar(computed: dict[str, Any]) -> None:
+    for part in computed["cut"]:
+        bars = len(part[0])
+        assert part == [signals[:bars] for signals in computed["signals"]]
+
+
+def test_no_signal_depends_on_more_bars_than_it_declares(computed: dict[str, Any]) -> None:
+    later = zip(computed["late"], computed["signals"], computed["lookback"], strict=True)
+    for late, signals, lookback in later:
+        assert late[lookback:] == signals[200:][lookback:]
+
+
+def test_the_catalogue_prints_what_the_page_shows(package: Path) -> None:
+    printed = run(package, "-m", "cli", "indicators", "acme.inside_bar")
+    assert [line.rstrip() for line in printed.splitlines()] == PRINTED[0].splitlines()
+
+
+def test_the_sweep_prints_what_the_page_shows(package: Path) -> None:
+    assert run(package, "sweep.py") == PRINTED[1]
