@@ -5,6 +5,7 @@ margin, and is found there; what it writes elsewhere may end the process, which 
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -26,12 +27,23 @@ Kernel = Callable[..., None]
 
 def load(indicator: Indicator) -> Kernel:
     """Import the kernel of a plugin. Raises `PluginFault`."""
-    module, function = indicator.kernel.split(":")
+    kernel = _loaded(indicator.kernel)
+    if isinstance(kernel, str):
+        raise PluginFault(f"{named(indicator)}: the kernel could not be loaded: {kernel}")
+    return kernel
+
+
+@cache
+def _loaded(name: str) -> Kernel | str:
+    """Return the kernel, or why there is none.
+
+    That is remembered too: sources that somebody mends now are others than those of `identity()`.
+    """
+    module, function = name.split(":")
     try:
         kernel: Kernel = getattr(import_module(module), function)
     except (Exception, SystemExit) as error:
-        message = f"{named(indicator)}: the kernel could not be loaded: {one_line(error)}"
-        raise PluginFault(message) from error
+        return one_line(error)
     return kernel
 
 
