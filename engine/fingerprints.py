@@ -58,7 +58,7 @@ def _sources_of_module(name: str) -> dict[str, Path]:
         return {}
     if spec.submodule_search_locations is None:
         return {} if spec.origin is None else {Path(spec.origin).name: Path(spec.origin)}
-    found = {}
+    found: dict[str, Path] = {}
     for folder in spec.submodule_search_locations:
         found |= _sources_in(Path(folder))
     return found
@@ -66,7 +66,7 @@ def _sources_of_module(name: str) -> dict[str, Path]:
 
 def _importable_from(folder: Path) -> dict[str, Path]:
     """Return the sources of all modules and packages that lie directly in a folder."""
-    found = {}
+    found: dict[str, Path] = {}
     for place in folder.iterdir() if folder.is_absolute() and folder.is_dir() else ():
         if _is_source(place):
             found[place.name] = place

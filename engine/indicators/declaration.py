@@ -116,7 +116,7 @@ RULES: dict[str, Rule] = {
             (Param("min_body", "float", 0.0),),
             "at least min_body: LONG on a rising candle, SHORT on a falling one",
         ),
-        Rule(PLANES, (), "the kernel itself says 1 for LONG, -1 for SHORT, 0 for neither"),
+        Rule(PLANES, (), "says LONG (1), SHORT (-1) or neither (0) by itself"),
     )
 }
 

@@ -44,6 +44,63 @@ print(json.dumps({
 """
 
 
+AS_VALUES = """
+from acme_signals.kernels import inside_bar
+
+def values(inputs, params, output, out):
+    out[:] = 0.0
+    inside_bar(inputs, params, output, out)
+"""
+
+SWEPT = """
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import acme_signals
+from configs.settings import load
+from engine import synthetic
+from engine.request import Limits, complete, parse, read_defaults, read_json
+from engine.sweep import Sweep
+
+ours, = acme_signals.INDICATORS
+output, = ours.outputs
+acme_signals.INDICATORS = (
+    ours,
+    replace(
+        ours, id="acme.values", kernel="as_values:values", outputs=(replace(output, rule="sign"),)
+    ),
+)
+
+def swept(indicator_id, places):
+    settings = load(None, {"ROEHUB_ENV": "dev"})
+    document = read_json(Path("request.json").read_text()) | {"ranking": {"min_trades": 0}}
+    template = document["template"]
+    opening, average = template["indicator_grids"]
+    if "entry" in places:
+        opening["indicator_id"] = indicator_id
+    if "larger" in places:
+        opening["timeframe"] = "1h"
+    if "exit" in places:
+        template["position"] = "hold"
+        template["exit_grids"] = [opening]
+        template["indicator_grids"] = [average]
+    defaults = read_defaults(*settings.request_defaults())
+    request = parse(complete(document, defaults, Limits(**settings.request_limits())))
+    bars = synthetic.bars(2, 2_000, 900_000, warmup_bars=request.warmup_bars)
+    sweep = Sweep(request, bars)
+    *_, best = sweep.stage_a()
+    *_, last = sweep.stage_b(best.top.indexes())
+    scores = last.top.scores()[0].tolist()
+    return best.total, last.top.indexes().tolist(), scores, last.top.twins().tolist()
+
+for places in json.loads("PLACES"):
+    print(json.dumps([swept(f"acme.{name}", places) for name in ("inside_bar", "values")]))
+"""
+
+PLACES = [["entry"], ["entry", "larger"], ["entry", "exit"], ["entry", "exit", "larger"]]
+
+
 def plain_signals(
     high: list[float], low: list[float], close: list[float], patience: int, stay: int
 ) -> list[int]:
@@ -111,3 +168,16 @@ def test_the_catalogue_prints_what_the_page_shows(package: Path) -> None:
 
 def test_the_sweep_prints_what_the_page_shows(package: Path) -> None:
     assert run(package, "sweep.py") == PRINTED[1]
+
+
+def test_in_any_place_of_a_sweep_signals_do_what_values_above_and_below_0_do(package: Path) -> None:
+    (package / "as_values.py").write_text(AS_VALUES)
+    places = json.dumps(PLACES).replace('"', '\\"')
+    printed = run(package, "-c", SWEPT.replace("PLACES", places))
+    found = [json.loads(line) for line in printed.splitlines()]
+    assert len(found) == len(PLACES)
+    for signals, values in found:
+        assert signals == values
+        assert signals[0] == 30 * 2
+        assert all(score != 0.0 for score in signals[2])
+    assert len({str(signals) for signals, _ in found}) == len(PLACES)
