@@ -61,10 +61,13 @@ def suspecting(failure: Failed, request: Mapping[str, Any]) -> Failed:
     """Name the plugins of a computation that died or fell silent: their kernels may do both."""
     if failure.code not in (FailureCode.UNEXPECTED_ERROR, FailureCode.STALLED):
         return failure
-    template = request["template"]
-    blocks = (*template["indicator_grids"], *(template.get("exit_grids") or ()))
-    found = (plugin_with(block["indicator_id"]) for block in blocks)
-    names = sorted({str(plugin) for plugin in found if plugin is not None})
+    try:
+        template = request["template"]
+        blocks = (*template["indicator_grids"], *(template.get("exit_grids") or ()))
+        found = {plugin_with(block["indicator_id"]) for block in blocks}
+    except (AttributeError, KeyError, TypeError):  # changed by hand, and nobody came to read it
+        return failure
+    names = sorted(str(plugin) for plugin in found - {None})
     if not names:
         return failure
     message = f"{failure.message}; it computed indicators of {', '.join(names)}"
