@@ -28,7 +28,7 @@ from engine.request import (
     submission_hash,
 )
 from engine.request.label import LABEL
-from engine.request.warnings import of_fills
+from engine.request.warnings import of_fills, of_leverage
 from storage import strategies
 from storage.connection import Connection
 from storage.records import Mode, NewJob
@@ -118,7 +118,8 @@ def check(sent: Sent, resolved: Resolved, context: Context) -> Checked:
         raise RequestError(sent.problems)
     request = parse(effective)
     found = coverage.check_if_possible(request, context.candles)
-    return Checked(effective, request, found.coverage, [*found.warnings, *of_fills(request)])
+    warnings = [*found.warnings, *of_fills(request), *of_leverage(request)]
+    return Checked(effective, request, found.coverage, warnings)
 
 
 def new_job(
@@ -171,11 +172,12 @@ def assess(sent: Sent, resolved: Resolved, context: Context) -> Assessed:
         raise RequestError(sent.problems)
     request = parse(effective)
     size = estimated(request, context)
+    of_rules = [*of_fills(request), *of_leverage(request)]
     try:
         found = coverage.check(request, context.candles)
     except RequestError as error:
-        return Assessed(effective, size, warnings=of_fills(request), errors=of_request(error))
-    return Assessed(effective, size, found.coverage, [*found.warnings, *of_fills(request)])
+        return Assessed(effective, size, warnings=of_rules, errors=of_request(error))
+    return Assessed(effective, size, found.coverage, [*found.warnings, *of_rules])
 
 
 def estimated(request: Request, context: Context) -> Json:

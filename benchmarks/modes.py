@@ -8,21 +8,31 @@ from benchmarks.ours import Engine
 from benchmarks.peers import available, prove_parity
 from benchmarks.timing import take_turns
 from benchmarks.verdicts import Verdicts
-from benchmarks.workload import Crossings
+from benchmarks.workload import RULES, Crossings
 from engine.candles import Candles
-from engine.kernels.inputs import Fills
+from engine.kernels.rules import SIZINGS
 
 CALLS = 20  # of a kernel in a turn
 NEXT_OPEN, INTRABAR = "next open", "intrabar stops"
-# Whether entries fill at the next open, whether stops are looked for inside bars, and more.
-MODES: dict[str, tuple[bool, bool, dict[str, Any]]] = {
-    "state, closes": (False, False, {}),
-    NEXT_OPEN: (True, False, {}),
-    INTRABAR: (False, True, {}),
-    "next open, intrabar": (True, True, {}),
-    "hold": (False, False, {"hold": True}),
-    "hold, all of it": (True, True, {"hold": True}),
-    "pause of 10 bars": (False, False, {"pause": 10}),
+PERCENT, BY_RISK, LEVERAGE, CARRY = "percent", "risk per trade", "leverage", "carry"
+INSIDE: dict[str, Any] = {"inside": True}
+LEVERED: dict[str, Any] = {"leverage": 10.0}
+# The rules that are not the default.
+MODES: dict[str, dict[str, Any]] = {
+    "state, closes": {},
+    NEXT_OPEN: {"next_open": True},
+    INTRABAR: INSIDE,
+    "next open, intrabar": INSIDE | {"next_open": True},
+    "hold": {"hold": True},
+    "hold, all of it": INSIDE | {"next_open": True, "hold": True},
+    "pause of 10 bars": {"pause": 10},
+    PERCENT: {"sizing": SIZINGS.index("percent"), "percent": 0.5},
+    BY_RISK: {"sizing": SIZINGS.index("risk_per_trade"), "risk": 0.001, "stop": 0.02},
+    LEVERAGE: LEVERED,
+    "leverage, intrabar": LEVERED | INSIDE,
+    "leverage, hold": LEVERED | {"hold": True},
+    CARRY: {"funding": 0.0001, "borrow": 0.05},
+    "all of it": LEVERED | INSIDE | {"next_open": True, "hold": True, "funding": 0.0001},
 }
 # More than these ratios to the first, and a way of trading is slower than it was made to be.
 STAGE_A_AT_MOST = {NEXT_OPEN: 1.05, "hold": 1.6}
@@ -34,8 +44,8 @@ def compare_modes(work: Crossings, candles: Candles, repeats: int, verdicts: Ver
     traded = slice(candles.first, None)
     prices = candles.open[traded], candles.high[traded], candles.low[traded]
     engines = {
-        name: Engine(work, Fills(*prices, *fills) if any(fills) else None, **others, listed=False)
-        for name, (*fills, others) in MODES.items()
+        name: Engine(work, RULES._replace(**changed), candles, listed=False)
+        for name, changed in MODES.items()
     }
     runs: list[tuple[str, Callable[[], Any]]] = []
     for name, engine in engines.items():
@@ -46,7 +56,7 @@ def compare_modes(work: Crossings, candles: Candles, repeats: int, verdicts: Ver
         f"A {NEXT_OPEN}": available([lambda: vectorbt_peers.next_opens(few, prices[0])]),
         f"B {INTRABAR}": available([lambda: vectorbt_peers.risk_inside(work, prices)]),
     }
-    returns = Engine(few, Fills(*prices, *MODES[NEXT_OPEN][:2])).stage_a()
+    returns = Engine(few, RULES._replace(next_open=True), candles).stage_a()
     for peer in rivals[f"A {NEXT_OPEN}"]:
         prove_parity(returns, peer)
     runs += [(f"{at} {p.name}", p.run) for at, those in rivals.items() for p in those]

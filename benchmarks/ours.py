@@ -4,11 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.workload import RULES, SL_PCT, TP_PCT, Crossings
+from engine.candles import Candles
+from engine.kernels.charges import carry_on
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
-    Fills,
     allowed_planes,
     costs_of,
+    fills_of,
     levels_of,
     market_of,
     order_of,
@@ -16,6 +18,7 @@ from engine.kernels.inputs import (
     tally_of,
 )
 from engine.kernels.measures import WORST_TIER
+from engine.kernels.rules import RISK_PER_TRADE, ExecutionRules
 from engine.kernels.tiles import Tile, score_tile
 from engine.outcomes import Outcomes
 from engine.work import TILE_BYTES
@@ -34,26 +37,30 @@ class Engine:
     def __init__(
         self,
         work: Crossings,
-        fills: Fills | None = None,
+        rules: ExecutionRules = RULES,
+        candles: Candles | None = None,
         *,
-        hold: bool = False,
-        pause: int = 0,
         listed: bool = True,
     ) -> None:
-        """Take signals; `listed`: every variant is offered to a list, and signed for it."""
-        rules = RULES._replace(hold=hold, pause=pause)
-        if fills is not None:
-            rules = rules._replace(next_open=fills.next_open, inside=fills.inside)
+        """Take signals; `listed`: every variant is offered to a list, and signed for it.
+
+        Rules by which not everything fills at closes, or holding costs, need the `candles`.
+        """
         long, short = work.planes()
         self.variants = work.variants
         self.words = int(long.shape[1])
         always = np.full((PREFIXES, self.words), np.iinfo(np.uint64).max, np.uint64)
         self._long = np.concatenate((long, always))
         # What is held is closed by the opposite signal: the same positions, and changes.
-        self._short = np.concatenate((~long if hold else short, always))
+        self._short = np.concatenate((~long if rules.hold else short, always))
         self._allowed = allowed_planes(len(work.closes), rules)
-        self._costs = costs_of(rules)
-        self._market = market_of(work.closes, self._costs, fills=fills)
+        self._rules, self._costs = rules, costs_of(rules)
+        self._market = market_of(
+            work.closes,
+            self._costs,
+            fills=None if candles is None else fills_of(rules, candles),
+            carry=None if candles is None else carry_on(rules, candles),
+        )
         self._order = order_of(  # every signal is scored, twin or not
             "total_return_pct",
             None,
@@ -63,9 +70,9 @@ class Engine:
             distinct=False,
         )
         self._tally = tally_of(Outcomes("total_return_pct", None))
-        self._levels = levels_of(SL_PCT, TP_PCT, (None,))
-        combinations = len(SL_PCT) * len(TP_PCT)
-        self._tile = RiskTile(0, 0, 0, len(TP_PCT), 1, combinations, hold, 1, pause)
+        # As in a sweep: where a stop sizes the trades, one stop at a time.
+        apart = rules.sizing == RISK_PER_TRADE
+        self._stops = [(sl,) for sl in SL_PCT] if apart else [SL_PCT]
 
     @property
     def scored(self) -> int:
@@ -80,10 +87,10 @@ class Engine:
         others = np.array([[self.variants, PREFIXES, self.variants]], np.int64)
         for start in range(0, self.variants, rows):
             count = min(rows, self.variants - start)
-            hold = self._tile.hold
             tile = Tile(
-                start, count, 1, 0, PREFIXES, start, 0, self.scored, hold, exits=False, entries=1
-            )
+                start, count, 1, 0, PREFIXES, start, 0, self.scored,
+                self._rules.hold, exits=False, entries=1, pause=self._rules.pause,
+            )  # fmt: skip
             score_tile(
                 self._long, self._short, self._allowed, tile, others,
                 self._market, self._costs, self._order, found, self._tally,
@@ -98,10 +105,17 @@ class Engine:
 
     def stage_b(self) -> Float64:
         """Score the first signal under every (SL, TP), `EXPANDED` times: float64[combinations]."""
-        found = room_for(self.expanded)
-        expand_risk(
-            self._long, self._short, self._allowed, np.zeros((EXPANDED, 1), np.int64),
-            np.arange(EXPANDED), self._tile, self._levels,
-            self._market, self._costs, self._order, found,
-        )  # fmt: skip
-        return found.primary[: len(SL_PCT) * len(TP_PCT)] / 100
+        returns = []
+        for stops in self._stops:
+            combinations = len(stops) * len(TP_PCT)
+            found = room_for(combinations * EXPANDED)
+            tile = RiskTile(
+                0, 0, 0, len(TP_PCT), 1, combinations, self._rules.hold, 1, self._rules.pause
+            )
+            expand_risk(
+                self._long, self._short, self._allowed, np.zeros((EXPANDED, 1), np.int64),
+                np.arange(EXPANDED), tile, levels_of(stops, TP_PCT, (None,)),
+                self._market, costs_of(self._rules.sized(stops[0], None)), self._order, found,
+            )  # fmt: skip
+            returns.append(found.primary[:combinations] / 100)
+        return np.concatenate(returns)

@@ -9,6 +9,7 @@ from cli.render import value_text
 Json = Mapping[str, Any]
 
 RISK = "risk"
+SIZE = "size"
 OFF = {"mode": "explicit", "values": [None]}
 LISTED = 6
 
@@ -18,7 +19,7 @@ class Axis:
     """One parameter of a request and the values it takes.
 
     `block` is what the block is called, or `risk`; `group` says where the value stands in a
-    variant.
+    variant: `size` is that of the percent, which stands with the risk levels.
     """
 
     block: str
@@ -42,6 +43,8 @@ class Axis:
         """Return the value of a variant as a text."""
         if self.group == RISK:
             return value_text(payload["risk"][self.name])
+        if self.group == SIZE:
+            return value_text(percent_of(payload))
         block = of_variant(payload)[self.block]
         held = block if self.group == "source" else block[self.group]
         return value_text(held[self.name])
@@ -93,9 +96,24 @@ def of_variant(payload: Json) -> dict[str, Json]:
 
 
 def of_risk(request: Json) -> Iterator[Axis]:
-    """Yield the axes of the risk levels."""
-    for name, document in request["template"]["risk_grid"].items():
+    """Yield the axes of the risk levels, and of the percent where positions are sized by it."""
+    from engine.request.axes import axis_of  # commands start without the engine
+
+    template = request["template"]
+    for name, document in template["risk_grid"].items():
         yield Axis(RISK, RISK, name, document or OFF)
+    if template.get("sizing_mode") == "percent":
+        yield Axis(RISK, SIZE, "percent", axis_of(template["execution"]["percent"]))
+
+
+def percent_of(payload: Json) -> float | None:
+    """Return how much of the equity a variant's positions take; None where not sized by it."""
+    if payload.get("sizing_mode") != "percent":
+        return None
+    from engine.request.model import FIRST_EXECUTION  # commands start without the engine
+
+    percent: float = payload["execution"].get("percent", FIRST_EXECUTION["percent"])
+    return percent
 
 
 def short_names(axes: Sequence[Axis]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from cli.axes import of_variant
+from cli.axes import of_variant, percent_of
 from cli.errors import CommandError
 
 KEYS = ("rank", "variant_key", "indicator_variant_key", "variant_index", "twins")
@@ -64,6 +64,8 @@ def _flat(row: Json) -> dict[str, Any]:
             flat[f"{title}.{name}"] = value
     for name, level in payload["risk"].items():
         flat[f"risk.{name}"] = level
+    if (percent := percent_of(payload)) is not None:
+        flat["percent"] = percent
     return flat | metrics | dict.fromkeys(infinite, inf)
 
 

@@ -58,7 +58,7 @@ def page(
     """
     from plotly.offline import get_plotlyjs
 
-    from engine.request.words import fills_text, modes_text
+    from engine.request.words import fills_text, modes_text, sizing_text
 
     template = status["request"]["template"]
     instrument, execution = template["instrument_id"], template["execution"]
@@ -71,7 +71,7 @@ def page(
         subtitle=escape(
             f"{template['timeframe']} bars of market {instrument['market_id']}, "
             f"{_period(status)}, {template['direction_mode']}, "
-            f"{template['sizing_mode'].replace('_', ' ')}, {modes and f'{modes}, '}"
+            f"{sizing_text(template)}, {modes and f'{modes}, '}"
             f"{_rank(status, row)}"
         ),
         verdict=parts.verdict(status.get("verdict") or ()),

@@ -62,7 +62,14 @@ def _state(item: Json) -> Iterator[tuple[str, str | Text]]:
 
 
 def _asked(request: Json) -> Iterator[tuple[str, str]]:
-    from engine.request.words import fills_text, position_text  # commands start without the engine
+    # commands start without the engine
+    from engine.request.words import (
+        carry_text,
+        fills_text,
+        leverage_text,
+        position_text,
+        sizing_text,
+    )
 
     template = request["template"]
     instrument, execution = template["instrument_id"], template["execution"]
@@ -79,18 +86,18 @@ def _asked(request: Json) -> Iterator[tuple[str, str]]:
         yield label, f"{block}: {_times(shown)}"
         label = ""
     yield "risk %", _times(list(axes.of_risk(request)))
-    sizing = template["sizing_mode"]
-    yield "trading", f"{template['direction_mode']}, {sizing.replace('_', ' ')}"
+    trading = template["direction_mode"], sizing_text(template), leverage_text(execution)
+    yield "trading", ", ".join(filter(None, trading))
     if position := position_text(template):
         yield "position", position
     if fills := fills_text(execution):
         yield "fills", fills
-    yield (
-        "costs",
+    sides = (
         f"fee {value_text(execution['fee_pct'])} %, slippage "
-        f"{value_text(execution['slippage_pct'])} % of each side",
+        f"{value_text(execution['slippage_pct'])} % of each side"
     )
-    yield "cash", _cash(sizing, execution)
+    yield "costs", ", ".join(filter(None, (sides, carry_text(execution))))
+    yield "cash", _cash(template["sizing_mode"], execution)
     yield "ranking", _ranking(request["ranking"])
     yield (
         "kept",

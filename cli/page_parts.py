@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from cli.axes import of_variant
+from cli.axes import of_variant, percent_of
 from cli.render import figure, metric, value_text
 from engine.metric_words import unit, words
 
@@ -71,13 +71,15 @@ def cards(status: Json, row: Json) -> Iterator[str]:
 
 
 def parameters(payload: Json) -> Iterator[str]:
-    """Yield a line per block of a variant's parameters, and one for its risk levels."""
+    """Yield a line per block of a variant's parameters, one for its risk levels, and its size."""
     for title, block in of_variant(payload).items():
         values = {name: block[name] for name in ("source", "output") if block[name] is not None}
         values |= block["params"] | block["signals"]
         yield _chips(title, values)
     levels = {name: level for name, level in payload["risk"].items() if level is not None}
     yield _chips("risk", {f"{name} %": level for name, level in levels.items()} or {"off": ""})
+    if (percent := percent_of(payload)) is not None:
+        yield _chips("size", {"percent": percent})
 
 
 def metric_rows(table_md: str) -> Iterator[str]:

@@ -103,8 +103,8 @@ def export(
     """Write all variants that a job keeps as one table, the best first.
 
     A row has rank, variant_key, indicator_variant_key, variant_index, twins, a column for every
-    parameter (`momentum.rsi.window`, `momentum.rsi.long_threshold`, `risk.sl`) and one for every
-    metric. A level that is off and a metric that is undefined are empty; `inf` is infinity.
+    parameter (`momentum.rsi.window`, `momentum.rsi.long_threshold`, `risk.sl`, `percent` where
+    sizing is by percent) and one for every metric. A level that is off and a metric that is undefined are empty; `inf` is infinity.
 
     For example:
 

@@ -220,8 +220,8 @@ def _cells(row: Json, layout: Layout) -> Iterator[str | Text]:
 
 
 def _heading(axis: Axis, names: Mapping[str, str]) -> str:
-    if axis.group == axes.RISK:
-        return f"{axis.label} %"
+    if axis.block == axes.RISK:
+        return axis.label if axis.group == axes.SIZE else f"{axis.label} %"
     return f"{names[axis.block]}\n{axis.label}"
 
 
@@ -230,7 +230,7 @@ def _column_room(axis: Axis, names: Mapping[str, str]) -> int:
 
 
 def _phrase_room(axis: Axis, names: Mapping[str, str]) -> int:
-    name = "" if axis.group == axes.RISK else f"{names[axis.block]} "
+    name = "" if axis.block == axes.RISK else f"{names[axis.block]} "
     return len(f"{name}{axis.label} , ") + axis.room
 
 

@@ -2,7 +2,8 @@
 
 A base index is the mixed-radix number of the block variants, blocks sorted by name and exit blocks
 after all that open, the last one fastest. A variant index is `base_index * risk_total +
-risk_index`. No list of variants exists.
+risk_index`, and a risk index that of sl, tp, tsl and percent, the last one fastest. No list of
+variants exists.
 
 `Variants` lists the variants of no block either: it is for whoever asks for a few of them. `Grid`
 is for a sweep, which computes all of them.
@@ -90,28 +91,49 @@ class Variants:
         return base_index, risk_index
 
     def risk_at(self, risk_index: int) -> tuple[Level, Level, Level]:
-        """Return sl, tp and tsl in human percent, None = off; tsl is the fastest digit."""
-        if not 0 <= risk_index < self.risk_total:
-            raise IndexError(f"there are risk variants 0..{self.risk_total - 1}, not {risk_index}")
-        rest, tsl = divmod(int(risk_index), len(self.risk.tsl))
+        """Return sl, tp and tsl in human percent, None = off; of them tsl is the fastest digit."""
+        rest, _ = self._risk_digits(risk_index)
+        rest, tsl = divmod(rest, len(self.risk.tsl))
         sl, tp = divmod(rest, len(self.risk.tp))
         return self.risk.sl[sl], self.risk.tp[tp], self.risk.tsl[tsl]
+
+    def percent_at(self, risk_index: int) -> float | None:
+        """Return how much of the equity a position takes; None where that is not by percent."""
+        _, percent = self._risk_digits(risk_index)
+        return self.risk.percent[percent]
+
+    def _risk_digits(self, risk_index: int) -> tuple[int, int]:
+        """Return the index of the levels and, the fastest digit of all, that of the percent."""
+        if not 0 <= risk_index < self.risk_total:
+            raise IndexError(f"there are risk variants 0..{self.risk_total - 1}, not {risk_index}")
+        return divmod(int(risk_index), len(self.risk.percent))
 
     def variant(self, variant_index: int) -> dict[str, Any]:
         """Return every effective value of one variant, enough to run it again on any range."""
         base_index, risk_index = self.split(variant_index)
-        return self._valued(base_index, self.risk_at(risk_index))
+        return self._valued(base_index, self.risk_at(risk_index), self.percent_at(risk_index))
 
     def base_variant(self, base_index: int) -> dict[str, Any]:
-        """Return every effective value of a base variant, which has no risk levels."""
-        return self._valued(base_index, (None, None, None))
+        """Return every effective value of a base variant: no risk levels, the first percent.
 
-    def _valued(self, base_index: int, levels: tuple[Level, Level, Level]) -> dict[str, Any]:
+        Where a stop loss decides how much a trade takes, it has the first one.
+        """
+        by_stop = self.fixed["sizing_mode"] == "risk_per_trade"
+        sl = self.risk.sl[0] if by_stop else None
+        return self._valued(base_index, (sl, None, None), self.risk.percent[0])
+
+    def _valued(
+        self, base_index: int, levels: tuple[Level, Level, Level], percent: float | None
+    ) -> dict[str, Any]:
         numbers = zip(self.blocks, self.block_variants(base_index), strict=True)
         values = [block.parameters(number) for block, number in numbers]
         entries, exits = values[: self.entries], values[self.entries :]
+        execution = self.fixed["execution"]
+        if percent is not None:
+            execution = named_execution({**execution, "percent": percent})
         return {
             **self.fixed,
+            "execution": execution,
             "blocks": entries,
             **({"exit_blocks": exits} if exits else {}),
             "risk": dict(zip(RISK_AXES, levels, strict=True)),

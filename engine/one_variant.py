@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.grid import Variants
 from engine.request import Request, canonical_json, parse, sha256_hex
+from engine.request.model import FIRST_EXECUTION
 
 
 class OneVariant(NamedTuple):
@@ -21,7 +22,7 @@ class OneVariant(NamedTuple):
 
 
 def base_variant(parent: Mapping[str, Any], base_index: int) -> OneVariant:
-    """Return a variant of stage A, which has no risk levels.
+    """Return a variant of stage A, which has no risk levels but a stop that sizes its trades.
 
     `parent` is an effective request of any version. Raises IndexError with the range there is.
     """
@@ -49,6 +50,7 @@ def template_of(effective: Mapping[str, Any], payload: Mapping[str, Any]) -> dic
         **effective["template"],
         "indicator_grids": [_block(block) for block in payload["blocks"]],
         "exit_grids": [_block(block) for block in payload.get("exit_blocks", ())],
+        "execution": _execution(effective["template"]["execution"], payload["execution"]),
         "risk_grid": {
             name: None if level is None else _only(level) for name, level in payload["risk"].items()
         },
@@ -78,6 +80,13 @@ def _block(values: Mapping[str, Any]) -> dict[str, Any]:
     for part in ("params", "signals"):
         block[part] = {name: _only(value) for name, value in values[part].items()}
     return block
+
+
+def _execution(asked: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how all variants trade, with the percent of this one, which may be an axis."""
+    if "percent" not in asked:  # of an earlier version
+        return {**asked}
+    return {**asked, "percent": values.get("percent", FIRST_EXECUTION["percent"])}
 
 
 def _only(value: float | str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from engine.compiled import note_cached
 from engine.grid import Grid
 from engine.indicators.compute import kernel_loaders
 from engine.kernels import execution_rules
+from engine.kernels.charges import carry_on
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     allowed_planes,
@@ -26,6 +27,7 @@ from engine.kernels.inputs import (
 )
 from engine.kernels.measures import Found, Order
 from engine.kernels.preload import preload_kernels
+from engine.kernels.rules import RISK_PER_TRADE, share_of
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
@@ -80,7 +82,11 @@ class Sweep:
         self.outcomes: Outcomes | None = None  # of the last stage A that was run to its end
         self._costs = costs_of(self.rules)
         self._market = market_of(
-            self.closes, self._costs, self.open_times, fills_of(self.rules, candles)
+            self.closes,
+            self._costs,
+            self.open_times,
+            fills_of(self.rules, candles),
+            carry_on(self.rules, candles),
         )
         self._allowed = allowed_planes(len(self.closes), self.rules)
         self._threads = WorkerThreads(threads)
@@ -92,6 +98,7 @@ class Sweep:
             words=self._allowed.shape[1],
             metrics=frozenset({ranking.primary_metric, ranking.secondary_metric}),
             inside=self.rules.inside,
+            sized_by_stop=self.rules.sizing == RISK_PER_TRADE,
         )
 
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:
@@ -216,6 +223,7 @@ class Sweep:
             hold=self.rules.hold,
             exits=streamed >= entries,
             entries=sum(block < entries for block in others),
+            pause=self.rules.pause,
         )
         prefix = [
             (self._store.row(b, numbers[b].start), len(numbers[b]), strides[b]) for b in others
@@ -240,8 +248,9 @@ class Sweep:
         axes, part = self.grid.risk, bundle.risk
         levels = (
             axis[at.start : at.stop]
-            for axis, at in zip((axes.sl, axes.tp, axes.tsl), part, strict=True)
+            for axis, at in zip((axes.sl, axes.tp, axes.tsl), part[:3], strict=True)
         )
+        rules = self.rules.sized(axes.sl[part.sl.start], axes.percent[part.percent.start])
         found = room_for(len(bundle.bases) * part.combinations)
         kept = expand_risk(
             self._store.long,
@@ -259,13 +268,16 @@ class Sweep:
                 self.rules.hold,
                 self.grid.entries,
                 self.rules.pause,
+                part.percent.start,
+                len(axes.percent),
             ),
             levels_of(*levels),
             self._market,
-            self._costs,
+            costs_of(rules),
             self._order(top),
             found,
         )
+        _sign_size(found, kept, share_of(rules))
         return found, kept
 
     def _order(self, top: TopList) -> Order:
@@ -302,6 +314,13 @@ class _Weights:
     def of(self, indexes: Int64) -> Int64:
         """Return int64[n], for stage-B indexes int64[n]."""
         return self._twins[np.searchsorted(self._bases, indexes // self._risk_total)]
+
+
+def _sign_size(found: Found, kept: int, share: float) -> None:
+    """Tell variants apart that trade alike with different shares of the cash, if they trade."""
+    if share < 1.0:
+        size = np.float64(share).view(np.uint64)
+        found.signature[:kept, 0] ^= np.where(found.trades[:kept] > 0, size, np.uint64(0))
 
 
 def _offer(top: TopList, found: Found, kept: int) -> None:

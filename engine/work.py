@@ -41,11 +41,12 @@ class Box(NamedTuple):
 
 
 class RiskPart(NamedTuple):
-    """A part of each risk axis, by positions."""
+    """A part of each risk axis, by positions; all positions in it take the same share."""
 
     sl: range
     tp: range
     tsl: range
+    percent: range
 
     @property
     def combinations(self) -> int:
@@ -69,6 +70,7 @@ class Division:
     words: int
     metrics: frozenset[str | None]  # what variants are ranked by
     inside: bool = False  # whether stops fill inside bars
+    sized_by_stop: bool = False  # whether a stop loss decides how much a position takes
 
     @property
     def cost(self) -> int:
@@ -166,15 +168,19 @@ class Division:
         return COMBINATION if self.cost == 1 else self.cost
 
     def _risk_cuts(self) -> list[list[range]]:
-        """Cut each risk axis: a variant is expanded over one range of each at a time."""
+        """Cut each risk axis: a variant is expanded over one range of each at a time.
+
+        The kernels are given one size at a time: cash is a product then, as it is without sizes.
+        """
         risk = self.grid.risk
-        lengths = (len(risk.sl), len(risk.tp), len(risk.tsl))
+        lengths = (1 if self.sized_by_stop else len(risk.sl), len(risk.tp), len(risk.tsl))
         in_time = (PIECE_SCANS / self.words - RISK_SCANNED) / self._combination
         levels = sum(lengths) if self.cost == 1 else levels_at_once(self.words, inside=self.inside)
         steps = _part_lengths(lengths, min(PIECE_VARIANTS, in_time), levels)
+        axes = (risk.sl, risk.tp, risk.tsl, risk.percent)
         return [
-            [range(at, min(at + step, length)) for at in range(0, length, step)]
-            for step, length in zip(steps, lengths, strict=True)
+            [range(at, min(at + step, len(axis))) for at in range(0, len(axis), step)]
+            for step, axis in zip((*steps, 1), axes, strict=True)
         ]
 
 

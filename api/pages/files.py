@@ -11,7 +11,8 @@ from pathlib import Path
 
 from engine.metric_words import WORDS
 from engine.request.block_timeframe import larger_timeframes
-from engine.request.words import EXIT, FILLS, HELD, PAUSE
+from engine.request.model import FIRST_EXECUTION
+from engine.request.words import CARRY, EXIT, FILLS, HELD, LEVERAGE, PAUSE
 from engine.timeframes import TIMEFRAMES
 
 FOLDER = Path(__file__).parent / "static"
@@ -43,7 +44,16 @@ def files() -> Files:
     contents["metric_words.js"] = f"export const WORDS = {json.dumps(WORDS)};\n".encode()
     fills = {name: dict(words) for name, words in FILLS.items()}
     larger = {name: larger_timeframes(name) for name in TIMEFRAMES}
-    spoken = {"FILLS": fills, "HELD": HELD, "PAUSE": PAUSE, "EXIT": EXIT, "LARGER": larger}
+    spoken = {
+        "FILLS": fills,
+        "HELD": HELD,
+        "PAUSE": PAUSE,
+        "EXIT": EXIT,
+        "LEVERAGE": LEVERAGE,
+        "CARRY": dict(CARRY),
+        "LARGER": larger,
+        "FIRST": dict(FIRST_EXECUTION),
+    }
     contents["request_words.js"] = "".join(
         f"export const {name} = {json.dumps(words)};\n" for name, words in spoken.items()
     ).encode()

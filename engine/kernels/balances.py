@@ -15,13 +15,12 @@ from engine.kernels.account import (
     Market,
     compounds,
     growth,
-    may_be_ruined,
-    ruined_exit,
     settle,
 )
 from engine.kernels.bits import Numbers32
-from engine.kernels.doublings import NEVER
+from engine.kernels.closing import may_be_ruined, outcome, ruined_exit
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, row_of, scan_into
+from engine.kernels.reaching import NEVER
 from engine.kernels.runs import Scratch, is_long
 
 
@@ -132,7 +131,7 @@ def settle_one_short(
         last, price, way, ruined = ruined_exit(
             market, costs, bar, last, price, way, cash[at], safe[at]
         )
-    factor = growth(costs, False, market.inverse[bar], price, way == AT_LIMIT)
+    factor = outcome(market, costs, False, bar, last, price, way)
     cash[at], safe[at], _, _ = settle(costs, cash[at], safe[at], factor)
     balances.traded[at] += 1.0
     if ruined:
@@ -170,42 +169,44 @@ def fill_factors(
     row: int,
     hits: Hits,
     end: Any,
+    bar: Any,
     long: bool,
-    reciprocal: float,
     market: Market,
     costs: Costs,
     levels: Levels,
 ) -> None:
-    """Write the growth of a run under each level alone: float64[columns]."""
-    if market.inside:
-        fill_factors_inside(factor, row, hits, end, long, reciprocal, market, costs, levels)
+    """Write the growth of the run from `bar` to `end` under each level alone: float64[columns]."""
+    if market.inside or not market.plain:
+        fill_factors_apart(factor, row, hits, end, bar, long, market, costs, levels)
         return
-    exits, bars = market.exit, hits.bar[row]
+    exits, bars, reciprocal = market.exit, hits.bar[row], market.inverse[bar]
     for c in range(bars.shape[0]):
         exit_ = min(np.uint32(bars[c]), end)
         factor[c] = growth(costs, long, reciprocal, exits[exit_])
 
 
 @borrowing
-def fill_factors_inside(
+def fill_factors_apart(
     factor: Floats,
     row: int,
     hits: Hits,
     end: Any,
+    bar: Any,
     long: bool,
-    reciprocal: float,
     market: Market,
     costs: Costs,
     levels: Levels,
 ) -> None:
-    """Do it where each level fills at a price of its own."""
-    bars, prices = hits.bar[row], hits.price[row]
+    """Do it where each level may fill at a price of its own, or be charged differently."""
+    bars = hits.bar[row]
     first_tp = levels.counts[0]
     first_tsl = first_tp + levels.counts[1]
     for c in range(bars.shape[0]):
-        goal = first_tp <= c < first_tsl and bars[c] != NO_HIT
-        price = market.exit[end] if bars[c] == NO_HIT else prices[c]
-        factor[c] = growth(costs, long, reciprocal, price, goal)
+        last, way = min(np.uint32(bars[c]), end), AT_MARKET
+        price = market.exit[last]
+        if market.inside and bars[c] != NO_HIT:
+            price, way = hits.price[row, c], AT_LIMIT if first_tp <= c < first_tsl else AT_STOP
+        factor[c] = outcome(market, costs, long, bar, last, price, way)
 
 
 @inlined
@@ -241,7 +242,6 @@ def grow_all(
     combinations side by side keep the processor busy. `hits` keeps what it has room for. The longer
     of the sides sl and (tp, tsl) is the fast one in `balances`; returns whether that is sl.
     """
-    inverse = market.inverse
     sls, targets = levels.counts[0], levels.counts[1] * levels.counts[2]
     stop_hit, stop, target_hit, target = sides.stop_hit, sides.stop, sides.target_hit, sides.target
     compounding = compounds(costs)
@@ -259,7 +259,7 @@ def grow_all(
         if may_be_ruined(market, bar, end, long):
             settle_short(row, hits, sl_fast, bar, end, market, costs, levels, balances)
             continue
-        fill_factors(sides.factor, row, hits, end, long, inverse[bar], market, costs, levels)
+        fill_factors(sides.factor, row, hits, end, bar, long, market, costs, levels)
         fill_sides(sides, row, hits, levels)
         if market.inside and not sl_fast:
             # The inner side wins where both are hit on one bar, and that has to be the stop.

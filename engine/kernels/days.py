@@ -42,6 +42,10 @@ def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledge
         quantity = ledger.quote[k] / entry_fill(costs, long, market.entry[first])
         close = closes[ends[d]]
         open_ = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
+        if market.carry.entry.shape[1] > 0:
+            side = 0 if long else 1
+            accrued = market.carry.close[side, ends[d]] - market.carry.entry[side, first]
+            open_ -= ledger.quote[k] * accrued
         flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash
         marks[d] = open_ if begun > 0 and ends[d] < last else flat
     return days

@@ -43,6 +43,11 @@ def fill_equity(
         else:
             for i in range(first, last):
                 marks[i] = position_equity(False, held, quote, quantity, closes[i])
+        if market.carry.entry.shape[1] > 0:
+            side = 0 if long else 1
+            begin, accrued = market.carry.entry[side, entry], market.carry.close[side]
+            for i in range(first, last):
+                marks[i] -= quote * (accrued[i] - begin)
         balance = ledger.available[k] + ledger.safe[k]
         marks[last] = balance
         bar = last

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.account import AT_LIMIT, BY_RUIN, Market
+from engine.kernels.account import AT_LIMIT, AT_STOP, BY_LIQUIDATION, BY_RUIN, Market
 from engine.kernels.inputs import allowed_planes, costs_of, levels_of, market_of
 from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules
 from engine.kernels.variant import Ends, trade_variant
@@ -16,8 +16,8 @@ Int64 = NDArray[np.int64]
 Int8 = NDArray[np.int8]
 
 # Name of each value of `Trades.reason`.
-REASONS = ("signal_exit", "sl", "tsl", "tp", "ruin", "forced_close")
-SIGNAL_EXIT, SL, TSL, TP, RUIN, FORCED_CLOSE = range(6)
+REASONS = ("signal_exit", "sl", "tsl", "tp", "ruin", "forced_close", "liquidation")
+SIGNAL_EXIT, SL, TSL, TP, RUIN, FORCED_CLOSE, LIQUIDATION = range(7)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,11 +25,11 @@ class Trades:
     """Trades of one variant in time order, as a structure of arrays of one length.
 
     Bars are traded-bar numbers: those at whose close entry and exit were decided, or in which a
-    stop filled. `quote` is the entry budget Q, fees and pnl are quote amounts (`net` = `gross` less
-    both fees), fills are prices; what overflowed is infinite or NaN. `available` and `safe` are the
-    cash after the trade; before the first one they are the initial cash and 0. At closes the
-    position is there on bars from `held_from` to before `flat_from`. `exit_price` is before
-    slippage, `way` how the exit filled.
+    stop filled. `quote` is the entry budget Q, `margin` what of it is the trader's own; fees, carry
+    and pnl are quote amounts (`net` = `gross` less both fees and carry), fills are prices; what
+    overflowed is infinite or NaN. `available` and `safe` are the cash after the trade; before the
+    first one they are the initial cash and 0. At closes the position is there on bars from
+    `held_from` to before `flat_from`. `exit_price` is before slippage, `way` how the exit filled.
     """
 
     entry_bar: Int64
@@ -49,7 +49,9 @@ class Trades:
     held_from: Int64
     flat_from: Int64
     exit_price: Float64
-    way: Int8  # AT_MARKET to BY_RUIN
+    way: Int8  # AT_MARKET to BY_LIQUIDATION
+    margin: Float64
+    carry: Float64
 
     def __len__(self) -> int:
         return len(self.entry_bar)
@@ -93,14 +95,19 @@ def simulate(
     entry, exit_ = entries.astype(np.int64), ends_at.astype(np.int64)
     quote, net = ledger.quote[:count].copy(), ledger.net[:count].copy()
     price, way = ledger.price[:count].copy(), ledger.way[:count].copy()
+    margin = quote if costs.margin == 1.0 else quote * costs.margin
+    gone = way == BY_LIQUIDATION
     with np.errstate(all="ignore"):  # what overflows is infinite, and its difference NaN
         entry_fill = market.entry[entry] * np.where(is_long, costs.buy, costs.sell)
         slipped = np.where(is_long, costs.sell, costs.buy)
         exit_fill = price * np.where(way == AT_LIMIT, 1.0, slipped)
+        level = entry_fill * np.where(is_long, costs.liquid_long, costs.liquid_short)
+        exit_fill = np.where(gone, level, exit_fill)
         quantity = quote / entry_fill
         value = quantity * exit_fill
-        entry_fee, exit_fee = quote * costs.fee, value * costs.fee
-        gross = np.where(is_long, value - quote, quote - value)
+        entry_fee, exit_fee = quote * costs.fee, np.where(gone, 0.0, value * costs.fee)
+        gross = np.where(gone, -margin, np.where(is_long, value - quote, quote - value))
+        carry = np.where(gone, 0.0, quote * _carried(entry, exit_, is_long, way, market))
     return Trades(
         entry_bar=entry,
         exit_bar=exit_,
@@ -122,7 +129,25 @@ def simulate(
         flat_from=ledger.flat[:count].astype(np.int64),
         exit_price=price,
         way=way,
+        margin=margin,
+        carry=carry,
     )
+
+
+def _carried(
+    entry: Int64, exit_: Int64, is_long: NDArray[np.bool_], way: Int8, market: Market
+) -> Float64:
+    """Return what holding each trade has cost, as a share of Q."""
+    if not market.carry.entry.size:
+        return np.zeros(len(entry))
+    side = np.where(is_long, 0, 1)
+    inside = (way == AT_STOP) | (way == AT_LIMIT)
+    until = np.select(
+        [inside, way == BY_RUIN],
+        [market.carry.inside[side, exit_], market.carry.close[side, exit_]],
+        default=market.carry.exit[side, exit_],
+    )
+    return until - market.carry.entry[side, entry]
 
 
 def _kept_on(
@@ -152,7 +177,9 @@ def _reasons(
 ) -> Int8:
     """Return why each trade ended, the first of: SL, TSL, TP, signal, ruin, forced close.
 
-    Ruin is the first where an order would have filled at the next open only.
+    A liquidation is one whatever else the bar has.
+
+    Ruin comes before those where an order would have filled at the next open only.
     """
     last, long_kept, short_kept = kept_on
     sl, tp, tsl = (ends.hits[:, column] == exits for column in range(3))
@@ -160,11 +187,12 @@ def _reasons(
     ruin = way == BY_RUIN
     return np.select(
         [
+            way == BY_LIQUIDATION,
             ruin & (market.delay > 0),
             *(sl, tsl, tp),
             (ends.natural == exits) & ~held_on,
             ruin,
         ],
-        [RUIN, SL, TSL, TP, SIGNAL_EXIT, RUIN],
+        [LIQUIDATION, RUIN, SL, TSL, TP, SIGNAL_EXIT, RUIN],
         default=FORCED_CLOSE,
     ).astype(np.int8)

@@ -13,7 +13,7 @@ from engine.compiled import kernel, part
 from engine.kernels.account import Costs, Int64, Market
 from engine.kernels.balances import grow_all, new_balances, new_sides
 from engine.kernels.bits import Numbers32, Words
-from engine.kernels.doublings import NEVER
+from engine.kernels.closing import cut_liquidated
 from engine.kernels.hits import (
     Hits,
     Levels,
@@ -26,6 +26,7 @@ from engine.kernels.hits import (
 from engine.kernels.holding import hold_variant, list_starts
 from engine.kernels.ledger import Ledger, new_ledger
 from engine.kernels.measures import Found, Order, balance_score, measure, needs_ledger, offer
+from engine.kernels.reaching import NEVER
 from engine.kernels.runs import Scratch, drop_last_entry, find_trades, load_variant, new_scratch
 from engine.kernels.signature import trade_signature
 from engine.kernels.signing import places_of, sign_combinations
@@ -35,8 +36,9 @@ from engine.kernels.walking import grow_walks, sign_walks, walk_risk
 class RiskTile(NamedTuple):
     """Where a tile lies in the risk grid, the size of the grid, and how positions are held.
 
-    The first three are its first axis positions. With `hold` the first `entries` blocks open
-    positions, and the others close them. Nothing is entered for `pause` bars after a risk exit.
+    The first three are its first axis positions; all of it is of one `size`. With `hold` the first
+    `entries` blocks open positions, and the others close them. Nothing is entered for `pause` bars
+    after a risk exit.
     """
 
     sl: int
@@ -48,6 +50,8 @@ class RiskTile(NamedTuple):
     hold: bool = False
     entries: int = 0
     pause: int = 0
+    size: int = 0
+    sizes: int = 1  # length of the axis of sizes
 
 
 @part
@@ -67,13 +71,14 @@ def list_runs(
     bars = market.closes.shape[0]
     if tile.hold:
         hold_variant(longs, shorts, allowed, rows, tile.entries, bars, scratch)
-        runs = find_trades(scratch)
-        return runs, list_starts(scratch, runs)
-    load_variant(longs, shorts, allowed, rows, scratch)
-    if market.delay:
-        drop_last_entry(scratch, bars)
+    else:
+        load_variant(longs, shorts, allowed, rows, scratch)
+        if market.delay:
+            drop_last_entry(scratch, bars)
     runs = find_trades(scratch)
-    return runs, runs
+    starts = list_starts(scratch, runs) if tile.hold else runs
+    cut_liquidated(scratch, starts, market)
+    return runs, starts
 
 
 @part
@@ -166,7 +171,7 @@ def expand_risk(
                     trades = int(balances.traded[at])
                     score = balance_score(order, ruined, trades, balance, costs)
                 risk = ((tile.sl + s) * tile.tps + tile.tp + tp) * tile.tsls + tile.tsl + tsl
-                index = bases[v] * tile.total + risk
+                index = bases[v] * tile.total + risk * tile.sizes + tile.size
                 after = offer(found, n, order, index, score)
                 if after > n and recorded:
                     found.signature[n, 0], found.signature[n, 1] = trade_signature(

@@ -12,6 +12,7 @@ from engine.kernels.account import (
     AT_STOP,
     BLOCK,
     BLOCK_SHIFT,
+    MARGIN,
     Costs,
     Floats,
     Int64,
@@ -19,15 +20,13 @@ from engine.kernels.account import (
     entry_fill,
 )
 from engine.kernels.bits import Numbers32
+from engine.kernels.closing import is_cut
 from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
 
 Bars = NDArray[np.int32]
 
 NO_HIT = 2**31 - 2  # later than any bar, and one less than the largest int32
-# Levels stand this much nearer to the price than their percent says, so that a close that equals
-# one in decimals hits it, whatever the products round to.
-MARGIN = 1e-12
 # Of runs that will be looked at again, so many hits fit a core's cache; half of them with prices.
 KEPT_HITS = 2**17
 
@@ -189,6 +188,8 @@ def scan_into(
     """Fill a row of the hit table for run k of those listed in steps of 2."""
     bar, end = np.int64(scratch.events[2 * k]), np.int64(scratch.events[2 * k + 1])
     long = is_long(scratch, scratch.events[2 * k])
+    if is_cut(market, bar, end, long):
+        end -= 1  # on one bar liquidation comes first
     if market.inside:
         scan_inside(market, costs, levels, bar, end, long, hits.bar[row], hits.price[row])
     else:

@@ -32,6 +32,7 @@ class Prefix(NamedTuple):
     hold: bool
     exits: bool  # whether the streamed block closes
     bars: int
+    pause: int  # bars after a liquidation on which nothing is entered
 
 
 def _add_carry(_typing: Any, _a: Any, _b: Any, _carry: Any) -> Any:

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.account import BLOCK, Costs, Market
-from engine.kernels.doublings import first_doublings
+from engine.kernels.account import BLOCK, Carry, Costs, Market
+from engine.kernels.charges import NO_CARRY, liquidations
 from engine.kernels.hits import Levels
 from engine.kernels.measures import NO_METRIC, Found, Order
-from engine.kernels.rules import LONG_ONLY, SHORT_ONLY, ExecutionRules, caps_entries, locks_profit
+from engine.kernels.reaching import NEVER, first_reaching
+from engine.kernels.rules import (
+    LONG_ONLY,
+    SHORT_ONLY,
+    ExecutionRules,
+    caps_entries,
+    locks_profit,
+    share_of,
+)
 from engine.kernels.tally import Tally
 from engine.metric_names import ASCENDING, METRICS
 from engine.outcomes import Outcomes
@@ -37,23 +45,39 @@ def costs_of(rules: ExecutionRules) -> Costs:
 
     Long: Q = C / (1 + fee) buys Q / (entry * buy), which sells for exit * sell less the fee, so C
     becomes C * (sell / buy) * (1 - fee) / (1 + fee) * r. Short: 2 Q less what buying back costs.
+    With leverage C is only the margin and the fee of Q, and a long borrows the rest.
     """
     buy, sell = 1.0 + rules.slippage, 1.0 - rules.slippage
-    capped = caps_entries(rules)
+    share, times = share_of(rules), 1.0 if rules.leverage is None else rules.leverage
+    commits = 1.0 + times * rules.fee  # per margin
+    budget = times / commits
+    left = 1.0 - share
+
+    def base(value: float) -> float:
+        return left + share * value
+
+    keeps = (1.0 - rules.fee) / (1.0 + rules.fee) if times == 1.0 else budget * (1.0 - rules.fee)
+    owes = 1.0 if times == 1.0 else budget * (1.0 + rules.fee)
     return Costs(
-        base_long=0.0,
-        slope_long=(sell / buy) * ((1.0 - rules.fee) / (1.0 + rules.fee)),
-        base_short=2.0 / (1.0 + rules.fee),
-        slope_short=-(buy / sell),
-        limit_long=(1.0 / buy) * ((1.0 - rules.fee) / (1.0 + rules.fee)),
-        limit_short=-(1.0 / sell),
+        base_long=base(0.0 if times == 1.0 else budget * (1.0 / times - 1.0)),
+        slope_long=share * ((sell / buy) * keeps),
+        base_short=base(budget * (1.0 / times + 1.0)),
+        slope_short=-(share * ((buy / sell) * owes)),
+        limit_long=share * ((1.0 / buy) * keeps),
+        limit_short=-(share * ((1.0 / sell) * owes)),
         buy=buy,
         sell=sell,
         fee=float(rules.fee),
-        budget=1.0 / (1.0 + rules.fee),
-        fixed=float(rules.fixed_quote),
-        cap=rules.fixed_quote * (1.0 + rules.fee) if capped else np.inf,
+        share=share,
+        budget=budget,
+        margin=1.0 / times,
+        fixed=rules.fixed_quote * times,
+        cap=rules.fixed_quote * commits if caps_entries(rules) else np.inf,
         lock=float(rules.safe_fraction) if locks_profit(rules) else 0.0,
+        gone=left,
+        carried=share * budget,
+        liquid_long=0.0 if rules.leverage is None else 1.0 - 1.0 / times,
+        liquid_short=np.inf if rules.leverage is None else 1.0 + 1.0 / times,
         init_cash=float(rules.init_cash),
         floor=CASH_FLOOR * rules.init_cash,
     )
@@ -83,10 +107,12 @@ def market_of(
     costs: Costs,
     open_times_ms: Int64 | None = None,
     fills: Fills | None = None,
+    carry: Carry | None = None,
 ) -> Market:
     """Return the traded closes float64[n] with what is derived from them, and days.
 
-    Without times there are no days, and no daily metric. Without `fills` everything is at closes.
+    Without times there are no days, and no daily metric. Without `fills` everything is at closes;
+    without `carry` holding costs nothing.
     """
     closes = np.array(closes, dtype=np.float64)  # a copy: kernels are compiled for writable arrays
     none = np.empty(0)
@@ -104,7 +130,13 @@ def market_of(
     with np.errstate(over="ignore"):  # of the smallest numbers there are
         inverse = 1.0 / entry
     ends = np.zeros(0, np.int64) if open_times_ms is None else day_ends(open_times_ms)
-    doubled, doubles_in = first_doublings(reach, entry, costs.sell)
+    levered = costs.liquid_short < np.inf
+    if levered:  # a position is liquidated long before all there is would be lost
+        liquidated = liquidations(entry, low, high, costs)
+        doubled, doubles_in = np.full(len(closes), NEVER, np.uint32), np.uint32(NEVER)
+    else:
+        liquidated = np.empty((2, 0), np.uint32)
+        doubled, doubles_in = first_reaching(reach, 2.0 * (entry * costs.sell))
     return Market(
         closes=closes,
         entry=entry,
@@ -120,6 +152,9 @@ def market_of(
         block_high=np.maximum.reduceat(high, starts),
         doubled=doubled,
         doubles_in=np.uint32(doubles_in),  # numba hands out a Python number
+        plain=carry is None and not levered,
+        liquidated=liquidated,
+        carry=carry or NO_CARRY,
         day_ends=ends,
         day_of=np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends, prepend=-1)),
     )

@@ -6,19 +6,18 @@ import numpy as np
 
 from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import (
-    AT_LIMIT,
     AT_MARKET,
+    BY_LIQUIDATION,
     Costs,
     Floats,
     Kinds,
     Market,
     commit,
-    growth,
-    may_be_ruined,
-    ruined_exit,
+    quote_of,
     settle,
 )
 from engine.kernels.bits import Numbers32
+from engine.kernels.closing import is_cut, is_liquidated, may_be_ruined, outcome, ruined_exit
 from engine.kernels.runs import Scratch, is_long
 
 
@@ -26,12 +25,12 @@ class Ledger(NamedTuple):
     """What the account looked like in and after each trade."""
 
     quote: Floats  # float64, Q
-    held: Floats  # float64, cash + safe left aside while the position is open
+    held: Floats  # float64, cash + safe left aside while the position is open, less what it borrows
     net: Floats  # float64
     available: Floats  # float64, after the trade
     safe: Floats  # float64, after the trade
     price: Floats  # float64, at which it is closed, before slippage
-    way: Kinds  # int8, AT_MARKET to BY_RUIN
+    way: Kinds  # int8, AT_MARKET to BY_LIQUIDATION
     flat: Numbers32  # uint32, the first bar at whose close it is over
     marks: Floats  # float64, equity at bars or days
 
@@ -68,7 +67,7 @@ def record_trades(
     Events are in steps of 2. The exit of a trade that ends in ruin, the last one, moves to its bar.
     If `stopped`, price and way of each exit are in the ledger; else all are at market.
     """
-    inverse, floor = market.inverse, costs.floor
+    floor = costs.floor
     events = scratch.events
     cash = costs.init_cash
     safe = 0.0
@@ -80,21 +79,29 @@ def record_trades(
         price, way = market.exit[end], AT_MARKET
         if stopped:
             price, way = ledger.price[k], int(ledger.way[k])
+        if way == BY_LIQUIDATION:  # known from before: as a market order would be
+            way = AT_MARKET
         ruined = False
         if may_be_ruined(market, bar, end, long):
             end, price, way, ruined = ruined_exit(market, costs, bar, end, price, way, cash, safe)
             events[2 * k + 1] = end
         before, aside = cash, safe
-        factor = growth(costs, long, inverse[bar], price, way == AT_LIMIT)
+        factor = outcome(market, costs, long, bar, end, price, way)
         cash, safe, committed, net = settle(costs, before, aside, factor)
-        ledger.quote[k] = costs.fixed if committed < before else committed * costs.budget
+        quote = quote_of(costs, before, committed)
+        ledger.quote[k] = quote
         ledger.held[k] = commit(costs, before)[1] + aside
+        if costs.margin < 1.0:
+            ledger.held[k] -= quote - costs.margin * quote
         ledger.net[k] = net
         ledger.available[k] = cash
         ledger.safe[k] = safe
         ledger.price[k] = price
-        ledger.way[k] = way
-        ledger.flat[k] = flat_from(market, end, way)
+        cut = is_cut(market, bar, end, long)
+        ledger.flat[k] = end if cut else flat_from(market, end, way)
+        ledger.way[k] = (
+            BY_LIQUIDATION if is_liquidated(market, costs, bar, end, long, price) else way
+        )
         if ruined:
             return k + 1, cash + safe, True
     return runs, cash + safe, cash + safe <= 0.0

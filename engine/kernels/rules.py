@@ -1,12 +1,13 @@
 """Execution rules of a request as plain numbers."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from engine.request.model import DIRECTION_MODES, SIZING_MODES, Request
 
 DIRECTIONS, SIZINGS = DIRECTION_MODES, SIZING_MODES
 LONG_ONLY, SHORT_ONLY = DIRECTIONS.index("long-only"), DIRECTIONS.index("short-only")
 FIXED_QUOTE = SIZINGS.index("fixed_quote")
+PERCENT, RISK_PER_TRADE = SIZINGS.index("percent"), SIZINGS.index("risk_per_trade")
 PROFIT_LOCK = SIZINGS.index("strategy_compound_profit_lock")
 
 
@@ -16,7 +17,9 @@ class ExecutionRules(NamedTuple):
     `direction` and `sizing` are positions in `DIRECTIONS` and `SIZINGS`; `init_cash` and
     `fixed_quote` are quote amounts. `next_open`: what is decided at a close fills at the next open;
     `inside`: stops are looked for inside bars. `hold`: positions are held until they are closed;
-    `pause`: bars after a risk exit on which nothing is entered.
+    `pause`: bars after a risk exit on which nothing is entered. Of the equity, `percent` is
+    committed or `risk` is lost at the stop loss `stop`, by the sizing. `leverage` is None without
+    any. `funding` is what longs pay shorts every eight hours, `borrow` what shorts pay a year.
     """
 
     fee: float
@@ -30,10 +33,27 @@ class ExecutionRules(NamedTuple):
     inside: bool = False
     hold: bool = False
     pause: int = 0
+    percent: float = 1.0
+    risk: float = 0.0
+    stop: float = 0.0
+    leverage: float | None = None
+    funding: float = 0.0
+    borrow: float = 0.0
+
+    def sized(self, sl: float | None, percent: float | None) -> Self:
+        """Return the rules of a variant with this stop loss and this axis value, in percent."""
+        if self.sizing == PERCENT and percent is not None:
+            return self._replace(percent=percent / 100.0)
+        if self.sizing == RISK_PER_TRADE and sl is not None:
+            return self._replace(stop=sl / 100.0)
+        return self
 
 
 def execution_rules(request: Request) -> ExecutionRules:
-    """Return the rules of a request, its percentages turned into fractions."""
+    """Return the rules of a request, its percentages turned into fractions.
+
+    Its first percentage and its first stop loss size the trades of stage A.
+    """
     execution = request.execution
     return ExecutionRules(
         fee=execution.fee_pct / 100.0,
@@ -47,6 +67,12 @@ def execution_rules(request: Request) -> ExecutionRules:
         inside=execution.stop_fill == "intrabar",
         hold=request.position == "hold",
         pause=execution.reentry_after_bars,
+        percent=execution.percent / 100.0,
+        risk=execution.risk_per_trade_pct / 100.0,
+        stop=(request.risk.sl[0] or 0.0) / 100.0,
+        leverage=execution.leverage,
+        funding=execution.funding_pct_per_8h / 100.0,
+        borrow=execution.borrow_pct_per_year / 100.0,
     )
 
 
@@ -58,3 +84,16 @@ def caps_entries(rules: ExecutionRules) -> bool:
 def locks_profit(rules: ExecutionRules) -> bool:
     """Whether part of every win leaves the traded cash for good."""
     return rules.sizing == PROFIT_LOCK
+
+
+def share_of(rules: ExecutionRules) -> float:
+    """Return the share of the cash that an entry commits where that is always the same, else 1.
+
+    Where it is less than 1 nothing is locked, so that the cash is all the equity there is.
+    """
+    times = 1.0 if rules.leverage is None else rules.leverage
+    if rules.sizing == PERCENT:
+        return min(rules.percent * (1.0 + times * rules.fee), 1.0)
+    if rules.sizing == RISK_PER_TRADE:
+        return min(rules.risk / rules.stop / times * (1.0 + times * rules.fee), 1.0)
+    return 1.0

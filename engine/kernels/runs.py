@@ -162,3 +162,11 @@ def is_long(scratch: Scratch, bar: np.uint32) -> Any:
     """Whether the run that starts on `bar` is long."""
     word = scratch.long[(bar >> WORD_SHIFT) + np.uint32(1)]
     return (word >> np.uint64(bar & BIT_MASK)) & U1 != U0
+
+
+@inlined
+def was_held(scratch: Scratch, bar: np.uint32, long: bool) -> Any:
+    """Whether a position of that direction is there on the bar before `bar`."""
+    plane = scratch.long if long else scratch.short
+    at = bar + BIT_MASK  # the first word is the time before the first bar
+    return (plane[at >> WORD_SHIFT] >> np.uint64(at & BIT_MASK)) & U1 != U0

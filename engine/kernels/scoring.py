@@ -5,13 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import inlined, part
-from engine.kernels.account import Costs, Flags, Floats, Int64, Market, final_balance
+from engine.kernels.account import Costs, Flags, Floats, Int64, Market
 from engine.kernels.bits import U1, Numbers32, Words
-from engine.kernels.doublings import NEVER
+from engine.kernels.final_balance import final_balance
 from engine.kernels.holding import Prefix, hold_row
 from engine.kernels.ledger import Ledger
 from engine.kernels.measures import Order, Score, balance_score, measure
+from engine.kernels.reaching import NEVER
 from engine.kernels.runs import U2, Scratch, drop_last_entry, find_runs, find_trades, multiply
+from engine.kernels.walking import find_liquidated
 
 
 class Scores(NamedTuple):
@@ -86,7 +88,10 @@ def score_by_balance(
     for i in range(rows.shape[0]):
         row = first + rows[i]
         put_positions(prefix, longs[row], shorts[row], market, scratch)
-        runs, step = find_runs(scratch)
+        if market.liquidated.shape[1] == 0:
+            runs, step = find_runs(scratch)
+        else:
+            runs, step = find_liquidated(prefix.hold, prefix.pause, market, scratch), U2
         trades, balance, ruined = final_balance(scratch, runs, step, market, costs)
         score = balance_score(order, ruined, trades, balance, costs)
         note(scores, i, score, scratch, runs, step)
@@ -110,6 +115,9 @@ def score_by_trades(
     for i in range(rows.shape[0]):
         row = first + rows[i]
         put_positions(prefix, longs[row], shorts[row], market, scratch)
-        runs = find_trades(scratch)
+        if market.liquidated.shape[1] == 0:
+            runs = find_trades(scratch)
+        else:
+            runs = find_liquidated(prefix.hold, prefix.pause, market, scratch)
         score = measure(scratch, runs, market, costs, order, ledger, False)
         note(scores, i, score, scratch, runs, U2)

@@ -7,8 +7,8 @@ import numpy as np
 from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import Costs, Floats, Int64, Market
 from engine.kernels.bits import U0, Numbers32, Words
-from engine.kernels.doublings import NEVER
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row
+from engine.kernels.reaching import NEVER
 from engine.kernels.runs import Scratch, is_long
 from engine.kernels.signature import seal, trade_value
 

@@ -7,7 +7,6 @@ import numpy as np
 from engine.compiled import borrowing, kernel, part
 from engine.kernels.account import Costs, Int64, Market
 from engine.kernels.bits import Words
-from engine.kernels.doublings import NEVER
 from engine.kernels.holding import ONES, Prefix, clear_from, holding_signature
 from engine.kernels.ledger import new_ledger
 from engine.kernels.measures import (
@@ -17,6 +16,7 @@ from engine.kernels.measures import (
     needs_ledger,
     offer,
 )
+from engine.kernels.reaching import NEVER
 from engine.kernels.runs import (
     Scratch,
     multiply,
@@ -48,6 +48,7 @@ class Tile(NamedTuple):
     hold: bool = False  # positions are held until they are closed
     exits: bool = False  # the streamed block closes them
     entries: int = 0  # how many of the other blocks open them, the first ones
+    pause: int = 0  # bars after a liquidation on which nothing is entered
 
 
 @part
@@ -167,6 +168,7 @@ def score_tile(
         prefix_planes = Prefix(
             stack_long[depth], stack_short[depth], exit_long[exit_depth - 1],
             exit_short[exit_depth - 1], allowed, tile.hold, tile.exits, market.closes.shape[0],
+            tile.pause,
         )  # fmt: skip
         start = max(0, -((offset - tile.base_start) // tile.stride))
         stop = max(0, min(tile.rows, -((offset - tile.base_stop) // tile.stride)))

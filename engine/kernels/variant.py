@@ -7,6 +7,7 @@ import numpy as np
 from engine.compiled import kernel
 from engine.kernels.account import Costs, Flags, Floats, Int64, Kinds, Market
 from engine.kernels.bits import U1, Numbers32, Words
+from engine.kernels.closing import cut_liquidated
 from engine.kernels.equity import fill_equity
 from engine.kernels.hits import Bars, Levels, new_hits, scan_runs
 from engine.kernels.holding import latch, list_starts
@@ -52,6 +53,7 @@ def trade_variant(
             drop_last_entry(scratch, bars)
     runs = find_trades(scratch)
     starts = list_starts(scratch, runs) if hold else runs
+    cut_liquidated(scratch, starts, market)
     hits = new_hits(starts, 3, market.inside)
     scan_runs(scratch, starts, market, costs, levels, hits)
     ledger = new_ledger(starts, 0)

@@ -17,15 +17,16 @@ from engine.kernels.account import (
     Floats,
     Int64,
     Market,
-    may_be_ruined,
     settle,
 )
 from engine.kernels.balances import Balances, Sides, fill_factors, fill_sides, settle_one_short
 from engine.kernels.bits import U0, Numbers32, Words
-from engine.kernels.doublings import NEVER
+from engine.kernels.closing import cut_liquidated, is_cut, may_be_ruined
 from engine.kernels.hits import NO_HIT, Bars, Hits, Levels, hit_first, kept_row, row_of, scan_into
+from engine.kernels.holding import list_starts
 from engine.kernels.ledger import Ledger
-from engine.kernels.runs import Scratch, is_long
+from engine.kernels.reaching import NEVER
+from engine.kernels.runs import Scratch, find_trades, is_long, was_held
 from engine.kernels.signature import seal, trade_value
 
 
@@ -33,15 +34,18 @@ class Place(NamedTuple):
     """A start in the list."""
 
     bar: np.int64
-    end: np.int64  # of its holding
+    end: np.int64  # of its holding, if not earlier by liquidation
     first: bool  # of its holding
+    cut: bool  # whether it ends by liquidation
 
 
 @inlined
-def place_of(starts: Numbers32, k: int) -> Place:
-    """Return start k of those listed in steps of 2."""
-    bar, end = np.int64(starts[2 * k]), np.int64(starts[2 * k + 1])
-    return Place(bar, end, k == 0 or starts[2 * k - 1] != starts[2 * k + 1])
+def place_of(starts: Numbers32, k: int, scratch: Scratch, market: Market) -> Place:
+    """Return start k of those listed in steps of 2; `scratch` has the planes of what is held."""
+    start = starts[2 * k]
+    bar, end, long = np.int64(start), np.int64(starts[2 * k + 1]), is_long(scratch, start)
+    first = not was_held(scratch, start, long)
+    return Place(bar, end, first, is_cut(market, bar, end, long))
 
 
 @inlined
@@ -57,6 +61,8 @@ def is_free(place: Place, busy: np.int64, pause: int) -> bool:
 @inlined
 def busy_until(place: Place, hit: Any, pause: int) -> Any:
     """Return the last bar on which an account that opened on a start opens nothing else."""
+    if place.cut:
+        return min(np.int64(hit), place.end) + pause
     return np.int64(hit) + pause if hit <= place.end else place.end - 1
 
 
@@ -80,7 +86,7 @@ def walk_risk(
     busy = np.int64(-1)
     n = 0
     for k in range(count):
-        place = place_of(starts, k)
+        place = place_of(starts, k, scratch, market)
         if not is_free(place, busy, pause):
             continue
         column = hit_first(hits.bar[k], sl, tp, tsl)
@@ -94,6 +100,27 @@ def walk_risk(
             ledger.way[n] = (AT_LIMIT if column == tp else AT_STOP) if stopped else AT_MARKET
         busy = busy_until(place, hit, pause)
         n += 1
+    return n
+
+
+@part
+def find_liquidated(hold: bool, pause: int, market: Market, scratch: Scratch) -> Any:
+    """List what is traded without risk levels where positions are liquidated; return the number.
+
+    Trades are in steps of 2. After a liquidation a holding may be entered again.
+    """
+    count = find_trades(scratch)
+    if hold:
+        count = list_starts(scratch, count)
+    cut_liquidated(scratch, count, market)
+    busy = np.int64(-1)
+    n = 0
+    for k in range(count):
+        place = place_of(scratch.events, k, scratch, market)
+        if is_free(place, busy, pause):
+            scratch.events[2 * n], scratch.events[2 * n + 1] = place.bar, place.end
+            busy = busy_until(place, NO_HIT, pause)
+            n += 1
     return n
 
 
@@ -174,7 +201,7 @@ def grow_walks(
     balances.ruin[:] = NEVER
     busy[:] = -1
     for k in range(count):
-        place = place_of(scratch.events, k)
+        place = place_of(scratch.events, k, scratch, market)
         bar, end = scratch.events[2 * k], scratch.events[2 * k + 1]
         long, row = is_long(scratch, bar), row_of(k, hits)
         scan_into(row, scratch, k, market, costs, levels, hits)
@@ -183,8 +210,7 @@ def grow_walks(
                 place, row, hits, sl_fast, pause, market, costs, levels, balances, busy
             )
             continue
-        reciprocal = market.inverse[bar]
-        fill_factors(sides.factor, row, hits, end, long, reciprocal, market, costs, levels)
+        fill_factors(sides.factor, row, hits, end, bar, long, market, costs, levels)
         fill_sides(sides, row, hits, levels)
         if sl_fast:
             settle_free(
@@ -218,7 +244,7 @@ def sign_walks(
     busy, traded = np.full(combinations, -1, np.int64), np.zeros(combinations, np.int64)
     signatures[:] = U0
     for k in range(count):
-        place = place_of(scratch.events, k)
+        place = place_of(scratch.events, k, scratch, market)
         long = is_long(scratch, scratch.events[2 * k])
         row = kept_row(scratch, k, market, costs, levels, hits)
         for c in range(combinations):

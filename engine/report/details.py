@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels import REASONS, Trades
+from engine.kernels import REASONS, ExecutionRules, Trades
 from engine.report.figures import trade_times
 
 Float64 = NDArray[np.float64]
@@ -17,21 +17,35 @@ Int64 = NDArray[np.int64]
 
 EQUITY_POINTS = 1000
 
-# The longest JSON text of a trade, whose ten amounts may have 24 characters each, and of a point.
+# The longest JSON text of a trade, whose ten amounts may have 24 characters each; of its margin or
+# its carry, where there is any; and of a point.
 TRADE_BYTES = 540
+CHARGE_BYTES = 44
 POINT_BYTES = 45
 
 
-def stored_bytes(trades: int, bars: int) -> int:
+def charges_of(rules: ExecutionRules) -> tuple[str, ...]:
+    """Return what a trade says besides under these rules: its margin, its carry."""
+    levered, carries = rules.leverage is not None, rules.funding != 0.0 or rules.borrow != 0.0
+    return ("margin",) * levered + ("carry",) * carries
+
+
+def stored_bytes(trades: int, bars: int, charges: tuple[str, ...] = ()) -> int:
     """Return what so many trades, and the equity curve of so many bars, are charged at most.
 
     An upper bound of their JSON text, known before any of it is made.
     """
-    return TRADE_BYTES * trades + POINT_BYTES * min(bars, EQUITY_POINTS)
+    each = TRADE_BYTES + CHARGE_BYTES * len(charges)
+    return each * trades + POINT_BYTES * min(bars, EQUITY_POINTS)
 
 
-def trade_list(trades: Trades, open_times: Int64, close_times: Int64) -> list[dict[str, Any]]:
-    """Return the trades as JSON objects in time order; amounts in quote, times as UTC texts."""
+def trade_list(
+    trades: Trades, open_times: Int64, close_times: Int64, charges: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Return the trades as JSON objects in time order; amounts in quote, times as UTC texts.
+
+    `charges` are those of `charges_of`.
+    """
     entered, left = trade_times(trades, open_times, close_times)
     with np.errstate(all="ignore"):
         exit_quote = trades.quantity * trades.exit_fill
@@ -48,6 +62,7 @@ def trade_list(trades: Trades, open_times: Int64, close_times: Int64) -> list[di
         "exit_quote": _listed(exit_quote),
         "entry_fee": _listed(trades.entry_fee),
         "exit_fee": _listed(trades.exit_fee),
+        **{name: _listed(getattr(trades, name)) for name in charges},
         "gross_pnl": _listed(trades.gross),
         "net_pnl": _listed(trades.net),
         "return_pct": _listed(return_pct),

@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 from engine.grid import Grid, indicator_key
 from engine.kernels import ExecutionRules, Trades, execution_rules, simulate
 from engine.kernels.account import Market
+from engine.kernels.charges import carry_on
 from engine.kernels.inputs import costs_of, fills_of, market_of
 from engine.metrics import equity_curve, variant_metrics
-from engine.report.details import equity_points, stored_bytes, trade_list, utc_texts
+from engine.report.details import (
+    charges_of,
+    equity_points,
+    stored_bytes,
+    trade_list,
+    utc_texts,
+)
 from engine.report.figures import Figures, as_stored, figures
 from engine.report.table import table
 from engine.request.hashes import canonical_json, sha256_hex
@@ -100,8 +107,18 @@ class _Bars:
             open_times=candles.ts_open[traded],
             close_times=candles.close_time()[traded],
             rules=rules,
-            market=market_of(closes, costs_of(rules), fills=fills_of(rules, candles)),
+            market=market_of(
+                closes,
+                costs_of(rules),
+                fills=fills_of(rules, candles),
+                carry=carry_on(rules, candles),
+            ),
         )
+
+    @property
+    def times(self) -> tuple[Int64, Int64]:
+        """When the bars open and close."""
+        return self.open_times, self.close_times
 
     def table(self, metrics: dict[str, Any]) -> str:
         start, end = utc_texts(np.array([self.open_times[0], self.close_times[-1]]))
@@ -118,10 +135,11 @@ class _Run:
 
     @classmethod
     def of(cls, sweep: Variants, bars: _Bars, variant_index: int) -> "_Run":
-        closes, rules, market = bars.closes, bars.rules, bars.market
+        closes, market = bars.closes, bars.market
         base_index, risk_index = sweep.grid.split(variant_index)
         long, short = sweep.planes_of(base_index)
         sl, tp, tsl = sweep.grid.risk_at(risk_index)
+        rules = bars.rules.sized(sl, sweep.grid.percent_at(risk_index))
         exits = sweep.exit_planes_of(base_index) if rules.hold else None
         trades = simulate(long, short, closes, rules, sl, tp, tsl, market=market, exits=exits)
         equity = equity_curve(trades, closes, rules, market=market)
@@ -184,11 +202,12 @@ def _full_report(
         run.trades,
         run.equity,
         bars.closes,
-        (bars.open_times, bars.close_times),
+        bars.times,
         bars.rules.init_cash,
     )
     metrics = as_stored(known | {"avg_trade_pct": known["expectancy_pct"]})
-    charged = stored_bytes(len(run.trades), len(run.equity)) if wanted else 0
+    charges = charges_of(bars.rules)
+    charged = stored_bytes(len(run.trades), len(run.equity), charges) if wanted else 0
     kept = wanted and charged <= room
     report = _report(
         sweep,
@@ -196,7 +215,7 @@ def _full_report(
         variant_index,
         metrics,
         table_md=bars.table(metrics),
-        trades=trade_list(run.trades, bars.open_times, bars.close_times) if kept else None,
+        trades=trade_list(run.trades, *bars.times, charges) if kept else None,
         equity=equity_points(run.equity, bars.close_times) if kept else None,
         trades_omitted=wanted and not kept,
     )

@@ -25,6 +25,11 @@ def axis_count(axis: Mapping[str, Any]) -> int:
     return int((stop - start) // step) + 1
 
 
+def axis_of(value: Any) -> Mapping[str, Any]:
+    """Return a value that may be an axis, or one number for it, as an axis."""
+    return value if isinstance(value, Mapping) else {"mode": "explicit", "values": [value]}
+
+
 def axis_value(axis: Mapping[str, Any], number: int) -> Any:
     """Return value `number` of an axis, without listing the others."""
     return axis_reader(axis)(number)

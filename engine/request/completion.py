@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from engine.request.axes import axis_values
+from engine.request.axes import axis_of, axis_values
 from engine.request.blocks import built_block
 from engine.request.members import Reading
 from engine.request.model import (
-    RISK_AXES,
     UNGUARDED,
     Defaults,
     Execution,
@@ -42,6 +41,7 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         name: (None,) if axis is None else axis_values(axis)
         for name, axis in template["risk_grid"].items()
     }
+    percents = axis_values(axis_of(template["execution"]["percent"]))
     return Request(
         document=effective,
         start_ms=milliseconds(datetime.fromisoformat(time_range["start"])),
@@ -55,8 +55,11 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         exit_blocks=tuple(built_block(block) for block in template["exit_grids"]),
         direction_mode=template["direction_mode"],
         sizing_mode=template["sizing_mode"],
-        execution=Execution(**template["execution"]),
-        risk=Risk(*(levels[name] for name in RISK_AXES)),
+        execution=Execution(**template["execution"] | {"percent": percents[0]}),
+        risk=Risk(
+            **levels,
+            percent=percents if template["sizing_mode"] == "percent" else (None,),
+        ),
         warmup_bars=effective["warmup_bars"],
         preselect=effective["preselect"],
         top_k=effective["top_k"],

@@ -18,7 +18,14 @@ MAX_INDEX = 2**63 - 1
 RISK_AXES = ("sl", "tp", "tsl")
 
 DirectionMode = Literal["long-short", "long-only", "short-only"]
-SizingMode = Literal["all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock"]
+SizingMode = Literal[
+    "all_in",
+    "fixed_quote",
+    "strategy_compound",
+    "strategy_compound_profit_lock",
+    "percent",
+    "risk_per_trade",
+]
 DIRECTION_MODES: tuple[DirectionMode, ...] = get_args(DirectionMode)
 SIZING_MODES: tuple[SizingMode, ...] = get_args(SizingMode)
 
@@ -31,18 +38,28 @@ Position = Literal["state", "hold"]
 POSITIONS: tuple[Position, ...] = get_args(Position)
 
 FIRST_EXECUTION: Mapping[str, Any] = MappingProxyType(
-    {"entry_fill": "close", "stop_fill": "close", "reentry_after_bars": 0}
+    {
+        "entry_fill": "close",
+        "stop_fill": "close",
+        "reentry_after_bars": 0,
+        "percent": 100,
+        "risk_per_trade_pct": 1,
+        "leverage": None,
+        "funding_pct_per_8h": 0,
+        "borrow_pct_per_year": 0,
+    }
 )
 """What members of `execution` that came with version 3 were before a request could say so.
 
-Keys and hashes leave them out where they are this, so that they stay those of before.
+Keys and hashes leave them out where they are this, so that they stay those of before. So may a
+document of any version.
 """
 
 FIRST_POSITION: Position = "state"
 """What a position was before a request could say so: keys and hashes leave it out as well."""
 
 Level = float | None
-"""A risk level in human percent, or None where the risk exit is off."""
+"""A value of an axis of stage B in human percent; None: the risk exit is off, or no percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +138,15 @@ class BlockRequest:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Cash, costs and fills; percentages are human (0.075 = 0.075 %).
+    """Cash, costs, fills and sizes; percentages are human (0.075 = 0.075 %).
 
     `entry_fill` is where entries and signal exits fill: at the close of the bar that decides, or at
     the next open. `stop_fill` is where stops and targets are seen: at closes, or inside bars.
     `reentry_after_bars`: on so many bars after a risk exit, and on its own, nothing is opened;
     0: the next edge opens.
+    `percent` is the first value of its axis: stage A sizes with it. `leverage` None: none, and a
+    position takes all it costs. Funding is paid every 8 hours, borrowing by the time a short is
+    held.
     """
 
     init_cash_quote: float
@@ -137,20 +157,29 @@ class Execution:
     entry_fill: EntryFill
     stop_fill: StopFill
     reentry_after_bars: int
+    percent: float
+    risk_per_trade_pct: float
+    leverage: float | None
+    funding_pct_per_8h: float
+    borrow_pct_per_year: float
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """The risk axes, each at least one level long."""
+    """The axes of stage B, each at least one value long.
+
+    `percent` is how much of the equity a position takes, (None,) where sizing is not by percent.
+    """
 
     sl: tuple[Level, ...]
     tp: tuple[Level, ...]
     tsl: tuple[Level, ...]
+    percent: tuple[Level, ...]
 
     @property
     def total(self) -> int:
         """Number of combinations."""
-        return len(self.sl) * len(self.tp) * len(self.tsl)
+        return len(self.sl) * len(self.tp) * len(self.tsl) * len(self.percent)
 
 
 @dataclass(frozen=True, slots=True)

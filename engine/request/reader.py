@@ -5,7 +5,7 @@ from datetime import datetime
 from math import prod
 from typing import Any
 
-from engine.request.axes import axis_count
+from engine.request.axes import axis_count, axis_of
 from engine.request.blocks import ReadBlock
 from engine.request.bounds import WARMUP_BARS
 from engine.request.entries import TABLE
@@ -22,6 +22,7 @@ from engine.request.warmup import needed
 from engine.timeframes import TIMEFRAMES
 
 _MOST = 10**15
+_RISK_PATHS = ("template.risk_grid", "template.execution.percent")
 
 
 def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
     root = Members.of(Field(document, "", errors), "", reading)
     times = _read_time_range(root)
     template, blocks = read_template(root)
-    risk_total = _risk_total(root, template["risk_grid"])
+    risk_total = _risk_total(root, template)
     effective: dict[str, Any] = {
         "version": VERSION,
         "time_range": {name: time and written(time) for name, time in times.items()},
@@ -102,14 +103,15 @@ def _refuse_a_range_without_bars(
     )
 
 
-def _risk_total(root: Members, axes: Mapping[str, Any]) -> int:
+def _risk_total(root: Members, template: Mapping[str, Any]) -> int:
     """Return the number of risk combinations; when an axis is wrong, one that blames no size."""
     if any(
-        error.path.startswith("template.risk_grid") and error.code == "invalid_request"
+        error.path.startswith(_RISK_PATHS) and error.code == "invalid_request"
         for error in root.field.errors
     ):
         return _MOST
-    return prod(axis_count(axis) for axis in axes.values() if axis is not None)
+    levels = [axis for axis in template["risk_grid"].values() if axis is not None]
+    return prod(map(axis_count, [*levels, axis_of(template["execution"]["percent"])]))
 
 
 def _read_sizes(root: Members, risk_total: int) -> dict[str, int | None]:

@@ -1,13 +1,12 @@
-"""Reading `template`: instrument, indicators, position, direction, sizing, execution, risk."""
+"""Reading `template`: instrument, indicators, position, direction, sizing, risk."""
 
 from typing import Any
 
 from engine.request.blocks import ReadBlock, read_blocks
-from engine.request.entries import TABLE
+from engine.request.execution import read_execution
 from engine.request.fields import is_array
 from engine.request.members import Members
 from engine.request.risk import read_risk
-from engine.request.table import REQUIRED
 
 
 def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
@@ -24,7 +23,8 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
     exits = _read_exits(template, position, timeframe)
     market_id = instrument.read("market_id")
     direction = template.read("direction_mode")
-    execution = _read_execution(template, market_id)
+    sizing = template.read("sizing_mode")
+    execution = read_execution(template, market_id, sizing, direction)
     effective = {
         "instrument_id": {"market_id": market_id, "symbol": instrument.read("symbol")},
         "timeframe": timeframe,
@@ -32,9 +32,9 @@ def read_template(root: Members) -> tuple[dict[str, Any], list[ReadBlock]]:
         "position": position,
         "exit_grids": [block.document for block in exits],
         "direction_mode": direction,
-        "sizing_mode": template.read("sizing_mode"),
+        "sizing_mode": sizing,
         "execution": execution,
-        "risk_grid": read_risk(template, direction, execution["slippage_pct"]),
+        "risk_grid": read_risk(template, direction, sizing, execution["slippage_pct"]),
     }
     return effective, [*blocks, *exits]
 
@@ -50,17 +50,3 @@ def _read_exits(template: Members, position: str | None, timeframe: str | None) 
             "the exit blocks"
         )
     return read_blocks(grids, template.reading, timeframe)
-
-
-def _read_execution(template: Members, market_id: int | None) -> dict[str, float | None]:
-    execution = template.object("execution")
-    fee, remedy = REQUIRED, ""
-    if template.reading.defaults is not None:
-        fees = template.reading.defaults.fee_pct_by_market_id
-        # A market that was refused is no reason to ask for its fee as well.
-        fee = 0.0 if market_id is None else fees.get(market_id, REQUIRED)
-        remedy = f"market {market_id} has no default fee; give one in percent"
-    return {
-        name: execution.read("fee_pct", fee, remedy) if name == "fee_pct" else execution.read(name)
-        for name in TABLE.keys(execution.path)
-    }

@@ -40,7 +40,7 @@ def upgraded(document: Any, *, unnamed: int) -> Any:
         version = read
     for step in STEPS[version - 1 :]:
         document = step(document)
-    return {**document, "version": VERSION}
+    return {**_with_first_execution(document), "version": VERSION}
 
 
 def _lists_of_distinct_outcomes(document: Document) -> Document:
@@ -64,11 +64,18 @@ def _flat_on_neutral_at_closes(document: Document) -> Document:
     template = document.get("template")
     if not isinstance(template, Mapping):
         return document
-    execution = template.get("execution", {})
-    if isinstance(execution, Mapping):
-        execution = {**FIRST_EXECUTION, **execution}
     first: Document = {"position": FIRST_POSITION, "exit_grids": []}
-    return {**document, "template": {**first, **template, "execution": execution}}
+    return {**document, "template": {**first, **template}}
+
+
+def _with_first_execution(document: Document) -> Document:
+    """Name what an execution of any version may leave out, for keys and hashes leave it out too."""
+    template = document.get("template")
+    execution = template.get("execution") if isinstance(template, Mapping) else None
+    if not isinstance(template, Mapping) or not isinstance(execution, Mapping):
+        return document
+    execution = {**FIRST_EXECUTION, **execution}
+    return {**document, "template": {**template, "execution": execution}}
 
 
 STEPS: tuple[Callable[[Document], Document], ...] = (

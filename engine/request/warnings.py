@@ -89,6 +89,24 @@ def of_fills(request: Request) -> list[Warned]:
     return [_warning("stops_at_closes", message, "template.execution.stop_fill")]
 
 
+def of_leverage(request: Request) -> list[Warned]:
+    """Warn of stop losses that lie at the liquidation or beyond: that comes first.
+
+    A trailing stop as wide is no such case: it moves away from the liquidation.
+    """
+    leverage = request.execution.leverage
+    if leverage is None:
+        return []
+    idle = [one for one in request.risk.sl if one is not None and one / 100 >= 1 / leverage]
+    if not idle:
+        return []
+    message = (
+        f"no position reaches these stop losses, in percent: {_some(map(plain, idle))}; with "
+        f"leverage {plain(leverage)} it is liquidated first, {100 / leverage:.6g} % from its entry"
+    )
+    return [_warning("stops_beyond_liquidation", message, "template.risk_grid.sl")]
+
+
 def _partial(coverage: Coverage, step: int) -> list[Warned]:
     asked, present = coverage.bars_expected, coverage.bars_present
     lacks_an_end = coverage.last_ms - coverage.first_ms < (asked - 1) * step

@@ -15,6 +15,15 @@ FILLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 HELD = "positions held until a signal against them"
 PAUSE = "no entry for {bars} after a stop or target"
+LEVERAGE = "leverage {times}"
+CARRY: Mapping[str, str] = MappingProxyType(
+    {
+        "funding_pct_per_8h": "funding {percent} % every 8 hours",
+        "borrow_pct_per_year": "borrowing {percent} % a year",
+    }
+)
+"""What is said of the costs of holding where there are any, by field."""
+
 EXIT = "exit "
 """What the names of exit blocks begin with where people read them. Other names hold no spaces."""
 
@@ -66,9 +75,35 @@ def position_text(template: Mapping[str, Any]) -> str:
     return ", ".join(said)
 
 
+def sizing_text(template: Mapping[str, Any]) -> str:
+    """Say how positions are sized, of a template or a variant; a percent is an axis of its own."""
+    mode: str = template["sizing_mode"]
+    if mode == "risk_per_trade":
+        # Where it is 1, keys and rows of variants leave it out.
+        return f"risk per trade {plain(template['execution'].get('risk_per_trade_pct', 1))} %"
+    return mode.replace("_", " ")
+
+
+def leverage_text(execution: Mapping[str, Any]) -> str:
+    """Say how many times its margin a position is; nothing without leverage."""
+    times = execution.get("leverage")
+    return "" if times is None else LEVERAGE.format(times=plain(times))
+
+
+def carry_text(execution: Mapping[str, Any]) -> str:
+    """Say what it costs to hold a position; nothing where that is free."""
+    return ", ".join(
+        words.format(percent=plain(execution[name]))
+        for name, words in CARRY.items()
+        if execution.get(name)
+    )
+
+
 def modes_text(template: Mapping[str, Any]) -> str:
     """Say everything that is not the default of how signals become trades; or nothing."""
-    return ", ".join(filter(None, (position_text(template), fills_text(template["execution"]))))
+    execution = template["execution"]
+    said = position_text(template), fills_text(execution), leverage_text(execution)
+    return ", ".join(filter(None, (*said, carry_text(execution))))
 
 
 def titled(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from engine import kernels
 from engine.kernels import DIRECTIONS, REASONS, SIZINGS, ExecutionRules, Trades
 from engine.kernels.account import Market
+from engine.kernels.charges import carry_between
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     Fills,
@@ -20,7 +21,9 @@ from engine.kernels.inputs import (
     room_for,
 )
 from engine.kernels.measures import WORST_TIER, Found
+from engine.kernels.rules import RISK_PER_TRADE
 from engine.metrics import equity_curve
+from tests.engine.simulated_terms import flat_bars
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, Prices, RiskLevels, Run, Trade
 
 Bits = NDArray[np.uint64]
@@ -36,10 +39,14 @@ FLOATS = (
     "net",
     "available",
     "safe",
+    "margin",
+    "carry",
 )
 
 
-def rules_of(execution: Execution) -> ExecutionRules:
+def rules_of(execution: Execution, sl: float | None = None) -> ExecutionRules:
+    """Return the engine's rules; `sl` sizes the trades where nothing else does."""
+    sizing_sl = execution.sizing_sl if execution.sizing_sl is not None else sl
     return ExecutionRules(
         fee=execution.fee_pct / 100,
         slippage=execution.slippage_pct / 100,
@@ -52,6 +59,12 @@ def rules_of(execution: Execution) -> ExecutionRules:
         inside=execution.stop_fill == "intrabar",
         hold=execution.position == "hold",
         pause=execution.reentry_after_bars,
+        percent=execution.percent / 100,
+        risk=execution.risk_per_trade_pct / 100,
+        stop=(sizing_sl or 0.0) / 100,
+        leverage=execution.leverage,
+        funding=execution.funding_pct_per_8h / 100,
+        borrow=execution.borrow_pct_per_year / 100,
     )
 
 
@@ -93,15 +106,19 @@ def market_for(
     closes: Sequence[float], execution: Execution, prices: Prices | None = None
 ) -> Market:
     """Return what orders fill at; without `prices` every price of a bar is its close."""
-    rules, bars = rules_of(execution), np.array(closes, dtype=np.float64)
+    rules, bars = rules_of(execution, 1.0), np.array(closes, dtype=np.float64)
     times = np.arange(len(bars)) if prices is None else np.array(prices.open_ms, np.int64)
+    bars_of = flat_bars(closes) if prices is None else prices
+    carry = carry_between(
+        rules, *(np.array(at, np.int64) for at in (bars_of.open_ms, bars_of.close_ms))
+    )
     fills = None
     if rules.next_open or rules.inside:
         columns = (bars,) * 3
         if prices is not None:
             columns = tuple(map(np.array, (prices.open, prices.high, prices.low)))
         fills = Fills(*columns, rules.next_open, rules.inside)
-    return market_of(bars, costs_of(rules), times, fills)
+    return market_of(bars, costs_of(rules), times, fills, carry)
 
 
 def engine_trades(
@@ -117,7 +134,7 @@ def engine_trades(
         plane(signals, LONG),
         plane(signals, SHORT),
         np.array(closes, dtype=np.float64),
-        rules_of(execution),
+        rules_of(execution, risk.sl),
         risk.sl,
         risk.tp,
         risk.tsl,
@@ -149,23 +166,30 @@ def engine_scores(
 
     With a `secondary` metric of trades each of them is recorded, else only balances are kept.
     """
-    rules, bars = rules_of(execution), closes
+    rules = rules_of(execution)
     combinations = prod(map(len, axes))
     found = room_for(combinations)
     rows = exit_planes(exits, len(signals))
-    kept = expand_risk(
-        np.stack((plane(signals, LONG), rows[0])),
-        np.stack((plane(signals, SHORT), rows[1])),
-        allowed_planes(len(bars), rules),
-        np.array([[0, 1]] if rules.hold else [[0]]),
-        np.zeros(1, np.int64),
-        RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations, rules.hold, 1, rules.pause),
-        levels_of(*axes),
-        market_for(closes, execution, prices),
-        costs_of(rules),
-        order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
-        found,
-    )
+    kept = 0
+    for sls in axes[:1] if rules.sizing != RISK_PER_TRADE else [(sl,) for sl in axes[0]]:
+        tile = RiskTile(
+            axes[0].index(sls[0]), 0, 0, len(axes[1]), len(axes[2]), combinations,
+            rules.hold, 1, rules.pause,
+        )  # fmt: skip
+        part = Found(*(column[kept:] for column in found))
+        kept += expand_risk(
+            np.stack((plane(signals, LONG), rows[0])),
+            np.stack((plane(signals, SHORT), rows[1])),
+            allowed_planes(len(closes), rules),
+            np.array([[0, 1]] if rules.hold else [[0]]),
+            np.zeros(1, np.int64),
+            tile,
+            levels_of(sls, *axes[1:]),
+            market_for(closes, execution, prices),
+            costs_of(rules_of(execution, sls[0])),
+            order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
+            part,
+        )
     assert found.variant[:kept].tolist() == list(range(combinations))
     return Found(*(column[:kept] for column in found))
 
@@ -181,7 +205,7 @@ def engine_run(
     """Return the engine's run in the simulator's terms."""
     trades = engine_trades(signals, closes, execution, risk, prices, exits)
     market = market_for(closes, execution, prices)
-    curve = equity_curve(trades, market.closes, rules_of(execution), market=market)
+    curve = equity_curve(trades, market.closes, rules_of(execution, risk.sl), market=market)
     equity = [float(value) for value in curve]
     axes = (risk.sl,), (risk.tp,), (risk.tsl,)
     scored = engine_scores(signals, closes, execution, axes, prices=prices, exits=exits)

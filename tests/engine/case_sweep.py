@@ -17,8 +17,12 @@ from tests.engine.simulator import LONG, SHORT, Prices
 from tests.engine.worlds import DEFAULTS, LIMITS, START_MS, explicit
 
 Bits = NDArray[np.uint64]
-MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
+MONEY = (
+    *("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent", "percent", "leverage"),
+    *("risk_per_trade_pct", "funding_pct_per_8h", "borrow_pct_per_year"),
+)
 MODES = ("entry_fill", "stop_fill", "reentry_after_bars")
+BY_RISK = "risk_per_trade"
 
 
 class CaseSweep:
@@ -72,6 +76,8 @@ class CaseSweep:
                 "sizing_mode": rules.sizing_mode,
                 "position": rules.position,
                 "execution": {"init_cash_quote": rules.init_cash, **chosen},
+                # What trades are sized with is asked for at submission.
+                "risk_grid": {"sl": explicit(90.0)} if rules.sizing_mode == BY_RISK else {},
             },
             "top_k": 1,
             "preselect": 1,

@@ -75,9 +75,18 @@ def base_variants(template: Payload) -> list[list[dict[str, Any]]]:
 
 
 def risk_variants(template: Payload) -> list[RiskLevels]:
-    """List the risk combinations; position = risk index."""
+    """List the risk combinations, each once per percent; position = risk index."""
     grid = template.get("risk_grid") or {}
     return [
         RiskLevels(sl, tp, tsl)
         for sl, tp, tsl in product(*(axis(grid.get(name)) for name in ("sl", "tp", "tsl")))
+        for _ in percents(template)
     ]
+
+
+def percents(template: Payload) -> list[float | None]:
+    """List the shares of the equity that are tried; (None,) where sizing is not by percent."""
+    if template["sizing_mode"] != "percent":
+        return [None]
+    percent = template["execution"]["percent"]
+    return axis(percent) if isinstance(percent, dict) else [percent]

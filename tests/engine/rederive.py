@@ -230,12 +230,17 @@ class Signals:
 def execution_of(payload: Payload) -> Execution:
     """Return the rules of trading of a stored variant or of a request's template.
 
-    A stored variant names fills, pauses and the position only where they are not the usual ones.
+    A stored variant names fills, pauses and the position only where they are not the usual ones. Of
+    a template's percent, which may be an axis, it is the first.
     """
-    execution = payload["execution"]
+    execution = dict(payload["execution"])
     fills = {name: execution.get(name, "close") for name in FILLS}
+    if isinstance(execution.get("percent"), Mapping):
+        execution["percent"] = execution["percent"]["values"][0]
+    leverage = execution.get("leverage")
     return Execution(
         **{name: float(value) for name, value in execution.items() if name in MONEY},
+        leverage=None if leverage is None else float(leverage),
         direction_mode=payload["direction_mode"],
         sizing_mode=payload["sizing_mode"],
         init_cash=float(execution["init_cash_quote"]),
@@ -246,7 +251,10 @@ def execution_of(payload: Payload) -> Execution:
 
 
 FILLS = ("entry_fill", "stop_fill")
-MONEY = ("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent")
+MONEY = (
+    *("fee_pct", "slippage_pct", "fixed_quote", "safe_profit_percent", "percent"),
+    *("risk_per_trade_pct", "funding_pct_per_8h", "borrow_pct_per_year"),
+)
 
 
 def traded_closes(candles: CandleArrays) -> list[float]:

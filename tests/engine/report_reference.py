@@ -254,6 +254,8 @@ def unequal_trades(
             "net_pnl": trade.net,
             "return_pct": 100 * trade.net / trade.quote,
         }
+        for charge in row.keys() & {"margin", "carry"}:
+            amounts[charge] = getattr(trade, charge)
         assert row.keys() == exact.keys() | amounts.keys()
         wrong += [(number, k, row[k], v) for k, v in exact.items() if row[k] != v]
         wrong += [

@@ -19,7 +19,6 @@ from tests.engine.adapter import (
     market_for,
     rules_of,
 )
-from tests.engine.cases import SIZINGS
 from tests.engine.mode_cases import ModeCase, mode_cases
 from tests.engine.simulator import RiskLevels, Run, simulate
 
@@ -31,6 +30,7 @@ FIXED: dict[str, Any] = {
 }
 
 # entry fill, stop fill, position, bars without an entry after a risk exit
+# or "any": any pause, with leverage, funding and borrowing
 MODES = [
     ("close", "intrabar", "state", 0),
     ("next_open", "close", "state", 0),
@@ -43,19 +43,29 @@ MODES = [
     ("next_open", "intrabar", "state", None),
     ("close", "close", "hold", None),
     ("close", "intrabar", "hold", None),
+    *(
+        (entry, stop, position, "any")
+        for entry in ("close", "next_open")
+        for stop in ("close", "intrabar")
+        for position in ("state", "hold")
+    ),
 ]
-Mode = tuple[str, str, str, int | None]
+Mode = tuple[str, str, str, int | str | None]
 
 every_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode)))
 
 
-def cases(mode: Mode) -> st.SearchStrategy[ModeCase]:
-    """Cases of one mode, of every sizing that there is at closes; None: any pause."""
+def cases(mode: Mode, sizing: str | None = None) -> st.SearchStrategy[ModeCase]:
+    """Cases of one mode, of one sizing or of every one; None: any pause."""
     entry_fill, stop_fill, position, pause = mode
-    fixed = {"entry_fill": entry_fill, "stop_fill": stop_fill, "position": position, **FIXED}
-    if pause is not None:
+    fixed = {"entry_fill": entry_fill, "stop_fill": stop_fill, "position": position}
+    if pause != "any":
+        fixed |= FIXED
+    if isinstance(pause, int):
         fixed["reentry_after_bars"] = pause
-    return st.sampled_from(SIZINGS).flatmap(lambda sizing: mode_cases(sizing_mode=sizing, **fixed))
+    if sizing is not None:
+        fixed["sizing_mode"] = sizing
+    return mode_cases(**fixed)
 
 
 def of(case: ModeCase, risk: RiskLevels | None = None) -> tuple[Any, ...]:
@@ -71,6 +81,13 @@ def test_a_run_is_that_of_the_simulator(mode: Mode, data: st.DataObject) -> None
     case = data.draw(cases(mode))
 
     assert difference(engine_run(*of(case)), case.run()) is None
+
+
+def with_stops(case: ModeCase, axes: tuple[Axis, Axis, Axis]) -> tuple[Axis, Axis, Axis]:
+    """Return axes without "off" for a stop that trades are sized with."""
+    if case.execution.sizing_mode != "risk_per_trade" or case.execution.sizing_sl is not None:
+        return axes
+    return tuple(7.0 if sl is None else sl for sl in axes[0]), axes[1], axes[2]
 
 
 def combined(axes: tuple[Axis, Axis, Axis]) -> list[RiskLevels]:
@@ -90,6 +107,7 @@ def test_every_risk_combination_has_the_simulators_outcome(mode: Mode, data: st.
     axes = data.draw(
         st.sampled_from((LEVELS, LEVELS[::-1], ((1.0, 1.5, 2.0, 9.0), (3.0,), (None,))))
     )
+    axes = with_stops(case, axes)
     balances, recorded = scores(case, axes), scores(case, axes, "sqn")
 
     for place, risk in enumerate(combined(axes)):
@@ -114,10 +132,11 @@ def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
     mode: Mode, data: st.DataObject
 ) -> None:
     case = data.draw(cases(mode))
-    found = scores(case, LEVELS)
+    axes = with_stops(case, LEVELS)
+    found = scores(case, axes)
 
     identities = [tuple(row) for row in found.signature.tolist()]
-    outcomes = [outcome(simulate(*of(case, risk))) for risk in combined(LEVELS)]
+    outcomes = [outcome(simulate(*of(case, risk))) for risk in combined(axes)]
     same_outcome = [[a == b for a in outcomes] for b in outcomes]
     assert [[a == b for a in identities] for b in identities] == same_outcome
 
@@ -130,7 +149,7 @@ def test_a_score_is_the_figure_of_the_report_to_the_bit(mode: Mode, data: st.Dat
     axes = (case.risk.sl,), (case.risk.tp,), (case.risk.tsl,)
     trades = engine_trades(*of(case))
     market = market_for(case.prices.close, case.execution, case.prices)
-    rules = rules_of(case.execution)
+    rules = rules_of(case.execution, case.risk.sl)
     equity = equity_curve(trades, market.closes, rules, market=market)
     opens = np.array(case.prices.open_ms, np.int64)
     reported = variant_metrics(trades, equity, opens, rules)

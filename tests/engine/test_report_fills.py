@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.report import VariantReport, reports
 from engine.timeframes import TIMEFRAMES
 from tests.engine.case_sweep import CaseSweep
-from tests.engine.cases import Case
+from tests.engine.cases import SIZINGS, Case
 from tests.engine.mode_cases import ModeCase
 from tests.engine.plain_metrics import measure
 from tests.engine.report_reference import Facts, figures, unequal, unequal_trades
@@ -34,7 +34,7 @@ def report_of(case: Case, prices: Prices) -> VariantReport:
 def test_figures_and_trades_are_those_of_their_definitions(
     fills: tuple[str, str], data: st.DataObject
 ) -> None:
-    case: ModeCase = data.draw(cases((*fills, "state", 0)))
+    case: ModeCase = data.draw(cases((*fills, "state", 0), data.draw(st.sampled_from(SIZINGS))))
     run, prices, cash = case.run(), case.prices, case.execution.init_cash
     report = report_of(Case(case.signals, [*prices.close], case.execution, case.risk), prices)
     facts = Facts(run.trades, run.equity, prices, case.execution)

@@ -8,7 +8,7 @@ from engine.report import VariantReport, reports
 from engine.sweep import Sweep
 from tests.engine.adapter import close_to
 from tests.engine.case_sweep import CaseSweep
-from tests.engine.cases import Case
+from tests.engine.cases import SIZINGS, Case
 from tests.engine.mode_cases import ModeCase
 from tests.engine.plain_metrics import measure
 from tests.engine.rederive import execution_of, traded_prices
@@ -20,6 +20,7 @@ from tests.engine.test_report_fills import NAMES
 from tests.engine.test_report_reference import durations
 from tests.engine.worlds import World
 
+SIZING = st.sampled_from(SIZINGS)
 MODES = [(*fills, pause) for fills, pause in zip(FILLS, (0, None, None, 0), strict=True)]
 
 
@@ -44,7 +45,7 @@ def test_figures_trades_and_equity_are_those_of_their_definitions(
     mode: tuple[str, str, int | None], data: st.DataObject
 ) -> None:
     entry_fill, stop_fill, pause = mode
-    case: ModeCase = data.draw(cases((entry_fill, stop_fill, "hold", pause)))
+    case: ModeCase = data.draw(cases((entry_fill, stop_fill, "hold", pause), data.draw(SIZING)))
     run, prices, cash = case.run(), case.prices, case.execution.init_cash
     report = report_of(case)
     facts = Facts(run.trades, run.equity, prices, case.execution)

@@ -70,6 +70,11 @@ def test_what_is_left_out_is_filled_in() -> None:
         "entry_fill": "close",
         "stop_fill": "close",
         "reentry_after_bars": 0,
+        "percent": 100.0,
+        "risk_per_trade_pct": 1.0,
+        "leverage": None,
+        "funding_pct_per_8h": 0.0,
+        "borrow_pct_per_year": 0.0,
     }
     assert (template["position"], template["exit_grids"]) == ("state", [])
     assert template["risk_grid"] == {"sl": None, "tp": None, "tsl": None}

@@ -20,6 +20,7 @@ def test_each_sizing_mode_commits_what_its_name_says() -> None:
     capped, locked = set(), set()
     for mode in SIZINGS:
         wanted = with_value("template.sizing_mode", mode)
+        wanted["template"]["risk_grid"] = {"sl": 2}
         rules = execution_rules(parse(complete(wanted, DEFAULTS, LIMITS)))
         capped |= {mode} if caps_entries(rules) else set()
         locked |= {mode} if locks_profit(rules) else set()

@@ -47,14 +47,7 @@ def test_an_effective_request_must_name_everything(path: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "fee_pct",
-        "init_cash_quote",
-        "fixed_quote",
-        "entry_fill",
-        "stop_fill",
-        "reentry_after_bars",
-    ],
+    ["fee_pct", "init_cash_quote", "slippage_pct", "fixed_quote", "safe_profit_percent"],
 )
 def test_an_effective_request_must_name_its_execution(name: str) -> None:
     effective = complete(document(), DEFAULTS, LIMITS)
@@ -142,12 +135,18 @@ def test_a_request_of_version_2_fills_at_closes_holds_nothing_and_is_otherwise_a
     assert (request.execution.entry_fill, request.execution.stop_fill) == ("close", "close")
     assert (request.position, request.exit_blocks) == ("state", ())
     assert request.execution.reentry_after_bars == 0
+    assert (request.execution.leverage, request.risk.percent) == (None, (None,))
     expected = second() | {"version": VERSION}
     expected["template"] |= {"position": "state", "exit_grids": []}
     expected["template"]["execution"] |= {
         "entry_fill": "close",
         "stop_fill": "close",
         "reentry_after_bars": 0,
+        "percent": 100.0,
+        "risk_per_trade_pct": 1.0,
+        "leverage": None,
+        "funding_pct_per_8h": 0.0,
+        "borrow_pct_per_year": 0.0,
     }
     assert request.document == expected
     assert parse(request.document) == request

@@ -84,7 +84,10 @@ def test_the_bounds_of_the_table_are_those_of_the_reader(entry: Entry) -> None:
 def test_the_choices_of_the_table_are_those_of_the_reader(entry: Entry) -> None:
     for choice in entry.choices:
         if entry.path == "ranking.secondary_metric" or "metric" not in entry.path:
-            assert complete(with_value(entry.path, choice), DEFAULTS, LIMITS)
+            wanted = with_value(entry.path, choice)
+            if choice == "risk_per_trade":
+                wanted["template"]["risk_grid"] = {"sl": 2}
+            assert complete(wanted, DEFAULTS, LIMITS)
     refused = refusal_at(entry.path, with_value(entry.path, "qqqq"))
     assert f"known: {', '.join(entry.choices)}" in refused
 

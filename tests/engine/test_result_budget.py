@@ -92,6 +92,7 @@ def test_what_was_not_asked_for_is_neither_charged_nor_marked() -> None:
 
 EXTREMES = (-sys.float_info.max, sys.float_info.max, -5e-324, -sys.float_info.min, -1 / 3, 0.0)
 numbers = st.sampled_from(EXTREMES) | st.floats(allow_nan=True, allow_infinity=True)
+SAID = ((), ("margin",), ("carry",), ("margin", "carry"))
 LATE = 253_402_300_799_000  # the last second of the year 9999
 
 
@@ -100,8 +101,10 @@ def text_bytes(value: Any) -> int:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(numbers, min_size=11, max_size=11), st.integers(1, 50))
-def test_no_trade_takes_more_than_it_is_charged(amounts: list[float], count: int) -> None:
+@given(st.lists(numbers, min_size=13, max_size=13), st.integers(1, 50), st.sampled_from(SAID))
+def test_no_trade_takes_more_than_it_is_charged(
+    amounts: list[float], count: int, charges: tuple[str, ...]
+) -> None:
     one = engine_trades([1, 0], [1.0, 2.0], Execution(), RiskLevels())
     assert len(one) == 1
     columns = {field.name: np.repeat(getattr(one, field.name), count) for field in fields(Trades)}
@@ -111,10 +114,11 @@ def test_no_trade_takes_more_than_it_is_charged(amounts: list[float], count: int
     longest = max(range(len(REASONS)), key=lambda reason: len(REASONS[reason]))
     columns |= {"direction": np.full(count, -1, np.int8)}
     columns |= {"reason": np.full(count, longest, np.int8)}
-    listed = trade_list(Trades(**columns), np.array([0, LATE - 1]), np.array([0, LATE]))
+    times = np.array([0, LATE - 1]), np.array([0, LATE])
+    listed = trade_list(Trades(**columns), *times, charges)
     for place, trade in enumerate(listed):
         trade["id"] = 9_999_999 - place  # of the last trades that a variant can have
-    assert text_bytes(listed) <= TRADE_BYTES * count + 2
+    assert text_bytes(listed) <= stored_bytes(count, 0, charges) + 2
 
 
 @settings(max_examples=200, deadline=None)

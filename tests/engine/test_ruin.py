@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.kernels import SIZINGS
-from engine.kernels.doublings import NEVER, first_doublings
 from engine.kernels.inputs import (
     allowed_planes,
     costs_of,
@@ -20,6 +19,7 @@ from engine.kernels.inputs import (
     tally_of,
 )
 from engine.kernels.measures import WORST_TIER, Found
+from engine.kernels.reaching import NEVER, first_reaching
 from engine.kernels.tiles import Tile, score_tile
 from engine.outcomes import Outcomes
 from engine.report import VariantReport, reports
@@ -257,7 +257,7 @@ def test_the_first_doubling_is_the_first_later_bar_that_reaches_twice_the_fill(
     for bar, entry in enumerate(entries):
         later = range(bar + 1, len(bars))
         expected.append(next((j for j in later if reach[j] >= 2 * (entry * sell)), NEVER))
-    found, fewest = first_doublings(np.array(reach), np.array(entries), sell)
+    found, fewest = first_reaching(np.array(reach), 2.0 * (np.array(entries) * sell))
     assert found.tolist() == expected
     assert fewest == min(
         (then - bar for bar, then in enumerate(expected) if then != NEVER), default=NEVER

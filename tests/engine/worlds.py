@@ -16,7 +16,7 @@ import numpy as np
 from engine.candles import Candles
 from engine.request import Defaults, Limits, Request, complete, parse
 from tests.engine.cases import with_leaps
-from tests.engine.enumeration import base_variants, risk_variants
+from tests.engine.enumeration import base_variants, percents, risk_variants
 from tests.engine.plain_metrics import Measured, measure
 from tests.engine.plain_outcomes import held_and_starts
 from tests.engine.rederive import Exits, Signals, execution_of, traded_prices
@@ -173,10 +173,12 @@ class World:
         exits: list[dict[str, Any]] | None = None,
         pause: int = 0,
         traded: int | None = None,
+        money: dict[str, Any] | None = None,
     ) -> None:
         """Make a world, of `traded` bars or of any number.
 
-        With `exits`, of any number of blocks, positions are held.
+        With `exits`, of any number of blocks, positions are held. `money` are members of the
+        execution: sizes, leverage, what holding costs.
         """
         rng = random.Random(f"{seed} {sizing} {direction}")
         timeframe, hours = rng.choice((("1h", 1), ("4h", 4), ("12h", 12)))
@@ -207,6 +209,7 @@ class World:
                 "entry_fill": fills[0],
                 "stop_fill": fills[1],
                 "reentry_after_bars": pause,
+                **(money or {}),
             },
             "position": "state" if exits is None else "hold",
             "exit_grids": exits or [],
@@ -216,6 +219,8 @@ class World:
                 "tsl": rng.choice((None, explicit(None, 5.0), explicit(1.5, 8.0))),
             },
         }
+        if sizing == "risk_per_trade":
+            self.template["risk_grid"]["sl"] = explicit(2.0, 6.5)
         self.start_ms = START_MS
         self.end_ms = START_MS + traded * hours * HOUR_MS
 
@@ -287,8 +292,13 @@ class World:
         assert not any(doubtful for _, doubtful in decided), "choose another seed"
         return [exits for exits, _ in decided]
 
-    def reference(self, base: int, risk: RiskLevels) -> Reference:
-        execution = execution_of(self.template)
+    def reference(
+        self, base: int, risk: RiskLevels, percent: float | None = None, sl: float | None = None
+    ) -> Reference:
+        """Return what a variant does; `sl` sizes its trades where no stop of its own does."""
+        execution = replace(execution_of(self.template), sizing_sl=sl)
+        if percent is not None:
+            execution = replace(execution, percent=percent)
         prices = traded_prices(self.candles)
         run = simulate(self.signals[base], prices.close, execution, risk, prices, self.exits[base])
         opens_at = self.candles.ts_open[self.candles.first :].tolist()
@@ -297,7 +307,8 @@ class World:
     @cached_property
     def stage_a(self) -> dict[int, Reference]:
         """Return base index -> reference without risk levels."""
-        found = {base: self.reference(base, RiskLevels()) for base in range(len(self.bases))}
+        sl = self.risks[0].sl
+        found = {base: self.reference(base, RiskLevels(), sl=sl) for base in range(len(self.bases))}
         execution = execution_of(self.template)
         if execution.position == "state":
             return found
@@ -319,11 +330,12 @@ class World:
 
     def stage_b(self, shortlist: Sequence[int]) -> dict[int, Reference]:
         """Return stage-B index -> reference for every risk combination of the shortlist."""
-        wanted = {}
+        wanted, sizes = {}, percents(self.template)
         for base in shortlist:
             for number, risk in enumerate(self.risks):
                 index = base * len(self.risks) + number
                 if index not in self._stage_b:
-                    self._stage_b[index] = self.reference(base, risk)
+                    percent = sizes[number % len(sizes)]
+                    self._stage_b[index] = self.reference(base, risk, percent)
                 wanted[index] = self._stage_b[index]
         return wanted

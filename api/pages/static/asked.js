@@ -4,7 +4,7 @@ import { titled, valueText } from "./axes.js";
 import { el } from "./dom.js";
 import { duration, moment, number } from "./format.js";
 import { metricWords } from "./measures.js";
-import { FILLS, HELD, PAUSE } from "./request_words.js";
+import { CARRY, FILLS, FIRST, HELD, LEVERAGE, PAUSE } from "./request_words.js";
 
 /** "2024-01-01 to 2024-02-01". */
 export function rangeText(range) {
@@ -23,9 +23,26 @@ export function positionText({ position, execution }) {
     .filter(Boolean).join(", ");
 }
 
+/** How positions are sized; a percent is an axis of its own. */
+function sizingText({ sizing_mode: mode, execution }) {
+  const risk = mode === "risk_per_trade" ? ` ${valueText(execution.risk_per_trade_pct ?? FIRST.risk_per_trade_pct)} %` : "";
+  return mode.replaceAll("_", " ") + risk;
+}
+
+function leverageText({ leverage }) {
+  return leverage ? LEVERAGE.replace("{times}", valueText(leverage)) : "";
+}
+
+/** What it costs to hold a position; nothing where that is free. */
+function carryText(execution) {
+  return Object.entries(CARRY).filter(([name]) => execution[name])
+    .map(([name, words]) => words.replace("{percent}", valueText(execution[name]))).join(", ");
+}
+
 /** Everything that is not the default of how signals become trades. */
 export function modesText(template) {
-  return [positionText(template), fillsText(template.execution)].filter(Boolean).join(", ");
+  const { execution } = template;
+  return [positionText(template), fillsText(execution), leverageText(execution), carryText(execution)].filter(Boolean).join(", ");
 }
 
 /** The lines of what was asked: [label, text]. */
@@ -44,11 +61,12 @@ export function askedLines(status, axes) {
   }
   const risk = axes.filter((each) => each.group === "risk");
   lines.push(["risk %", risk.map((each) => `${each.label} ${each.values()}`).join(" × ")]);
-  lines.push(["trading", `${template.direction_mode}, ${template.sizing_mode.replaceAll("_", " ")}`]);
+  lines.push(["trading", [template.direction_mode, sizingText(template), leverageText(execution)].filter(Boolean).join(", ")]);
   const position = positionText(template), fills = fillsText(execution);
   if (position) lines.push(["position", position]);
   if (fills) lines.push(["fills", fills]);
-  lines.push(["costs", `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`]);
+  const sides = `fee ${valueText(execution.fee_pct)} %, slippage ${valueText(execution.slippage_pct)} % of each side`;
+  lines.push(["costs", [sides, carryText(execution)].filter(Boolean).join(", ")]);
   lines.push(["cash", cashText(template.sizing_mode, execution)]);
   lines.push(["ranking", rankingText(request.ranking)]);
   lines.push(["kept", `the best ${number(request.preselect)} are tried with stops and targets, ${number(request.top_k)} stay in the end, ` +

@@ -1,9 +1,9 @@
 // The axes of a request: the parameters that a sweep tries, and the value that a variant has of each.
 
 import { number } from "./format.js";
-import { EXIT } from "./request_words.js";
+import { EXIT, FIRST } from "./request_words.js";
 
-const RISK = "risk";
+const RISK = "risk", PERCENT = "percent";
 const RISK_WORDS = { sl: "stop loss", tp: "take profit", tsl: "trailing stop" };
 const OFF = { mode: "explicit", values: [null] };
 const LISTED = 6;
@@ -22,10 +22,15 @@ export function blocksOf(payload) {
   return titled(payload.blocks, payload.exit_blocks);
 }
 
+/** How much of the equity the positions of a variant take; null where they are not sized by it. */
+export function percentOf(payload) {
+  return payload.sizing_mode === "percent" ? payload.execution.percent ?? FIRST.percent : null;
+}
+
 /**
- * All axes of an effective request, blocks first, then the risk levels. Each: `key`, `block`,
- * `label`, `heading` (lines of a column), `size`, `usual` (one value that is not worth a word),
- * `of(payload)` its value in a variant, `values()` all of it in words.
+ * All axes of an effective request, blocks first, then the risk levels and the percent. Each: `key`,
+ * `block`, `label`, `unit`, `heading` (lines of a column), `size`, `usual` (one value that is not
+ * worth a word), `of(payload)` its value in a variant, `values()` all of it in words.
  */
 export function axesOf(request) {
   const template = request.template;
@@ -37,10 +42,14 @@ export function axesOf(request) {
     }
   }
   for (const [name, grid] of Object.entries(template.risk_grid)) found.push(axis(RISK, RISK, name, grid ?? OFF));
+  if (template.sizing_mode === "percent") {
+    const { percent } = template.execution;
+    found.push(axis(RISK, RISK, PERCENT, typeof percent === "object" ? percent : { mode: "explicit", values: [percent] }));
+  }
   const names = shortNames([...blocks.keys()]);
   for (const each of found) {
     each.short = each.block === RISK ? "" : names.get(each.block);
-    each.heading = each.block === RISK ? `${each.label} %`.split(/ (?=\w)/) : [each.short, each.label];
+    each.heading = each.block === RISK ? (each.label + each.unit).split(/ (?=\w)/) : [each.short, each.label];
   }
   return found;
 }
@@ -48,6 +57,7 @@ export function axesOf(request) {
 function axis(block, group, name, grid) {
   return {
     key: `${block}.${name}`, block, group, label: RISK_WORDS[name] ?? name.replace("_threshold", ""), size: sizeOf(grid),
+    unit: group === RISK && name !== PERCENT ? " %" : "",
     usual: group === "source" || (group === RISK && grid.mode === "explicit" && grid.values.every((one) => one === null)),
     of: (payload) => valueOf(payload, block, group, name),
     values: () => valuesText(grid),
@@ -55,7 +65,7 @@ function axis(block, group, name, grid) {
 }
 
 function valueOf(payload, block, group, name) {
-  if (group === RISK) return payload.risk[name];
+  if (group === RISK) return name === PERCENT ? percentOf(payload) : payload.risk[name];
   const held = blocksOf(payload).get(block);
   return group === "source" ? held.source : held[group][name];
 }
@@ -123,7 +133,7 @@ export function compareValues(a, b) {
 export function phrases(axes, payload) {
   const blocks = new Map();
   for (const each of axes) {
-    const value = each.of(payload), unit = each.group === RISK && value !== null ? " %" : "";
+    const value = each.of(payload), unit = value === null ? "" : each.unit;
     const words = `${each.label} ${valueText(value)}${unit}`;
     blocks.set(each.block, [...(blocks.get(each.block) ?? []), words]);
   }

@@ -6,6 +6,7 @@ import { fillsText, positionText, rangeText } from "./asked.js";
 import { el, find } from "./dom.js";
 import { usualName } from "./job_head.js";
 import { MEASURES, ascending, figure, figureWithUnit, metricWords } from "./measures.js";
+import { FIRST } from "./request_words.js";
 import { Chart, line, plain, times, upright } from "./plotting.js";
 import { color } from "./theme.js";
 
@@ -102,10 +103,10 @@ function flat({ status, row }) {
   found.set("range", rangeText(status.request.time_range));
   found.set("direction", payload.direction_mode);
   found.set("sizing", payload.sizing_mode.replaceAll("_", " "));
-  const { entry_fill, stop_fill, reentry_after_bars, ...money } = payload.execution;
+  const { entry_fill, stop_fill, reentry_after_bars, ...money } = { ...FIRST, ...payload.execution };
   found.set("position", positionText(payload) || "ends with its signals");
   found.set("fills", fillsText(payload.execution) || "at closes");
-  for (const [name, value] of Object.entries(money)) found.set(name.replaceAll("_", " ").replace(/ pct$/, " %"), valueText(value));
+  for (const [name, value] of Object.entries(money)) found.set(name.replaceAll("_", " ").replace(/ pct\b/, " %"), valueText(value));
   for (const [title, block] of blocksOf(payload)) {
     found.set(title, block.output === undefined ? "yes" : `${block.indicator_id}, ${block.output}`);
     if (block.source) found.set(`${title} source`, block.source);

@@ -47,7 +47,7 @@ export function showMultiples(section, rows, axes, name) {
 }
 
 function cell(axis, groups, scale, name) {
-  const title = [axis.short, axis.label].filter(Boolean).join(" ") + (axis.group === "risk" ? " %" : "");
+  const title = [axis.short, axis.label].filter(Boolean).join(" ") + axis.unit;
   const middles = groups.map((group) => group.middle), best = ascending(name) ? Math.min(...middles) : Math.max(...middles);
   const drawing = el("div", { class: "drawing" });
   const words = `${title}: median of ${metricWords(name)} by value`;

@@ -13,7 +13,14 @@ import { panel } from "./panel.js";
 import { clipped, lastDays, text } from "./range.js";
 
 const form = find("#form"), json = find("#json");
-const EXITS = "template.exit_grids";
+const EXITS = "template.exit_grids", SIZING = "template.sizing_mode", PERCENT = "template.execution.percent";
+/** Fields that one sizing alone has, by it. */
+const SIZES = {
+  fixed_quote: "template.execution.fixed_quote",
+  strategy_compound_profit_lock: "template.execution.safe_profit_percent",
+  percent: PERCENT,
+  risk_per_trade: "template.execution.risk_per_trade_pct",
+};
 /** Where blocks are drawn, and added, by where they stand in the template. */
 const BLOCKS = {
   indicator_grids: { place: find("#blocks"), add: find("#add"), list: find("#found") },
@@ -21,6 +28,7 @@ const BLOCKS = {
 };
 let draft = null, catalogue = [], instruments = [];
 let unused; // exit blocks of somebody who looks at the other choice
+let unusedPercent; // as well
 
 /** Everything that follows from the document, after it was changed by the form or the JSON. */
 function changed({ restructured = false, byJson = false } = {}) {
@@ -131,9 +139,12 @@ function showExtras() {
   }
   // Exit blocks that came by the JSON are shown, whatever the position: something is wrong with them then.
   find("#exits").hidden = valueAt(draft.document, "template.position") !== "hold" && !valueAt(draft.document, EXITS)?.length;
-  const sizing = valueAt(draft.document, "template.sizing_mode");
-  find('[data-path="template.execution.fixed_quote"]').hidden = sizing !== "fixed_quote";
-  find('[data-path="template.execution.safe_profit_percent"]').hidden = sizing !== "strategy_compound_profit_lock";
+  const sizing = valueAt(draft.document, SIZING);
+  for (const [mode, path] of Object.entries(SIZES)) find(`[data-path="${path}"]`).hidden = sizing !== mode;
+  // Percents that came by the JSON are shown, whatever the sizing: something is wrong with them then.
+  if (typeof valueAt(draft.document, PERCENT) === "object") find(`[data-path="${PERCENT}"]`).hidden = false;
+  const margin = find("#margin");
+  margin.open ||= [...margin.querySelectorAll("input")].some((input) => input.value !== "" && Number(input.value) !== 0);
 }
 
 function choseInstrument(value) {
@@ -155,6 +166,18 @@ function chosePosition(value) {
   changed({ restructured: true });
 }
 
+/** Percents are variants of the one sizing that has them: they go with it, and come back. */
+function choseSizing(value) {
+  const percent = valueAt(draft.document, PERCENT);
+  if (value === "percent") setAt(draft.document, PERCENT, percent ?? unusedPercent);
+  else if (percent !== undefined) {
+    unusedPercent = percent;
+    setAt(draft.document, PERCENT, undefined);
+  }
+  show(form, draft.document);
+  changed();
+}
+
 function choseSpan(days) {
   const known = instrument();
   if (!known) return toast("Choose an instrument first");
@@ -171,6 +194,7 @@ function typed(event) {
   else if (input.id === "instrument") return input.value && choseInstrument(input.value);
   else if (!take(input, draft.document)) return;
   else if (input.name === "position") return chosePosition(input.value);
+  else if (pathOf(input) === SIZING) return choseSizing(input.value);
   // What blocks may be computed on depends on it.
   else if (pathOf(input) === "template.timeframe") return changed({ restructured: true });
   changed();

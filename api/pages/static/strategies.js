@@ -7,6 +7,7 @@ import { axisText } from "./axis_text.js";
 import { confirmed } from "./cancel.js";
 import { el, fill, find, toast } from "./dom.js";
 import { ago } from "./format.js";
+import { FIRST } from "./request_words.js";
 
 const place = find("#strategies"), pager = find("#pager");
 
@@ -45,7 +46,7 @@ function card(strategy) {
     strategy.note && el("p", { class: "note" }, strategy.note),
     ...[...blocks(template)].map(([title, grid]) => el("div", { class: "stack-small" },
       el("h3", { class: "mono" }, title), chips({ ...grid.params, ...grid.signals }))),
-    risk(template.risk_grid),
+    risk(template),
     modes && el("p", { class: "small soft" }, modes[0].toUpperCase() + modes.slice(1)),
     el("div", { class: "row" },
       el("a", { class: "button small primary", href: `/new?strategy=${strategy.strategy_id}` }, "Run"),
@@ -58,9 +59,10 @@ function chips(axes) {
     el("li", {}, `${name.replaceAll("_", " ")} `, el("b", {}, axisText(axis)))));
 }
 
-function risk(grid) {
+function risk({ risk_grid: grid, sizing_mode: sizing, execution }) {
   const levels = Object.fromEntries(Object.entries(grid ?? {}).filter(([, axis]) => axis !== null && axisText(axis) !== "off")
     .map(([name, axis]) => [`${riskWords(name)} %`, axis]));
+  if (sizing === "percent") levels.percent = execution?.percent ?? FIRST.percent;
   return Object.keys(levels).length > 0 && el("div", {}, el("h3", { class: "mono" }, "risk"), chips(levels));
 }
 

@@ -1,4 +1,4 @@
-"""The bar on which a price has doubled: no short that was entered before is ruined earlier."""
+"""The first later bar at which a price reaches a level that each bar sets, as double its own."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,14 @@ NEVER = 2**32 - 1  # later than any bar
 
 
 @kernel
-def first_doublings(
-    reach: NDArray[np.float64], entry: NDArray[np.float64], sell: float
+def first_reaching(
+    reach: NDArray[np.float64], level: NDArray[np.float64]
 ) -> tuple[Numbers32, np.uint32]:
-    """Return the first later bar at twice a short's fill or more, or `NEVER`: uint32[n].
+    """Return the first later bar whose `reach` is at the `level` of a bar or above: uint32[n].
 
-    Also return how many bars that takes at the fewest. `reach` float64[n] are the highest prices
-    that matter on each bar, `entry` float64[n] those at which an entry fills, before slippage, of
-    which `sell` leaves so much. Goes through the bars from the end and keeps those higher than
-    every bar before them that was not passed yet: the highest one first, the nearest one last.
+    `NEVER` where there is none. Also return how many bars that takes at the fewest. Both are
+    float64[n]. Goes through the bars from the end and keeps those higher than every bar before them
+    that was not passed yet: the highest one first, the nearest one last.
     """
     bars = reach.shape[0]
     found = np.empty(bars, np.uint32)
@@ -26,11 +25,10 @@ def first_doublings(
     count = 0
     fewest = NEVER
     for bar in range(bars - 1, -1, -1):
-        doubled = 2.0 * (entry[bar] * sell)
         low, high = 0, count  # higher[:low] reach it, higher[high:] do not
         while low < high:
             middle = (low + high) >> 1
-            if reach[higher[middle]] >= doubled:
+            if reach[higher[middle]] >= level[bar]:
                 low = middle + 1
             else:
                 high = middle
