@@ -51,3 +51,4 @@ takes longer than a whole variant of a few bars.
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
+Signals = NDArray[np.int8]

@@ -1,8 +1,9 @@
-"""From indicator values to LONG and SHORT bit planes.
+"""From what kernels give, values or signals, to LONG and SHORT bit planes.
 
 Every rule comes down to two comparisons per signal variant, one for LONG and one for SHORT. The
 different comparisons of a block are few (26 threshold pairs of an RSI need 15), so each is packed
-once per indicator series, 64 bars per word, and the planes are put together from whole words.
+once per indicator series, 64 bars per word, and the planes are put together from whole words. The
+rule `planes` compares nothing: its kernels give the signals, a byte per bar.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.indicators import compute
+from engine.indicators import compute, plugin_kernels
 from engine.indicators.declaration import Output
-from engine.indicators.kernels.packing import Test, pack_block
+from engine.indicators.kernels.packing import Test, pack_block, pack_signals
 from engine.indicators.kernels.stretching import stretch
 from engine.memory import CHUNK_BYTES, CHUNK_ROWS, TEST_SIGNALS, row_bytes
 
@@ -34,10 +35,12 @@ def block_planes(
 
     Both are uint64[stop - start, W], C-contiguous: bit i % 64 of word i // 64 is traded bar i, bits
     from the number of traded bars on are 0, and no bar is in both. A block variant number is
-    ((source * computes) + compute) * signals + signal. Thread-safe; kernels release the GIL.
+    ((source * computes) + compute) * signals + signal. Thread-safe; kernels release the GIL. Raises
+    `PluginFault` for a kernel of a plugin that fails, or gives a signal that is none.
     """
     computes, signals = len(block.compute_table), len(block.signal_table)
-    step = max(CHUNK_ROWS, CHUNK_BYTES // (8 * candles.close.size))
+    size = 1 if block.output.is_signal else 8
+    step = max(CHUNK_ROWS, CHUNK_BYTES // (size * candles.close.size))
     for row, row_stop, signal, signal_stop in _pieces(start, stop, computes, signals):
         source = block.sources[row // computes] if block.sources else None
         prepared = compute.Prepared.of(block.indicator, block.output, candles, source)
@@ -46,6 +49,12 @@ def block_planes(
         for chunk in range(row, row_stop, step):
             rows = np.arange(chunk, min(chunk + step, row_stop))
             values = prepared.values(block.compute_table[rows % computes])
+            if block.output.is_signal:
+                good = pack_signals(values, candles.first, long, short, rows - start)
+                if good < len(rows):
+                    params = block.compute_table[rows[good] % computes]
+                    series = values[good], block.indicator, block.output
+                    plugin_kernels.refuse(*series, params, candles.ts_open)
             for first_signal, test in tests:
                 base = rows * signals + first_signal - start
                 _pack(values, candles.first, reference, test, base, long, short)
@@ -81,6 +90,7 @@ def preload_kernels() -> None:
     tests = _distinct(_row(1, Test.ABOVE), _row(1, Test.BELOW))
     planes = np.zeros((2, 1, 1), dtype=np.uint64)
     _pack(values, 0, values[0], tests, np.zeros(1, dtype=np.int64), planes[0], planes[1])
+    pack_signals(np.zeros((1, 1), np.int8), 0, planes[0], planes[1], np.zeros(1, dtype=np.int64))
     stretch(planes[0], np.arange(2), planes[1])
 
 
@@ -121,7 +131,12 @@ class _Tests:
 
 
 def _tests(block: "Block", start: int, stop: int, words: int) -> Iterator[tuple[int, _Tests]]:
-    """Yield the comparisons of signal variants `start`..`stop - 1`, in portions that fit memory."""
+    """Yield the comparisons of signal variants `start`..`stop - 1`, in portions that fit memory.
+
+    None where kernels give the signals themselves.
+    """
+    if block.output.is_signal:
+        return
     step = max(1, min(TEST_SIGNALS, CHUNK_BYTES // (2 * 8 * words)))
     for first in range(start, stop, step):
         signals = block.signal_table[first : min(first + step, stop)]

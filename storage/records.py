@@ -54,6 +54,7 @@ class FailureCode(StrEnum):
     GUARD_EXCEEDED = "guard_exceeded"
     INVALID_REQUEST = "invalid_request"
     MEMORY_LIMIT_EXCEEDED = "memory_limit_exceeded"
+    PLUGIN_FAILED = "plugin_failed"
     STALLED = "stalled"
     WORKER_CRASHED_REPEATEDLY = "worker_crashed_repeatedly"
     UNEXPECTED_ERROR = "unexpected_error"

@@ -33,7 +33,7 @@ from storage.schema import SchemaUnusable
 from storage.session import Session
 from storage.temporary import OwnedFolder
 from tasks import broker as queue
-from tasks import isolation, metrics, shutdown, wake_up
+from tasks import claim, isolation, metrics, shutdown, wake_up
 from tasks.process import EngineNotPreloaded, ForkServer
 from tasks.worker import Worker
 
@@ -42,6 +42,7 @@ DEFAULT_METRICS_PORT = 9204
 BAD_START = 2
 BOOT_FAILED = 1  # worth another try, unlike a bad start
 DATABASE_REPLACED = 1
+SOURCES_CHANGED = 1
 LOOK_AFTER_SECONDS = 1.0
 ENGINE_RETRY_SECONDS = 10.0
 
@@ -187,6 +188,10 @@ class Boot(dramatiq.Middleware):
         except EngineNotPreloaded as error:  # jobs are better off with any other worker
             log.error("engine_not_preloaded", error=str(error))
             return
+        if engine.identity != claim.ENGINE:
+            log.error("sources_changed", was=claim.ENGINE, error=f"now it is {engine.identity}")
+            self._end_children()
+            shutdown.exit_at_once(SOURCES_CHANGED)
         self._ready.set()
         kernels = "from_cache" if engine.from_cache else "compiled"
         log.info("ready", kernels=kernels, kernel_seconds=round(engine.seconds, 2))

@@ -2,9 +2,13 @@
 
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from engine.candles import NoMarketData
+from engine.indicators.plugins import PluginFault
+from engine.indicators.registry import plugin_with
 from engine.request import RequestError
 from storage.records import FailureCode
 from tasks.messages import Failed
@@ -30,6 +34,8 @@ def of_exception(error: BaseException, memory_limit_bytes: int) -> Failed:
             return refused(error)
         case NoMarketData():
             return Failed(FailureCode.NO_MARKET_DATA, str(error))
+        case PluginFault():
+            return Failed(FailureCode.PLUGIN_FAILED, str(error), trace=trace)
         case CandleSourceUnavailable():
             return Failed(FailureCode.CANDLE_SOURCE_UNAVAILABLE, str(error), trace=trace)
         case _:
@@ -49,6 +55,23 @@ def refused(error: RequestError) -> Failed:
     """Failure of a job whose stored request is not valid."""
     problems = [{"path": problem.path, "message": problem.text} for problem in error.errors]
     return Failed(FailureCode(error.code), str(error).splitlines()[0], {"errors": problems})
+
+
+def suspecting(failure: Failed, request: Mapping[str, Any]) -> Failed:
+    """Name the plugins of a computation that died or fell silent: their kernels may do both."""
+    if failure.code not in (FailureCode.UNEXPECTED_ERROR, FailureCode.STALLED):
+        return failure
+    try:
+        template = request["template"]
+        blocks = (*template["indicator_grids"], *(template.get("exit_grids") or ()))
+        found = {plugin_with(block["indicator_id"]) for block in blocks}
+    except (AttributeError, KeyError, TypeError):  # changed by hand, and nobody came to read it
+        return failure
+    names = sorted(str(plugin) for plugin in found - {None})
+    if not names:
+        return failure
+    message = f"{failure.message}; it computed indicators of {', '.join(names)}"
+    return replace(failure, message=message, details={**failure.details, "plugins": names})
 
 
 def out_of_memory(limit_bytes: int, trace: str | None = None) -> Failed:

@@ -22,10 +22,11 @@ MOST_COMPILERS = 4
 
 
 class Preloaded(NamedTuple):
-    """How long the kernels took to be ready, and whether they had been compiled before."""
+    """How long the kernels took to be ready, whether they had been compiled before, and of what."""
 
     seconds: float
     from_cache: bool
+    identity: str
 
 
 OUTCOME: Preloaded | str = "the fork server did not preload"
@@ -40,14 +41,14 @@ def report(pipe: "Connection[Any, Any]") -> None:
 def load_engine() -> Preloaded:
     """Import everything that a job needs and compile its kernels, or load them from the cache."""
     import_all()
-    from engine import compiled, sweep
+    from engine import compiled, identity, sweep
 
     begin = time.monotonic()
     from_cache = compiled.cached()
     if not from_cache:
         _side_by_side(sweep.preload)
     sweep.preload()
-    return Preloaded(time.monotonic() - begin, from_cache)
+    return Preloaded(time.monotonic() - begin, from_cache, identity())
 
 
 def import_all() -> None:

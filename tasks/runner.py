@@ -69,7 +69,7 @@ def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
         except (LeaseLost, WorkerStopping):
             raise
         except (JobFailed, ChildDied) as error:
-            _fail(error.failure, writer)
+            _fail(failures.suspecting(error.failure, claimed.job.request_json), writer)
         except Exception as error:
             limit = worker.jobs.job_memory_limit_bytes
             _fail(failures.of_exception(error, limit), writer)

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.indicators import plugin_kernels
 from engine.indicators.declaration import Indicator, Output
-from engine.indicators.plugins import one_line
+from engine.indicators.plugins import PluginFault
 from engine.indicators.registry import catalogue
-from engine.request.fields import FieldError, RequestError
 
 if TYPE_CHECKING:
     from engine.candles import Candles
 
 Floats = NDArray[np.float64]
+Values = NDArray[Any]
+"""float64: values; int8: signals, of an output whose rule is `planes`."""
 
-_OURS = "engine."
 _MEANS = {
     "hl2": ("high", "low"),
     "hlc3": ("high", "low", "close"),
@@ -37,11 +38,12 @@ def compute(
     candles: "Candles",
     source: str | None,
     params: Floats,
-) -> Floats:
+) -> Values:
     """Return float64[P, T]: one row of values per row of `params` (float64[P, K]).
 
     `source` names the price series of an indicator that takes one (`None`: close). Each maximal
-    stretch of bars on which every input is finite is a series of its own; elsewhere NaN.
+    stretch of bars on which every input is finite is a series of its own; elsewhere NaN. Of an
+    output with the rule `planes` it is int8[P, T], and elsewhere 0. Raises `PluginFault`.
     """
     return Prepared.of(indicator, output, candles, source).values(params)
 
@@ -53,8 +55,9 @@ class Prepared:
     inputs: float64[T] each. stretches: `[from, to)` of bars on which all of them are finite.
     """
 
+    indicator: Indicator
+    output: Output
     kernel: Callable[..., None]
-    output: int
     inputs: tuple[Floats, ...]
     stretches: tuple[tuple[int, int], ...]
 
@@ -62,32 +65,32 @@ class Prepared:
     def of(
         cls, indicator: Indicator, output: Output, candles: "Candles", source: str | None
     ) -> "Prepared":
-        """Look the kernel up and gather its inputs."""
+        """Look the kernel up and gather its inputs. Raises `PluginFault`."""
         inputs = tuple(
             price(candles, source or "close") if name == "source" else _own(getattr(candles, name))
             for name in indicator.inputs
         )
-        return cls(
-            _kernel(indicator.kernel),
-            indicator.outputs.index(output),
-            inputs,
-            _stretches(inputs),
-        )
+        return cls(indicator, output, _kernel(indicator), inputs, _stretches(inputs))
 
-    def values(self, params: Floats) -> Floats:
-        """Return float64[P, T] for params float64[P, K]."""
+    def values(self, params: Floats) -> Values:
+        """Return float64[P, T] for params float64[P, K], or int8[P, T]. Raises `PluginFault`."""
         rows = np.array(params, dtype=np.float64, order="C")
         bars = self.inputs[0].shape[0]
         if self.stretches == ((0, bars),):
             return self._stretch(0, bars, rows)
-        values = np.full((rows.shape[0], bars), np.nan)
+        values = plugin_kernels.blank((rows.shape[0], bars), self.output)
+        if not self.output.is_signal:
+            values[:] = np.nan
         for start, stop in self.stretches:
             values[:, start:stop] = self._stretch(start, stop, rows)
         return values
 
-    def _stretch(self, start: int, stop: int, rows: Floats) -> Floats:
+    def _stretch(self, start: int, stop: int, rows: Floats) -> Values:
+        inputs = tuple(x[start:stop] for x in self.inputs)
+        if not self.indicator.is_ours:
+            return plugin_kernels.run(self.kernel, inputs, rows, self.indicator, self.output)
         values = np.empty((rows.shape[0], stop - start))
-        self.kernel(tuple(x[start:stop] for x in self.inputs), rows, self.output, values)
+        self.kernel(inputs, rows, self.indicator.outputs.index(self.output), values)
         return values
 
 
@@ -107,7 +110,8 @@ def _mean_price(source: str, *prices: Floats) -> Floats:
 def kernel_loaders() -> list[Callable[[], None]]:
     """Return functions that compile the kernels, one per indicator, or load them from the cache.
 
-    A plugin's kernel that cannot be compiled is left for the jobs that ask for it.
+    A plugin's kernel is compiled but never run here, where jobs without it would suffer with it.
+    One that cannot be compiled is named, and left for the jobs that ask for it.
     """
     return [*(partial(_load_kernel, indicator) for indicator in catalogue()), _load_means]
 
@@ -121,25 +125,22 @@ def _load_kernel(indicator: Indicator) -> None:
     bars = np.linspace(1.0, 2.0, 8)
     rows = np.array([[max(param.filler, 1.0) for param in indicator.params]])
     inputs = tuple(bars.copy() for _ in indicator.inputs)
-    try:
-        for output in range(len(indicator.outputs)):
-            _kernel(indicator.kernel)(inputs, rows, output, np.empty((1, bars.size)))
-    except Exception as error:
-        if indicator.kernel.startswith(_OURS):
-            raise
-        log.warning("the kernel of %s cannot be compiled: %s", indicator.id, one_line(error))
+    if not indicator.is_ours:
+        try:
+            plugin_kernels.compile_for(inputs, rows, indicator)
+        except PluginFault as fault:
+            log.warning("%s", fault)
+        return
+    for output in range(len(indicator.outputs)):
+        _kernel(indicator)(inputs, rows, output, np.empty((1, bars.size)))
 
 
 @cache
-def _kernel(name: str) -> Callable[..., None]:
-    module, function = name.split(":")
-    try:
-        kernel: Callable[..., None] = getattr(import_module(module), function)
-    except Exception as error:
-        if name.startswith(_OURS):
-            raise
-        message = f"the kernel {name} of a plugin could not be loaded: {one_line(error)}"
-        raise RequestError([FieldError("template.indicator_grids", message)]) from error
+def _kernel(indicator: Indicator) -> Callable[..., None]:
+    if not indicator.is_ours:
+        return plugin_kernels.load(indicator)
+    module, function = indicator.kernel.split(":")
+    kernel: Callable[..., None] = getattr(import_module(module), function)
     return kernel
 
 

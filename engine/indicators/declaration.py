@@ -13,6 +13,13 @@ SOURCES = ("close", "open", "high", "low", "hl2", "hlc3", "ohlc4")
 INPUTS = ("source", "open", "high", "low", "close", "volume")
 
 
+_OURS = "engine."
+"""How the kernels of this project are named."""
+
+PLANES = "planes"
+"""The rule of an output whose kernel gives signals instead of values."""
+
+
 class DeclarationError(ValueError):
     """An indicator's declaration contradicts itself; the message says where."""
 
@@ -63,7 +70,8 @@ class Output:
 
     `params` names the compute parameters this series depends on, in declared order; a request that
     varies another one is refused. `center` is the middle of `threshold_centered`. `lookback` says
-    how much history a value takes: the warm-up of a request follows from it.
+    how much history a value takes: the warm-up of a request follows from it. With the rule `planes`
+    there is no value to read: the kernel itself gives the signal of each bar, 1, -1 or 0.
     """
 
     name: str
@@ -71,6 +79,11 @@ class Output:
     params: tuple[str, ...] = ()
     center: float = 1.0
     lookback: Lookback | None = None
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether the kernel gives signals, int8, and not values, float64."""
+        return self.rule == PLANES
 
 
 RULES: dict[str, Rule] = {
@@ -103,6 +116,7 @@ RULES: dict[str, Rule] = {
             (Param("min_body", "float", 0.0),),
             "at least min_body: LONG on a rising candle, SHORT on a falling one",
         ),
+        Rule(PLANES, (), "says LONG (1), SHORT (-1) or neither (0) by itself"),
     )
 }
 
@@ -136,6 +150,8 @@ class Indicator:
     It gets one stretch of bars on which all inputs are finite, fills every cell of `out` (NaN where
     a value is undefined) and reads bars <= t only for bar t. Row p belongs to row p of `params`,
     whose columns are the declared parameters; the result of a row must not depend on other rows.
+    For an output with the rule `planes`, `out` is int8[P, T] and full of 0: the kernel writes 1
+    where it is LONG and -1 where it is SHORT.
     `formula` says where the definition comes from. `signals` holds default axes for the signal
     parameters of all outputs together: an output takes those its rule knows.
     """
@@ -184,6 +200,11 @@ class Indicator:
         """The signal parameters of all outputs by name."""
         rules = (RULES[output.rule] for output in self.outputs)
         return {param.name: param for rule in rules for param in rule.params}
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its kernel is one of the engine, not of a plugin."""
+        return self.kernel.startswith(_OURS)
 
     @property
     def has_source(self) -> bool:

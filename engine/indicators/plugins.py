@@ -17,6 +17,10 @@ _MAX_ERROR = 300
 log = logging.getLogger(__name__)
 
 
+class PluginFault(Exception):
+    """A kernel of a plugin did what it must not do; the message names both and says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """One entry point and what it brought: indicators, or the error for which it was left out."""

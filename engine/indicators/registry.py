@@ -35,6 +35,7 @@ __all__ = [
     "get",
     "left_out",
     "left_out_with",
+    "plugin_with",
 ]
 
 FAMILIES = ("ma", "momentum", "structure", "trend", "volatility", "volume")
@@ -116,6 +117,18 @@ def left_out_with(indicator_id: str) -> Plugin | None:
         return None
     owner = indicator_id.partition(".")[0]
     return next((plugin for plugin in left_out() if plugin.name == owner), None)
+
+
+def plugin_with(indicator_id: str) -> Plugin | None:
+    """Return the plugin that brought this indicator; None for one of ours, or unknown."""
+    return next(
+        (
+            plugin
+            for plugin in _found()[1]
+            if any(indicator.id == indicator_id for indicator in plugin.indicators)
+        ),
+        None,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -97,6 +97,64 @@ def test_everything_a_distribution_installs_counts(folder: Folder) -> None:
     assert identity(folder) != before
 
 
+def edit(file: Path) -> None:
+    file.write_text(f"{file.read_text()}# edited\n")
+
+
+EDITABLE: dict[str, tuple[dict[str, str], list[str]]] = {
+    "a folder on the path": (
+        {"_acme.pth": "{project}\n"},
+        ["acme_indicators/kernels.py", "acme_arithmetic/deep/sums.py", "acme_single.py"],
+    ),
+    "names at the top": (
+        {"acme.dist-info/top_level.txt": "acme_indicators\nacme_arithmetic\nacme_single\n"},
+        ["acme_indicators/kernels.py", "acme_arithmetic/deep/sums.py", "acme_single.py"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "sources"), EDITABLE.values(), ids=EDITABLE.keys())
+def test_of_an_editable_install_all_sources_count_that_it_makes_importable(
+    tmp_path: Path, said: dict[str, str], sources: list[str]
+) -> None:
+    project, site = tmp_path / "project", tmp_path / "site"
+    metadata = site / "acme.dist-info"
+    metadata.mkdir(parents=True)
+    for file in ("acme_indicators/__init__.py", "acme_arithmetic/__init__.py", *sources):
+        (project / file).parent.mkdir(parents=True, exist_ok=True)
+        (project / file).write_text("")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[backtest.indicators]\nacme = acme_indicators:INDICATORS\n"
+    )
+    for name, text in said.items():
+        (site / name).write_text(text.format(project=project))
+    (metadata / "RECORD").write_text("".join(f"{name},,\n" for name in said))
+    program = f"import site; site.addsitedir({str(site)!r}); {IDENTITY}"
+    folder = Folder(site)
+
+    def of_the_install() -> str:
+        return folder.says(f"import sys; sys.path.append({str(project)!r}); {program}")
+
+    for source in sources:
+        before = of_the_install()
+        assert " acme-1+" in before
+        edit(project / source)
+        assert of_the_install() != before, source
+
+
+def test_of_a_plugin_of_one_module_the_module_counts(folder: Folder) -> None:
+    folder.install("acme")
+    (metadata,) = folder.path.glob("*.dist-info")
+    (metadata / "entry_points.txt").write_text(
+        "[backtest.indicators]\nacme = acme_single:INDICATORS\n"
+    )
+    (folder.path / "acme_single.py").write_text("INDICATORS = ()\n")
+    before = identity(folder)
+    edit(folder.path / "acme_single.py")
+    assert identity(folder) != before
+
+
 @pytest.mark.parametrize(
     "source", ["kernels/execution.py", "indicators/kernels/ma.py", "ranking.py", "request/axes.py"]
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine import rules
 from engine.blocks import Block
 from engine.candles import Candles
+from engine.indicators.declaration import PLANES
 from engine.indicators.registry import RULES, Indicator, Output, Param, get
 from tests.engine.indicators.samples import random_walk, scenarios
 
@@ -71,6 +72,8 @@ def signal_at(
             long, short = x >= above, x <= below
     elif rule == "threshold_centered":
         long, short = x > CENTER + signal[0], x < CENTER - signal[0]
+    elif rule == PLANES:
+        long, short = x == 1, x == -1
     elif rule == "delta_sign":
         up, down = (int(periods) for periods in signal)
         long = t >= up and x - value[t - up] > 0
@@ -115,10 +118,13 @@ def cases(draw: st.DrawFn, rule: str) -> tuple[Candles, list[float], list[list[f
     columns = {}
     for name in ("open", "high", "low", "close", "volume"):
         series = rng.choice(LEVELS, bars) if ties else rng.normal(0.0, 1.0, bars)
+        if rule == PLANES:
+            series = rng.choice((-1.0, 0.0, 1.0), bars)
         columns[name] = np.where(
             rng.random(bars) < (holes if name == "high" else 0), np.nan, series
         )
-    signals = draw(st.lists(SIGNALS.get(rule, st.just([])), min_size=1, max_size=4))
+    most = 1 if rule == PLANES else 4
+    signals = draw(st.lists(SIGNALS.get(rule, st.just([])), min_size=1, max_size=most))
     return candles_of(columns, first), [1.0, -1.0], signals
 
 
@@ -142,8 +148,8 @@ def test_a_rule_says_what_its_plain_reading_says(rule: str, data: st.DataObject)
         assert actual[number, : candles.traded_bars].tolist() == wanted
 
 
-def test_every_rule_is_implemented() -> None:
-    assert set(rules.COMPARISONS) == set(RULES)
+def test_every_rule_that_reads_values_is_implemented() -> None:
+    assert set(rules.COMPARISONS) == set(RULES) - {PLANES}
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])

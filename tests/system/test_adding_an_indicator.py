@@ -1,22 +1,15 @@
 """The package of docs/adding-an-indicator.md, built from that text, works as it says."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.kernel_cache import cache_folder
+from tests.system.plugin_package import ROOT, install, run
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/adding-an-indicator.md"
-NAMED_BLOCK = re.compile(r"^`([^`\n]+)`\n\n```\w+\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 SWEEP = """
 import json
@@ -54,57 +47,7 @@ print(json.dumps([ids, total, returns, variants, overridden]))
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the document's files as an installed distribution would."""
-    folder = tmp_path_factory.mktemp("acme")
-    blocks = dict(NAMED_BLOCK.findall(DOCUMENT.read_text()))
-    blocks["backtest.yaml"] = (ROOT / "configs/dev/backtest.yaml").read_text()
-    for name, text in blocks.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
-    project = tomllib.loads(blocks["pyproject.toml"])["project"]
-    name, version = project["name"], project["version"]
-    metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (metadata / "entry_points.txt").write_text(
-        "".join(
-            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
-            for group, points in project["entry-points"].items()
-        )
-    )
-    take_compiled_kernels(folder)
-    return folder
-
-
-def take_compiled_kernels(package: Path) -> None:
-    """Put the engine's kernels into the cache of an installation with the package.
-
-    It has a cache of its own, and would compile for half a minute what is the same in both.
-    """
-    code = "from engine.kernel_cache import cache_folder; print(cache_folder())"
-    own = Path(run(package, "-c", code).splitlines()[-1])
-    assert own != cache_folder()
-    if cache_folder().exists() and not own.exists():
-        # Other processes of the suite may be writing there.
-        unfinished = shutil.ignore_patterns("*.tmp.*", "all-kernels")
-        shutil.copytree(cache_folder(), own, ignore=unfinished)
-
-
-def run(package: Path, *arguments: str) -> str:
-    """Run Python beside the package, and return what it printed."""
-    paths = os.pathsep.join((str(package), str(ROOT)))
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "ROEHUB"))
-    }
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=package,
-        env=environment | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return install(DOCUMENT, tmp_path_factory.mktemp("acme"))
 
 
 @pytest.fixture(scope="module")

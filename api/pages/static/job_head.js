@@ -16,6 +16,7 @@ const ADVICE = {
   guard_exceeded: "Duplicate the job and ask for less: the form says which limit it met while you type.",
   invalid_request: "Duplicate the job: the form shows what is wrong with the request.",
   memory_limit_exceeded: "Duplicate the job with fewer variants, a shorter range or a larger timeframe.",
+  plugin_failed: "Tell the author of the plugin what it says, or duplicate the job without its indicator.",
   stalled: "Duplicate the job to try again. If it stalls again, ask whoever runs the workers: their log says more.",
   worker_crashed_repeatedly: "Its workers died again and again. Duplicate the job with fewer variants; the workers' log says more.",
   unexpected_error: "Duplicate the job to try again. If it fails again, give its id to whoever runs the workers.",

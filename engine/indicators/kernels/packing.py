@@ -1,10 +1,10 @@
-"""Comparisons of a series packed into bit planes: bit i % 64 of word i // 64 is bar i."""
+"""Comparisons and signals packed into bit planes: bit i % 64 of word i // 64 is bar i."""
 
 from enum import IntEnum
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, Words, kernel
+from engine.compiled import Floats, Ints, Signals, Words, inlined, kernel
 
 
 class Test(IntEnum):
@@ -58,6 +58,38 @@ def pack_block(
                 down = downs[word]
                 long[row, word] = up & ~down
                 short[row, word] = down & ~up
+
+
+@kernel
+def pack_signals(signals: Signals, first: int, long: Words, short: Words, base: Ints) -> int:
+    """Write the planes of signals that are known already, int8[P, T]: 1 LONG, -1 SHORT, 0 neither.
+
+    Those of series p go to row base[p] of `long` and `short` (uint64[..., W]). Returns how many
+    series hold no other number: behind it the planes are not all written.
+    """
+    for p in range(signals.shape[0]):
+        low, high = np.int8(0), np.int8(0)
+        for signal in signals[p]:
+            low, high = min(low, signal), max(high, signal)
+        if low < -1 or high > 1:
+            return p
+        traded = signals[p, first:]
+        words = traded.shape[0] // 64
+        for word in range(words):
+            long[base[p], word], short[base[p], word] = _bits_of(traded[word * 64 :], 64)
+        if traded.shape[0] % 64:
+            last = _bits_of(traded[words * 64 :], traded.shape[0] % 64)
+            long[base[p], words], short[base[p], words] = last
+    return len(signals)
+
+
+@inlined
+def _bits_of(signals: Signals, count: int) -> tuple[np.uint64, np.uint64]:
+    up, down = np.uint64(0), np.uint64(0)
+    for bit in range(count):
+        up |= np.uint64(signals[bit] > 0) << np.uint64(bit)
+        down |= np.uint64(signals[bit] < 0) << np.uint64(bit)
+    return up, down
 
 
 @kernel

@@ -151,7 +151,7 @@ import numpy as np
 from engine import synthetic
 from engine.indicators.compute import compute, kernel_loaders
 from engine.indicators.registry import catalogue, get
-from engine.request import RequestError
+from engine.indicators.plugins import PluginFault
 
 ids = [indicator.id for indicator in catalogue()]
 kernel_loaders()[ids.index("acme.value")]()
@@ -159,16 +159,41 @@ candles = synthetic.bars(seed=1, count=30, timeframe_ms=900_000)
 indicator = get("acme.value")
 try:
     compute(indicator, indicator.output(), candles, "close", np.array([[2.0]]))
-except RequestError as error:
+except PluginFault as error:
     print(error)
 """
     ended = folder.run("-c", program)
     assert ended.code == 0, ended
-    assert ended.out.strip() == (
-        "template.indicator_grids: the kernel acme_indicators.kernels:value of a plugin could not "
-        "be loaded: RuntimeError: no compiler"
+    said = (
+        "plugin acme (acme-indicators-1.0.0): acme.value: the kernel could not be loaded: "
+        "RuntimeError: no compiler"
     )
-    assert "the kernel of acme.value cannot be compiled" in ended.err
+    assert ended.out.strip() == said
+    assert said in ended.err
+
+
+RAISING = """
+from numba import njit
+
+@njit(nogil=True, error_model="numpy")
+def value(inputs, params, output, out):
+    raise ValueError("run")
+"""
+
+
+def test_a_kernel_is_compiled_but_not_run_before_a_job_asks_for_it(folder: Folder) -> None:
+    folder.install("acme", kernels=RAISING)
+    program = """
+from acme_indicators.kernels import value
+from engine.indicators.compute import kernel_loaders
+from engine.indicators.registry import catalogue
+
+ids = [indicator.id for indicator in catalogue()]
+kernel_loaders()[ids.index("acme.value")]()
+print(len(value.signatures))
+"""
+    ended = folder.run("-c", program)
+    assert (ended.out.strip(), ended.err) == ("1", "")
 
 
 def test_the_list_of_indicators_shows_what_was_left_out(folder: Folder) -> None:
