@@ -163,9 +163,12 @@ def test_a_dry_run_counts_percents_and_names_the_leverage(
         assert f"\n{MODES}\n" in service("submit", wanted, "--dry-run").out
 
 
-def test_a_dry_run_warns_of_stops_beyond_the_liquidation(service: Backtest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["submitted", "dry run"])
+def test_stops_beyond_the_liquidation_are_warned_of(
+    service: Backtest, tmp_path: Path, how: tuple[str, ...]
+) -> None:
     wanted = changed(template__execution={"leverage": 50}, template__risk_grid={"sl": [1, 2]})
-    text = service("submit", written(tmp_path, wanted), "--dry-run").out
+    text = service("submit", written(tmp_path, wanted), *how).out
     assert (
         "warning: no position reaches these stop losses, in percent: 2; with leverage 50 it is "
         "liquidated first, 2 % from its entry"

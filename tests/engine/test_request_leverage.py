@@ -64,6 +64,11 @@ def test_a_wrong_percent_is_refused_where_it_stands(percent: Any, path: str, mes
     assert (error.path, error.message) == (path, message)
 
 
+def test_a_wrong_percent_is_no_reason_to_blame_a_size() -> None:
+    wrong = traded("percent", percent=[10, 500]) | {"preselect": 1, "top_k": 2}
+    assert [error.path for error in refused(wrong).errors] == [f"{PERCENT}[1]"]
+
+
 def test_risk_per_trade_needs_a_stop_loss_in_every_variant() -> None:
     remedy = (
         ', and template.sizing_mode is "risk_per_trade", which sizes a position by its stop loss: '

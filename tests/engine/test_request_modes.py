@@ -7,12 +7,12 @@ from engine.kernels.rules import caps_entries, execution_rules, locks_profit
 from engine.request import complete, parse
 from engine.request.model import DirectionMode, SizingMode
 from tests.engine.cases import DIRECTIONS as SIMULATED_DIRECTIONS
-from tests.engine.cases import SIZINGS as SIMULATED_SIZINGS
+from tests.engine.mode_cases import MODES
 from tests.engine.requests import DEFAULTS, LIMITS, with_value
 
 
 def test_the_engine_computes_the_modes_a_request_may_name_and_the_simulator_knows() -> None:
-    assert set(SIZINGS) == set(get_args(SizingMode)) == set(SIMULATED_SIZINGS)
+    assert set(SIZINGS) == set(get_args(SizingMode)) == set(MODES["sizing_mode"])
     assert set(DIRECTIONS) == set(get_args(DirectionMode)) == set(SIMULATED_DIRECTIONS)
 
 
