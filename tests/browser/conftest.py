@@ -4,7 +4,6 @@ import random
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -152,14 +151,6 @@ def _text(bar: int) -> str:
 
 def _ms(bar: int) -> int:
     return int((START + bar * BAR).timestamp() * 1000)
-
-
-@pytest.fixture(scope="session")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with more trades than it can list, as a file."""
-    file = tmp_path_factory.mktemp("page") / "report.html"
-    file.write_text(page_of(3000), encoding="utf-8")
-    return file
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The report page, in a real browser."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -9,11 +10,26 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from plotly.offline import get_plotlyjs
 
+from cli import html_report
 from tests.browser.conftest import page_of
 
 Theme = Literal["light", "dark"]
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1440, "height": 900}
 MEGABYTE = 10**6
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with more trades than it lists, as a file.
+
+    It lists 60 of them, for the next 940 are the same line again, and are most of what is looked at
+    in each theme and size.
+    """
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html_report, "TRADES_SHOWN", 60)
+        file.write_text(page_of(3000), encoding="utf-8")
+    return file
 
 
 @pytest.fixture(
@@ -26,15 +42,21 @@ def page(
 ) -> Iterator[tuple[Page, list[str]]]:
     """The opened page, and what its scripts complained about."""
     theme, size = request.param
-    context = chromium.new_context(
-        color_scheme=theme, viewport=PHONE if size == "phone" else DESKTOP, offline=True
-    )
-    opened, errors = context.new_page(), []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    opened.goto(page_file.as_uri())
-    opened.wait_for_selector("#plots .main-svg")
-    yield opened, errors
+    with opened(chromium, page_file, theme, PHONE if size == "phone" else DESKTOP) as looked_at:
+        yield looked_at
+
+
+@contextmanager
+def opened(
+    chromium: Browser, file: Path, theme: Theme, size: dict[str, int]
+) -> Iterator[tuple[Page, list[str]]]:
+    context = chromium.new_context(color_scheme=theme, viewport=size, offline=True)  # type: ignore[arg-type]
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto(file.as_uri())
+    page.wait_for_selector("#plots .main-svg")
+    yield page, errors
     context.close()
 
 
@@ -43,13 +65,28 @@ def test_anybody_can_use_it(page: tuple[Page, list[str]]) -> None:
     assert not found.response["violations"], found.generate_report()
 
 
+def fits(page: Page) -> bool:
+    wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    return bool(wide <= window)
+
+
 def test_it_fits_its_window(page: tuple[Page, list[str]]) -> None:
-    wide, window = page[0].evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert wide <= window
+    assert fits(page[0])
 
 
 def test_its_scripts_do_not_complain(page: tuple[Page, list[str]]) -> None:
     assert page[1] == []
+
+
+def test_the_longest_list_of_trades_is_shown_like_any_other(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page_of(3000), encoding="utf-8")
+    with opened(chromium, file, "light", PHONE) as (page, errors):
+        assert page.locator(".trades tbody tr").count() == html_report.TRADES_SHOWN
+        assert fits(page)
+        assert errors == []
 
 
 def test_the_other_theme_is_one_press_away(page: tuple[Page, list[str]]) -> None:
