@@ -191,3 +191,9 @@ def test_leverage_and_the_costs_of_holding_are_said_where_there_are_any(
     execution: dict[str, Any], words: str
 ) -> None:
     assert modes_text({"execution": execution}) == words
+
+
+@pytest.mark.parametrize("name", ["leverage", "percent", "risk_per_trade_pct"])
+def test_a_size_in_a_wrong_place_is_sent_to_its_own(name: str) -> None:
+    (error,) = refused(with_value(f"template.{name}", 5)).errors
+    assert error.hint == "it belongs in template.execution"
