@@ -100,7 +100,7 @@ def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(
 ) -> None:
     dsn = f"{network.dsn} connect_timeout=120"
     owner = replace(worker, session=session_to(dsn), new_session=lambda: session_to(dsn))
-    job_id = stack.submit(sweep(tsl=100))
+    job_id = stack.submit(sweep(tsl=100, preselect=6000))
     with answering(owner, runner.run, job_id) as done:
         stack.reaches(job_id, Stage.STAGE_B)
         assert fork_server._pid is not None
@@ -120,7 +120,7 @@ def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(
 def test_a_released_job_is_released_once_though_the_answer_is_lost(
     stack: Stack, worker: Worker, network: PostgresProxy
 ) -> None:
-    job_id = stack.submit(sweep(tsl=100))
+    job_id = stack.submit(sweep(tsl=100, preselect=6000))
     owner = replace(worker, session=session_to(network.dsn))
     with answering(owner, runner.run, job_id) as done:
         stack.reaches(job_id, Stage.STAGE_B)

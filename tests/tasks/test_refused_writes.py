@@ -48,7 +48,9 @@ def worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 def job_that_meets(name: str) -> dict[str, Any]:
     """Progress and snapshots are for jobs that take a while."""
-    return sweep(top_k=20, tsl=40) if name in ("progress", "snapshot") else small_sweep()
+    if name in ("progress", "snapshot"):
+        return sweep(top_k=20, tsl=40, preselect=6000)
+    return small_sweep()
 
 
 @contextmanager

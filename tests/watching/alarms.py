@@ -81,7 +81,7 @@ def jobs_fail(watched: Watched, alarms: Alarms) -> None:
 def everybody_is_gone(watched: Watched, alarms: Alarms) -> None:
     """The owner of a job dies while it writes the reports; the API is stopped; a job waits."""
     stack = watched.stack
-    killed = stack.submit(sweep())
+    killed = stack.submit(sweep(preselect=6000))
     watched.kill_owner(killed, Stage.FINALIZING)
     begun = time.monotonic()
     watched.api.stop()
@@ -115,7 +115,7 @@ def _another_redis(watched: Watched, alarms: Alarms) -> None:
 
 def a_job_kills_its_workers(watched: Watched, alarms: Alarms) -> None:
     begun = time.monotonic()
-    job_id = watched.stack.submit(sweep())
+    job_id = watched.stack.submit(sweep(preselect=6000))
     for attempt in (1, 2):  # max_crashes is 1
         watched.stack.claimed(job_id, attempt)
         watched.kill_owner(job_id)

@@ -27,7 +27,7 @@ def requests() -> dict[str, dict[str, Any]]:
         "tiny": small_sweep(),
         "small": sweep(windows=6, top_k=40, tsl=4),
         "medium": sweep(windows=20, top_k=100, tsl=8),
-        "large": sweep(),
+        "large": sweep(preselect=6000),
         NO_CANDLES: nowhere,
     }
 
