@@ -8,11 +8,15 @@ import numpy as np
 import psycopg
 import pytest
 
+from api.candles import Candles
+from api.coverage import check
 from configs.environment import CandlesFolder
 from engine.loading import load
-from engine.request import parse
-from storage.candles import FundingRates, open_store
+from engine.request import RequestError, complete, parse
+from storage.candles import Bars, FundingRates, Known, open_store
 from tests.api.running import Api, running
+from tests.engine.markets import priced, stock_hours
+from tests.engine.requests import DEFAULTS, LIMITS
 from tests.making_jobs import START_MS, changed, finish, store_candles
 
 FIELD = "template.execution.funding_pct_per_8h"
@@ -81,3 +85,23 @@ def test_it_is_refused_without_a_rate_and_counted_with_some(
     assert user.get(f"{JOBS}/{job['job_id']}/bars").status_code == 409
     stored.execute(change, [candles.content_hash(), job["job_id"]])
     assert user.get(f"{JOBS}/{job['job_id']}/bars").status_code == 409
+
+
+def test_a_market_that_closes_has_funding_too(tmp_path: Path) -> None:
+    """Its bars are loaded for an answer, before anybody asks for rates."""
+    source = CandlesFolder(tmp_path)
+    with open_store(source) as store:
+        known = Known(timeframe_ms=HOUR, sessions=True)
+        opens = stock_hours((2023, 12, 1), (2024, 2, 1))
+        store.append(1, "TESTUSDT", [Bars.of(priced(opens))], known=known)
+    asked = changed(**STORED, template__timeframe="1h")
+    asked["time_range"]["end"] = "2024-01-05T00:00:00Z"
+    request = parse(complete(asked, DEFAULTS, LIMITS))
+    candles = Candles(source, cache_seconds=60)
+    with pytest.raises(RequestError, match="no funding rate of TESTUSDT"):
+        check(request, candles)
+    pay(tmp_path, list(range(0, 96, 8)))
+    found = check(request, candles).coverage
+    candles.close()
+    assert found is not None
+    assert found["funding"]["rates"] == 10  # after the first open, 2024-01-01T15:00
