@@ -1,6 +1,5 @@
 """`backtest funding`: what longs paid shorts, for requests that want it as it was."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ from rich.table import Table
 
 from cli import help_text, render
 from cli.candles.finding import opened
-from cli.options import AsJson
+from cli.options import AsJson, Files, IntoMarket
 
 HOW_TO_IMPORT = "backtest funding import FILE --market-id 1 --symbol BTCUSDT"
 
@@ -19,14 +18,8 @@ app = typer.Typer(
 
 
 def import_(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILES",
-            help="Files, folders, patterns in quotes, or - for standard input.",
-        ),
-    ],
-    market_id: Annotated[int, typer.Option(min=0, max=65_535, help="The market, e.g. 1.")],
+    files: Files,
+    market_id: IntoMarket,
     symbol: Annotated[str, typer.Option(help="The instrument, as its candles are called.")],
     unit: Annotated[
         str | None,

@@ -181,6 +181,7 @@ def test_an_indicator_of_a_plugin_stands_in_it() -> None:
 
 SPELLINGS: dict[str, Any] = {
     "the least": document(),
+    "funding as stored": with_value("template.execution.funding_pct_per_8h", "stored"),
     "all there is": FULL,
     "the example": example(),
     "saved": SAVED,
