@@ -85,9 +85,7 @@ def page(
         plots_text=escape(parts.plots_text(row)),
         price_note=parts.price_note(every),
         trades_note=parts.trades_note(len(trades), len(row["trades"])),
-        trades_head="".join(
-            f'<th scope="col">{name}</th>' for name, _key, _ in parts.TRADE_COLUMNS
-        ),
+        trades_head="".join(parts.trade_heads(trades)),
         trades="".join(parts.trade_rows(trades)),
         fills=escape(fills.capitalize() or "Fills at the close of a bar"),
         fee=f"{execution['fee_pct']:g}",

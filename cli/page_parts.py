@@ -30,6 +30,12 @@ TRADE_COLUMNS = (
     ("Exit by", "exit_reason", None),
 )
 
+RESULTS = ("net_pnl", "return_pct")
+"""What says whether a trade won."""
+NUMBERS = ("entry_price", "exit_price", "margin", "carry")
+CHARGES = (("Margin", "margin", 2), ("Carry", "carry", 2))
+"""What only trades have that are levered, or cost something to hold."""
+
 Json = Mapping[str, Any]
 
 
@@ -106,16 +112,36 @@ def trades_note(shown: int, total: int) -> str:
     return f"{shown:,} of {total:,} trades, those that won or lost most; --json has all of them"
 
 
+def trade_columns(trades: Sequence[Json]) -> list[tuple[str, str, int | None]]:
+    """Return name, key and digits of every column that these trades have."""
+    charges = [column for column in CHARGES if any(column[1] in trade for trade in trades)]
+    net = next(at for at, (_, key, _) in enumerate(TRADE_COLUMNS) if key == "net_pnl")
+    return [*TRADE_COLUMNS[:net], *charges, *TRADE_COLUMNS[net:]]
+
+
+def trade_heads(trades: Sequence[Json]) -> Iterator[str]:
+    """Yield the heading of every column."""
+    for name, key, _ in trade_columns(trades):
+        yield f'<th scope="col"{_column_class(key)}>{name}</th>'
+
+
 def trade_rows(trades: Sequence[Json]) -> Iterator[str]:
     """Yield a table row per trade."""
+    columns = trade_columns(trades)
     for trade in trades:
         tone = "gain" if (trade["net_pnl"] or 0) > 0 else "loss"
         cells = []
-        for _name, key, digits in TRADE_COLUMNS:
+        for _name, key, digits in columns:
             value = trade[key]
             text = figure(value, digits) if digits is not None else _words(key, value)
-            cells.append(f"<td>{escape(text)}</td>")
+            cells.append(f"<td{_column_class(key)}>{escape(text)}</td>")
         yield f'<tr class="{tone}">{"".join(cells)}</tr>'
+
+
+def _column_class(key: str) -> str:
+    if key in RESULTS:
+        return ' class="number result"'
+    return ' class="number"' if key in NUMBERS else ""
 
 
 def _with_unit(name: str, value: float | None, digits: int) -> str:

@@ -47,12 +47,13 @@ def top(status: Json, rows: Sequence[Json]) -> None:
 
 
 def report(row: Json, title: str, request: Json) -> None:
-    """Print the report of one variant of a request, with its modes where they are not the usual."""
-    from engine.request.words import modes_text  # commands start without the engine
+    """Print the report of one variant of a request: how it trades where that is not the usual."""
+    from engine.request.words import modes_text, sizing_text  # commands start without the engine
 
-    modes = modes_text(request["template"])
+    template = request["template"]
+    sizing = "" if template["sizing_mode"] == "all_in" else sizing_text(template)
     console = render.terminal()
-    for part in render.report(row, f"{title}, {modes}" if modes else title):
+    for part in render.report(row, ", ".join(filter(None, (title, sizing, modes_text(template))))):
         console.print(part)
 
 

@@ -15,7 +15,7 @@ from math import prod
 from typing import Any, Self
 
 from engine.blocks import Block, UnlistedBlock
-from engine.request.estimate import Estimate, bars_between
+from engine.request.estimate import Estimate, bars_between, is_charged
 from engine.request.hashes import canonical_json, named_execution, named_position, sha256_hex
 from engine.request.model import RISK_AXES, BlockRequest, Level, Request, Risk
 
@@ -189,4 +189,5 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
         traded_bars=traded_bars,
         threads=threads,
         larger=any(block.timeframe is not None for block in blocks),
+        charged=is_charged(request.document["template"]["execution"]),
     )

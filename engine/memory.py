@@ -52,6 +52,8 @@ _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
 # Closes, reciprocals, times, block extremes, doublings and finding them; where orders fill at other
 # prices: these, and what is reached.
 _MARKET_BYTES = 11 * 8
+# Who is liquidated where, what holding has cost up to each bar, and making them.
+_CHARGES_BYTES = 22 * 8
 # Candles of all larger timeframes of blocks, and who sees them: 1.1 larger bars a bar, at most.
 _LARGER_BYTES = 9 * 8
 _SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
@@ -84,7 +86,7 @@ class Work:
     `bars` are all, `words` those of the traded ones; `totals` the variants of the blocks; `kept`
     and `listed` the lengths of the shortlist and of the final list; `recorded` whether variants are
     ranked by more than their final balance, `inside` whether stops fill inside bars, `larger`
-    whether blocks have timeframes of their own.
+    whether blocks have timeframes of their own, `charged` whether there is leverage or carry.
     """
 
     bars: int
@@ -96,6 +98,7 @@ class Work:
     threads: int
     inside: bool = False
     larger: bool = False
+    charged: bool = False
 
     @property
     def bytes(self) -> int:
@@ -109,7 +112,8 @@ class Work:
             + self.kept * (_GROUPED_BYTES + len(self.totals) * _DIGIT_BYTES)
             + sum(self.totals) * _TABLE_BYTES
         )
-        bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES + self.larger * _LARGER_BYTES
+        bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES
+        bar += self.larger * _LARGER_BYTES + self.charged * _CHARGES_BYTES
         return _START_BYTES + bar * self.bars + lists + self.threads * self._thread
 
     @property

@@ -16,7 +16,7 @@ from engine.compiled import borrowing, inlined, part
 from engine.kernels.account import Int64
 from engine.kernels.bits import U0, U1, U63, Words, trailing_zeros
 from engine.kernels.runs import BIT_MASK, Scratch, multiply
-from engine.kernels.signature import absorb, plane_signature, seal
+from engine.kernels.signature import S0, S1, absorb, plane_signature, seal
 
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -183,6 +183,7 @@ def hold_variant(
 def holding_signature(scratch: Scratch) -> tuple[Any, Any]:
     """Return the identity of what is held and of all starts: with a stop, these trade too."""
     s, t = plane_signature(scratch.long[1:], scratch.short[1:])
+    s, t = absorb(S0, S1, s, t)  # or it would be undone where all holdings are of one bar
     more_s, more_t = plane_signature(scratch.start_long, scratch.start_short)
     s, t = absorb(s, t, more_s, more_t)
     return seal(s, t, scratch.start_long.shape[0])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.account import BLOCK, Carry, Costs, Market, resized
+from engine.kernels.account import BLOCK, MARGIN, Carry, Costs, Market, resized
 from engine.kernels.charges import NO_CARRY, liquidations
 from engine.kernels.hits import Levels
 from engine.kernels.measures import NO_METRIC, Found, Order
@@ -138,7 +138,9 @@ def market_of(
         opens, lows, highs = (
             np.array(column, np.float64) for column in (fills.open, fills.low, fills.high)
         )
-        low, high, reach = lows, highs, np.maximum(reach, highs)
+        low, high = lows, highs
+        # A stop is reached before its level, and fills there: at twice the fill, above the high.
+        reach = np.maximum(reach, highs * (1.0 + 2.0 * MARGIN))
     starts = np.arange(0, len(closes), BLOCK)
     with np.errstate(over="ignore"):  # of the smallest numbers there are
         inverse = 1.0 / entry

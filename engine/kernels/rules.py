@@ -9,6 +9,7 @@ LONG_ONLY, SHORT_ONLY = DIRECTIONS.index("long-only"), DIRECTIONS.index("short-o
 FIXED_QUOTE = SIZINGS.index("fixed_quote")
 PERCENT, RISK_PER_TRADE = SIZINGS.index("percent"), SIZINGS.index("risk_per_trade")
 PROFIT_LOCK = SIZINGS.index("strategy_compound_profit_lock")
+ROUNDING = 1e-12  # a share that is so little less than all is all
 
 
 class ExecutionRules(NamedTuple):
@@ -96,7 +97,10 @@ def share_of(rules: ExecutionRules) -> float:
     """
     times = 1.0 if rules.leverage is None else rules.leverage
     if rules.sizing == PERCENT:
-        return min(rules.percent * (1.0 + times * rules.fee), 1.0)
-    if rules.sizing == RISK_PER_TRADE:
-        return min(rules.risk / rules.stop / times * (1.0 + times * rules.fee), 1.0)
-    return 1.0
+        margin = rules.percent
+    elif rules.sizing == RISK_PER_TRADE:
+        margin = rules.risk / rules.stop / times
+    else:
+        return 1.0
+    share = margin * (1.0 + times * rules.fee)
+    return share if share <= 1.0 - ROUNDING else 1.0

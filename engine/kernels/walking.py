@@ -122,6 +122,8 @@ def find_liquidated(hold: bool, pause: int, market: Market, scratch: Scratch) ->
     if hold:
         count = list_starts(scratch, count)
     cut_liquidated(scratch, count, market)
+    if not hold and pause == 0:
+        return count  # what follows in a run is lost
     busy = np.int64(-1)
     n = 0
     for k in range(count):

@@ -14,6 +14,12 @@ from engine.request.words import counted
 _GRIDS, _RISK = "template.indicator_grids", "template.risk_grid"
 
 
+def is_charged(execution: Mapping[str, Any]) -> bool:
+    """Whether positions may be liquidated, or holding costs, by the execution of a request."""
+    names = ("leverage", "funding_pct_per_8h", "borrow_pct_per_year")
+    return any(execution.get(name) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Variants scored by each stage, and the bytes that the sweep needs at most.
@@ -39,10 +45,11 @@ class Estimate:
         traded_bars: int,
         threads: int = 1,
         larger: bool = False,
+        charged: bool = False,
     ) -> "Estimate":
         """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`.
 
-        `larger`: some have a timeframe of their own.
+        `larger`: some have a timeframe of their own; `charged`: there is leverage or carry.
         """
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
@@ -58,6 +65,7 @@ class Estimate:
             recorded=bool(set(metrics) - OF_THE_BALANCE - {None}),
             threads=threads,
             larger=larger,
+            charged=charged,
         )
         return cls(
             stage_a_variants=stage_a,

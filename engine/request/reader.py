@@ -9,7 +9,7 @@ from engine.request.axes import axis_count, axis_of
 from engine.request.blocks import ReadBlock
 from engine.request.bounds import WARMUP_BARS
 from engine.request.entries import TABLE
-from engine.request.estimate import Estimate, TooLarge, bars_between
+from engine.request.estimate import Estimate, TooLarge, bars_between, is_charged
 from engine.request.fields import Field, FieldError, RequestError
 from engine.request.members import Members, Reading
 from engine.request.model import VERSION
@@ -171,6 +171,7 @@ def _size(
         traded_bars=traded_bars,
         threads=reading.limits.threads,
         larger=any("timeframe" in block.document for block in blocks),
+        charged=is_charged(effective["template"]["execution"]),
     )
 
 

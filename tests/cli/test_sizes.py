@@ -1,6 +1,7 @@
 """Jobs that say how large positions are and what holding them costs: what commands show of it."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ BY_PERCENT: dict[str, Any] = {
     "template__sizing_mode": "percent",
     "template__execution": {"percent": [25, 50, 100]},
 }
+
+BAR = [START_MS], [100.0]
 
 
 def asked(sizing_mode: str = "all_in", **execution: Any) -> dict[str, str]:
@@ -145,6 +148,17 @@ def test_the_page_of_a_report_names_a_liquidation() -> None:
     status, row = variant()
     row["trades"] = [row["trades"][0] | {"exit_reason": "liquidation"}]
     assert "<td>liquidation</td>" in html_report.page(status, row, [START_MS], [100.0])
+
+
+def test_the_page_of_a_report_lists_margin_and_carry_where_trades_have_them() -> None:
+    def heads(**charges: float) -> list[str]:
+        status, row = variant()
+        row["trades"] = [trade | charges for trade in row["trades"]]
+        return re.findall('<th scope="col"[^>]*>([^<]*)</th>', html_report.page(status, row, *BAR))
+
+    usual = heads()
+    assert heads(margin=1.0) == [*usual[:-3], "Margin", *usual[-3:]]
+    assert heads(carry=-0.5, margin=1.0) == [*usual[:-3], "Margin", "Carry", *usual[-3:]]
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -27,7 +27,7 @@ def exits_of(run: Sweep, base: int) -> Exits:
 
 def execution_of(run: Sweep) -> Execution:
     """Return the request's rules in the simulator's terms."""
-    rules = run.rules
+    rules, asked = run.rules, run.request.execution
     return Execution(
         init_cash=rules.init_cash,
         fee_pct=100 * rules.fee,
@@ -36,10 +36,15 @@ def execution_of(run: Sweep) -> Execution:
         safe_profit_percent=100 * rules.safe_fraction,
         direction_mode=run.request.direction_mode,
         sizing_mode=run.request.sizing_mode,
-        entry_fill=run.request.execution.entry_fill,
-        stop_fill=run.request.execution.stop_fill,
+        entry_fill=asked.entry_fill,
+        stop_fill=asked.stop_fill,
         position=run.request.position,
-        reentry_after_bars=run.request.execution.reentry_after_bars,
+        reentry_after_bars=asked.reentry_after_bars,
+        percent=asked.percent,
+        risk_per_trade_pct=asked.risk_per_trade_pct,
+        leverage=asked.leverage,
+        funding_pct_per_8h=asked.funding_pct_per_8h,
+        borrow_pct_per_year=asked.borrow_pct_per_year,
     )
 
 

@@ -13,6 +13,7 @@
         percent          M = min(equity * (percent / 100), most)
         risk_per_trade   M = min(equity * risk / stop loss / L, most), both in percent: where the
                          stop is hit, risk percent of the equity are lost, before costs
+    A percent or a risk that asks for `most` but for a share of 1e-12, as roundings make, gets it.
 33. No entry with A <= 1e-9 of the initial cash, whatever the safe holds, and none once ruined. It
     is the money at the fill that counts. Quantity = Q / entry fill.
 34. Exit: value = quantity * exit fill, exit fee = value * fee. Gross profit: long value - Q, short
@@ -107,12 +108,13 @@ class Account:
         equity = self.available + self.safe
         if self.rules.sizing_mode == "fixed_quote":
             return self.rules.fixed_quote
+        wanted = most
         if self.rules.sizing_mode == "percent":
-            return equity * (self.rules.percent / 100)
+            wanted = equity * (self.rules.percent / 100)
         if self.rules.sizing_mode == "risk_per_trade":
             assert stop_loss is not None
-            return equity * self.rules.risk_per_trade_pct / stop_loss / times
-        return most
+            wanted = equity * self.rules.risk_per_trade_pct / stop_loss / times
+        return most if wanted > most * (1 - 1e-12) else wanted  # 32
 
     def close(self, leaving: Exit) -> None:
         position = self.position

@@ -36,7 +36,7 @@ from tests.engine.test_report_real_data import real_candles
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit, iso
 
 WHY_MISSING = "is not installed; it comes with pip install 'backtest-jobs[benchmarks]'"
-CASH, FIXED = 10_000.0, 750.0
+CASH, FIXED, PERCENT = 10_000.0, 750.0, 37.5
 UNITS_OF_A_POSITION = 2.0**46  # of backtesting.py, which counts them exactly
 
 
@@ -141,6 +141,7 @@ def engine_outcomes(
         "execution": {
             "init_cash_quote": CASH,
             "fixed_quote": FIXED,
+            "percent": PERCENT,
             "fee_pct": rules.fee_pct,
             "slippage_pct": rules.slippage_pct,
             "entry_fill": rules.entry_fill,

@@ -14,6 +14,8 @@ the others differ from ours, trades are left out by a rule, and counted:
 - vectorbt has one stop, fixed or trailing: there is no case of `sl` with `tsl`. It measures stop
   and target from one price, where we have the entry fill for `sl` and `tp` and the raw price for
   `tsl`: there is no case of `tsl` with `tp` and slippage.
+- vectorbt's percent is what an entry takes with its fee, ours is what it buys for: vectorbt is told
+  ours with the fee on top. It has no percent where positions turn round: it is compared long-only.
 - In vectorbt targets that fill inside a bar slip as stops do, or neither does: there is no case of
   a stop with a target and slippage.
 - backtesting.py takes stops as prices, before the fill is known: they are made of the open of the
@@ -158,6 +160,7 @@ Case = tuple[dict[str, Any], str, str, float, dict[str, float]]
 VECTORBT: dict[str, Case] = {
     "long-only, no levels": (SMA_CROSS, "long-only", "all_in", 0.02, {}),
     "long-only, sl": (SMA_CROSS, "long-only", "all_in", 0.02, {"sl": 0.4}),
+    "long-only, percent, sl": (SMA_CROSS, "long-only", "percent", 0.02, {"sl": 0.4}),
     "short-only, tp": (SMA_CROSS, "short-only", "all_in", 0.02, {"tp": 0.7}),
     "short-only, tsl": (SMA_CROSS, "short-only", "all_in", 0.02, {"tsl": 0.5}),
     "long-short, sl": (RSI_THRESHOLDS, "long-short", "fixed_quote", 0.02, {"sl": 0.4}),

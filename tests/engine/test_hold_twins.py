@@ -5,6 +5,7 @@ inside holdings too: with a stop they are entries. In stage B their trades decid
 """
 
 from collections.abc import Hashable
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from random import Random
@@ -106,6 +107,34 @@ def test_starts_at_the_end_count_where_they_may_be_entered(
     blocks: str, fills: tuple[str, str]
 ) -> None:
     run = Sweep(wanted(blocks, execution=filling(fills)), with_gaps(candles(55), 1))
+    assert dict(held(last(run.stage_a()).top)) == expected_a(run)
+
+
+# Holdings of one bar each are held where they start: two equal planes.
+@pytest.mark.parametrize("bars", [10, 15, 20])
+def test_holdings_of_one_bar_are_told_apart_where_they_make_the_same_money(bars: int) -> None:
+    rng, still = np.random.default_rng(1), candles(bars)
+    count = len(still.close)
+    market = replace(
+        still,
+        open=rng.uniform(99, 101, count),
+        high=rng.uniform(102, 103, count),
+        low=np.full(count, 98.0),
+        close=np.full(count, 100.0),
+    )
+    opening, closing = (
+        AVERAGE
+        | {
+            "name": source,
+            "source": {"mode": "explicit", "values": [source]},
+            "params": {"window": {"mode": "explicit", "values": windows}},
+        }
+        for source, windows in (
+            ("open", [2, 3, 4, 5, 7, 9, 11, 13, 17, 20]),
+            ("high", [2, 3, 5, 8]),
+        )
+    )
+    run = Sweep(request(opening, position="hold", exit_grids=[closing]), market)
     assert dict(held(last(run.stage_a()).top)) == expected_a(run)
 
 

@@ -45,6 +45,7 @@ def case(
     threads: int = 1,
     preselect: int = 1,
     top_k: int = 1,
+    execution: Case = FREE,
 ) -> Case:
     template = {
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
@@ -52,7 +53,7 @@ def case(
         "indicator_grids": blocks,
         "direction_mode": "long-short",
         "sizing_mode": "all_in",
-        "execution": FREE,
+        "execution": execution,
         "risk_grid": risk or {},
     }
     document = {
@@ -121,6 +122,16 @@ def test_the_estimate_is_at_least_the_measured_peak_of_any_sweep(measure: Measur
         assert peak <= estimated
 
     compare()
+
+
+@measured
+def test_charges_and_fills_at_other_prices_are_in_the_estimate(measure: Measure) -> None:
+    dear = {"leverage": 2, "funding_pct_per_8h": 0.001, "borrow_pct_per_year": 1.0}
+    fills = {"entry_fill": "next_open", "stop_fill": "intrabar"}
+    short = {"indicator_id": "ma.sma", "params": {"window": explicit(2)}}
+    many = case([short], bars=YEAR_OF_MINUTES, zigzag=True, execution=FREE | dear | fills)
+    estimated, peak = measure(many)
+    assert peak <= estimated
 
 
 @measured
@@ -228,7 +239,7 @@ def test_tiles_cover_every_risk_combination_once_and_keep_to_their_bounds(
         assert [n for at in ranges for n in at] == list(range(count))
     for part in parts:
         assert part.combinations <= PIECE_VARIANTS
-        assert division.cost == 1 or sum(map(len, part)) <= levels_at_once(words)
+        assert division.cost == 1 or sum(map(len, part[:3])) <= levels_at_once(words)
 
 
 @pytest.mark.parametrize("columns", [1, 3, 151, 4_000, 65_536])

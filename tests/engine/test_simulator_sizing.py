@@ -52,6 +52,15 @@ def test_a_hundred_percent_is_all_in_to_the_last_bit() -> None:
 # Risk per trade
 
 
+def test_a_size_that_is_all_there_is_but_for_roundings_leaves_nothing() -> None:
+    # 0.7 % at a stop of 0.1 % with leverage 7 is all of it, but 7092 * 0.7 / 0.1 / 7 is not 7092.
+    rules = {"sizing_mode": "risk_per_trade", "risk_per_trade_pct": 0.7, "leverage": 7.0}
+    rows, stop = (1.0, 0.5, 0.5), RiskLevels(sl=0.1)
+    run = play("LLL", *rows, risk=stop, init_cash=7092.0, **rules)
+    assert run.equity == [7092, 0, 0]
+    assert run.ruined
+
+
 def test_risk_per_trade_loses_its_percent_of_the_equity_at_the_stop() -> None:
     # 1 % of 1000 at a stop of 5 %: Q = 1000 * 1 / 5 = 200, which loses 10 at 95. Then 990 * 1 / 5.
     rules = {"sizing_mode": "risk_per_trade", "risk_per_trade_pct": 1.0, "stop_fill": "intrabar"}

@@ -9,7 +9,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tests.engine.simulator import LONG, SHORT, Prices
-from tests.engine.test_differential import CASH, FIXED, Deal, Left, Outcome, Rules, wanted_positions
+from tests.engine.test_differential import (
+    CASH,
+    FIXED,
+    PERCENT,
+    Deal,
+    Left,
+    Outcome,
+    Rules,
+    wanted_positions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ def trade(library: Any, signals: list[int], prices: Prices, rules: Rules) -> Out
     money: dict[str, Any] = {"size": np.inf, "lock_cash": True}  # shorts no more than it has
     if rules.sizing == "fixed_quote":
         money = {"size": FIXED, "size_type": "value", "val_price": fills}
+    if rules.sizing == "percent":  # of what it has, the fee of the entry included
+        money = {"size": PERCENT / 100 * (1 + rules.fee_pct / 100), "size_type": "percent"}
     portfolio = library.Portfolio.from_signals(
         **{name: orders.frame[name] for name in orders.frame},
         entries=long,

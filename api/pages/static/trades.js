@@ -5,6 +5,8 @@ import { decimal } from "./measures.js";
 import { el } from "./dom.js";
 import { minute, number } from "./format.js";
 
+/** What only trades have that are levered, or cost something to hold. */
+const CHARGES = [["Margin", "margin"], ["Carry", "carry"]];
 const LISTED = 300; // as many as one scrolls through; the keys reach all of them
 
 export class Trades {
@@ -56,17 +58,20 @@ export class Trades {
   }
 
   #fill() {
-    const heads = ["#", "Direction", "Entry (UTC)", "Exit (UTC)", "Entry price", "Exit price", "Net", "Return %", "Exit by"];
+    const charges = CHARGES.filter(([, name]) => this.trades.some((trade) => name in trade));
+    const amounts = [...charges.map(([head]) => head), "Net", "Return %"];
+    const heads = ["#", "Direction", "Entry (UTC)", "Exit (UTC)", "Entry price", "Exit price", ...amounts, "Exit by"];
     const lines = this.trades.slice(0, LISTED).map((trade, at) => el("tr", { dataset: { at }, class: trade.net_pnl > 0 ? "won" : "lost" },
       el("td", {}, el("button", { type: "button", class: "quiet small", "aria-label": `Show trade ${trade.id}`,
         on: { click: () => this.go(at) } }, String(trade.id))),
       ...[trade.direction, minute(trade.entry_time), minute(trade.exit_time)].map((text) => el("td", { class: "nowrap" }, text)),
-      ...[priceText(trade.entry_price), priceText(trade.exit_price), decimal(trade.net_pnl, 2), decimal(trade.return_pct, 3)]
-        .map((text, place) => el("td", { class: place > 1 ? "number money" : "number" }, text)),
+      ...[priceText(trade.entry_price), priceText(trade.exit_price), ...charges.map(([, name]) => decimal(trade[name], 2)),
+        decimal(trade.net_pnl, 2), decimal(trade.return_pct, 3)]
+        .map((text, place, all) => el("td", { class: place > all.length - 3 ? "number money" : "number" }, text)),
       el("td", { class: "nowrap" }, exitWords(trade.exit_reason))));
     const more = this.trades.length - lines.length;
     this.list.append(el("div", { class: "scroll tall", tabIndex: 0, role: "region", "aria-label": "List of trades" }, el("table", {},
-      el("thead", {}, el("tr", {}, heads.map((head, at) => el("th", { scope: "col", class: at > 3 && at < 8 ? "number" : "" }, head)))),
+      el("thead", {}, el("tr", {}, heads.map((head, at) => el("th", { scope: "col", class: at > 3 && at < heads.length - 1 ? "number" : "" }, head)))),
       el("tbody", {}, lines))));
     if (more > 0) {
       this.list.append(el("p", { class: "soft small" }, `${number(more)} more: the buttons above reach them, the copied JSON has all of them.`));
