@@ -14,5 +14,6 @@ class CompleteCache(UserProvidedCacheLocator):
         Raises OSError for a file that has no kernels in it: other code of the process, as that of a
         notebook, is cached wherever numba would keep it.
         """
-        if not Path(self.get_cache_path()).is_dir():
-            raise NotADirectoryError(self.get_cache_path())
+        folder = Path(self.get_cache_path())  # type: ignore[no-untyped-call]
+        if not folder.is_dir():
+            raise NotADirectoryError(folder)

@@ -4,7 +4,6 @@ Combinations are one outcome when they trade alike and the first trade takes the
 all the others then.
 """
 
-import math
 from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Sweep
-from tests.engine.adapter import difference, engine_run
 from tests.engine.plain_outcomes import (
     execution_of,
     exits_of,
@@ -23,13 +21,12 @@ from tests.engine.plain_outcomes import (
     signals_of,
 )
 from tests.engine.rederive import traded_prices
-from tests.engine.simulator import Execution, Prices, RiskLevels, Run, simulate
+from tests.engine.simulator import RiskLevels, Run, simulate
 from tests.engine.small_sweeps import AVERAGE, candles, request
 from tests.engine.test_hold_sweep import FILLS
 from tests.engine.test_sweep import last
 from tests.engine.test_twins import SELDOM, Held, held, stages
 
-DAY = 86_400_000
 FEE = 0.1
 PERCENTS = [50.0, 99.95, 60.0, 100.0]  # with the fee, 99.95 percent is more than there is
 STOPS: dict[str, list[float | None]] = {"sl": [None, 2.0], "tp": [3.0], "tsl": [None]}
@@ -142,33 +139,3 @@ def test_leverage_tells_apart_what_is_held_and_no_more(position: str, metric: st
     assert dict(found) == groups((base, 1, until_ruin(base)) for base in range(len(lives)))
     assert any(lived.ruined for lived in lives)
     assert not all(lived.ruined for lived in lives)
-
-
-def test_a_size_that_is_all_there_is_but_for_roundings_leaves_nothing() -> None:
-    # 0.7 % at a stop of 0.1 % with leverage 7 is all of it, but 0.007 / 0.001 / 7 is less than 1.
-    rules = Execution(
-        sizing_mode="risk_per_trade", risk_per_trade_pct=0.7, sizing_sl=0.1, leverage=7.0
-    )
-    found = engine_run([1, 1, 1], [1.0, 0.5, 0.5], rules, RiskLevels())
-    assert found.equity == [10_000.0, 0.0, 0.0]
-    assert found.ruined
-
-
-def test_a_short_that_is_stopped_at_twice_its_fill_is_ruined_though_the_bar_ends_a_hair_below() -> (
-    None
-):
-    # A stop is reached a share of 1e-12 before its level, and fills there: at the ruin level.
-    # The funding of two days is more than was lost at the entry: there is money left.
-    close_hair = math.nextafter(200.0, 0.0)
-    rules = Execution(direction_mode="short-only", stop_fill="intrabar", funding_pct_per_8h=1.0)
-    prices = Prices(
-        open=[100.0] * 4,
-        high=[100.0, 100.0, close_hair, 100.0],
-        low=[100.0] * 4,
-        close=[100.0] * 4,
-        open_ms=[DAY * bar for bar in range(4)],
-        close_ms=[DAY * (bar + 1) for bar in range(4)],
-    )
-    case = [-1, -1, -1, -1], [100.0] * 4, rules, RiskLevels(sl=100.0), prices
-    assert simulate(*case).ruined
-    assert difference(engine_run(*case), simulate(*case)) is None
