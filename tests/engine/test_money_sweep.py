@@ -28,6 +28,7 @@ from tests.engine.worlds import World, explicit
 HELD: dict[str, Any] = {"exits": []}
 NEXT_OPEN: dict[str, Any] = {"fills": ("next_open", "intrabar")}
 INSIDE: dict[str, Any] = {"fills": ("close", "intrabar")}
+STORED = {"funding_pct_per_8h": "stored", "borrow_pct_per_year": 40.0}
 COSTS = {"funding_pct_per_8h": 0.05, "borrow_pct_per_year": 40.0}
 
 # What each is called, its sizing, the members of its execution, and how else it trades.
@@ -43,6 +44,7 @@ MONEY: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "leverage by risk": ("risk_per_trade", {"leverage": 30, "risk_per_trade_pct": 2.0}, NEXT_OPEN),
     "carry": ("all_in", COSTS, {}),
     "carry at opens": ("percent", COSTS | {"percent": explicit(50.0, 80.0)}, NEXT_OPEN),
+    "carry as stored": ("percent", STORED | {"percent": explicit(50.0, 80.0)}, INSIDE),
     "carry with leverage": ("all_in", COSTS | {"leverage": 25}, HELD | INSIDE),
 }
 every_way = pytest.mark.parametrize("way", MONEY)
