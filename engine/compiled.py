@@ -12,7 +12,11 @@ from engine import kernel_cache
 CACHE = kernel_cache.cache_folder()
 numba.config.CACHE_DIR = str(CACHE)  # type: ignore[attr-defined]
 if kernel_cache.holds_every_kernel(CACHE):  # numba itself refuses a folder that it cannot write
-    numba.config.CACHE_LOCATOR_CLASSES = "engine.complete_cache.CompleteCache"  # type: ignore[attr-defined]
+    # Where kernels of others are kept is for numba's own to find.
+    numba.config.CACHE_LOCATOR_CLASSES = (  # type: ignore[attr-defined]
+        "engine.complete_cache.CompleteCache,"
+        "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator"
+    )
 
 
 def cached() -> bool:

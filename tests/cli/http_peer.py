@@ -1,13 +1,18 @@
 """An HTTP server whose answers a test chooses, alone or between a command and the real API."""
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
+
+OWN = Path(__file__).with_name("tls_peer.pem")
+"""Key and certificate of 127.0.0.1 for a hundred years, signed by nobody else."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Peer:
 
 
 @contextmanager
-def peer(*steps: Answer | str, behind: str | None = None) -> Iterator[Peer]:
-    """Run one for the length of a `with` block."""
+def peer(*steps: Answer | str, behind: str | None = None, tls: bool = False) -> Iterator[Peer]:
+    """Run one for the length of a `with` block, at will with the certificate that is `OWN`."""
     known = Peer(list(steps), behind)
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,9 +80,13 @@ def peer(*steps: Answer | str, behind: str | None = None) -> Iterator[Peer]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(OWN)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    known.url = f"http://127.0.0.1:{server.server_address[1]}"
+    known.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield known
     finally:

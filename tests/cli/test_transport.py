@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from typing import Any
@@ -13,7 +14,7 @@ from cli.client import Client
 from cli.transport import Away
 from tests.api.running import Api
 from tests.cli.conftest import REQUEST, Backtest, written
-from tests.cli.http_peer import LOSE, Answer, peer
+from tests.cli.http_peer import LOSE, OWN, Answer, peer
 from tests.ports import free_port
 
 EMPTY = b'{"items": [], "next_cursor": null, "counts": {}}'
@@ -161,6 +162,43 @@ def test_a_fault_of_the_api_is_code_70(backtest: Backtest, monkeypatch: pytest.M
         monkeypatch.setenv("ROEHUB_API_URL", between.url)
         ended = backtest("jobs")
     assert (ended.code, ended.err) == (70, "backtest: the fault is not yours\n")
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, short_patience: None, scheme: str
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with peer(Answer(200, EMPTY), tls=True) as between:
+        with (
+            client(between.url.replace("https", scheme)) as api,
+            pytest.raises(Away, match="CERTIFICATE_VERIFY_FAILED"),
+        ):
+            api.jobs(limit=5)
+        assert between.seen == []
+
+
+def test_a_certificate_that_the_environment_vouches_for_is_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(OWN))
+    with peer(Answer(200, EMPTY), tls=True) as between, client(between.url) as api:
+        assert api.jobs(limit=5) == []
+
+
+def test_a_call_without_tls_loads_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Any] = []
+    for name in ("load_verify_locations", "load_default_certs"):
+        monkeypatch.setattr(ssl.SSLContext, name, lambda *given, **_: loaded.append(given))
+    with peer(Answer(200, EMPTY)) as between, client(between.url) as api:
+        assert api.jobs(limit=5) == []
+    assert loaded == []
+
+
+def test_a_call_without_tls_is_ready_to_trust_nobody() -> None:
+    context = transport._tls("http://api.invalid")
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.cert_store_stats()["x509"] == 0
 
 
 def test_a_proxy_of_the_environment_is_not_asked_about_this_machine(

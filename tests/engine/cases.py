@@ -22,6 +22,11 @@ DIRECTIONS = ("long-short", "long-only", "short-only")
 SIZINGS = ("all_in", "fixed_quote", "strategy_compound", "strategy_compound_profit_lock")
 BORDERS = (1, 2, 3, 31, 32, 63, 64, 65, 127, 128, 129, 191, 192, 193, 255, 256, 257, 320, 400)
 LOWEST, HIGHEST = 1e-3, 1e6
+MONEY: dict[str, tuple[float, ...]] = {
+    "init_cash": (1.0, 100.0, 10_000.0),
+    "fixed_quote": (1e-3, 0.5, 30.0, 100.0, 9_999.0, 1e9),
+    "safe_profit_percent": (0.0, 30.0, 33.3, 100.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,11 @@ def executions() -> st.SearchStrategy[Execution]:
     """Every direction and sizing with tiny, usual, absurd and no costs."""
     return st.builds(
         Execution,
-        init_cash=st.sampled_from((1.0, 100.0, 10_000.0)),
+        init_cash=st.sampled_from(MONEY["init_cash"]),
         fee_pct=_percent(0.0, 0.0, 0.075, 1e-6, below=50),
         slippage_pct=_percent(0.0, 0.0, 0.01, 1e-6, below=50),
-        fixed_quote=st.sampled_from((1e-3, 0.5, 30.0, 100.0, 9_999.0, 1e9)),
-        safe_profit_percent=st.sampled_from((0.0, 30.0, 33.3, 100.0)),
+        fixed_quote=st.sampled_from(MONEY["fixed_quote"]),
+        safe_profit_percent=st.sampled_from(MONEY["safe_profit_percent"]),
         direction_mode=st.sampled_from(DIRECTIONS),
         sizing_mode=st.sampled_from(SIZINGS),
     )
@@ -76,7 +81,8 @@ def executions() -> st.SearchStrategy[Execution]:
 
 def risk_levels() -> st.SearchStrategy[RiskLevels]:
     """Every combination of levels on and off, from hair-thin to never reached."""
-    level = st.none() | st.sampled_from((0.01, 0.1, 1.0, 2.5, 5.0, 50.0, 99.9, 100.0, 250.0))
+    levels = (0.01, 0.1, 1.0, 2.5, 5.0, 50.0, 99.9, 100.0, 250.0)
+    level = st.sampled_from((*[None] * len(levels), *levels))  # none of it as often as one
     return st.builds(RiskLevels, sl=level, tp=level, tsl=level)
 
 

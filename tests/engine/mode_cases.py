@@ -8,6 +8,7 @@ range, bars that reach stop and target both, leaps, and prices that touch a leve
 the last bit. Any rule can be held fixed: `mode_cases(position="state", leverage=None)`.
 """
 
+import itertools
 import math
 import random
 from dataclasses import dataclass, replace
@@ -20,8 +21,8 @@ from tests.engine.cases import (
     DIRECTIONS,
     HIGHEST,
     LOWEST,
+    MONEY,
     SIZINGS,
-    executions,
     risk_levels,
 )
 from tests.engine.mode_bars import Bar, bars_of, prices_of, random_bars, whole, with_price
@@ -52,6 +53,15 @@ MODES: dict[str, tuple[Any, ...]] = {
     "funding_pct_per_8h": (0.0, 0.0, 0.01, -0.01, 0.5, -3.0),
     "borrow_pct_per_year": (0.0, 0.0, 5.0, 100.0),
 }
+EXIT_SIGNS = tuple(itertools.product((False, True), repeat=2))
+PRICES = (100.0, 100.0, 101.0, 99.0, 95.0, 105.0, 50.0, 200.0, 201.0, 3.0, 4e4)
+UPS, DOWNS = (1.0, 1.0, 1.01, 1.1, 2.5), (1.0, 1.0, 0.99, 0.9)
+SHORT_BARS = [
+    whole(o, max(o, c) * up, min(o, c) * down, c)
+    for o, c, up, down in itertools.product(PRICES, PRICES, UPS, DOWNS)
+]
+"""What a bar of a short case is drawn from: the first one is flat."""
+
 NO_CARRY = {"funding_pct_per_8h": 0.0, "borrow_pct_per_year": 0.0}
 COSTLESS = {"fee_pct": 0.0, "slippage_pct": 0.0, **NO_CARRY}
 
@@ -83,11 +93,33 @@ class ModeCase:
         return 1e-11 * max(self.execution.init_cash, *amounts)
 
 
+# Fields that are drawn together, as one choice of all their combinations: most of the time of a
+# case would go into drawing it field by field.
+TOGETHER = (
+    ("init_cash", "fixed_quote", "safe_profit_percent"),
+    ("fee_pct", "slippage_pct"),
+    ("direction_mode", "sizing_mode", "percent", "risk_per_trade_pct"),
+    ("position", "entry_fill", "stop_fill", "reentry_after_bars"),
+    ("leverage", "funding_pct_per_8h", "borrow_pct_per_year"),
+)
+
+
 def mode_executions(**fixed: Any) -> st.SearchStrategy[Execution]:
-    """Every combination of the modes, with costs and money as in `cases`."""
-    free = {name: st.sampled_from(values) for name, values in MODES.items()}
-    held = {name: st.just(value) for name, value in fixed.items()}
-    return st.builds(replace, executions(), **(free | held))
+    """Every combination of the modes, with costs, and with money as in `cases`."""
+    values = MONEY | MODES | {name: (value,) for name, value in fixed.items()}
+    drawn = {name for together in TOGETHER for name in together}
+    groups = (*TOGETHER, tuple(name for name in values if name not in drawn))
+    return st.builds(
+        lambda *parts: Execution(**{name: value for part in parts for name, value in part}),
+        *(_combinations({name: values[name] for name in names}) for names in groups if names),
+    )
+
+
+def _combinations(values: dict[str, tuple[Any, ...]]) -> st.SearchStrategy[Any]:
+    """Pairs of name and value; those that shrinking wants, of first values, come first."""
+    return st.sampled_from(
+        [tuple(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
+    )
 
 
 def sized(execution: Execution, risk: RiskLevels, rng: random.Random) -> Execution:
@@ -165,13 +197,14 @@ def _long_case(seed: int, count: int, execution: Execution, risk: RiskLevels) ->
 
 
 def _short_case(
-    drawn: list[tuple[int, tuple[bool, bool], Bar]],
+    drawn: list[tuple[tuple[int, tuple[bool, bool]], Bar]],
     exit_blocks: bool,
     execution: Execution,
     risk: RiskLevels,
     seed: int,
 ) -> ModeCase:
-    signals, exits, bars = ([part[i] for part in drawn] for i in range(3))
+    signals, exits = ([signs[i] for signs, _ in drawn] for i in range(2))
+    bars = [bar for _, bar in drawn]
     return _case(
         signals, exits if exit_blocks else None, bars, execution, risk, random.Random(seed)
     )
@@ -179,20 +212,11 @@ def _short_case(
 
 def short_mode_cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
     """One to twelve bars, drawn bar by bar."""
-    price = st.sampled_from((100.0, 100.0, 101.0, 99.0, 95.0, 105.0, 50.0, 200.0, 201.0, 3.0, 4e4))
-    up, down = st.sampled_from((1.0, 1.0, 1.01, 1.1, 2.5)), st.sampled_from((1.0, 1.0, 0.99, 0.9))
-    bar = st.builds(
-        lambda o, c, more, less: whole(o, max(o, c) * more, min(o, c) * less, c),
-        price,
-        price,
-        up,
-        down,
-    )
-    exit_signs = st.tuples(st.booleans(), st.booleans())
+    signs = st.sampled_from(list(itertools.product((NEUTRAL, LONG, SHORT), EXIT_SIGNS)))
     return st.builds(
         _short_case,
         st.lists(
-            st.tuples(st.sampled_from((NEUTRAL, LONG, SHORT)), exit_signs, bar),
+            st.tuples(signs, st.sampled_from(SHORT_BARS)),
             min_size=1,
             max_size=12,
         ),

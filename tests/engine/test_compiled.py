@@ -95,7 +95,8 @@ def installed(tmp_path: Path) -> Iterator[Path]:
 def run(folder: Path, code: str, **variables: str) -> str:
     """Run code that finds the kernel and its cache; returns what it prints."""
     environ = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache"), **variables}
-    environ["PYTHONPATH"] = os.pathsep.join((str(kernel_cache.ENGINE.parent), str(folder)))
+    sources = kernel_cache.ENGINE.parent, folder, folder / "others"
+    environ["PYTHONPATH"] = os.pathsep.join(map(str, sources))
     command = [*BOUND_BY_RIGHTS, sys.executable, "-B", "-c", code]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -126,3 +127,30 @@ def test_a_cache_that_cannot_be_written_and_lacks_kernels_is_not_used(installed:
 def test_a_cache_that_was_compiled_for_another_processor_is_not_complete(installed: Path) -> None:
     install(installed, USE, NOTE)
     assert not run(installed, FOLDER, NUMBA_CPU_NAME="generic").startswith(str(installed))
+
+
+FOREIGN = """
+from numba import njit
+
+@njit(cache=True)
+def thrice(number):
+    return 3 * number
+"""
+USE_BOTH = (
+    f"{USE}; from foreign import thrice; print(thrice(7), sum(thrice.stats.cache_misses.values()))"
+)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_code_of_others_is_compiled_beside_a_cache_that_holds_every_kernel(
+    installed: Path, writable: bool
+) -> None:
+    (installed / "others").mkdir()
+    (installed / "others" / "foreign.py").write_text(FOREIGN)
+    install(installed, USE, NOTE)
+    if writable:
+        (installed / "cache").chmod(0o755)
+        for each in (installed / "cache").iterdir():
+            each.chmod(0o755)
+    assert run(installed, USE_BOTH).split() == ["1", "21", "1"]
+    assert run(installed, USE_BOTH).split() == ["1", "21", "0"]
