@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.adapter import difference, engine_run
+from tests.engine.adapter import difference, engine_run, engine_scores
 from tests.engine.hand_cases import Bar, bars, near, signs
 from tests.engine.simulator import Execution, Prices, RiskLevels, Run, simulate
 
@@ -108,6 +108,19 @@ def test_a_leap_beyond_the_ruin_of_an_unlevered_short_takes_its_margin_and_no_mo
     assert [(trade.exit_bar, trade.reason) for trade in run.trades] == [(1, "liquidation")]
     assert run.equity == [1000, 900, 900, 900]
     assert not run.ruined
+
+
+def test_a_leap_costs_a_short_what_its_own_stop_let_it_put_in() -> None:
+    # 10 % at stops of 20 % and 40 %: 500 and 250 of 1000, of which a leap to 210 takes 1.1 times.
+    sized = Execution(
+        init_cash=1000.0,
+        sizing_mode="risk_per_trade",
+        risk_per_trade_pct=10.0,
+        reentry_after_bars=1,
+    )
+    axes = (20.0, 40.0), (None,), (None,)
+    found = engine_scores([-1, -1, -1, -1], [100.0, 210.0, 100.0, 100.0], sized, axes)
+    assert found.total_return.tolist() == [near(-55.0), near(-27.5)]
 
 
 def test_a_size_that_is_all_there_is_but_for_roundings_leaves_nothing() -> None:

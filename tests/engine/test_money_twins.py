@@ -43,6 +43,14 @@ SOME = SELDOM | {
         "short_threshold": {"mode": "explicit", "values": [45, 0]},
     },
 }
+# Levels so near to each other that signals differ late.
+ALIKE = SELDOM | {
+    "params": {"window": {"mode": "explicit", "values": [5]}},
+    "signals": {
+        "long_threshold": {"mode": "explicit", "values": [55, 56, 57, 58, 59, 60]},
+        "short_threshold": {"mode": "explicit", "values": [45, 30]},
+    },
+}
 every_fill = pytest.mark.parametrize("fills", FILLS, ids=" ".join)
 
 
@@ -122,20 +130,26 @@ def test_stops_that_allow_all_are_twins_where_they_are_never_reached(
 
 @every_metric
 @pytest.mark.parametrize("position", ["state", "hold"])
-def test_leverage_tells_apart_what_is_held_and_no_more(position: str, metric: str) -> None:
-    asked = wanted(
-        "all_in", money={"leverage": 100}, position=position, primary=metric, preselect=16
-    )
+@pytest.mark.parametrize("sizing", ["all_in", "strategy_compound_profit_lock"])
+def test_what_comes_after_a_liquidation_took_all_is_no_part_of_what_is_held(
+    sizing: str, position: str, metric: str
+) -> None:
+    # What is in the safe is no ruin, and trades no more either.
+    execution = {"fee_pct": FEE, "leverage": 100, "safe_profit_percent": 100.0}
+    many = {"position": position, "primary": metric, "preselect": 48}
+    asked = request(AVERAGE, ALIKE, sizing_mode=sizing, execution=execution, **many)
     run = Sweep(asked, candles(200))
-    found = held(last(run.stage_a()).top)
-    lives = [run_of(run, base) for base in range(run.grid.base_total)]
-    count = len(run.closes)
+    count, bases = len(run.closes), range(run.grid.base_total)
+    lives = [run_of(run, base) for base in bases]
 
-    def until_ruin(base: int) -> Hashable:
-        positions, lived = positions_of(run, base), lives[base]
-        end = lived.trades[-1].exit_bar if lived.ruined else count
+    def until_gone(base: int) -> Hashable:
+        positions, trades = positions_of(run, base), lives[base].trades
+        gone = bool(trades) and trades[-1].available <= 0
+        end = trades[-1].exit_bar if gone else count
         return positions[:end], positions[count : count + end]
 
-    assert dict(found) == groups((base, 1, until_ruin(base)) for base in range(len(lives)))
-    assert any(lived.ruined for lived in lives)
-    assert not all(lived.ruined for lived in lives)
+    assert dict(held(last(run.stage_a()).top)) == groups((b, 1, until_gone(b)) for b in bases)
+    apart = {positions_of(run, base) for base in bases}
+    assert len({until_gone(base) for base in bases}) < len(apart)
+    if sizing != "all_in":
+        assert any(lived.trades and lived.trades[-1].safe > 0 for lived in lives)
