@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.kernels import SIZINGS, ExecutionRules
+from engine.kernels import ExecutionRules
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     allowed_planes,
@@ -23,6 +23,7 @@ from engine.metrics import equity_curve, variant_metrics
 from engine.outcomes import Outcomes
 from engine.sweep import Sweep
 from tests.engine.adapter import engine_trades, plane, rules_of
+from tests.engine.cases import SIZINGS
 from tests.engine.simulator import LONG, SHORT, Execution, RiskLevels, simulate
 from tests.engine.small_sweeps import RISK, TWO, request, ruinous_candles
 from tests.engine.test_sweep import figures, last, stored

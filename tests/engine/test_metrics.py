@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.kernels import SIZINGS, simulate
+from engine.kernels import simulate
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     allowed_planes,
@@ -23,7 +23,7 @@ from engine.kernels.inputs import (
 from engine.kernels.measures import WORST_TIER
 from engine.metrics import equity_curve, variant_metrics
 from tests.engine.adapter import engine_trades, plane, rules_of
-from tests.engine.cases import Case, cases
+from tests.engine.cases import SIZINGS, Case, cases
 from tests.engine.plain_metrics import measure
 from tests.engine.simulator import LONG, SHORT, Execution, RiskLevels
 from tests.engine.simulator import simulate as simulate_slowly

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.candles import Candles
-from engine.kernels import SIZINGS, simulate
+from engine.kernels import simulate
 from engine.metric_names import METRICS
 from engine.metrics import equity_curve, variant_metrics
 from engine.ranking import TopList
 from engine.report import VariantReport, equity_points, reports, summaries
 from engine.sweep import Sweep
 from tests.engine.case_sweep import CaseSweep
-from tests.engine.cases import Case, risk_levels
+from tests.engine.cases import SIZINGS, Case, risk_levels
 from tests.engine.properties_sweeps import law
 from tests.engine.simulator import LONG, NEUTRAL, SHORT, Execution, RiskLevels
 from tests.engine.small_sweeps import candles, request

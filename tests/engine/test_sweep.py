@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from engine import memory as budgets
 from engine import planes, sweep, work
-from engine.kernels import SIZINGS, simulate
+from engine.kernels import simulate
 from engine.metrics import METRICS, equity_curve, variant_metrics
 from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Batch, Sweep
+from tests.engine.cases import SIZINGS
 from tests.engine.small_sweeps import (
     AVERAGE,
     ONE,
