@@ -8,9 +8,10 @@ from typing import TypeVar
 from api.known import Known
 from configs.environment import CandlesFolder, ClickHouseServer
 from engine.candles import NoMarketData, load_range
-from engine.coverage import Presence
+from engine.coverage import Coverage, Presence
+from engine.funding import Funding
 from engine.loading import Known as Facts
-from engine.loading import load, refuse
+from engine.loading import load_bars, load_funding, refuse
 from engine.request import Request, RequestError
 from engine.timeframes import MINUTE_MS
 from storage.candles import CandleSourceUnavailable, CandleStore, Instrument, open_store
@@ -79,6 +80,11 @@ class Candles:
         refuse(request, facts)
         return presence
 
+    def funding(self, request: Request, coverage: Coverage) -> Funding:
+        """Return the stored funding of what is traded; raises RequestError where there is none."""
+        traded = coverage.traded_start_ms, coverage.traded_end_ms
+        return self.ask(lambda store: load_funding(request, store.funding, *traded))
+
     def instruments(self) -> list[Instrument]:
         """Return everything there is."""
         found: list[Instrument] | None = self._known.get("instruments")
@@ -116,6 +122,6 @@ def _presence(request: Request, store: CandleStore, from_ms: int) -> tuple[Facts
         return facts, Presence(**asdict(answer))
     # Of few bars, or such as only loaded candles tell from the hours in which the market is closed.
     try:
-        return facts, Presence.of(load(request, store.bars, lambda *_: facts))
+        return facts, Presence.of(load_bars(request, store.bars, lambda *_: facts))
     except (NoMarketData, RequestError):
         return facts, NOTHING

@@ -82,14 +82,16 @@ class Loaded:
         """
         key = (
             *(request.market_id, request.symbol, request.timeframe_ms),
-            *(request.start_ms, request.end_ms, request.warmup_bars),
+            *(request.start_ms, request.end_ms, request.warmup_bars, request.wants_stored_funding),
         )
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise CandleSourceUnavailable("the candle source is busy: too many questions at once")
         try:
             kept: tuple[Candles, str] | None = self._kept.get(key)
             if kept is None or (expected is not None and kept[1] != expected):
-                candles = self._source.ask(lambda store: load(request, store.bars, store.known))
+                candles = self._source.ask(
+                    lambda store: load(request, store.bars, store.known, store.funding)
+                )
                 kept = candles, candles.content_hash()
                 self._kept.put(key, kept)
             return kept

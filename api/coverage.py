@@ -27,13 +27,15 @@ class Checked:
 def check(request: Request, candles: Candles) -> Checked:
     """Ask the candle store about a request.
 
-    Raises RequestError for an unknown instrument and for a range without candles, and what asking
-    raises while the source is away.
+    Raises RequestError for an unknown instrument, for a range without candles, or without funding
+    that is wanted, and what asking raises while the source is away.
     """
     found = candles.presence(request)
     coverage = Coverage.of(request, found)
     if coverage is None:
         raise RequestError([candles.ask(lambda store: _refusal(request, store))])
+    if request.wants_stored_funding:
+        coverage = coverage.funded(candles.funding(request, coverage))
     warnings = [*of_coverage(request, coverage), *of_levels(request, found)]
     return Checked(coverage.document(), warnings)
 

@@ -11,6 +11,7 @@ import typer
 from cli import (
     candles,
     catalogue,
+    funding,
     jobs,
     kernels,
     operator,
@@ -72,6 +73,7 @@ retention.add_to(app, operator.OPERATOR_PANEL)
 kernels.add_to(app, operator.OPERATOR_PANEL)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=JOBS_PANEL)
 app.add_typer(candles.app, name="candles", rich_help_panel=operator.OPERATOR_PANEL)
+app.add_typer(funding.app, name="funding", rich_help_panel=operator.OPERATOR_PANEL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

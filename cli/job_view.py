@@ -160,7 +160,9 @@ def _coverage(coverage: Json) -> str:
             f"; longest gap {coverage['longest_gap_bars']:,} bars from "
             f"{moment(coverage['longest_gap_start'])}"
         )
-    return text + f"; warm-up {coverage['warmup_present']:,} of {coverage['warmup_bars']:,} bars"
+    text += f"; warm-up {coverage['warmup_present']:,} of {coverage['warmup_bars']:,} bars"
+    funding = coverage.get("funding")
+    return text + (f"; {funding['rates']:,} funding rates" if funding else "")
 
 
 def _outcomes(outcomes: Json) -> str:

@@ -12,6 +12,13 @@ from cli.running_stack import environment
 
 JOBS_PANEL = "Jobs"
 
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILES", help="Files, folders, patterns in quotes, or - for standard input."
+    ),
+]
+IntoMarket = Annotated[int, typer.Option(min=0, max=65_535, help="The market, e.g. 1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 JobId = Annotated[
     str,

@@ -24,6 +24,8 @@ def estimate(found: Json) -> None:
     console = render.terminal()
     if found["request"] and (modes := modes_text(found["request"]["template"])):
         console.print(modes)
+    if funding := (found["coverage"] or {}).get("funding"):
+        console.print(f"{funding['rates']:,} funding rates are stored for the traded range")
     if found["same_as"]:
         again = f"job {found['same_as']} has answered the same request: backtest top "
         console.print(again + job_view.short(found["same_as"]), soft_wrap=True)

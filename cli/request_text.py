@@ -168,6 +168,7 @@ def _type(field: Json) -> str:
         names = [f"{of}{', '.join(field['choices'])}"]
     if field["pattern"]:
         names = [f"{field['type']} of {field['pattern']}"]
+    names += [f"or {json.dumps(text)}" for text in field["texts"]]
     if field["null"] and field["type"] != "null":
         names.append("or null")
     return " ".join(names)

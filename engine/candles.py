@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.funding import Funding
 from engine.sessions import missing
 from engine.timeframes import TIMEFRAMES
 
@@ -69,6 +70,9 @@ class Candles:
     phase. With sessions the steps are multiples of the timeframe and no bar is filled: whoever
     counts bars counts those that there are. `missing` int64[M] are then the opens of bars of the
     asked range that should be there; it is None where every bar should.
+
+    `funding` is what is paid while positions are held; it is None unless a request wants it as it
+    is stored.
     """
 
     ts_open: Int64
@@ -81,6 +85,7 @@ class Candles:
     first: int
     filled: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     missing: Int64 | None = None
+    funding: Funding | None = None
 
     def close_time(self) -> Int64:
         """int64[T]: when each bar is complete, in ms."""
@@ -92,7 +97,7 @@ class Candles:
         return len(self.ts_open) - self.first
 
     def content_hash(self) -> str:
-        """Hex sha256 of the arrays, the timeframe and the traded slice.
+        """Hex sha256 of the arrays, the timeframe, the traded slice, and the funding if any.
 
         Equal hashes mean that a computation may be resumed on these candles.
         """
@@ -100,6 +105,10 @@ class Candles:
         digest.update(np.ascontiguousarray(self.ts_open, dtype="<i8").data)
         for column in (self.open, self.high, self.low, self.close, self.volume):
             digest.update(np.ascontiguousarray(column, dtype="<f8").data)
+        if self.funding is not None:
+            digest.update(f"funding {len(self.funding)}".encode())
+            digest.update(np.ascontiguousarray(self.funding.times, dtype="<i8").data)
+            digest.update(np.ascontiguousarray(self.funding.rates, dtype="<f8").data)
         return digest.hexdigest()
 
 

@@ -4,12 +4,13 @@ Found twice by the same arithmetic: from what the candle store says when a reque
 from the candles that are computed with. All times are ms since the epoch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from engine.candles import Candles, Int64, load_range, utc
+from engine.funding import Funding, FundingCoverage
 from engine.indicators.lookback import defined_after, settled_after
 from engine.larger import bars_before
 from engine.request.estimate import bars_between
@@ -104,7 +105,7 @@ class Coverage:
     its first and last present bar. `warmup_present` of the `warmup_bars` exist, from the first
     candle on. `undefined` are the names of blocks of which some variant has no value on the first
     traded bar ("exit rsi" is the exit block rsi), `unsettled` those whose values there still depend
-    on where the candles begin.
+    on where the candles begin. `funding` is None unless the request wants it as it is stored.
     """
 
     asked_start: str
@@ -122,6 +123,7 @@ class Coverage:
     undefined: tuple[str, ...]
     unsettled: tuple[str, ...]
     sessions: bool = False
+    funding: FundingCoverage | None = None
 
     @classmethod
     def of(cls, request: Request, found: Presence) -> Self | None:
@@ -162,11 +164,17 @@ class Coverage:
         """Compare a request with the candles that were loaded for it."""
         coverage = cls.of(request, Presence.of(candles))
         assert coverage is not None
-        return coverage
+        return coverage if candles.funding is None else coverage.funded(candles.funding)
+
+    def funded(self, funding: Funding) -> Self:
+        """Return it with what is known of a series of funding."""
+        traded = self.traded_start_ms, self.traded_end_ms
+        return replace(self, funding=FundingCoverage.of(funding, *traded))
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
         gap_start = self.longest_gap_start_ms
+        funding = {} if self.funding is None else {"funding": self.funding.document(utc)}
         return {
             "asked": {"start": self.asked_start, "end": self.asked_end},
             "traded": {"start": utc(self.traded_start_ms), "end": utc(self.traded_end_ms)},
@@ -180,6 +188,7 @@ class Coverage:
             "warmup_present": self.warmup_present,
             "undefined": list(self.undefined),
             "unsettled": list(self.unsettled),
+            **funding,
         }
 
 

@@ -1,10 +1,13 @@
 """The candles that a request trades, read from whatever holds them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine.candles import Bars, Candles, load_range, session_timeline, timeline
+import numpy as np
+
+from engine.candles import Bars, Candles, load_range, session_timeline, timeline, utc
+from engine.funding import Funding, Payments
 from engine.request import FieldError, Request, RequestError
 from engine.sessions import EVIDENCE_MS
 from engine.timeframes import MINUTE_MS, TIMEFRAMES
@@ -49,11 +52,64 @@ ReadBars = Callable[[int, str, int, int, int], Bars]
 Ask = Callable[[int, str], Known]
 """(market_id, symbol) → what is known of the instrument."""
 
+ReadFunding = Callable[[int, str, int, int], Payments]
+"""(market_id, symbol, from_ms, to_ms) → the stored payments of `[from_ms, to_ms)`."""
+
+
+def nothing_is_known(_market_id: int, _symbol: str) -> Known:
+    """Tell of any instrument that it is an ordinary one."""
+    return Ordinary()
+
+
+def nothing_is_paid(_market_id: int, _symbol: str, _from_ms: int, _to_ms: int) -> Payments:
+    """Tell of any instrument that no funding of it is stored."""
+    return Funding(np.empty(0, np.int64), np.empty(0))
+
 
 def load(
-    request: Request, read: ReadBars, ask: Ask = lambda _market, _symbol: Ordinary()
+    request: Request,
+    read: ReadBars,
+    ask: Ask = nothing_is_known,
+    pay: ReadFunding = nothing_is_paid,
 ) -> Candles:
-    """Candles that a request trades, warm-up included.
+    """Candles that a request trades, warm-up included, with the funding that it wants.
+
+    `read` and `ask` are used as `load_bars` says, `pay` where funding is wanted as it is stored.
+
+    Raises `NoMarketData`, `RequestError` for what the instrument cannot give, and whatever the
+    others raise.
+    """
+    candles = load_bars(request, read, ask)
+    if not request.wants_stored_funding:
+        return candles
+    traded = int(candles.ts_open[candles.first]), int(candles.close_time()[-1])
+    return replace(candles, funding=load_funding(request, pay, *traded))
+
+
+def load_funding(request: Request, pay: ReadFunding, start_ms: int, end_ms: int) -> Funding:
+    """Return the payments that a position can meet which is held in `[start_ms, end_ms]`.
+
+    Raises `RequestError` where there are none, and what `pay` raises.
+    """
+    payments = pay(request.market_id, request.symbol, start_ms, end_ms + 1)
+    funding = Funding.within(payments, start_ms, end_ms)
+    if not len(funding):
+        raise RequestError([_unfunded(request, start_ms, end_ms)])
+    return funding
+
+
+def _unfunded(request: Request, start_ms: int, end_ms: int) -> FieldError:
+    market_id, symbol = request.market_id, request.symbol
+    message = (
+        f'is "stored", but no funding rate of {symbol} (market {market_id}) is stored from '
+        f"{utc(start_ms)} to {utc(end_ms)}: import some (backtest funding import FILE --market-id "
+        f"{market_id} --symbol {symbol}), or give a number"
+    )
+    return FieldError("template.execution.funding_pct_per_8h", message)
+
+
+def load_bars(request: Request, read: ReadBars, ask: Ask) -> Candles:
+    """Return the candles that a request trades, warm-up included.
 
     `read` is called once and `ask` not at all where every bar of an instrument is there and no
     volume is looked at, for both cost time. Bars with a phase are never taken for all bars.

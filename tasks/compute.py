@@ -100,7 +100,7 @@ def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -
         with open_store(assignment.candle_source) as store:
             store.start(request.market_id, request.symbol)
             isolation.limit_memory(assignment.memory_bytes)
-            return load(request, store.bars, store.known)
+            return load(request, store.bars, store.known, store.funding)
 
     for delay in assignment.candle_retry_seconds:
         try:

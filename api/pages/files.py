@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.metric_words import WORDS
 from engine.request.block_timeframe import larger_timeframes
 from engine.request.model import FIRST_EXECUTION
-from engine.request.words import CARRY, EXIT, FILLS, HELD, LEVERAGE, PAUSE
+from engine.request.words import CARRY, EXIT, FILLS, HELD, LEVERAGE, PAUSE, STORED_CARRY
 from engine.timeframes import TIMEFRAMES
 
 FOLDER = Path(__file__).parent / "static"
@@ -51,6 +51,7 @@ def files() -> Files:
         "EXIT": EXIT,
         "LEVERAGE": LEVERAGE,
         "CARRY": dict(CARRY),
+        "STORED_CARRY": dict(STORED_CARRY),
         "LARGER": larger,
         "FIRST": dict(FIRST_EXECUTION),
     }

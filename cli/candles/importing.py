@@ -1,13 +1,12 @@
 """`backtest candles import`: files of candles into the store."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cli import render
-from cli.options import AsJson
+from cli.options import AsJson, Files, IntoMarket
 from cli.running_stack import environment
 from configs.environment import candle_source
 
@@ -16,14 +15,8 @@ if TYPE_CHECKING:
 
 
 def import_(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILES",
-            help="Files, folders, patterns in quotes, or - for standard input.",
-        ),
-    ],
-    market_id: Annotated[int, typer.Option(min=0, max=65_535, help="The market, e.g. 1.")],
+    files: Files,
+    market_id: IntoMarket,
     symbol: Annotated[str, typer.Option(help="The instrument, e.g. BTCUSDT.")],
     timeframe: Annotated[
         str | None,

@@ -1,10 +1,12 @@
 """What leverage and holding bring with them, of every bar: liquidations, funding, borrowing."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.funding import Funding
 from engine.kernels.account import MARGIN, Bars32, Carry, Costs
 from engine.kernels.reaching import first_reaching
 from engine.kernels.rules import ExecutionRules
@@ -31,26 +33,50 @@ def liquidations(entry: Float64, low: Float64, high: Float64, costs: Costs) -> B
     return np.stack((first_reaching(-low, -below)[0], first_reaching(high, above)[0]))
 
 
+def carries(rules: ExecutionRules) -> bool:
+    """Whether holding a position may cost something."""
+    return rules.stored_funding or rules.funding != 0.0 or rules.borrow != 0.0
+
+
 def carry_on(rules: ExecutionRules, candles: "Candles") -> Carry | None:
     """Return what holding costs under `rules` on the traded bars; None where it is nothing."""
     traded = slice(candles.first, None)
-    return carry_between(rules, candles.ts_open[traded], candles.close_time()[traded])
+    times = candles.ts_open[traded], candles.close_time()[traded]
+    return carry_between(rules, *times, candles.funding)
 
 
-def carry_between(rules: ExecutionRules, opens: Int64, closes: Int64) -> Carry | None:
-    """Return it of bars that open and close at these times, int64[n] in ms."""
-    if rules.funding == 0.0 and rules.borrow == 0.0:
+def carry_between(
+    rules: ExecutionRules, opens: Int64, closes: Int64, funding: Funding | None = None
+) -> Carry | None:
+    """Return it of bars that open and close at these times, int64[n] in ms.
+
+    Raises ValueError where the rules want a series and there is no `funding`.
+    """
+    if not carries(rules):
         return None
     fills = np.append(opens[1:], closes[-1]) if rules.next_open else closes
-    begin = opens[0]
+    begin, due = opens[0], _due_since(rules, opens[0], funding)
 
     def accrued(times: Int64, *, inside: bool = False) -> Float64:
         """Return float64[2, n]: longs pay funding, shorts receive it and pay for what they owe."""
-        stamps = (times - int(inside)) // FUNDING_MS - begin // FUNDING_MS
-        funding, borrow = rules.funding * stamps, rules.borrow * (times - begin) / YEAR_MS
-        return np.stack((funding, borrow - funding))
+        paid, borrow = due(times - int(inside)), rules.borrow * (times - begin) / YEAR_MS
+        return np.stack((paid, borrow - paid))
 
     return Carry(accrued(fills), accrued(fills), accrued(closes), accrued(closes, inside=True))
+
+
+def _due_since(
+    rules: ExecutionRules, begin: int, funding: Funding | None
+) -> Callable[[Int64], Float64]:
+    """Return what tells the shares of Q that are due after `begin`, and at each of its times."""
+    if not rules.stored_funding:
+        before = begin // FUNDING_MS
+        return lambda times: rules.funding * (times // FUNDING_MS - before).astype(np.float64)
+    if funding is None:
+        raise ValueError("these candles were loaded without the funding rates that are wanted")
+    later = Funding.within(funding, begin, int(np.iinfo(np.int64).max))
+    total = np.append(0.0, np.cumsum(later.rates / 100.0))
+    return lambda times: total[np.searchsorted(later.times, times, side="right")]
 
 
 NO_CARRY = Carry(*(np.empty((2, 0)) for _ in range(4)))

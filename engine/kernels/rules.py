@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Self
 
-from engine.request.model import DIRECTION_MODES, SIZING_MODES, Request
+from engine.request.model import DIRECTION_MODES, SIZING_MODES, STORED, Request
 
 DIRECTIONS, SIZINGS = DIRECTION_MODES, SIZING_MODES
 LONG_ONLY, SHORT_ONLY = DIRECTIONS.index("long-only"), DIRECTIONS.index("short-only")
@@ -21,6 +21,7 @@ class ExecutionRules(NamedTuple):
     `pause`: bars after a risk exit on which nothing is entered. Of the equity, `percent` is
     committed or `risk` is lost at the stop loss `stop`, by the sizing. `leverage` is None without
     any. `funding` is what longs pay shorts every eight hours, `borrow` what shorts pay a year.
+    `stored_funding`: they pay what the candles say instead.
     """
 
     fee: float
@@ -40,6 +41,7 @@ class ExecutionRules(NamedTuple):
     leverage: float | None = None
     funding: float = 0.0
     borrow: float = 0.0
+    stored_funding: bool = False
 
     def sized(self, sl: float | None, percent: float | None) -> Self:
         """Return the rules of a variant with this stop loss and this axis value, in percent."""
@@ -55,7 +57,7 @@ def execution_rules(request: Request) -> ExecutionRules:
 
     Its first percentage and its first stop loss size the trades of stage A.
     """
-    execution = request.execution
+    execution, funding = request.execution, request.execution.funding_pct_per_8h
     return ExecutionRules(
         fee=execution.fee_pct / 100.0,
         slippage=execution.slippage_pct / 100.0,
@@ -72,8 +74,9 @@ def execution_rules(request: Request) -> ExecutionRules:
         risk=execution.risk_per_trade_pct / 100.0,
         stop=(request.risk.sl[0] or 0.0) / 100.0,
         leverage=execution.leverage,
-        funding=execution.funding_pct_per_8h / 100.0,
+        funding=0.0 if funding == STORED else funding / 100.0,
         borrow=execution.borrow_pct_per_year / 100.0,
+        stored_funding=funding == STORED,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels import REASONS, ExecutionRules, Trades
+from engine.kernels.charges import carries
 from engine.report.figures import trade_times
 
 Float64 = NDArray[np.float64]
@@ -26,8 +27,8 @@ POINT_BYTES = 45
 
 def charges_of(rules: ExecutionRules) -> tuple[str, ...]:
     """Return what a trade says besides under these rules: its margin, its carry."""
-    levered, carries = rules.leverage is not None, rules.funding != 0.0 or rules.borrow != 0.0
-    return ("margin",) * levered + ("carry",) * carries
+    levered = rules.leverage is not None
+    return ("margin",) * levered + ("carry",) * carries(rules)
 
 
 def stored_bytes(trades: int, bars: int, charges: tuple[str, ...] = ()) -> int:

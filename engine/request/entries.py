@@ -24,6 +24,7 @@ from engine.request.model import (
     RISK_AXES,
     SIZING_MODES,
     STOP_FILLS,
+    STORED,
 )
 from engine.request.table import Derived, Entry, Most, Pattern, Setting, Table
 from engine.timeframes import TIMEFRAMES
@@ -213,10 +214,11 @@ _EXECUTION = (
     Entry(
         "template.execution.funding_pct_per_8h",
         "number",
-        "What longs pay and shorts get at 00, 08 and 16 UTC, in percent; negative: shorts pay.",
+        "What longs pay shorts at 00, 08, 16 UTC, in percent (negative: shorts pay), or as stored.",
         0,
         bounds=FUNDING,
         default=0,
+        texts=(STORED,),
     ),
     Entry(
         "template.execution.borrow_pct_per_year",

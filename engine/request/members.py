@@ -101,11 +101,13 @@ def read_value(field: Field, entry: Entry) -> Any:
     """Return a plain value as its entry in the table wants it; None once it was refused."""
     if entry.null and field.value is None:
         return None
+    if field.value in entry.texts and isinstance(field.value, str):
+        return field.value
     match entry.type:
         case "integer":
             return field.whole(entry.bounds)
         case "number":
-            return field.number(entry.bounds)
+            return _read_number(field, entry)
         case "boolean":
             return field.boolean()
         case "text":
@@ -116,6 +118,14 @@ def read_value(field: Field, entry: Entry) -> Any:
             return read_time(field)
     field.refuse(f"must be null, got {shown(field.value)}: leave it out")
     return None
+
+
+def _read_number(field: Field, entry: Entry) -> float | None:
+    if entry.texts and isinstance(field.value, str):
+        words = " or ".join(map(shown, entry.texts))
+        field.refuse(f"must be a number or {words}, got {shown(field.value)}")
+        return None
+    return field.number(entry.bounds)
 
 
 def read_choice(field: Field, choices: Sequence[str], noun: str) -> str | None:

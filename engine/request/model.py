@@ -34,6 +34,10 @@ StopFill = Literal["close", "intrabar"]
 ENTRY_FILLS: tuple[EntryFill, ...] = get_args(EntryFill)
 STOP_FILLS: tuple[StopFill, ...] = get_args(StopFill)
 
+Stored = Literal["stored"]
+STORED: Stored = "stored"
+"""What stands for a number that is to be read from the candle store: funding as it was paid."""
+
 Position = Literal["state", "hold"]
 POSITIONS: tuple[Position, ...] = get_args(Position)
 
@@ -145,8 +149,8 @@ class Execution:
     `reentry_after_bars`: on so many bars after a risk exit, and on its own, nothing is opened;
     0: the next edge opens.
     `percent` is the first value of its axis: stage A sizes with it. `leverage` None: none, and a
-    position takes all it costs. Funding is paid every 8 hours, borrowing by the time a short is
-    held.
+    position takes all it costs. Funding is paid every 8 hours, or as it is stored, borrowing by the
+    time a short is held.
     """
 
     init_cash_quote: float
@@ -160,7 +164,7 @@ class Execution:
     percent: float
     risk_per_trade_pct: float
     leverage: float | None
-    funding_pct_per_8h: float
+    funding_pct_per_8h: float | Stored
     borrow_pct_per_year: float
 
 
@@ -222,6 +226,11 @@ class Request:
     top_trades_n: int
     result_bytes_max: int
     ranking: Ranking
+
+    @property
+    def wants_stored_funding(self) -> bool:
+        """Whether funding is what the candle store has of it."""
+        return self.execution.funding_pct_per_8h == STORED
 
     @property
     def titled_blocks(self) -> dict[str, BlockRequest]:

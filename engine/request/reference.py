@@ -32,6 +32,7 @@ def _described(entry: Entry, defaults: Defaults) -> dict[str, Any]:
         "type": entry.type,
         "null": entry.null,
         "choices": list(entry.choices),
+        "texts": list(entry.texts),
         "minimum": bounds.minimum,
         "above": bounds.above,
         "maximum": maximum,

@@ -125,7 +125,8 @@ class _Schema:
                 return {"type": "null"}
             case "integer" | "number":
                 most = None if entry.most is None else getattr(self.defaults, entry.most.name)
-                return _scalar(entry, _limits(entry.bounds, most))
+                number = _scalar(entry, _limits(entry.bounds, most))
+                return _or_texts(number, entry.texts)
             case "boolean":
                 return {"type": "boolean"}
             case "time":
@@ -208,6 +209,11 @@ def _scalar(entry: Entry, limits: Schema) -> Schema:
     if entry.pattern is not None:
         schema["pattern"] = f"^(?:{entry.pattern.expression})$"
     return schema | (limits if kind in ("integer", "number") else {})
+
+
+def _or_texts(number: Schema, texts: Sequence[str]) -> Schema:
+    """Return a number, or one of the words that may stand in its place."""
+    return {"anyOf": [number, {"enum": list(texts)}]} if texts else number
 
 
 def _item(kind: str, choices: Sequence[str], params: Iterable[Param]) -> Schema:

@@ -76,7 +76,8 @@ class Pattern:
 class Entry:
     """One field: `path`, what it may be, what it is when left out, one sentence, one example.
 
-    `noun` is what one of `choices` is called. `null` allows null as well.
+    `noun` is what one of `choices` is called. `null` allows null as well, `texts` are words that a
+    number may be replaced by.
     """
 
     path: str
@@ -90,6 +91,7 @@ class Entry:
     default: Any = REQUIRED
     most: Most | None = None
     null: bool = False
+    texts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -40,6 +40,7 @@ def of_coverage(request: Request, coverage: Coverage) -> list[Warned]:
         *_partial(coverage, request.timeframe_ms),
         *_gap(coverage, request.timeframe_ms),
         *_undefined(request, coverage),
+        *_unfunded(coverage),
     ]
 
 
@@ -153,6 +154,23 @@ def _undefined(request: Request, coverage: Coverage) -> list[Warned]:
             f"some variants of {_some(coverage.undefined)} have no value on the first traded bar: "
             f"they need {needed} bars before it, and {coverage.warmup_present} are there; {advice}",
             path,
+        )
+    ]
+
+
+def _unfunded(coverage: Coverage) -> list[Warned]:
+    funding = coverage.funding
+    if funding is None or not funding.gaps:
+        return []
+    start, end = funding.gap_start_ms, funding.gap_end_ms
+    more = funding.gaps - 1
+    others = f" ({more} more gap{'' if more == 1 else 's'} of over a day)" if more else ""
+    return [
+        _warning(
+            "funding_gap",
+            f"no funding rates are stored from {utc(start)} to {utc(end)}{others}: nothing is paid "
+            "there; import them, or give a number",
+            "template.execution.funding_pct_per_8h",
         )
     ]
 

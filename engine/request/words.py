@@ -23,6 +23,8 @@ CARRY: Mapping[str, str] = MappingProxyType(
     }
 )
 """What is said of the costs of holding where there are any, by field."""
+STORED_CARRY: Mapping[str, str] = MappingProxyType({"funding_pct_per_8h": "funding as stored"})
+"""What is said of one that the candle store tells."""
 
 EXIT = "exit "
 """What the names of exit blocks begin with where people read them. Other names hold no spaces."""
@@ -93,9 +95,9 @@ def leverage_text(execution: Mapping[str, Any]) -> str:
 def carry_text(execution: Mapping[str, Any]) -> str:
     """Say what it costs to hold a position; nothing where that is free."""
     return ", ".join(
-        words.format(percent=plain(execution[name]))
+        STORED_CARRY[name] if cost == "stored" else words.format(percent=plain(cost))
         for name, words in CARRY.items()
-        if execution.get(name)
+        if (cost := execution.get(name))
     )
 
 

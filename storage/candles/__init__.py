@@ -6,6 +6,8 @@ process must not fork afterwards.
 """
 
 from configs.environment import CandlesFolder, ClickHouseServer
+from storage.candles.funding import FundingRates, FundingSeries
+from storage.candles.funding_ingest import FundingReport, import_funding
 from storage.candles.importing import CandleFileError, Choices, ImportReport
 from storage.candles.ingest import import_files
 from storage.candles.known import ImportedFile, Known, OtherTimeframe, length, normalised
@@ -23,6 +25,9 @@ __all__ = [
     "Choices",
     "Compared",
     "Flaw",
+    "FundingRates",
+    "FundingReport",
+    "FundingSeries",
     "ImportReport",
     "ImportedFile",
     "Instrument",
@@ -31,6 +36,7 @@ __all__ = [
     "Presence",
     "Verified",
     "import_files",
+    "import_funding",
     "length",
     "normalised",
     "open_store",

@@ -21,10 +21,11 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from storage.candles import embedded, publishing, side_file
+from storage.candles import embedded, funding_file, publishing, side_file
 from storage.candles.embedded import Engine
 from storage.candles.faults import embedded_faults, writing_faults
 from storage.candles.file_check import check_files
+from storage.candles.funding import FundingRates, FundingSeries, check_funding
 from storage.candles.instrument_files import (
     ForeignFile,
     InstrumentFiles,
@@ -173,7 +174,8 @@ class FolderStore(CandleStore):
         with writing_faults(self.path), publishing.locked(folder):
             # Bars go first: what is left after a crash still says what they are.
             gone = [*imports(folder, MINUTE_MS), *imports(folder, 2 * MINUTE_MS)]
-            gone += [path for path in (folder / side_file.NAME,) if path.exists()]
+            beside = (folder / funding_file.NAME, folder / side_file.NAME)
+            gone += [path for path in beside if path.exists()]
             for path in gone:
                 path.unlink()
             side_file.flush(folder)
@@ -199,6 +201,28 @@ class FolderStore(CandleStore):
             for path in gone:
                 path.unlink()
             side_file.flush(folder)
+
+    def funding(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> FundingRates:
+        """See `FundingStore.funding`."""
+        if not possible(market_id, symbol):
+            return FundingRates.none()
+        found = funding_file.read(self._folder(market_id, symbol))
+        part = slice(*np.searchsorted(found.times, (from_ms, to_ms)).tolist())
+        return FundingRates(found.times[part], found.rates[part])
+
+    def append_funding(self, market_id: int, symbol: str, rates: FundingRates) -> int:
+        """See `FundingStore.append_funding`."""
+        check_instrument(market_id, symbol)
+        check_funding(rates)
+        folder = self._folder(market_id, symbol)
+        with writing_faults(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with publishing.locked(folder):
+                return funding_file.write(folder, rates)
+
+    def funding_series(self) -> list[FundingSeries]:
+        """See `FundingStore.funding_series`."""
+        return sorted(funding_file.series(self.path), key=lambda one: (one.market_id, one.symbol))
 
     def pieces(self, market_id: int, symbol: str) -> Iterator[Bars]:
         """See `CandleStore.pieces`."""

@@ -9,7 +9,15 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from configs.environment import ClickHouseServer
+from storage.candles.arrow import as_numpy
 from storage.candles.faults import server_faults
+from storage.candles.funding import (
+    FundingRates,
+    FundingSeries,
+    changed_funding,
+    check_funding,
+    funding_table,
+)
 from storage.candles.known import ImportedFile, Known, check_form, together
 from storage.candles.minutes import (
     bars_table,
@@ -28,6 +36,7 @@ ANSWER_SECONDS = 120
 UNKNOWN_TABLE, UNKNOWN_DATABASE = 60, 81
 TABLE, COARSE_TABLE = "canonical_candles_1m", "canonical_candles_coarse"
 KNOWN_TABLE = "instruments"
+FUNDING_TABLE = "funding_rates"
 
 
 class ServerStore(CandleStore):
@@ -161,6 +170,9 @@ class ServerStore(CandleStore):
             self.ensure_table()
             for name in ("delete_minutes", "delete_coarse", "delete_known"):
                 self._command(name, market_id=market_id, symbol=symbol)
+        if self._command("has_funding"):
+            there |= len(self.funding(market_id, symbol, EARLIEST_MS, LATEST_MS)) > 0
+            self._command("delete_funding", market_id=market_id, symbol=symbol)
         return there
 
     def delete_between(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> None:
@@ -172,6 +184,42 @@ class ServerStore(CandleStore):
         self._command("forget_files", **asked)
         for name in ("delete_minutes_between", "delete_coarse_between"):
             self._command(name, **asked, from_ms=from_ms, to_ms=to_ms)
+
+    def funding(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> FundingRates:
+        """See `FundingStore.funding`; nothing is stored where the table is not there."""
+        if not possible(market_id, symbol):
+            return FundingRates.none()
+        begin, end = max(from_ms, EARLIEST_MS), min(to_ms, LATEST_MS)
+        asked = {"market_id": market_id, "symbol": symbol, "from_ms": begin, "to_ms": end}
+        rows = self._select_if_there("funding", asked)
+        return FundingRates.none() if rows is None else FundingRates(*map(as_numpy, rows.columns))
+
+    def append_funding(self, market_id: int, symbol: str, rates: FundingRates) -> int:
+        """See `FundingStore.append_funding`; all of it is one insert."""
+        check_instrument(market_id, symbol)
+        check_funding(rates)
+        if not self._command("has_funding"):
+            self._command("create_database")
+            self._command("create_funding")
+        if not len(rates):
+            return 0
+        window = int(rates.times[0]), int(rates.times[-1]) + 1
+        added = changed_funding(rates, self.funding(market_id, symbol, *window))
+        if len(added):
+            rows = funding_table(market_id, symbol, added, int(self._command("clock")))
+            with server_faults(self._server):
+                self._connection().insert_arrow(FUNDING_TABLE, rows, database=self._server.database)
+        return len(added)
+
+    def funding_series(self) -> list[FundingSeries]:
+        """See `FundingStore.funding_series`."""
+        return [
+            FundingSeries(
+                *(row["market_id"], row["symbol"], row["rates"]),
+                *(utc(row["first_ms"]), utc(row["last_ms"])),
+            )
+            for row in self._listed("funding_series")
+        ]
 
     def _present(
         self, market_id: int, symbol: str, first_ms: int, last_ms: int, known: Known

@@ -1,6 +1,6 @@
 """Reading and writing candles, whatever holds them."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType, TracebackType
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from storage import statements
 from storage.candles.arrow import as_numpy
+from storage.candles.funding import FundingStore
 from storage.candles.known import ImportedFile, Known, check_form
 from storage.candles.minutes import Compared, check_bars, check_instrument, compared, possible
 from storage.candles.presence import Presence, joined
@@ -28,7 +29,7 @@ from storage.candles.windows import EARLIEST_MS, LATEST_MS, windows
 ROLLED_UP = ("bucket", "first_open", "highest", "lowest", "last_close", "volume")
 
 
-class CandleStore(ABC):
+class CandleStore(FundingStore):
     """Candles of many instruments; a context manager that closes its engine.
 
     An instrument has minutes, or longer bars where there are no minutes of it.
@@ -262,7 +263,7 @@ class CandleStore(ABC):
 
     @abstractmethod
     def delete(self, market_id: int, symbol: str) -> bool:
-        """Remove all bars of an instrument and what is known of it; whether there was anything."""
+        """Remove all of an instrument, with its funding and what is known of it; whether it was."""
 
     @abstractmethod
     def delete_between(self, market_id: int, symbol: str, from_ms: int, to_ms: int) -> None:

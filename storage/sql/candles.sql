@@ -241,6 +241,50 @@ CREATE TABLE IF NOT EXISTS {database:Identifier}.instruments
 ENGINE = MergeTree
 ORDER BY (market_id, symbol, imported_at);
 
+-- name: funding
+-- Payments of [from_ms, to_ms), the newest row of each; what is no rate is never read.
+SELECT toUnixTimestamp64Milli(time) AS time_ms, argMax(rate_pct, ingested_at) AS newest
+FROM {database:Identifier}.funding_rates
+WHERE market_id = {market_id:UInt16}
+    AND symbol = {symbol:String}
+    AND time >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+    AND time < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+GROUP BY time_ms
+HAVING abs(newest) <= 10
+ORDER BY time_ms;
+
+-- name: funding_series
+SELECT
+    market_id,
+    symbol,
+    toInt64(uniqExact(time)) AS rates,
+    toUnixTimestamp64Milli(min(time)) AS first_ms,
+    toUnixTimestamp64Milli(max(time)) AS last_ms
+FROM {database:Identifier}.funding_rates
+GROUP BY market_id, symbol
+ORDER BY market_id, symbol;
+
+-- name: has_funding
+EXISTS TABLE {database:Identifier}.funding_rates;
+
+-- name: create_funding
+-- What longs paid shorts, in percent of the notional; of several rows of a payment the newest wins.
+CREATE TABLE IF NOT EXISTS {database:Identifier}.funding_rates
+(
+    market_id UInt16,
+    symbol String,
+    time DateTime64(3, 'UTC'),
+    rate_pct Float64,
+    ingested_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(ingested_at)
+ORDER BY (market_id, symbol, time);
+
+-- name: delete_funding
+ALTER TABLE {database:Identifier}.funding_rates
+DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}
+SETTINGS mutations_sync = 2;
+
 -- name: delete_minutes
 ALTER TABLE {database:Identifier}.canonical_candles_1m
 DELETE WHERE market_id = {market_id:UInt16} AND symbol = {symbol:String}

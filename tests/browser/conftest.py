@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from cli import html_report
 from tests.api.running import Caller
 from tests.browser.job_page import HOSTILE, KEPT, read
-from tests.browser.stack import DESKTOP, SWEEP, Stack, Visit, running_stack
+from tests.browser.stack import DESKTOP, HOURLY, Stack, Visit, running_stack
 from tests.making_jobs import REQUEST, TABLE
 from tests.storage.making import new_database
 
@@ -186,7 +186,7 @@ def owner(stack: Stack) -> Caller:
 @pytest.fixture(scope="session")
 def job_id(stack: Stack, owner: Caller) -> str:
     """A finished sweep that kept the trades of its three best variants."""
-    return stack.finished(owner, SWEEP, name=HOSTILE, top_trades_n=KEPT)
+    return stack.finished(owner, HOURLY, name=HOSTILE, top_trades_n=KEPT)
 
 
 @pytest.fixture

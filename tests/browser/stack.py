@@ -1,5 +1,6 @@
 """The whole product for a browser: real services, scheduler, worker and API, once per session."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api import tokens
@@ -54,6 +55,9 @@ SWEEP: dict[str, Any] = {
     "top_k": 50,
 }
 """A small sweep: done in a second."""
+
+HOURLY: dict[str, Any] = SWEEP | {"template": SWEEP["template"] | {"timeframe": "1h"}}
+"""The same of fewer bars: a quarter of the trades to draw and to list."""
 
 PROFITABLE: dict[str, Any] = SWEEP | {
     "template": SWEEP["template"]
@@ -111,8 +115,7 @@ class Visit:
 
     def accessible(self) -> str:
         """Return what axe finds wrong with the page; nothing is as it should be."""
-        found = Axe().run(self.page)
-        return found.generate_report() if found.response["violations"] else ""
+        return violations(self.page)
 
     def fits(self, part: str = "html") -> bool:
         """Whether the page, or a part that scrolls by itself, is no wider than there is room."""
@@ -120,6 +123,19 @@ class Visit:
             "(one) => [one.scrollWidth, one.clientWidth]"
         )
         return bool(wide <= window)
+
+
+def violations(page: Page) -> str:
+    """Return what axe finds wrong with a page; nothing is as it should be.
+
+    Only that is brought here: what else axe has looked at is long, and slow to hand over.
+    """
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(
+        "axe.run({ resultTypes: ['violations'] }).then((all) => JSON.stringify(all.violations))"
+    )
+    results = AxeResults({"violations": json.loads(found)})
+    return results.generate_report() if results.violations_count else ""
 
 
 class Stack:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.api.running import Caller
-from tests.browser.stack import DESKTOP, PHONE, SWEEP, Stack, Visit
+from tests.browser.stack import DESKTOP, HOURLY, PHONE, SWEEP, Stack, Visit
 
 NAMES = ("<i>one</i>", "two")
 
@@ -17,8 +17,8 @@ def job_ids(stack: Stack, owner: Caller) -> list[str]:
     """Two sweeps that differ in their range."""
     later = {"start": "2024-01-20", "end": "2024-02-20"}
     return [
-        stack.finished(owner, SWEEP, name=NAMES[0], top_trades_n=2),
-        stack.finished(owner, SWEEP, name=NAMES[1], top_trades_n=2, time_range=later),
+        stack.finished(owner, HOURLY, name=NAMES[0], top_trades_n=2),
+        stack.finished(owner, HOURLY, name=NAMES[1], top_trades_n=2, time_range=later),
     ]
 
 
@@ -124,8 +124,8 @@ def test_only_what_differs_is_listed(visit: Visit, job_ids: list[str]) -> None:
 def test_other_fills_are_a_difference_in_words(
     stack: Stack, visit: Visit, owner: Caller, job_ids: list[str]
 ) -> None:
-    template = SWEEP["template"] | {"execution": {"stop_fill": "intrabar"}}
-    other = stack.finished(owner, SWEEP, name="inside", template=template)
+    template = HOURLY["template"] | {"execution": {"stop_fill": "intrabar"}}
+    other = stack.finished(owner, HOURLY, name="inside", template=template)
     page = read(visit, f"jobs={job_ids[0]},{other}")
     fills = page.locator(".differences tr", has_text="fills").locator("td")
     assert fills.all_inner_texts() == ["at closes", "stops inside bars"]

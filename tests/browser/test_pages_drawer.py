@@ -4,7 +4,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.api.running import Caller
 from tests.browser.job_page import KEPT, drawn, lean, open_row, read, resources, until
-from tests.browser.stack import Stack, Visit
+from tests.browser.stack import SWEEP, Stack, Visit
 
 
 def test_a_row_opens_with_its_report_and_the_back_button_closes_it(
@@ -50,8 +50,8 @@ def test_keys_step_through_the_trades_and_the_chart_goes_along(
     until(page, f"({shown})[1] === {whole[1]}")
 
 
-def test_a_zoom_is_one_of_all_pictures_and_reads_finer_bars(opened: Visit) -> None:
-    page = opened.page
+def test_a_zoom_is_one_of_all_pictures_and_reads_finer_bars(stack: Stack, visit: Visit) -> None:
+    page = read(visit, stack.finished(visit.user, SWEEP, top_trades_n=1))
     open_row(page, 1)
     drawn(page)
     until(page, "document.querySelector('.chart').data.length > 5")

@@ -23,6 +23,11 @@ BY_PERCENT: dict[str, Any] = SWEEP | {
     | {"sizing_mode": "percent", "execution": LEVERED | {"percent": [25, 100]}}
 }
 TIMES = " \N{MULTIPLICATION SIGN} "
+SAID_OF_STORED = """async () => {
+  const files = performance.getEntriesByType("resource").map((one) => one.name);
+  const { modesText } = await import(files.find((name) => name.endsWith("/asked.js")));
+  return modesText({ execution: { funding_pct_per_8h: "stored", borrow_pct_per_year: 8 } });
+}"""
 COSTS = "funding 0.01 % every 8 hours, borrowing 8 % a year"
 
 
@@ -98,6 +103,23 @@ def test_leverage_and_costs_of_holding_are_folded_away_until_one_is_given(visit:
     expect(page.get_by_label("Leverage", exact=True)).to_have_value("5")
 
 
+def test_funding_as_stored_is_offered_and_said_to_be_missing_at_its_field(visit: Visit) -> None:
+    page = ready(visit.open("/new"))
+    execution = {"funding_pct_per_8h": "stored"}
+    write(page, SWEEP | {"template": SWEEP["template"] | {"execution": execution}})
+    funding = page.get_by_label("Funding % every 8 hours")
+    expect(funding).to_have_value("stored")
+    assert funding.evaluate("input => [...input.list.options].map(one => one.value)") == ["stored"]
+    place = page.locator(f'[data-path="{EXECUTION}.funding_pct_per_8h"] .error')
+    expect(place).to_contain_text("no funding rate of")
+    funding.fill("0.01")
+    expect(place).to_have_count(0)
+    assert document(page)["template"]["execution"] == {"funding_pct_per_8h": 0.01}
+    funding.fill("stored")
+    expect(place).to_have_count(1)
+    assert document(page)["template"]["execution"] == execution
+
+
 def test_a_wrong_leverage_is_said_where_it_can_be_seen(visit: Visit) -> None:
     page = ready(visit.open("/new"))
     write(page, SWEEP | {"template": SWEEP["template"] | {"execution": {"leverage": 126}}})
@@ -135,6 +157,7 @@ def test_a_job_names_sizes_leverage_and_costs(stack: Stack, visit: Visit) -> Non
 
     assert said("trading") == "long-short, percent, leverage 5"
     assert said("costs").endswith(f"of each side, {COSTS}")
+    assert page.evaluate(SAID_OF_STORED) == "funding as stored, borrowing 8 % a year"
     levels = ["stop loss off, 1, 2 (3)", "take profit off, 3 (2)", "trailing stop off"]
     assert said("risk %") == TIMES.join([*levels, "percent 25, 100 (2)"])
     risky = SWEEP["template"] | {"sizing_mode": "risk_per_trade", "risk_grid": {"sl": [2]}}

@@ -120,6 +120,7 @@ def test_the_reference_can_be_had_by_a_pipe_and_by_machines(backtest: Backtest) 
         "type": "number",
         "null": False,
         "choices": [],
+        "texts": [],
         "minimum": 0,
         "above": None,
         "maximum": None,

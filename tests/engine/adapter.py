@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import kernels
+from engine.funding import Funding
 from engine.kernels import DIRECTIONS, REASONS, SIZINGS, ExecutionRules, Trades
 from engine.kernels.account import Market
 from engine.kernels.charges import carry_between
@@ -65,6 +66,7 @@ def rules_of(execution: Execution, sl: float | None = None) -> ExecutionRules:
         leverage=execution.leverage,
         funding=execution.funding_pct_per_8h / 100,
         borrow=execution.borrow_pct_per_year / 100,
+        stored_funding=execution.funding_rates is not None,
     )
 
 
@@ -109,9 +111,8 @@ def market_for(
     rules, bars = rules_of(execution, 1.0), np.array(closes, dtype=np.float64)
     times = np.arange(len(bars)) if prices is None else np.array(prices.open_ms, np.int64)
     bars_of = flat_bars(closes) if prices is None else prices
-    carry = carry_between(
-        rules, *(np.array(at, np.int64) for at in (bars_of.open_ms, bars_of.close_ms))
-    )
+    at = (np.array(column, np.int64) for column in (bars_of.open_ms, bars_of.close_ms))
+    carry = carry_between(rules, *at, funding_of(execution))
     fills = None
     if rules.next_open or rules.inside:
         columns = (bars,) * 3
@@ -119,6 +120,14 @@ def market_for(
             columns = tuple(map(np.array, (prices.open, prices.high, prices.low)))
         fills = Fills(*columns, rules.next_open, rules.inside)
     return market_of(bars, costs_of(rules), times, fills, carry)
+
+
+def funding_of(execution: Execution) -> Funding | None:
+    """Return the payments of the simulator as the engine takes them."""
+    if execution.funding_rates is None:
+        return None
+    times, rates = ([payment[part] for payment in execution.funding_rates] for part in (0, 1))
+    return Funding(np.array(times, np.int64), np.array(rates, np.float64))
 
 
 def engine_trades(

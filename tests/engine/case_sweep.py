@@ -11,7 +11,7 @@ from engine.candles import Candles
 from engine.grid import Grid
 from engine.request import complete, parse
 from engine.timeframes import TIMEFRAMES
-from tests.engine.adapter import Exits, exit_planes, plane
+from tests.engine.adapter import Exits, exit_planes, funding_of, plane
 from tests.engine.cases import Case
 from tests.engine.simulator import LONG, SHORT, Prices
 from tests.engine.worlds import DEFAULTS, LIMITS, START_MS, explicit
@@ -51,6 +51,7 @@ class CaseSweep:
             volume=np.ones(len(bars.close)),
             timeframe_ms=step,
             first=0,
+            funding=funding_of(case.execution),
         )
         assert self.candles.close_time().tolist() == list(bars.close_ms)
         self.open_times = [int(t) for t in self.candles.ts_open]
@@ -65,6 +66,8 @@ class CaseSweep:
     def _document(self, timeframe: str) -> dict[str, Any]:
         rules = self.case.execution
         chosen = {name: getattr(rules, name) for name in (*MONEY, *MODES)}
+        if rules.funding_rates is not None:
+            chosen["funding_pct_per_8h"] = "stored"
         end = np.datetime64(self.close_times[-1], "ms")
         return {
             "time_range": {"start": "2024-01-01T00:00:00Z", "end": f"{end}Z"},

@@ -58,6 +58,9 @@ class CandleArrays(Protocol):
     @property
     def first(self) -> int: ...
 
+    @property
+    def funding(self) -> Any: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Rederived:
@@ -227,16 +230,20 @@ class Signals:
         return larger
 
 
-def execution_of(payload: Payload) -> Execution:
+def execution_of(payload: Payload, payments: Sequence[tuple[int, float]] = ()) -> Execution:
     """Return the rules of trading of a stored variant or of a request's template.
 
     A stored variant names fills, pauses and the position only where they are not the usual ones. Of
-    a template's percent, which may be an axis, it is the first.
+    a template's percent, which may be an axis, it is the first. `payments` are the stored ones,
+    which are not looked at where funding is a percent.
     """
     execution = dict(payload["execution"])
     fills = {name: execution.get(name, "close") for name in FILLS}
     if isinstance(execution.get("percent"), Mapping):
         execution["percent"] = execution["percent"]["values"][0]
+    stored = execution.get("funding_pct_per_8h") == "stored"
+    if stored:
+        del execution["funding_pct_per_8h"]
     leverage = execution.get("leverage")
     return Execution(
         **{name: float(value) for name, value in execution.items() if name in MONEY},
@@ -246,6 +253,7 @@ def execution_of(payload: Payload) -> Execution:
         init_cash=float(execution["init_cash_quote"]),
         position=payload.get("position", "state"),
         reentry_after_bars=execution.get("reentry_after_bars", 0),
+        funding_rates=payments if stored else None,
         **fills,
     )
 
@@ -270,12 +278,21 @@ def traded_prices(candles: CandleArrays) -> Prices:
     )
 
 
+def payments_of(candles: CandleArrays) -> list[tuple[int, float]]:
+    """Return the funding that candles were loaded with; without any, none."""
+    if candles.funding is None:
+        return []
+    times, rates = candles.funding.times.tolist(), candles.funding.rates.tolist()
+    return list(zip(times, rates, strict=True))
+
+
 def rederive(payload: Payload, candles: CandleArrays) -> Rederived:
     """Recompute a stored variant from its own parameters and the candles of its job."""
     known = Signals(candles)
     signals, doubtful = known.of(payload["blocks"])
     exits, unsure = known.exits_of(payload.get("exit_blocks", ()))
-    execution, risk = execution_of(payload), RiskLevels(**payload["risk"])
+    execution = execution_of(payload, payments_of(candles))
+    risk = RiskLevels(**payload["risk"])
     prices = traded_prices(candles)
     run = simulate(signals, prices.close, execution, risk, prices, exits)
     return Rederived(run, signals, exits, sorted({*doubtful, *unsure}))

@@ -28,7 +28,9 @@
 37. Carry is funding + borrowing, for as long as the position is held, on the Q of the entry.
 38. Funding is due at 00, 08 and 16 UTC, at each such T with entry time < T <= exit time (T < exit
     time for an exit inside a bar, which is dated with the bar's close): a long pays
-    Q * percent / 100, a short receives it. A negative percent turns this round.
+    Q * percent / 100, a short receives it. A negative percent turns this round. With a series of
+    payments these are the times T, each with a percent of its own; where none is known, none is
+    due.
 39. Borrowing costs a short Q * percent / 100 * (exit time - entry time) / 365 days.
 40. Equity at a close: A + safe + what the open position is worth there, less the carry up to then.
     A long is worth quantity * close - (Q - M), a short M + (Q - quantity * close).
@@ -170,8 +172,12 @@ class Account:
     def carry(self, position: Position, until_ms: int, inside: bool = False) -> float:
         """Return what holding the position has cost up to a time (rules 37 to 39)."""
         total = 0.0
-        if self.rules.funding_pct_per_8h != 0:
-            last_ms = until_ms - 1 if inside else until_ms
+        last_ms = until_ms - 1 if inside else until_ms
+        if self.rules.funding_rates is not None:
+            for due_ms, percent in self.rules.funding_rates:
+                if position.entry_ms < due_ms <= last_ms:
+                    total += position.direction * position.quote * percent / 100
+        elif self.rules.funding_pct_per_8h != 0:
             stamps = last_ms // EIGHT_HOURS - position.entry_ms // EIGHT_HOURS
             total += (
                 position.direction * position.quote * self.rules.funding_pct_per_8h / 100 * stamps

@@ -29,6 +29,8 @@ class Execution:
     )
     leverage: float | None = None
     funding_pct_per_8h: float = 0.0
+    # times in ms and percents, instead of one percent for ever
+    funding_rates: Sequence[tuple[int, float]] | None = None
     borrow_pct_per_year: float = 0.0
 
 

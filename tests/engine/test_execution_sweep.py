@@ -198,9 +198,8 @@ def test_every_signal_equals_the_rederived_one(seed: int, direction: str, sizing
         assert signals_from(*sweep.planes_of(base), len(expected)) == expected, world.bases[base]
 
 
-@every_world
-def test_a_stored_variant_reproduces_its_rank(seed: int) -> None:
-    world = world_of(seed, "all_in", "long-short")
+def assert_ranks_are_reproduced(world: World) -> None:
+    """Compute the best variants again from what is stored of them, without the engine."""
     request = world.request()
     sweep = Sweep(request, world.candles)
     top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
@@ -209,6 +208,11 @@ def test_a_stored_variant_reproduces_its_rank(seed: int) -> None:
         rederived = rederive(grid.variant(index), world.candles)
         assert not rederived.doubtful
         assert close_to(score, rederived.total_return_pct)
+
+
+@every_world
+def test_a_stored_variant_reproduces_its_rank(seed: int) -> None:
+    assert_ranks_are_reproduced(world_of(seed, "all_in", "long-short"))
 
 
 def stage_b_without_risk(world: World, metric: str) -> tuple[TopList, TopList]:

@@ -11,15 +11,13 @@ import pytest
 
 from engine import memory as budgets
 from engine import work
-from engine.grid import Grid
 from engine.metric_names import METRICS
 from engine.report import reports
 from engine.sweep import Sweep
-from tests.engine.adapter import close_to
 from tests.engine.cases import DIRECTIONS, SIZINGS
-from tests.engine.rederive import rederive
 from tests.engine.small_sweeps import RISK, TWO, candles, request
 from tests.engine.test_execution_sweep import (
+    assert_ranks_are_reproduced,
     bits,
     bits_by_index,
     last,
@@ -62,15 +60,7 @@ def test_both_stages_equal_brute_force_where_prices_leap(
 
 @every_fill
 def test_a_stored_variant_reproduces_its_rank(fills: tuple[str, str]) -> None:
-    world = world_of(2, *WAYS[0], fills)
-    request = world.request()
-    sweep = Sweep(request, world.candles)
-    top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
-    grid = Grid.of(request)
-    for index, (score,) in zip(top.indexes().tolist(), scores_of(top, 1), strict=True):
-        rederived = rederive(grid.variant(index), world.candles)
-        assert not rederived.doubtful
-        assert close_to(score, rederived.total_return_pct)
+    assert_ranks_are_reproduced(world_of(2, *WAYS[0], fills))
 
 
 @every_fill

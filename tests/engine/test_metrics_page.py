@@ -37,13 +37,17 @@ class Example:
     bars: list[Row]
     trades: list[Row]
     length: str
+    payments: tuple[tuple[int, float], ...] | None = None
 
     def modes(self) -> list[tuple[Execution, RiskLevels, list[Row]]]:
         """Return the rules of each mode that the example shows, with the trades it tells."""
         shown: dict[Execution, list[Row]] = {}
         for row in self.trades:
             told = {k: v for k, v in {**self.settings, **row}.items() if k in RULES and v}
-            rules = Execution(**{name: _read(name, text) for name, text in told.items()})
+            if self.payments is not None:
+                del told["funding_pct_per_8h"]
+            read = {name: _read(name, text) for name, text in told.items()}
+            rules = Execution(**read, funding_rates=self.payments)
             shown.setdefault(rules, []).append(row)
         levels = {name: float(self.settings[name]) for name in LEVELS if name in self.settings}
         return [(rules, RiskLevels(**levels), rows) for rules, rows in shown.items()]
@@ -97,11 +101,21 @@ def examples() -> list[Example]:
     for title, text in sections().items():
         settings = re.search(r"^(?:.* )?Settings: ((?:.+\n)+)", text, re.MULTILINE)
         if settings is not None:
-            bars, trades = tables(text)[:2]
+            bars, trades, *others = tables(text)
             named = dict(re.findall(r"`(\w+)` ([\w.]*\w)", settings[1]))
             length = re.search(f"Bars of ({'|'.join(HOURS)})", text)
-            listed.append(Example(title, named, bars, trades, length[1] if length else "an hour"))
+            hours = length[1] if length else "an hour"
+            stored = named.get("funding_pct_per_8h") == "stored"
+            payments = _payments(others[0]) if stored else None
+            listed.append(Example(title, named, bars, trades, hours, payments))
     return listed
+
+
+def _payments(rows: list[Row]) -> tuple[tuple[int, float], ...]:
+    """Return the stored rates of an example: times in ms, percent."""
+    return tuple(
+        (pd.Timestamp(row["stored for"]).value // 10**6, float(row["rate %"])) for row in rows
+    )
 
 
 EXAMPLES = {example.title: example for example in examples()}
@@ -110,7 +124,7 @@ every_example = pytest.mark.parametrize("title", EXAMPLES)
 
 def test_there_is_an_example_of_every_mode() -> None:
     shown = [execution for example in EXAMPLES.values() for execution, _, _ in example.modes()]
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     assert len({(rules.entry_fill, rules.stop_fill) for rules in shown}) == 4
     assert {(rules.position, rules.reentry_after_bars) for rules in shown} == {
         *(("state", 0), ("hold", 0)),
@@ -120,6 +134,7 @@ def test_there_is_an_example_of_every_mode() -> None:
     assert any(example.exits for example in EXAMPLES.values())
     assert {"percent", "risk_per_trade"} < {rules.sizing_mode for rules in shown}
     assert any(rules.leverage for rules in shown)
+    assert any(rules.funding_rates for rules in shown)
     assert any(rules.funding_pct_per_8h and rules.borrow_pct_per_year for rules in shown)
 
 

@@ -11,13 +11,11 @@ import pytest
 
 from engine import memory as budgets
 from engine import work
-from engine.grid import Grid
 from engine.metric_names import METRICS
 from engine.report import reports
 from engine.sweep import Sweep
-from tests.engine.adapter import close_to
-from tests.engine.rederive import rederive
 from tests.engine.test_execution_sweep import (
+    assert_ranks_are_reproduced,
     bits,
     last,
     metrics_compared,
@@ -30,6 +28,7 @@ from tests.engine.worlds import World, explicit
 HELD: dict[str, Any] = {"exits": []}
 NEXT_OPEN: dict[str, Any] = {"fills": ("next_open", "intrabar")}
 INSIDE: dict[str, Any] = {"fills": ("close", "intrabar")}
+STORED = {"funding_pct_per_8h": "stored", "borrow_pct_per_year": 40.0}
 COSTS = {"funding_pct_per_8h": 0.05, "borrow_pct_per_year": 40.0}
 
 # What each is called, its sizing, the members of its execution, and how else it trades.
@@ -45,6 +44,7 @@ MONEY: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "leverage by risk": ("risk_per_trade", {"leverage": 30, "risk_per_trade_pct": 2.0}, NEXT_OPEN),
     "carry": ("all_in", COSTS, {}),
     "carry at opens": ("percent", COSTS | {"percent": explicit(50.0, 80.0)}, NEXT_OPEN),
+    "carry as stored": ("percent", STORED | {"percent": explicit(50.0, 80.0)}, INSIDE),
     "carry with leverage": ("all_in", COSTS | {"leverage": 25}, HELD | INSIDE),
 }
 every_way = pytest.mark.parametrize("way", MONEY)
@@ -68,15 +68,7 @@ def test_both_stages_equal_brute_force(way: str) -> None:
 
 @every_way
 def test_a_stored_variant_reproduces_its_rank(way: str) -> None:
-    world = world_of(way)
-    request = world.request()
-    sweep = Sweep(request, world.candles)
-    top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
-    grid = Grid.of(request)
-    for index, (score,) in zip(top.indexes().tolist(), scores_of(top, 1), strict=True):
-        rederived = rederive(grid.variant(index), world.candles)
-        assert not rederived.doubtful
-        assert close_to(score, rederived.total_return_pct)
+    assert_ranks_are_reproduced(world_of(way))
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -181,6 +181,7 @@ def test_an_indicator_of_a_plugin_stands_in_it() -> None:
 
 SPELLINGS: dict[str, Any] = {
     "the least": document(),
+    "funding as stored": with_value("template.execution.funding_pct_per_8h", "stored"),
     "all there is": FULL,
     "the example": example(),
     "saved": SAVED,
@@ -266,6 +267,8 @@ REFUSED: dict[str, Any] = {
     "leverage of a half": with_value("template.execution.leverage", 0.5),
     "leverage of 126": with_value("template.execution.leverage", 126),
     "funding of 11": with_value("template.execution.funding_pct_per_8h", 11),
+    "funding in another word": with_value("template.execution.funding_pct_per_8h", "Stored"),
+    "borrowing as stored": with_value("template.execution.borrow_pct_per_year", "stored"),
     "funding of null": with_value("template.execution.funding_pct_per_8h", None),
     "borrowing that pays": with_value("template.execution.borrow_pct_per_year", -1),
     "unknown timeframe": with_value("template.timeframe", "7m"),

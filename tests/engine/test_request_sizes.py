@@ -161,15 +161,17 @@ def test_one_variant_has_the_same_key_in_another_grid_of_percents(percent: float
         ("risk_per_trade_pct", 2),
         ("leverage", 3),
         ("funding_pct_per_8h", 0.01),
+        ("funding_pct_per_8h", "stored"),
         ("borrow_pct_per_year", 5),
     ],
 )
 def test_another_size_or_cost_is_another_variant_of_the_same_indicators(
-    name: str, value: float
+    name: str, value: float | str
 ) -> None:
     first, other = read(document()), with_execution(**{name: value})
+    named = value if isinstance(value, str) else float(value)
     one, two = Variants.of(first), Variants.of(other)
-    assert two.variant(0)["execution"] == one.variant(0)["execution"] | {name: float(value)}
+    assert two.variant(0)["execution"] == one.variant(0)["execution"] | {name: named}
     assert two.variant_key(0) != one.variant_key(0)
     assert two.indicator_variant_key(0) == one.indicator_variant_key(0)
     assert engine_params_hash(other.document) != engine_params_hash(first.document)

@@ -78,6 +78,47 @@ def test_a_short_receives_what_a_long_pays_and_a_negative_percent_turns_it_round
     assert carried(play("SSS.", *[100.0] * 4, funding_pct_per_8h=-0.5)) == [near(10)]
 
 
+HOUR = 3_600_000
+# At 04:00, 07:00, 08:00, 12:00, 16:00 and 20:00: none at regular hours alone, one negative.
+SERIES = [
+    *((4 * HOUR, 0.1), (7 * HOUR, 0.2), (8 * HOUR, 0.4), (12 * HOUR, -0.8)),
+    *((16 * HOUR, 1.6), (20 * HOUR, 3.2)),
+]
+
+
+@pytest.mark.parametrize(
+    ("signals", "percent"),
+    [
+        ("LLL.....", 0.2 + 0.4 - 0.8 + 1.6),  # 04:00 to 16:00: after its entry, up to its exit
+        (".LL.....", -0.8 + 1.6),  # 08:00 to 16:00
+        (".L......", -0.8),  # 08:00 to 12:00
+        ("SS......", -0.2 - 0.4 + 0.8),  # a short gets what a long pays, 04:00 to 12:00
+        ("......L.", 0.0),  # 28:00 to 32:00: nothing is known of it
+    ],
+)
+def test_a_series_is_paid_at_its_own_times_and_a_missing_payment_costs_nothing(
+    signals: str, percent: float
+) -> None:
+    run = play(signals, *[100.0] * 8, funding_rates=SERIES)
+    assert carried(run) == [near(10 * percent)]  # of 1000
+    assert run.equity[-1] == near(1000 - 10 * percent)
+
+
+def test_a_series_takes_the_place_of_the_percent() -> None:
+    flat = [100.0] * 8
+    run = play("LLL.....", *flat, funding_rates=SERIES[:2], funding_pct_per_8h=5.0)
+    assert carried(run) == [near(2)]
+    assert carried(play("LLL.....", *flat, funding_rates=[], funding_pct_per_8h=5.0)) == [0.0]
+
+
+def test_a_stop_inside_a_bar_that_closes_when_a_payment_is_due_pays_what_was_due_before() -> None:
+    # Entered at 04:00, stopped inside the bar from 12:00 to 16:00, in which 15:00 is due.
+    rates = [*SERIES[:4], (15 * HOUR, 0.05), *SERIES[4:]]
+    rows = [100.0, 100.0, 100.0, (100.0, 100.0, 90.0, 90.0), 90.0]
+    inside = play("LLLLL", *rows, risk=SL5, funding_rates=rates, stop_fill="intrabar")
+    assert carried(inside) == [near(10 * (0.2 + 0.4 - 0.8 + 0.05))]
+
+
 def test_funding_accrues_in_the_equity_at_closes() -> None:
     run = play("LLL..", *[100.0] * 5, funding_pct_per_8h=0.5)
     assert run.equity == [1000, near(995), near(995), near(990), near(990)]

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from engine.candles import Candles
+from engine.funding import Funding
 from engine.request import Defaults, Limits, Request, complete, parse
 from tests.engine.cases import with_leaps
 from tests.engine.enumeration import base_variants, percents, risk_variants
 from tests.engine.plain_metrics import Measured, measure
 from tests.engine.plain_outcomes import held_and_starts
-from tests.engine.rederive import Exits, Signals, execution_of, traded_prices
+from tests.engine.rederive import Exits, Signals, execution_of, payments_of, traded_prices
 from tests.engine.simulator import RiskLevels, Run, simulate
 
 HOUR_MS = 3_600_000
@@ -96,6 +97,14 @@ def with_gaps(candles: Candles, seed: int) -> Candles:
     opened = candles.open * np.exp(rng.normal(0, 0.01, len(candles.open)))
     high, low = np.maximum(candles.high, opened), np.minimum(candles.low, opened)
     return replace(candles, open=opened, high=high, low=low)
+
+
+def with_funding(candles: Candles, seed: int) -> Candles:
+    """Return the candles with payments every four hours, some of them missing, some negative."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(START_MS, int(candles.close_time()[-1]) + 1, 4 * HOUR_MS)
+    kept = times[rng.random(len(times)) < 0.8]
+    return replace(candles, funding=Funding(kept, rng.normal(0.02, 0.1, len(kept))))
 
 
 MOMENTUM = {"long_threshold": explicit(53.3, 56.7), "short_threshold": explicit(46.1, 43.7)}
@@ -191,6 +200,8 @@ class World:
             timeframe_ms=hours * HOUR_MS,
             leaps=leaps,
         )
+        if (money or {}).get("funding_pct_per_8h") == "stored":
+            self.candles = with_funding(self.candles, seed)
         if fills != ("close", "close"):
             self.candles = with_gaps(self.candles, seed)
         costs = rng.choice(((0.075, 0.01), (0.3, 0.0), (0.0, 0.2), (1.0, 0.5)))
@@ -296,7 +307,7 @@ class World:
         self, base: int, risk: RiskLevels, percent: float | None = None, sl: float | None = None
     ) -> Reference:
         """Return what a variant does; `sl` sizes its trades where no stop of its own does."""
-        execution = replace(execution_of(self.template), sizing_sl=sl)
+        execution = replace(execution_of(self.template, payments_of(self.candles)), sizing_sl=sl)
         if percent is not None:
             execution = replace(execution, percent=percent)
         prices = traded_prices(self.candles)

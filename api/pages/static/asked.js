@@ -4,7 +4,7 @@ import { titled, valueText } from "./axes.js";
 import { el } from "./dom.js";
 import { duration, moment, number } from "./format.js";
 import { metricWords } from "./measures.js";
-import { CARRY, FILLS, FIRST, HELD, LEVERAGE, PAUSE } from "./request_words.js";
+import { CARRY, FILLS, FIRST, HELD, LEVERAGE, PAUSE, STORED_CARRY } from "./request_words.js";
 
 /** "2024-01-01 to 2024-02-01". */
 export function rangeText(range) {
@@ -36,7 +36,8 @@ function leverageText({ leverage }) {
 /** What it costs to hold a position; nothing where that is free. */
 function carryText(execution) {
   return Object.entries(CARRY).filter(([name]) => execution[name])
-    .map(([name, words]) => words.replace("{percent}", valueText(execution[name]))).join(", ");
+    .map(([name, words]) => execution[name] === "stored" ? STORED_CARRY[name]
+      : words.replace("{percent}", valueText(execution[name]))).join(", ");
 }
 
 /** Everything that is not the default of how signals become trades. */
@@ -107,7 +108,8 @@ function coverageText(coverage) {
   if (coverage.longest_gap_bars) {
     text += `; longest gap ${number(coverage.longest_gap_bars)} bars from ${moment(coverage.longest_gap_start)}`;
   }
-  return `${text}; warm-up ${number(coverage.warmup_present)} of ${number(coverage.warmup_bars)} bars`;
+  text += `; warm-up ${number(coverage.warmup_present)} of ${number(coverage.warmup_bars)} bars`;
+  return coverage.funding ? `${text}; ${number(coverage.funding.rates)} funding rates` : text;
 }
 
 function outcomesText(outcomes) {

@@ -83,14 +83,15 @@ export function panel(form, body, done) {
   return { ask, refuse, wait };
 }
 
-function sizes({ stage_a_variants: base, risk_combinations: exits, stage_b_variants: all, seconds, bytes: memory, request: asked }) {
+function sizes({ stage_a_variants: base, risk_combinations: exits, stage_b_variants: all, seconds, bytes: memory, request: asked, coverage }) {
   if (base === null || base === undefined) return [el("p", { class: "soft" }, "Not yet a request that can run.")];
   const product = [el("b", {}, number(base)), base === 1 ? " variant × " : " variants × ", el("b", {}, number(exits)), exits === 1 ? " exit" : " exits",
     typeof asked?.template.execution.percent === "object" && " and sizes"];
   return [el("p", { class: "product" }, product), el("div", { class: "figures" },
     figure(number(all), "scored with exits"),
     seconds !== null && seconds !== undefined && figure(seconds < 1 ? "< 1 s" : `≈ ${duration(seconds)}`, "of one worker"),
-    figure(bytes(memory), "of memory"))];
+    figure(bytes(memory), "of memory"),
+    coverage?.funding && figure(number(coverage.funding.rates), "funding rates"))];
 }
 
 /** What stands beside the button. */
