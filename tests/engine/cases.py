@@ -192,6 +192,9 @@ def leaping_case(seed: int, sizing: str) -> Case:
         safe_profit_percent=rng.choice((30.0, 100.0)),
         direction_mode=rng.choice(("long-short", "short-only")),
         sizing_mode=sizing,
+        percent=(30.0, 80.0, 100.0)[seed % 3],
+        risk_per_trade_pct=(6.0, 16.0, 20.0)[seed % 3],
+        sizing_sl=20.0 if sizing == "risk_per_trade" else None,
     )
     closes = with_leaps(walk, rng)
     return Case(_random_signals(rng, count, closes), closes, execution, RiskLevels())

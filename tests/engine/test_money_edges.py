@@ -10,6 +10,7 @@ import pytest
 
 from tests.engine.adapter import difference, engine_run, engine_scores
 from tests.engine.hand_cases import Bar, bars, near, signs
+from tests.engine.plain_metrics import measure
 from tests.engine.simulator import Execution, Prices, RiskLevels, Run, simulate
 
 HOUR = 3_600_000
@@ -89,6 +90,20 @@ def test_a_short_that_is_ruined_before_a_pause_of_trading_borrows_until_then() -
     run = play("SSSSS", prices=prices, entry_fill="next_open", borrow_pct_per_year=100.0)
     assert [trade.reason for trade in run.trades] == ["ruin"]
     assert run.trades[0].carry == near(1000 * 8 / (365 * 24))
+
+
+def test_a_day_ends_with_what_was_borrowed_until_its_last_close() -> None:
+    # One bar of four hours a day: the next open, at which orders fill, is twenty hours later.
+    closes = [100.0, 101.0, 99.0, 100.0, 98.0, 97.0]
+    opens = [24 * HOUR * day for day in range(6)]
+    prices = Prices(*[closes] * 4, open_ms=opens, close_ms=[at + 4 * HOUR for at in opens])
+    rules = Execution(entry_fill="next_open", borrow_pct_per_year=1000.0)
+    case = [-1] * 6, closes, rules
+    measured = measure(simulate(*case, OFF, prices), rules.init_cash, opens)
+    for metric in ("sharpe", "sortino"):
+        found = engine_scores(*case, ((None,),) * 3, metric, prices)
+        assert metric not in measured.fragile
+        assert found.secondary[0] == near(measured.metrics[metric])
 
 
 def test_what_is_in_the_safe_raises_the_level_of_ruin() -> None:
