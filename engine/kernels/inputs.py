@@ -151,7 +151,8 @@ def market_of(
         doubled, doubles_in = np.full(len(closes), NEVER, np.uint32), np.uint32(NEVER)
     else:
         liquidated = np.empty((2, 0), np.uint32)
-        doubled, doubles_in = first_reaching(reach, 2.0 * (entry * costs.sell))
+        with np.errstate(over="ignore"):  # of the largest
+            doubled, doubles_in = first_reaching(reach, 2.0 * (entry * costs.sell))
     return Market(
         closes=closes,
         entry=entry,

@@ -15,6 +15,7 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    sizes_of,
     tally_of,
 )
 from engine.kernels.measures import WORST_TIER, ratio
@@ -74,7 +75,7 @@ def stage_b_with(stops: int, targets: int) -> Stage:
             RiskTile(0, 0, 0, targets, 1, combinations),
             levels_of((None,) * stops, (None,) * targets, (None,)),
             market_of(np.array(closes), costs_of(rules), np.arange(len(closes))),
-            costs_of(rules),
+            *sizes_of(rules, (None,)),
             order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
             found,
         )

@@ -19,6 +19,7 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    sizes_of,
 )
 from engine.kernels.measures import WORST_TIER
 from engine.metrics import equity_curve, variant_metrics
@@ -213,7 +214,7 @@ def test_a_daily_ratio_is_ranked_by_the_bits_that_are_reported(
         RiskTile(0, 0, 0, 1, 1, 1),
         levels_of((risk.sl,), (risk.tp,), (risk.tsl,)),
         market_of(closes, costs_of(rules), opens),
-        costs_of(rules),
+        *sizes_of(rules, (None,)),
         order_of(metrics[0], metrics[1], 0, WORST_TIER, np.inf),
         found,
     )

@@ -18,6 +18,7 @@ from engine.kernels.inputs import (
     market_of,
     order_of,
     room_for,
+    sizes_of,
 )
 from engine.kernels.measures import WORST_TIER
 from engine.kernels.signing import FEW
@@ -74,7 +75,7 @@ def signed(
         RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations),
         levels_of(*axes),
         market_of(np.array(prices), costs_of(rules), np.arange(len(prices))),
-        costs_of(rules),
+        *sizes_of(rules, (None,)),
         order_of("total_return_pct", secondary, 0, *cut),
         found,
     )
