@@ -22,6 +22,12 @@ LARGE_GAP_SHARE = 0.01  # of the asked bars, missing in a row
 MISSING_SHARE = 0.01  # of the asked bars, missing anywhere
 LISTED = 5
 DAY_MS = TIMEFRAMES["1d"]
+_LIQUIDATED_AT_CLOSES = (
+    "stops_at_closes",
+    "liquidations are seen at closes only, so a position survives bars that go beyond its level "
+    'and come back; "stop_fill": "intrabar" looks at highs and lows',
+    "template.execution.stop_fill",
+)
 _SAFE = 1e-9  # levels this close to the extremes are taken to be reached
 
 
@@ -72,14 +78,17 @@ def of_levels(request: Request, found: Presence) -> list[Warned]:
 
 
 def of_fills(request: Request) -> list[Warned]:
-    """Warn of levels that are looked at when a bar closes, and met beyond by then."""
+    """Warn of levels that are looked at when a bar closes, and met beyond by then.
+
+    Also of liquidations, which a real position does not survive within a bar.
+    """
     if request.execution.stop_fill != "close":
         return []
     found = {
         name for name in RISK_AXES if any(one is not None for one in getattr(request.risk, name))
     }
     if not found:
-        return []
+        return [] if request.execution.leverage is None else [_warning(*_LIQUIDATED_AT_CLOSES)]
     exits, outcomes, times = "stops", "losses", "1.5 times"
     if found == {"tp"}:
         exits, outcomes, times = "targets", "gains", "1.4 times"

@@ -58,8 +58,9 @@ def test_every_choice_but_the_first_has_its_words() -> None:
     assert {name: (FIRST_EXECUTION[name], *words) for name, words in FILLS.items()} == choices
 
 
-def warned(stop_fill: str, **risk: Any) -> list[dict[str, Any]]:
-    request = with_value("template.execution", {"stop_fill": stop_fill})
+def warned(stop_fill: str, leverage: float | None = None, **risk: Any) -> list[dict[str, Any]]:
+    execution = {"stop_fill": stop_fill, "leverage": leverage}
+    request = with_value("template.execution", execution)
     request["template"]["risk_grid"] = risk
     return of_fills(parse(complete(request, DEFAULTS, LIMITS)))
 
@@ -81,6 +82,17 @@ def test_of_targets_alone_the_warning_speaks_of_gains() -> None:
     assert found["message"].startswith(
         "targets are seen at closes only, so real gains exceed their level (1.4 times on real "
     )
+
+
+def test_liquidations_at_closes_are_warned_of_where_no_level_is() -> None:
+    (found,) = warned("close", leverage=5.0)
+    assert found["code"] == "stops_at_closes"
+    assert found["message"] == (
+        "liquidations are seen at closes only, so a position survives bars that go beyond its "
+        'level and come back; "stop_fill": "intrabar" looks at highs and lows'
+    )
+    assert warned("close", leverage=5.0, sl=explicit(2)) == warned("close", sl=explicit(2))
+    assert warned("intrabar", leverage=5.0) == []
 
 
 def test_what_is_looked_at_inside_bars_is_warned_of_by_nobody() -> None:

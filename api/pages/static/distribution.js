@@ -24,14 +24,17 @@ export function showDistribution(section, status) {
   if (winner !== null) marks.push({ at: winner, words: `winner ${figureWithUnit(NAME, winner)}`, kind: "winner" });
   const drawing = el("div", { class: "drawing" });
   section.replaceChildren(section.querySelector("h2"), drawing,
-    el("p", { class: "soft small" }, words, winner === null ? null : ` The winner made ${figureWithUnit(NAME, winner)}${stops(status) ? ", stops and targets included" : ""}.`));
+    el("p", { class: "soft small" }, words, winner === null ? null : ` The winner made ${figureWithUnit(NAME, winner)}${own(status)}.`));
   const view = viewOf(found, marks);
   fitted(drawing, (width) => drawing.replaceChildren(draw(width, found, marks, view, words)));
 }
 
-/** Whether the winner may have levels that the variants of this picture go without. */
-function stops({ request }) {
-  return Object.values(request.template.risk_grid).some((axis) => axis !== null && !axis.values?.every((level) => level === null));
+/** What the winner may have that the variants of this picture go without: levels, and a percent of its own. */
+function own({ request: { template } }) {
+  const levels = Object.values(template.risk_grid).some((axis) => axis !== null && !axis.values?.every((level) => level === null));
+  const sizes = template.execution.percent !== null && typeof template.execution.percent === "object";
+  const found = [...(levels ? ["stops and targets"] : []), ...(sizes ? ["a percent of its own"] : [])];
+  return found.length ? `, ${found.join(" and ")} included` : "";
 }
 
 /** The range to show: the marks and all but the outermost variants. */
