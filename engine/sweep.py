@@ -27,7 +27,7 @@ from engine.kernels.inputs import (
     tally_of,
 )
 from engine.kernels.measures import Found, Order
-from engine.kernels.preload import preload_kernels
+from engine.kernels.preload import preload_report, preload_stage_a, preload_stage_b
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
@@ -345,7 +345,8 @@ def preload(part: int = 0, parts: int = 1) -> float:
     Where it is not known yet, the rate of this machine is measured as well.
     """
     begin = monotonic()
-    loaders = (preload_kernels, preload_rules, preload_ranking, *kernel_loaders())
+    heavy = (preload_stage_b, preload_stage_a, preload_report)
+    loaders = (*heavy, preload_rules, preload_ranking, *kernel_loaders())
     for load in loaders[part::parts]:
         load()
     if parts == 1:
