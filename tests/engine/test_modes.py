@@ -76,7 +76,7 @@ def of(case: ModeCase, risk: RiskLevels | None = None) -> tuple[Any, ...]:
 
 @every_mode
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_a_run_is_that_of_the_simulator(mode: Mode, data: st.DataObject) -> None:
     case = data.draw(cases(mode))
 
@@ -101,7 +101,7 @@ def scores(case: ModeCase, axes: tuple[Axis, Axis, Axis], secondary: str | None 
 
 @every_mode
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=28, deadline=None)
 def test_every_risk_combination_has_the_simulators_outcome(mode: Mode, data: st.DataObject) -> None:
     case = data.draw(cases(mode))
     axes = data.draw(
@@ -128,7 +128,7 @@ def outcome(run: Run) -> tuple[Any, ...]:
 
 @every_mode
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=28, deadline=None)
 def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
     mode: Mode, data: st.DataObject
 ) -> None:
@@ -144,7 +144,7 @@ def test_combinations_have_one_identity_if_and_only_if_they_trade_alike(
 
 @every_mode
 @given(st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_score_is_the_figure_of_the_report_to_the_bit(mode: Mode, data: st.DataObject) -> None:
     case = data.draw(cases(mode))
     axes = (case.risk.sl,), (case.risk.tp,), (case.risk.tsl,)
