@@ -3,6 +3,7 @@
 Both live in a folder, listen on Unix sockets inside it only, and stop with the context.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -41,13 +42,31 @@ def postgres(folder: Path) -> Iterator[str]:
     _forget_dead_users(folder / ".handle_pids.json")
     with _complaints() as heard:
         try:
-            server = get_server(folder, cleanup_mode="stop")
+            with _users_of_this_machine():
+                server = get_server(folder, cleanup_mode="stop", start=False)
+            server.start()
         except subprocess.SubprocessError as error:
             raise NotStarted("Postgres", folder, _why(heard) or str(error)) from None
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@contextmanager
+def _users_of_this_machine() -> Iterator[None]:
+    """Let no two processes make the user that Postgres runs as where it may not run as root.
+
+    The package makes it when it is absent, and of two that do so at once, one fails.
+    """
+    descriptor = os.open(
+        "/etc", os.O_RDONLY
+    )  # where users are kept: the same for all, never replaced
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -1,13 +1,9 @@
 """A plugin for real workers, and requests of its indicators."""
 
 import os
-import sys
 from typing import Any
 from uuid import UUID
 
-import pytest
-
-from engine.indicators import registry
 from tests.engine.indicators.distributions import ROOT, Folder
 from tests.faults.harness import Stack
 
@@ -80,14 +76,5 @@ def submit(stack: Stack, folder: Folder, document: dict[str, Any], indicator_id:
     windows = {"mode": "range", "start": 2, "stop_incl": 20, "step": 1}
     block = {"indicator_id": indicator_id, "params": {"window": windows}}
     document["template"]["indicator_grids"][0] = block
-    known = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:  # this process has to know the plugin, too
-        patch.syspath_prepend(folder.path)
-        registry._found.cache_clear()
-        try:
-            return stack.submit(document)
-        finally:
-            registry._found.cache_clear()
-            for name in set(sys.modules) - known:
-                if "_indicators" in name:
-                    del sys.modules[name]
+    with folder.imported():  # this process has to know the plugin, too
+        return stack.submit(document)

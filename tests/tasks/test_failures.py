@@ -1,13 +1,11 @@
 """Whom a failure names, when nobody could say a last word."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.indicators import registry
 from storage.records import FailureCode
 from tasks import failures
 from tasks.messages import Failed
@@ -18,14 +16,12 @@ DIED = failures.of_death(-11)
 
 
 @pytest.fixture
-def _acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _acme(tmp_path: Path) -> Iterator[None]:
     """A plugin that brings `acme.value`."""
-    Folder(tmp_path).install("acme")
-    monkeypatch.syspath_prepend(tmp_path)
-    registry._found.cache_clear()
-    yield
-    registry._found.cache_clear()
-    monkeypatch.delitem(sys.modules, "acme_indicators", raising=False)
+    folder = Folder(tmp_path)
+    folder.install("acme")
+    with folder.imported():
+        yield
 
 
 def request(*ids: str, exits: tuple[str, ...] = ()) -> dict[str, Any]:

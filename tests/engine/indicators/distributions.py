@@ -3,8 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from engine.indicators import registry
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,6 +71,24 @@ class Folder:
         (metadata / "entry_points.txt").write_text(
             f"[backtest.indicators]\n{name} = {package.name}:INDICATORS\n"
         )
+
+    @contextmanager
+    def imported(self) -> Iterator[None]:
+        """Have this process know the plugins of the folder, and forget them in the end.
+
+        Also their modules: tests give plugins the same few names.
+        """
+        known = set(sys.modules)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(self.path)
+            registry._found.cache_clear()
+            try:
+                yield
+            finally:
+                registry._found.cache_clear()
+                for name in set(sys.modules) - known:
+                    if name.partition(".")[0].endswith("_indicators"):
+                        del sys.modules[name]
 
     def run(self, *arguments: str, **environ: str) -> Ended:
         """Run Python with this folder and the product on its path."""

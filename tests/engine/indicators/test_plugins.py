@@ -206,3 +206,13 @@ def test_the_list_of_indicators_shows_what_was_left_out(folder: Folder) -> None:
     one = folder.run("-m", "cli", "indicators", "acme.value")
     assert one.code == 2
     assert reason in one.err.splitlines()[-1]
+
+
+def test_plugins_of_one_name_do_not_meet_in_a_process_of_tests(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        folder = Folder(tmp_path / name)
+        folder.path.mkdir()
+        folder.install("acme", indicator_id=f"acme.{name}")
+        with folder.imported():
+            assert {indicator.id for indicator in catalogue()} == {*IDS, f"acme.{name}"}
+    assert [indicator.id for indicator in catalogue()] == IDS
