@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from api.candles import Candles
-from configs.logs import one_line
+from configs.one_line import one_line
 from engine.coverage import Coverage
 from engine.request import FieldError, Request, RequestError
 from engine.request.warnings import coverage_unknown, of_coverage, of_levels

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from api.answers import answer
 from api.pages import refusals
-from configs.logs import one_line
+from configs.one_line import one_line
 from engine.request import RequestError
 from storage import faults, jobs, strategies
 from storage.candles import CandleSourceUnavailable

@@ -24,7 +24,7 @@ import structlog
 from api.errors import ApiError, unavailable
 from api.feeds import Feed, JobFeed, ListFeed
 from api.look import Asked, Told, look
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage import faults, schema
 from storage.listener import Listener
 from storage.session import Session

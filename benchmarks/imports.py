@@ -50,7 +50,7 @@ with open_store(candle_source(os.environ)) as store:
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     born, begin = resident("VmRSS"), time.perf_counter()
     try:
-        from storage.candles import import_files
+        from storage.candles.ingest import import_files
     except ImportError:
         for path in paths:
             storage.candles.import_file(store, path, 1, "BTCUSDT")

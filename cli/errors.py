@@ -16,7 +16,7 @@ from errno import (
 )
 from typing import Any
 
-from configs.logs import one_line
+from configs.one_line import one_line
 
 SUCCEEDED = 0
 JOB_NOT_SUCCEEDED = 1
@@ -67,7 +67,8 @@ def understood(error: Exception) -> CommandError | None:
     from configs.documents import SettingsError
     from engine.request import DefaultsError, RequestError
     from storage import faults, jobs
-    from storage.candles import CandleFileError, CandleSourceUnavailable
+    from storage.candles import CandleSourceUnavailable
+    from storage.candles.importing import CandleFileError
     from storage.connection import InvalidDsn
     from storage.readiness import DatabaseRefuses
     from storage.schema import SchemaUnusable

@@ -47,7 +47,7 @@ def import_(
       backtest funding import BTCUSDT-fundingRate-2024-*.zip --market-id 1 --symbol BTCUSDT
       backtest funding import rates.csv --market-id 1 --symbol BTCUSDT --unit percent
     """
-    from storage.candles import import_funding
+    from storage.candles.funding_ingest import import_funding
 
     with opened() as store:
         found = import_funding(store, files, market_id, symbol, unit, replace=replace)

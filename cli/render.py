@@ -8,7 +8,6 @@ from math import inf, isinf
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -66,6 +65,8 @@ def metric(row: Json, name: str) -> float | None:
 
 def report(row: Json, title: str) -> Iterable[Any]:
     """Yield the printed report of one variant."""
+    from rich.markdown import Markdown  # with a parser, which nothing else needs
+
     yield Text(title, style="bold")
     if row["report_table_md"] is None:
         yield Text("The table comes when the job has succeeded.", style="yellow")

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.logs import one_line
+from configs.one_line import one_line
 
 
 class SettingsError(Exception):

@@ -90,11 +90,6 @@ def adopt(*names: str) -> None:
             logger.propagate = True
 
 
-def one_line(error: BaseException) -> str:
-    """Return what an error says, on one line; its type where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _renderer(env: str) -> Processor:
     if env == "prod":
         return structlog.processors.JSONRenderer(default=str)

@@ -6,7 +6,7 @@ from time import monotonic
 
 import structlog
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage.retry import LONGEST_PAUSE_SECONDS
 
 REMIND_SECONDS = 60.0

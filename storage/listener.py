@@ -12,7 +12,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage import faults
 from storage.connection import Connection, address, conninfo
 from storage.retry import backoff

@@ -10,7 +10,7 @@ from contextlib import suppress
 import psycopg
 from psycopg import pq
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage import faults, schema
 from storage.connection import Unreachable, address, conninfo
 from storage.retry import backoff

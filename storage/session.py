@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage.asking import Ask, asked
 from storage.connection import Connection, LoopConnection, Unreachable, address, conninfo, never
 from storage.one_message import apart, begin_with_next

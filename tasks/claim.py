@@ -11,7 +11,7 @@ import psycopg
 from structlog.stdlib import BoundLogger
 
 import engine
-from configs.logs import one_line
+from configs.one_line import one_line
 from engine.request import VERSION as REQUEST_VERSION
 from storage import faults, leases
 from storage.connection import Connection, Unreachable

@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 import psycopg
 from structlog.stdlib import BoundLogger
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage import faults, leases
 from storage.connection import Connection
 from storage.faults import Fault

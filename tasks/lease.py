@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from structlog.stdlib import BoundLogger
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage import faults, leases
 from storage.records import Beat, Lease
 from storage.session import Session

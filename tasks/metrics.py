@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from configs.logs import one_line
+from configs.one_line import one_line
 from storage.records import FailureCode, Stage
 from storage.retry import backoff
 from storage.temporary import OwnedFolder

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cli.errors import CommandError, printable
 from cli.running_stack import environment
-from configs.environment import candle_source
 
 if TYPE_CHECKING:
     from storage.candles import CandleStore
@@ -33,6 +31,7 @@ SHARES = 1_000
 
 def opened() -> "CandleStore":
     """Return the candle store that the environment, or the stack that runs here, names."""
+    from configs.environment import candle_source
     from storage.candles import open_store
 
     return open_store(candle_source(environment()))
@@ -91,6 +90,14 @@ def progress(console: Console, what: str, *, shown: bool) -> Iterator[Callable[[
     if not (shown and console.is_terminal):
         yield lambda _share: None
         return
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=SHARES)

@@ -3,15 +3,13 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cli import render
 from cli.options import AsJson, Files, IntoMarket
 from cli.running_stack import environment
-from configs.environment import candle_source
 
 if TYPE_CHECKING:
-    from storage.candles import ImportReport
+    from storage.candles.importing import ImportReport
 
 
 def import_(
@@ -116,7 +114,10 @@ def import_(
       backtest candles import fx.csv --market-id 3 --symbol EURUSD --tz Etc/GMT+5 --no-volume
       cat x.csv | backtest candles import - --market-id 1 --symbol BTCUSDT
     """
-    from storage.candles import Choices, import_files, open_store
+    from configs.environment import candle_source
+    from storage.candles import open_store
+    from storage.candles.importing import Choices
+    from storage.candles.ingest import import_files
 
     choices = Choices.typed(
         columns=columns,
@@ -145,6 +146,14 @@ def import_(
     if as_json or not console.is_terminal:
         found = run(lambda _done, _total: None)
     else:
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         bars = (TextColumn("importing"), BarColumn(), TaskProgressColumn())
         with Progress(*bars, TimeRemainingColumn(), console=console, transient=True) as progress:
             bar = progress.add_task("", total=None)

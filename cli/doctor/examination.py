@@ -8,7 +8,7 @@ from cli import running_stack
 from cli.doctor import disks, machine, postgres, redis_server, services
 from cli.doctor.findings import Finding, Grade
 from cli.errors import UNREACHABLE, USAGE, CommandError, understood
-from configs.logs import one_line
+from configs.one_line import one_line
 
 LONGEST_SECONDS = 8.0
 """How long an examination takes at most, whatever does not answer, unless it is told otherwise."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cli.doctor import clock
 from cli.doctor.findings import Finding, counted, gigabytes, not_named
-from configs.logs import one_line
+from configs.one_line import one_line
 
 if TYPE_CHECKING:
     from storage.connection import Connection

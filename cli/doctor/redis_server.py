@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cli.doctor import clock
 from cli.doctor.findings import Finding, counted, gigabytes, not_named
 from cli.errors import printable
-from configs.logs import one_line
+from configs.one_line import one_line
 
 OLDEST = (6, 2)
 CONNECT_SECONDS = 3.0

@@ -7,9 +7,6 @@ process must not fork afterwards.
 
 from configs.environment import CandlesFolder, ClickHouseServer
 from storage.candles.funding import FundingRates, FundingSeries
-from storage.candles.funding_ingest import FundingReport, import_funding
-from storage.candles.importing import CandleFileError, Choices, ImportReport
-from storage.candles.ingest import import_files
 from storage.candles.known import ImportedFile, Known, OtherTimeframe, length, normalised
 from storage.candles.minutes import Compared
 from storage.candles.presence import Presence
@@ -19,24 +16,18 @@ from storage.candles.verifying import Flaw, Verified
 
 __all__ = [
     "Bars",
-    "CandleFileError",
     "CandleSourceUnavailable",
     "CandleStore",
-    "Choices",
     "Compared",
     "Flaw",
     "FundingRates",
-    "FundingReport",
     "FundingSeries",
-    "ImportReport",
     "ImportedFile",
     "Instrument",
     "Known",
     "OtherTimeframe",
     "Presence",
     "Verified",
-    "import_files",
-    "import_funding",
     "length",
     "normalised",
     "open_store",

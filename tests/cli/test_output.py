@@ -125,6 +125,16 @@ def test_a_command_starts_without_the_engine_and_without_what_the_api_is_made_of
     assert ended.stdout.splitlines()[-1] == "0 []"
 
 
+def test_the_program_is_imported_without_what_few_commands_need() -> None:
+    # Help is left out: typer draws it with all of rich.
+    rare = ("markdown_it", "pydantic", "structlog", "yaml", "asyncio", "storage.candles", "alembic")
+    code = f"import sys, cli.__main__; print([name for name in {rare} if name in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
+    assert ended.stdout == "[]\n"
+
+
 def test_the_version_names_product_engine_and_python_without_a_compiler(bare: Path) -> None:
     import engine
 

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from storage.candles import CandleStore, Choices, ImportReport, import_files
+from storage.candles import CandleStore
 from storage.candles.folder import FolderStore
+from storage.candles.importing import Choices, ImportReport
+from storage.candles.ingest import import_files
 from storage.candles.store import EARLIEST_MS, LATEST_MS
 
 MINUTE = 60_000

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.candles import CandleFileError
+from storage.candles.importing import CandleFileError
 from tests.storage.candle_files import MINUTE, START, Row, lines, some_bars, stored
 
 HEADER = "timestamp,open,high,low,close,volume\n"

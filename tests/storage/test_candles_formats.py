@@ -13,7 +13,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from storage.candles import Choices
+from storage.candles.importing import Choices
 from storage.candles.importing.text import BLOCK_BYTES
 from tests.storage.candle_files import MINUTE, Row, lines, moment, some_bars, stored
 

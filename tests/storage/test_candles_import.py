@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.candles import Bars, CandleFileError, ImportReport, import_files
+from storage.candles import Bars
 from storage.candles.folder import FolderStore
+from storage.candles.importing import CandleFileError, ImportReport
 from storage.candles.importing.text import BLOCK_BYTES
+from storage.candles.ingest import import_files
 from tests.storage.candle_files import rows_of
 from tests.storage.candle_reader import Reader
 

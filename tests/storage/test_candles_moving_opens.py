@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from storage.candles import Bars, CandleFileError, CandleStore, Choices, Known
+from storage.candles import Bars, CandleStore, Known
 from storage.candles.folder import FolderStore
+from storage.candles.importing import CandleFileError, Choices
 from storage.candles.importing.form import Form, placed
 from storage.candles.ingest import import_files
 from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars

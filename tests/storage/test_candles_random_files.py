@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.candles import Bars, CandleFileError, Choices, import_files
+from storage.candles import Bars
 from storage.candles.folder import FolderStore
+from storage.candles.importing import CandleFileError, Choices
 from storage.candles.importing import spool as spool_module
 from storage.candles.importing.spool import Overlaps, Spool
+from storage.candles.ingest import import_files
 from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars, stored
 
 NAMES = ("timestamp", "open", "high", "low", "close", "volume")

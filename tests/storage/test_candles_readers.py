@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from engine import synthetic
 from engine.candles import timeline
 from engine.timeframes import TIMEFRAMES
-from storage.candles import Bars, CandleSourceUnavailable, Known, import_files, side_file
+from storage.candles import Bars, CandleSourceUnavailable, Known, side_file
 from storage.candles.folder import FolderStore
+from storage.candles.ingest import import_files
 from storage.candles.known import Register
 from tests.storage.candle_reader import Reader
 from tests.storage.candle_rows import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.candles import CandleFileError, Choices
+from storage.candles.importing import CandleFileError, Choices
 from tests.storage.candle_files import MINUTE, START, Row, lines, moment, some_bars, stored
 
 BARS = some_bars()

@@ -11,17 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.candles import (
-    CandleFileError,
-    CandleStore,
-    Choices,
-    ImportReport,
-    Known,
-    import_files,
-    ingest,
-)
+from storage.candles import CandleStore, Known, ingest
 from storage.candles.folder import FolderStore
-from storage.candles.importing import spool, text
+from storage.candles.importing import CandleFileError, Choices, ImportReport, spool, text
+from storage.candles.ingest import import_files
 from storage.candles.server import ServerStore
 from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars
 from tests.storage.candle_table import server_of
@@ -182,7 +175,8 @@ def test_a_killed_import_goes_on_where_it_was(tmp_path: Path) -> None:
     ]
     program = (
         "import pathlib, sys\n"
-        "from storage.candles import import_files, ingest\n"
+        "from storage.candles import ingest\n"
+        "from storage.candles.ingest import import_files\n"
         "from storage.candles.folder import FolderStore\n"
         "ingest.ROWS = 1000\n"
         "store = FolderStore(pathlib.Path(sys.argv[1]))\n"
@@ -537,7 +531,8 @@ def test_a_disk_without_room_for_the_copy_is_said(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", some_bars(30_000))
     program = (
         "import pathlib, resource, sys\n"
-        "from storage.candles import CandleFileError, import_files\n"
+        "from storage.candles.importing import CandleFileError\n"
+        "from storage.candles.ingest import import_files\n"
         "from storage.candles.folder import FolderStore\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
         "try:\n"

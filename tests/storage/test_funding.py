@@ -12,15 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.candles import (
-    Bars,
-    CandleFileError,
-    CandleSourceUnavailable,
-    CandleStore,
-    FundingRates,
-    import_funding,
-)
+from storage.candles import Bars, CandleSourceUnavailable, CandleStore, FundingRates
 from storage.candles.folder import FolderStore
+from storage.candles.funding_ingest import import_funding
+from storage.candles.importing import CandleFileError
 from storage.candles.importing.funding import read_funding
 from storage.candles.server import ServerStore
 from tests.storage.candle_files import MINUTE, START, some_bars

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from configs.environment import CandlesFolder
-from storage.candles import Bars, Choices, Known, import_files, open_store
+from storage.candles import Bars, Known, open_store
+from storage.candles.importing import Choices
+from storage.candles.ingest import import_files
 from storage.records import FailureCode
 from tasks.messages import Begin, CandlesLoaded, Failed, Finished, StageAFinished, StageBFinished
 from tasks.process import ForkServer
