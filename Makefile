@@ -3,12 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Python compiles the third of the packages that is imported when it is imported first.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
+    --constraint constraints.txt
 
 # Without compiled files, each of the hundreds of processes of a run would compile the sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test chaos kernels packages alarms test-deploy lint format up clean
+.PHONY: demo test chaos kernels collected packages alarms test-deploy lint format up clean
 
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
@@ -18,12 +20,17 @@ demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to 
 # tests/conftest.py: by their number of tests, as without the third option, the slowest come last. A
 # process that dies fails the run: without the last option another would be started and waited for.
 test: $(VENV)/.dev  ## every check and the whole test suite
-	$(MAKE) --jobs lint kernels packages
+	$(MAKE) --jobs lint kernels packages collected
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	    --durations 20
 
 kernels: $(VENV)/.dev
 	$(BIN)/backtest compile
+
+# What pytest makes of the tests is kept: each of the four processes would make all of it anew. Whatever
+# is wrong with them, the run itself says.
+collected: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null || true
 
 alarms: $(VENV)/.dev packages  ## every alert is made to fire on a real stack; minutes, and a table
 	$(BIN)/python -m pytest -m alarms --log-cli-level INFO tests/watching
