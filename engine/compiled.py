@@ -36,15 +36,23 @@ Division by zero gives inf or NaN as in numpy. Never fastmath: results are the s
 machine and with any grouping of variants.
 """
 
-part = njit(nogil=True, error_model="numpy")
-"""Decorator of functions that only kernels call; they are compiled into their callers."""
-
-if TYPE_CHECKING:  # numba's type stubs leave the option `_nrt` out
-    borrowing = inlined = part
+if TYPE_CHECKING:  # numba's type stubs leave these options out
+    part = borrowing = inlined = njit(nogil=True, error_model="numpy")
 else:
-    borrowing = njit(nogil=True, error_model="numpy", _nrt=False)
-    inlined = njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
-"""`borrowing`: like `part`, for functions that allocate nothing: no references are counted.
+    _ONLY_KERNELS_CALL = {
+        "nogil": True,
+        "error_model": "numpy",
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    part = njit(**_ONLY_KERNELS_CALL)
+    borrowing = njit(**_ONLY_KERNELS_CALL, _nrt=False)
+    inlined = njit(**_ONLY_KERNELS_CALL, _nrt=False, forceinline=True)
+"""`part`: functions that only kernels call; they are compiled into their callers.
+
+Python cannot call them: what it would call them through took a fifth of the time of compiling.
+
+`borrowing`: like `part`, for functions that allocate nothing: no references are counted.
 
 Every array in a tuple would be counted in and out in each call, by a locked instruction each, which
 takes longer than a whole variant of a few bars.

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.kernels import ExecutionRules
+from engine.kernels import ExecutionRules, measures
 from engine.kernels.expansion import RiskTile, expand_risk
 from engine.kernels.inputs import (
     allowed_planes,
@@ -18,18 +18,20 @@ from engine.kernels.inputs import (
     sizes_of,
     tally_of,
 )
-from engine.kernels.measures import WORST_TIER, ratio
+from engine.kernels.measures import WORST_TIER
 from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
 from engine.outcomes import Outcomes
 from engine.sweep import Sweep
 from tests.engine.adapter import engine_trades, plane, rules_of
 from tests.engine.cases import SIZINGS
+from tests.engine.parts import from_python
 from tests.engine.simulator import LONG, SHORT, Execution, RiskLevels, simulate
 from tests.engine.small_sweeps import RISK, TWO, request, ruinous_candles
 from tests.engine.test_sweep import figures, last, stored
 
 OFF = RiskLevels()
+ratio = from_python(measures.ratio)
 Outcome = tuple[int, float]  # number of trades, total return in percent
 Stage = Callable[[Sequence[int], Sequence[float], ExecutionRules, str | None], Outcome]
 

@@ -6,14 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.kernels import ExecutionRules, simulate
-from engine.kernels.account import settle
-from engine.kernels.hits import NO_HIT, scan_inside, scan_run
+from engine.kernels import ExecutionRules, account, hits, runs, simulate
+from engine.kernels.hits import NO_HIT
 from engine.kernels.inputs import Fills, costs_of, levels_of, market_of
-from engine.kernels.runs import find_trades, is_long, new_scratch
+from tests.engine.parts import from_python
 
 Bits = NDArray[np.uint64]
 RULES = ExecutionRules(0.001, 0.0005, 0, 0, 10_000.0, 100.0, 0.3)
+
+settle = from_python(account.settle)
+scan_inside, scan_run = from_python(hits.scan_inside), from_python(hits.scan_run)
+find_trades, is_long = from_python(runs.find_trades), from_python(runs.is_long)
+new_scratch = from_python(runs.new_scratch)
 
 
 def packed(flags: NDArray[np.bool_]) -> Bits:

@@ -8,21 +8,23 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.kernels import signature
 from engine.kernels.account import AT_MARKET, Market
 from engine.kernels.inputs import costs_of, market_of
 from engine.kernels.ledger import new_ledger
 from engine.kernels.runs import new_scratch
 from engine.kernels.signature import (
-    canonical_bits,
     plane_signature,
-    seal,
     trade_signature,
     trade_value,
 )
 from tests.engine.adapter import rules_of
+from tests.engine.parts import from_python
 from tests.engine.simulator import Execution
 
 Words = NDArray[np.uint64]
+
+canonical_bits, seal = from_python(signature.canonical_bits), from_python(signature.seal)
 
 YEAR = 548  # words of a year of quarter hours
 SIGMAS = 6.0  # no more than once in 10^8 of what is looked at
