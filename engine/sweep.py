@@ -27,7 +27,13 @@ from engine.kernels.inputs import (
     tally_of,
 )
 from engine.kernels.measures import Found, Order
-from engine.kernels.preload import preload_report, preload_stage_a, preload_stage_b
+from engine.kernels.periods import Blocks, Records, record_tile
+from engine.kernels.preload import (
+    preload_records,
+    preload_report,
+    preload_stage_a,
+    preload_stage_b,
+)
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
@@ -36,6 +42,7 @@ from engine.ranking import TopList
 from engine.ranking import preload_kernels as preload_ranking
 from engine.request import Request
 from engine.rules import preload_kernels as preload_rules
+from engine.validation.search import preload_kernels as preload_validation
 from engine.work import Box, Bundle, Division, Numbers
 from engine.worker_threads import WorkerThreads
 
@@ -53,7 +60,7 @@ class Batch:
     progress occur while planes are prepared.
     """
 
-    stage: Literal["stage_a", "stage_b"]
+    stage: Literal["stage_a", "stage_b", "validation"]
     processed: int
     total: int
     top: TopList
@@ -81,7 +88,7 @@ class Sweep:
         self.open_times = np.ascontiguousarray(candles.ts_open[candles.first :])
         self.outcomes: Outcomes | None = None  # of the last stage A that was run to its end
         self._costs = costs_of(self.rules)
-        self._market = market_of(
+        self.market = market_of(
             self.closes,
             self._costs,
             self.open_times,
@@ -201,10 +208,35 @@ class Sweep:
         for block, part in enumerate(numbers):
             yield from self._store.hold(block, part, self._threads)
 
-    def _score(
-        self, box: Box, numbers: Numbers, base: range, top: TopList, outcomes: Outcomes
-    ) -> tuple[Found, int, int]:
-        """Run a box of stage A: the finds, how many there are, how many variants were scored."""
+    def record(self, blocks: Blocks, records: Records) -> Iterator[Batch]:
+        """Write down what is kept of base variants, all of them or every so many."""
+        base, order = range(self.grid.base_total), self._order(top := self._top_list(1))
+        processed = 0
+        for numbers in self._division.chunks(base):
+            for _ in self._hold(numbers):
+                yield Batch("validation", processed, len(base), top)
+
+            def write(box: Box, numbers: Numbers = numbers) -> None:
+                inputs = (*self._tile(box, numbers, base), self.market, self._costs)
+                record_tile(
+                    self._store.long,
+                    self._store.short,
+                    self._allowed,
+                    *inputs,
+                    order,
+                    blocks,
+                    records,
+                )
+
+            results = self._threads.stream(write, self._division.boxes(numbers))
+            for count, (box, _) in enumerate(results, start=1):
+                processed += len(box.streamed) * len(box.prefixes)
+                if count % (PIECES_PER_BATCH * self._threads.count) == 0:
+                    yield Batch("validation", processed, len(base), top)
+        yield Batch("validation", processed, len(base), top)
+
+    def _tile(self, box: Box, numbers: Numbers, base: range) -> tuple[Tile, Int64]:
+        """Return a box as kernels know it, and the rows of the blocks that are not streamed."""
         strides = self._division.strides
         streamed = self._store.layout.streamed
         others = [block for block in range(len(numbers)) if block != streamed]
@@ -227,14 +259,19 @@ class Sweep:
         prefix = [
             (self._store.row(b, numbers[b].start), len(numbers[b]), strides[b]) for b in others
         ]
+        return tile, np.array(prefix, np.int64).reshape(-1, 3)
+
+    def _score(
+        self, box: Box, numbers: Numbers, base: range, top: TopList, outcomes: Outcomes
+    ) -> tuple[Found, int, int]:
+        """Run a box of stage A: the finds, how many there are, how many variants were scored."""
         found = room_for(len(box.streamed) * len(box.prefixes))
         kept, scored = score_tile(
             self._store.long,
             self._store.short,
             self._allowed,
-            tile,
-            np.array(prefix, np.int64).reshape(-1, 3),
-            self._market,
+            *self._tile(box, numbers, base),
+            self.market,
             self._costs,
             self._order(top),
             found,
@@ -272,7 +309,7 @@ class Sweep:
                 len(axes.percent),
             ),
             levels_of(*levels),
-            self._market,
+            self.market,
             costs,
             shares,
             self._order(top),
@@ -345,7 +382,7 @@ def preload(part: int = 0, parts: int = 1) -> float:
     Where it is not known yet, the rate of this machine is measured as well.
     """
     begin = monotonic()
-    heavy = (preload_stage_b, preload_stage_a, preload_report)
+    heavy = (preload_stage_b, preload_stage_a, preload_report, preload_records, preload_validation)
     loaders = (*heavy, preload_rules, preload_ranking, *kernel_loaders())
     for load in loaders[part::parts]:
         load()

@@ -1,11 +1,12 @@
-"""Daily returns of a variant: equity at the end of each day, returns, their mean and deviation."""
+"""Equity of a variant at the ends of periods; daily returns, their mean and deviation."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from engine.compiled import borrowing
-from engine.kernels.account import Costs, Floats, Market, entry_fill
+from engine.kernels.account import Costs, Floats, Int64, Market, entry_fill
+from engine.kernels.bits import Numbers32
 from engine.kernels.equity import position_equity
 from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
@@ -21,20 +22,28 @@ class Days(NamedTuple):
 
 
 @borrowing
-def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
-    """Write the last equity of each day of at least one trade to the marks; return their number.
+def period_marks(
+    ends: Int64,
+    period_of: Numbers32,
+    scratch: Scratch,
+    trades: int,
+    market: Market,
+    costs: Costs,
+    ledger: Ledger,
+) -> None:
+    """Write the equity of at least one trade at the end of each period, a bar, to the marks.
 
-    No loop has a branch: where trades meet days is anyone's guess, and a wrong guess takes longer
-    than the position of a trade that is over. Exits may be earlier than the runs' own ends.
+    No loop has a branch: where trades meet periods is anyone's guess, and a wrong guess takes
+    longer than the position of a trade that is over. Exits may be earlier than the runs' own ends.
     """
-    closes, ends, marks, events = market.closes, market.day_ends, ledger.marks, scratch.events
-    days: int = ends.shape[0]
-    for d in range(days):
+    closes, marks, events = market.closes, ledger.marks, scratch.events
+    periods: int = ends.shape[0]
+    for d in range(periods):
         marks[d] = 0.0
-    for k in range(trades):  # trades begun by then: the day's last one stays
-        marks[market.day_of[np.int64(events[2 * k]) + market.delay]] = k + 1
+    for k in range(trades):  # trades begun by then: the period's last one stays
+        marks[period_of[np.int64(events[2 * k]) + market.delay]] = k + 1
     begun = 0
-    for d in range(days):
+    for d in range(periods):
         begun = max(begun, int(marks[d]))
         k = max(begun, 1) - 1
         first, last = events[2 * k], ledger.flat[k]
@@ -48,6 +57,13 @@ def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledge
             open_ -= ledger.quote[k] * accrued
         flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash
         marks[d] = open_ if begun > 0 and ends[d] < last else flat
+
+
+@borrowing
+def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
+    """Write the last equity of each day of at least one trade to the marks; return their number."""
+    period_marks(market.day_ends, market.day_of, scratch, trades, market, costs, ledger)
+    days: int = market.day_ends.shape[0]
     return days
 
 

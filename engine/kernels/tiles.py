@@ -51,6 +51,84 @@ class Tile(NamedTuple):
     pause: int = 0  # bars after a liquidation on which nothing is entered
 
 
+class Stack(NamedTuple):
+    """Products of the blocks that are not streamed, D of them: level d is of the first d.
+
+    Exit blocks are ORed, on a stack of their own, which is as deep where there are some.
+    """
+
+    long: Words  # uint64[D + 1, W]
+    short: Words
+    exit_long: Words
+    exit_short: Words
+    digits: Int64  # int64[D], of the prefix that it holds
+
+
+@part
+def new_stack(tile: Tile, depth: int, allowed: Words) -> Stack:
+    """Return a stack that holds no prefix yet."""
+    words = allowed.shape[1]
+    stack = Stack(
+        np.empty((depth + 1, words), np.uint64),
+        np.empty((depth + 1, words), np.uint64),
+        np.zeros((depth + 1 if tile.hold else 1, words), np.uint64),
+        np.zeros((depth + 1 if tile.hold else 1, words), np.uint64),
+        np.full(depth, -1, np.int64),
+    )
+    ones = np.full(words, ONES)
+    stack.long[0] = ones if tile.hold else allowed[0]
+    stack.short[0] = ones if tile.hold else allowed[1]
+    return stack
+
+
+@part
+def climb(
+    stack: Stack,
+    prefix: int,
+    tile: Tile,
+    others: Int64,
+    longs: Words,
+    shorts: Words,
+    allowed: Words,
+    bars: int,
+) -> tuple[Prefix, int]:
+    """Have the stack hold a prefix; return its planes, and the base index of its first row.
+
+    Only the levels above the first digit that changed are made anew.
+    """
+    depth = others.shape[0]
+    offset = tile.offset
+    rest = prefix
+    changed = depth
+    for d in range(depth - 1, -1, -1):
+        digit = rest % others[d, 1]
+        rest //= others[d, 1]
+        offset += digit * others[d, 2]
+        if digit != stack.digits[d]:
+            stack.digits[d] = digit
+            changed = d
+    for d in range(changed, depth):
+        row = others[d, 0] + stack.digits[d]
+        if tile.hold and d >= tile.entries:
+            stack.long[d + 1], stack.short[d + 1] = stack.long[d], stack.short[d]
+            stack.exit_long[d + 1] = stack.exit_long[d] | longs[row]
+            stack.exit_short[d + 1] = stack.exit_short[d] | shorts[row]
+            continue
+        multiply(
+            stack.long[d], stack.short[d], longs[row], shorts[row],
+            stack.long[d + 1], stack.short[d + 1],
+        )  # fmt: skip
+        if tile.hold:
+            stack.exit_long[d + 1] = stack.exit_long[d]
+            stack.exit_short[d + 1] = stack.exit_short[d]
+    last = depth if tile.hold else 0
+    planes = Prefix(
+        stack.long[depth], stack.short[depth], stack.exit_long[last], stack.exit_short[last],
+        allowed, tile.hold, tile.exits, bars, tile.pause,
+    )  # fmt: skip
+    return planes, offset
+
+
 @part
 def distinct_rows(
     longs: Words, shorts: Words, allowed: Words, tile: Tile, order: Order, scratch: Scratch
@@ -121,18 +199,8 @@ def score_tile(
     variant.
     """
     words = allowed.shape[1]
-    depth = others.shape[0]
-    # Level d is the product of the first d blocks; it changes when one of their digits does.
-    stack_long = np.empty((depth + 1, words), np.uint64)
-    stack_short = np.empty((depth + 1, words), np.uint64)
-    # Exit blocks are ORed, on a stack of their own.
-    exit_depth = depth + 1 if tile.hold else 1
-    exit_long = np.zeros((exit_depth, words), np.uint64)
-    exit_short = np.zeros((exit_depth, words), np.uint64)
+    stack = new_stack(tile, others.shape[0], allowed)
     ones = np.full(words, ONES)
-    stack_long[0] = ones if tile.hold else allowed[0]
-    stack_short[0] = ones if tile.hold else allowed[1]
-    digits = np.full(depth, -1, np.int64)
     scratch = new_scratch(words)
     recorded = needs_ledger(order)
     ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
@@ -142,34 +210,9 @@ def score_tile(
     n = 0
     scored = 0
     for prefix in range(tile.prefix_start, tile.prefix_stop):
-        offset = tile.offset
-        rest = prefix
-        changed = depth
-        for d in range(depth - 1, -1, -1):
-            digit = rest % others[d, 1]
-            rest //= others[d, 1]
-            offset += digit * others[d, 2]
-            if digit != digits[d]:
-                digits[d] = digit
-                changed = d
-        for d in range(changed, depth):
-            row = others[d, 0] + digits[d]
-            if tile.hold and d >= tile.entries:
-                stack_long[d + 1], stack_short[d + 1] = stack_long[d], stack_short[d]
-                exit_long[d + 1] = exit_long[d] | longs[row]
-                exit_short[d + 1] = exit_short[d] | shorts[row]
-                continue
-            multiply(
-                stack_long[d], stack_short[d], longs[row], shorts[row],
-                stack_long[d + 1], stack_short[d + 1],
-            )  # fmt: skip
-            if tile.hold:
-                exit_long[d + 1], exit_short[d + 1] = exit_long[d], exit_short[d]
-        prefix_planes = Prefix(
-            stack_long[depth], stack_short[depth], exit_long[exit_depth - 1],
-            exit_short[exit_depth - 1], allowed, tile.hold, tile.exits, market.closes.shape[0],
-            tile.pause,
-        )  # fmt: skip
+        prefix_planes, offset = climb(
+            stack, prefix, tile, others, longs, shorts, allowed, market.closes.shape[0]
+        )
         start = max(0, -((offset - tile.base_start) // tile.stride))
         stop = max(0, min(tile.rows, -((offset - tile.base_stop) // tile.stride)))
         whole = start == 0 and stop == tile.rows

@@ -1,0 +1,85 @@
+"""What is known of every base variant of a search: the pass over all of them that questions need.
+
+It is made after the winners are known, so that a search that is resumed from its shortlist is asked
+like any other. Of more variants than fit into memory every so many are recorded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kernels.periods import Blocks, Records
+from engine.validation import GROWTH_LIMIT, GROWTH_UNIT, MOST_BLOCKS
+from engine.validation.seeding import mixed
+from engine.validation.surfaces import coprime_stride
+
+if TYPE_CHECKING:
+    from engine.sweep import Sweep
+
+Int64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+RECORDS_BYTES = 256 * 2**20
+RECORD_BYTES = 1 + 4 * 8 + 2 * 4 * MOST_BLOCKS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """Records of base variants 0, stride, 2 * stride, ..., and who of them may be chosen.
+
+    `eligible` bool[K]: not ruined, enough trades, a defined return. `outcomes` int64[N] are the
+    places of the eligible ones in ascending order, one for each outcome, by the lowest index: those
+    that grew alike in every block, with as many entries in each, are one.
+    """
+
+    records: Records
+    eligible: Bools
+    outcomes: Int64
+
+    @classmethod
+    def of(cls, records: Records, min_trades: int) -> "Recorded":
+        """Tell who of the recorded may be chosen."""
+        eligible = ~records.ruined & (records.trades >= min_trades)
+        eligible &= np.isfinite(records.total_return)
+        places = np.flatnonzero(eligible)
+        figures = np.concatenate((records.growth[places], records.entries[places]), axis=1)
+        _, first = np.unique(mixed(figures), return_index=True)
+        return cls(records, eligible, places[np.sort(first)])
+
+
+def record(sweep: "Sweep", report: Callable[[int, int], None]) -> Recorded:
+    """Record the base variants of a sweep; `report` is told how many are done, of how many."""
+    total = sweep.grid.base_total
+    stride = coprime_stride(total, RECORDS_BYTES // RECORD_BYTES)
+    records = new_records(-(-total // stride), stride)
+    for batch in sweep.record(blocks_of(len(sweep.closes)), records):
+        report(batch.processed, batch.total)
+    return Recorded.of(records, sweep.request.ranking.min_trades)
+
+
+def blocks_of(bars: int, blocks: int = MOST_BLOCKS) -> Blocks:
+    """Return the blocks of so many bars: b is bars [⌊b·n/S⌋, ⌊(b+1)·n/S⌋).
+
+    Of fewer bars than blocks some are empty, in which nothing grows.
+    """
+    edges = np.arange(blocks + 1) * bars // blocks
+    of = np.repeat(np.arange(blocks, dtype=np.uint32), np.diff(edges))
+    ends = np.maximum(edges[1:] - 1, 0)
+    return Blocks(ends, of, float(GROWTH_UNIT), float(GROWTH_LIMIT))
+
+
+def new_records(count: int, stride: int, blocks: int = MOST_BLOCKS) -> Records:
+    """Return room for the records of so many variants."""
+    return Records(
+        stride=stride,
+        ruined=np.empty(count, np.bool_),
+        trades=np.empty(count, np.int64),
+        primary=np.empty(count),
+        total_return=np.empty(count),
+        sharpe=np.empty(count),
+        growth=np.empty((count, blocks), np.int32),
+        entries=np.empty((count, blocks), np.int32),
+    )
