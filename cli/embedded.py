@@ -59,9 +59,8 @@ def _users_of_this_machine() -> Iterator[None]:
 
     The package makes it when it is absent, and of two that do so at once, one fails.
     """
-    descriptor = os.open(
-        "/etc", os.O_RDONLY
-    )  # where users are kept: the same for all, never replaced
+    # The folder that users are kept in: the same for all processes, and never replaced.
+    descriptor = os.open("/etc", os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
