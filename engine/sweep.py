@@ -26,7 +26,7 @@ from engine.kernels.inputs import (
     sizes_of,
     tally_of,
 )
-from engine.kernels.measures import Found, Order
+from engine.kernels.measures import WORST_TIER, Found, Order
 from engine.kernels.periods import Blocks, Records, record_tile
 from engine.kernels.preload import (
     preload_records,
@@ -60,7 +60,7 @@ class Batch:
     progress occur while planes are prepared.
     """
 
-    stage: Literal["stage_a", "stage_b", "validation"]
+    stage: Literal["stage_a", "stage_b"]
     processed: int
     total: int
     top: TopList
@@ -208,32 +208,31 @@ class Sweep:
         for block, part in enumerate(numbers):
             yield from self._store.hold(block, part, self._threads)
 
-    def record(self, blocks: Blocks, records: Records) -> Iterator[Batch]:
-        """Write down what is kept of base variants, all of them or every so many."""
-        base, order = range(self.grid.base_total), self._order(top := self._top_list(1))
+    def record(self, blocks: Blocks, records: Records) -> Iterator[int]:
+        """Write down what is kept of base variants; yield how many of them were gone through."""
+        base = range(self.grid.base_total)
+        order = order_of(self.request.ranking.primary_metric, None, 0, WORST_TIER, np.inf)
         processed = 0
         for numbers in self._division.chunks(base):
             for _ in self._hold(numbers):
-                yield Batch("validation", processed, len(base), top)
+                yield processed
 
             def write(box: Box, numbers: Numbers = numbers) -> None:
-                inputs = (*self._tile(box, numbers, base), self.market, self._costs)
                 record_tile(
                     self._store.long,
                     self._store.short,
                     self._allowed,
-                    *inputs,
+                    *self._tile(box, numbers, base),
+                    self.market,
+                    self._costs,
                     order,
                     blocks,
                     records,
                 )
 
-            results = self._threads.stream(write, self._division.boxes(numbers))
-            for count, (box, _) in enumerate(results, start=1):
+            for box, _ in self._threads.stream(write, self._division.boxes(numbers)):
                 processed += len(box.streamed) * len(box.prefixes)
-                if count % (PIECES_PER_BATCH * self._threads.count) == 0:
-                    yield Batch("validation", processed, len(base), top)
-        yield Batch("validation", processed, len(base), top)
+                yield processed
 
     def _tile(self, box: Box, numbers: Numbers, base: range) -> tuple[Tile, Int64]:
         """Return a box as kernels know it, and the rows of the blocks that are not streamed."""

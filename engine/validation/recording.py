@@ -55,8 +55,8 @@ def record(sweep: "Sweep", report: Callable[[int, int], None]) -> Recorded:
     total = sweep.grid.base_total
     stride = coprime_stride(total, RECORDS_BYTES // RECORD_BYTES)
     records = new_records(-(-total // stride), stride)
-    for batch in sweep.record(blocks_of(len(sweep.closes)), records):
-        report(batch.processed, batch.total)
+    for processed in sweep.record(blocks_of(len(sweep.closes)), records):
+        report(processed, total)
     return Recorded.of(records, sweep.request.ranking.min_trades)
 
 

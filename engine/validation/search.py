@@ -1,6 +1,6 @@
 """All that is asked of a search once its winners are known: how far they can be believed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +9,14 @@ from numpy.typing import NDArray
 
 from engine.metric_names import ASCENDING
 from engine.request.hashes import request_hash
+from engine.validation.axes import NONE, ordered_axes
 from engine.validation.deflated_sharpe import DailyMoments, deflated_sharpe, trials_of
-from engine.validation.neighbours import (
-    NONE,
-    Summary,
-    evaluate,
-    listed,
-    neighbours,
-    ordered_axes,
-)
+from engine.validation.neighbours import Summary, listed, neighbours
 from engine.validation.overfitting import overfitting
 from engine.validation.recording import Recorded, record
 from engine.validation.replays import preload_kernels as preload_replays
 from engine.validation.rerun import daily_returns, moments, replayed
+from engine.validation.scoring import evaluate
 from engine.validation.surfaces import surfaces
 from engine.worker_threads import WorkerThreads
 
@@ -29,7 +24,6 @@ if TYPE_CHECKING:
     from engine.sweep import Sweep
 
 Int64 = NDArray[np.int64]
-Float64 = NDArray[np.float64]
 
 Report = Callable[[int, int], None]
 """(units done, of so many): called between pieces of work; what it raises ends the work."""
@@ -39,6 +33,9 @@ ROWS_AT_ONCE = 50
 
 PICTURED = ("logits", "pairs_pct")
 """What of overfitting is drawn, and read by nobody else."""
+
+OF_ONE_VARIANT = ("variants", "replays")
+"""What of the neighbours and the trades of a variant is for whoever looks at that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +74,11 @@ def ask(sweep: "Sweep", kept: Int64, report: Report, *, threads: int = 1) -> Ans
     ).document()
     figures = {
         "stride": recorded.records.stride,
-        "overfitting": {name: value for name, value in found.items() if name not in PICTURED},
+        "overfitting": _without(PICTURED, found),
         "deflated_sharpe": _deflated(sweep, recorded),
     }
     if beside:
-        figures["neighbours"] = {**beside[0], "variants": None}
+        figures["neighbours"] = _without(OF_ONE_VARIANT, beside[0])
     pictures = {"overfitting": {name: found[name] for name in PICTURED if name in found}}
     return Answers(figures, pictures, list(_surfaces(sweep, recorded)), beside)
 
@@ -115,10 +112,14 @@ def _deflated(sweep: "Sweep", recorded: Recorded) -> dict[str, Any]:
     best = DailyMoments(np.nan, np.nan, np.nan, 0)
     keys = records.primary[outcomes]
     keys = keys if sweep.request.ranking.primary_metric in ASCENDING else -keys
-    if np.isfinite(keys).any() or np.isinf(keys).any():
+    if not np.isnan(keys).all():
         place = int(outcomes[np.nanargmin(keys)])
         best = moments(daily_returns(sweep, place * records.stride))
     return deflated_sharpe(best, trials).document()
+
+
+def _without(names: Collection[str], document: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
 
 
 def preload_kernels() -> None:

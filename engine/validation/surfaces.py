@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from engine.grid import Variants
 from engine.metric_names import ASCENDING
 from engine.request import Request
-from engine.validation.neighbours import OrderedAxis, base_axes
+from engine.validation.axes import OrderedAxis, base_axes
 
 Bools = NDArray[np.bool_]
 Float32 = NDArray[np.float32]

@@ -17,17 +17,9 @@ from engine.memory import PLANES_BYTES
 from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Sweep
-from engine.validation.neighbours import (
-    NONE,
-    STEPS,
-    Scores,
-    Summary,
-    base_axes,
-    evaluate,
-    listed,
-    neighbours,
-    ordered_axes,
-)
+from engine.validation.axes import NONE, base_axes, ordered_axes
+from engine.validation.neighbours import STEPS, Summary, listed, neighbours
+from engine.validation.scoring import Scores, evaluate
 from tests.engine.requests import explicit, ranged
 from tests.engine.small_sweeps import (
     RISK,
