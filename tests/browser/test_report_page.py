@@ -73,6 +73,18 @@ def test_it_fits_its_window(page: tuple[Page, list[str]]) -> None:
     assert fits(page[0])
 
 
+def test_the_longest_figures_stay_in_their_cards(page: tuple[Page, list[str]]) -> None:
+    beyond = """cards => cards.filter(card => {
+        const figure = card.querySelector("b"), before = figure.textContent;
+        figure.textContent = "+12,345.67 %";
+        const wide = card.scrollWidth > card.clientWidth;
+        figure.textContent = before;
+        return wide;
+    }).length"""
+    assert page[0].locator(".card").count() >= 7
+    assert page[0].eval_on_selector_all(".card", beyond) == 0
+
+
 def test_its_scripts_do_not_complain(page: tuple[Page, list[str]]) -> None:
     assert page[1] == []
 
