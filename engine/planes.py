@@ -54,8 +54,10 @@ class PlaneStore:
         self._fill = fill
         larger = {block.timeframe for block in blocks if block.timeframe is not None}
         self._larger = {name: Larger.of(candles, TIMEFRAMES[name]) for name in larger}
-        self.long = np.empty((starts[-1], words), np.uint64)
-        self.short = np.empty((starts[-1], words), np.uint64)
+        self._rows = int(starts[-1])
+        # Empty until something is held: who asks for single variants needs no room for others.
+        self.long = np.empty((0, words), np.uint64)
+        self.short = np.empty((0, words), np.uint64)
 
     def hold(self, block: int, numbers: range, threads: WorkerThreads) -> Iterator[None]:
         """Make variants `numbers` of a block present, at most its capacity; yields in between."""
@@ -63,6 +65,10 @@ class PlaneStore:
         if held.start <= numbers.start and numbers.stop <= held.stop:
             return
         self._held[block] = range(0)
+        if not len(self.long):
+            self.long, self.short = (
+                np.empty((self._rows, self.long.shape[1]), np.uint64) for _ in range(2)
+            )
         for portion in self._portions(block, numbers, threads.count):
             threads.run(self._compute, [(block, numbers.start, part) for part in portion])
             yield

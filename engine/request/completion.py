@@ -18,6 +18,7 @@ from engine.request.model import (
 )
 from engine.request.reader import read_effective
 from engine.request.times import milliseconds
+from engine.request.validation import of_document
 from engine.timeframes import TIMEFRAMES
 
 
@@ -66,4 +67,5 @@ def parse(document: Mapping[str, Any], limits: Limits = UNGUARDED) -> Request:
         top_trades_n=effective["top_trades_n"],
         result_bytes_max=effective["result_bytes_max"],
         ranking=Ranking(**effective["ranking"]),
+        validation=of_document(effective["validation"]),
     )

@@ -14,6 +14,7 @@ from engine.request.bounds import (
     PERCENT_OF_EQUITY,
     REENTRY_BARS,
     RISK_PER_TRADE,
+    TRAINED,
     WARMUP_BARS,
     Bounds,
 )
@@ -327,7 +328,30 @@ _RANKING = (
         True,
         default=Setting("distinct"),
     ),
-    Entry("validation", "null", "Reserved: null.", None, default=None, null=True),
+    Entry(
+        "validation",
+        "object",
+        "Bars that the winner is not chosen on, and is tested on; null: none.",
+        default=None,
+        null=True,
+    ),
+    Entry(
+        "validation.train_pct",
+        "number",
+        "Share of the bars, in percent, that the search sees: the first ones.",
+        70,
+        bounds=TRAINED,
+        default=Derived("70, unless test_start is given"),
+        null=True,
+    ),
+    Entry(
+        "validation.test_start",
+        "time",
+        "First moment that the search does not see; in place of train_pct.",
+        None,
+        default=None,
+        null=True,
+    ),
 )
 
 TABLE = Table((*_TOP, *_TEMPLATE, *_EXECUTION, *_RISK, *_SIZES, *_RANKING, *AXIS_ENTRIES))

@@ -116,8 +116,7 @@ def read_value(field: Field, entry: Entry) -> Any:
             return read_choice(field, entry.choices, entry.noun)
         case "time":
             return read_time(field)
-    field.refuse(f"must be null, got {shown(field.value)}: leave it out")
-    return None
+    raise ValueError(f"{entry.path} is no plain value")
 
 
 def _read_number(field: Field, entry: Entry) -> float | None:

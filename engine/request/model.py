@@ -9,7 +9,7 @@ from engine.indicators.registry import Indicator, Output
 from engine.request.words import EXIT, block_title
 from engine.timeframes import TIMEFRAMES
 
-VERSION = 3
+VERSION = 4
 """Version of effective requests as they are written now. One without a version is of version 1."""
 
 MAX_INDEX = 2**63 - 1
@@ -197,6 +197,17 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Validation:
+    """Where training ends and the test begins: after a share of the bars, or at a time.
+
+    One of the two is None.
+    """
+
+    train_pct: float | None
+    test_start_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A valid request. `document` is the effective JSON it was made of; times are ms since 1970.
 
@@ -204,6 +215,7 @@ class Request:
     may stand in both. A position "state" is flat where the signals are NEUTRAL, and has no exit
     blocks; one on "hold" is kept there until it is closed.
     `result_bytes_max` is what the trades and equity curves of all variants may take together.
+    Without `validation` the winner is chosen on all bars.
     """
 
     document: Mapping[str, Any]
@@ -226,6 +238,7 @@ class Request:
     top_trades_n: int
     result_bytes_max: int
     ranking: Ranking
+    validation: Validation | None = None
 
     @property
     def wants_stored_funding(self) -> bool:

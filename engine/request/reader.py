@@ -18,6 +18,7 @@ from engine.request.table import REQUIRED
 from engine.request.template import read_template
 from engine.request.times import milliseconds, written
 from engine.request.upgrades import upgraded
+from engine.request.validation import read_validation, refuse_empty_parts
 from engine.request.warmup import needed
 from engine.timeframes import TIMEFRAMES
 
@@ -40,14 +41,17 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
         "template": template,
         **_read_sizes(root, risk_total),
         "ranking": _read_all(root.object("ranking")),
-        "validation": root.read("validation"),
+        "validation": read_validation(root, times),
     }
-    if any(error.code == "invalid_request" for error in errors):
-        raise RequestError(errors)
+    _raise_invalid(errors)
     bars = _bars(times, template["timeframe"])
     if not bars and not reading.stored:
         _refuse_a_range_without_bars(root, effective["time_range"], template["timeframe"])
         raise RequestError(errors)
+    if not reading.stored:
+        before = _bars_before_the_test(effective, template["timeframe"])
+        refuse_empty_parts(root.field, effective["validation"], bars, before)
+        _raise_invalid(errors)
     size = _size(effective, blocks, risk_total, bars, reading)
     errors += _beyond_limits(size, blocks, risk_total, reading)
     if not errors and effective["warmup_bars"] is None:
@@ -57,6 +61,12 @@ def read_effective(document: Any, reading: Reading) -> dict[str, Any]:
     if errors:
         raise TooLarge(errors, effective, size, risk_total)
     return effective
+
+
+def _raise_invalid(errors: Sequence[FieldError]) -> None:
+    """Raise what is wrong, where that is more than a size."""
+    if any(error.code == "invalid_request" for error in errors):
+        raise RequestError(errors)
 
 
 def _refuse_saved(root: Field) -> None:
@@ -91,6 +101,19 @@ def _bars(times: Mapping[str, Any], timeframe: str) -> int:
     return bars_between(
         milliseconds(times["start"]), milliseconds(times["end"]), TIMEFRAMES[timeframe]
     )
+
+
+def _bars_before_the_test(effective: Mapping[str, Any], timeframe: str) -> int:
+    """Return how many bars open in the range before `test_start`; 0 where none is named."""
+    validation = effective["validation"]
+    if validation is None or validation["test_start"] is None:
+        return 0
+    first, start = (
+        milliseconds(datetime.fromisoformat(text))
+        for text in (effective["time_range"]["start"], validation["test_start"])
+    )
+    step = TIMEFRAMES[timeframe]
+    return -(-start // step) - -(-first // step)
 
 
 def _refuse_a_range_without_bars(

@@ -116,13 +116,12 @@ class _Schema:
         """Return what a field may be."""
         match entry.type:
             case "object":
-                return self.axes(entry) if entry.path in AXES else self.object(entry.path)
+                found = self.axes(entry) if entry.path in AXES else self.object(entry.path)
+                return _or_null(found) if entry.null else found
             case "array":
                 return {"type": "array", "minItems": 1, **self.items(entry)}
             case "axis":
                 return self.axis(_scalar(entry, _limits(entry.bounds)), ranged=not entry.choices)
-            case "null":
-                return {"type": "null"}
             case "integer" | "number":
                 most = None if entry.most is None else getattr(self.defaults, entry.most.name)
                 number = _scalar(entry, _limits(entry.bounds, most))
@@ -130,7 +129,8 @@ class _Schema:
             case "boolean":
                 return {"type": "boolean"}
             case "time":
-                return {"type": "string", "pattern": f"^(?:{SPELLINGS})$"}
+                kind = ["string", "null"] if entry.null else "string"
+                return {"type": kind, "pattern": f"^(?:{SPELLINGS})$"}
         return _scalar(entry, {})
 
     def items(self, entry: Entry) -> Schema:
@@ -209,6 +209,11 @@ def _scalar(entry: Entry, limits: Schema) -> Schema:
     if entry.pattern is not None:
         schema["pattern"] = f"^(?:{entry.pattern.expression})$"
     return schema | (limits if kind in ("integer", "number") else {})
+
+
+def _or_null(found: Schema) -> Schema:
+    """Return an object that null may stand for; as alternatives, each says what it may hold."""
+    return {"anyOf": [found, {"type": "null"}]}
 
 
 def _or_texts(number: Schema, texts: Sequence[str]) -> Schema:

@@ -21,7 +21,6 @@ Type = Literal[
     "text",
     "choice",
     "time",
-    "null",
 ]
 
 REQUIRED: Any = object()

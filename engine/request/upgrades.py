@@ -68,6 +68,11 @@ def _flat_on_neutral_at_closes(document: Document) -> Document:
     return {**document, "template": {**first, **template}}
 
 
+def _nothing_kept_aside(document: Document) -> Document:
+    """From 3 to 4: every winner was chosen on all bars, and the member for it was null."""
+    return {"validation": None, **document}
+
+
 def _with_first_execution(document: Document) -> Document:
     """Name what an execution of any version may leave out, for keys and hashes leave it out too."""
     template = document.get("template")
@@ -81,5 +86,6 @@ def _with_first_execution(document: Document) -> Document:
 STEPS: tuple[Callable[[Document], Document], ...] = (
     _lists_of_distinct_outcomes,
     _flat_on_neutral_at_closes,
+    _nothing_kept_aside,
 )
 """At position n - 1 the step from version n to n + 1."""

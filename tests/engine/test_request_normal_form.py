@@ -285,11 +285,6 @@ def test_the_resolved_warm_up_counts_in_the_bytes() -> None:
     assert refused(wanted, tight, resolving(None)).code == "guard_exceeded"
 
 
-@pytest.mark.parametrize("value", [False, {}, [], 0, "none", {"folds": 5}])
-def test_validation_is_reserved(value: Any) -> None:
-    assert "must be null" in refusal_at("validation", with_value("validation", value))
-
-
 @pytest.mark.parametrize("value", [1, 0, "true", None])
 def test_distinct_is_true_or_false(value: Any) -> None:
     path = "ranking.distinct"

@@ -181,6 +181,9 @@ def test_an_indicator_of_a_plugin_stands_in_it() -> None:
 
 SPELLINGS: dict[str, Any] = {
     "the least": document(),
+    "validation as it is by default": with_value("validation", {}),
+    "validation by a share": with_value("validation", {"train_pct": 62.5}),
+    "validation from a time": with_value("validation", {"test_start": "2024-02-01"}),
     "funding as stored": with_value("template.execution.funding_pct_per_8h", "stored"),
     "all there is": FULL,
     "the example": example(),
@@ -288,7 +291,11 @@ REFUSED: dict[str, Any] = {
     "unknown source": with_value(f"{SMA}.source", ["clos"]),
     "level of 0": with_value(f"{RISK}.sl", 0),
     "range from null": with_value(f"{RISK}.sl", ranged(None, 3, 1)),  # type: ignore[arg-type]
-    "validation": with_value("validation", {}),
+    "validation as a number": with_value("validation", 70),
+    "trains on nothing": with_value("validation", {"train_pct": 0}),
+    "tests on nothing": with_value("validation", {"train_pct": 100}),
+    "test from no time": with_value("validation", {"test_start": "spring"}),
+    "folds": with_value("validation", {"folds": 5}),
     "long name": document() | {"name": "x" * 121},
     "empty name": document() | {"name": ""},
     "long note": document() | {"note": "x" * 4001},

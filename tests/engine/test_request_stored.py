@@ -211,7 +211,7 @@ def test_an_execution_of_version_2_that_is_none_is_refused_by_name(execution: An
 
 def test_what_a_user_sends_without_a_version_is_of_the_newest() -> None:
     effective = complete(document(), DEFAULTS, LIMITS)
-    assert effective["version"] == VERSION == 3
+    assert effective["version"] == VERSION == 4
     assert effective["ranking"]["distinct"] is True
     assert complete(with_value("version", VERSION), DEFAULTS, LIMITS) == effective
 
@@ -224,7 +224,7 @@ def test_what_a_user_sends_as_version_1_is_read_as_such() -> None:
 @pytest.mark.parametrize(
     ("version", "part"),
     [
-        (4, "is 4, and this program reads versions up to 3: upgrade the program"),
+        (5, "is 5, and this program reads versions up to 4: upgrade the program"),
         (10**15, "is 1000000000000000, and this program reads"),
         (0, "at least 1"),
         (-1, "at least 1"),

@@ -37,7 +37,7 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_every_key_of_an_effective_request_is_in_the_table_and_the_other_way_round() -> None:
-    whole = with_value("template.indicator_grids[0].timeframe", "1h")
+    whole = with_value("template.indicator_grids[0].timeframe", "1h") | {"validation": {}}
     effective = set(paths(complete(whole, DEFAULTS, LIMITS))) - {BLOCK}
     assert effective == {entry.path for entry in ENTRIES if entry.parent not in (EXPLICIT, RANGE)}
 
@@ -101,7 +101,11 @@ def test_a_configured_default_is_held_to_the_bounds_of_its_field(entry: Entry) -
 
 def test_null_is_accepted_where_the_table_says_so_and_nowhere_else() -> None:
     for entry in PLAIN:
-        if entry.null:
+        if entry.path == "validation.train_pct":
+            assert "give train_pct or test_start" in refusal_at(
+                "validation", with_value(entry.path, None)
+            )
+        elif entry.null:
             assert complete(with_value(entry.path, None), DEFAULTS, LIMITS)
         else:
             assert "null" in refusal_at(entry.path, with_value(entry.path, None))
