@@ -15,6 +15,7 @@ _MOST_NAMES = 3
 _LARGEST_PERCENT = 1e6
 _FEW_MISSING = 0.01
 """Outages of an exchange; no reason to doubt what a year of bars says."""
+_FEW_TRADES = 10
 _MINUS = "\N{MINUS SIGN}"
 
 Json = Mapping[str, Any]
@@ -27,20 +28,26 @@ def verdict(
     top: Sequence[Json],
     request: Json,
     state: str,
+    figures: Json | None = None,
 ) -> list[str]:
     """Return the sentences about a job; none while there is nothing to say.
 
     `coverage` and `outcomes` are what the job stores under these names, None until it is known.
-    `top` are its rows, best first; of the first one `total_return_pct` and `metrics_json` are read,
-    of the others their number. `request` is the effective request. A part that is missing, as in
-    jobs of earlier releases, costs what would be said of it.
+    `top` are its rows, best first; of the first one `total_return_pct`, `metrics_json` and
+    `test_metrics_json` are read, of the others their number. `request` is the effective request.
+    `figures` are those that were found for its search, of which `neighbours` is read. A part that
+    is missing, as in jobs of earlier releases, costs what would be said of it.
     """
     job = _Job(_object(coverage), _object(outcomes), top, _object(request), state)
+    beside = _Neighbours(_object(_object(figures).get("neighbours")))
     end, money, late = job.end(), job.money(), job.not_validated()
-    alarms = [sentence for sentence in (job.order(), job.data(), job.history()) if sentence]
+    alone = beside.lost_money() and (job.total_return or 0.0) > 0.0
+    calm, alarm = (None, beside.said()) if alone else (beside.said(), None)
+    told = job.order(), job.test(), alarm, job.data(), job.history()
+    alarms = [sentence for sentence in told if sentence]
     said = [sentence for sentence in (end, money, late) if sentence]
     room = MOST_SENTENCES - len(said)
-    rest = [sentence for sentence in (job.field(), job.gaps()) if sentence]
+    rest = [sentence for sentence in (calm, job.field(), job.gaps()) if sentence]
     alarms, rest = alarms[:room], rest[: max(0, room - len(alarms))]
     first, then = ([money], alarms) if job.lost_money() else (alarms, [money])
     return [sentence for sentence in (end, *first, *then, *rest, late) if sentence]
@@ -58,11 +65,14 @@ class _Job:
         self.state = state
         self.request = request
         self.ranking = _object(request.get("ranking"))
-        self.primary = str(self.ranking.get("primary_metric") or "total_return_pct")
+        primary = self.ranking.get("primary_metric")
+        self.primary = primary if primary and isinstance(primary, str) else "total_return_pct"
         best = _object(top[0]) if top else {}
         self.metrics = _object(best.get("metrics_json"))
         self.total_return = _number(best.get("total_return_pct"))
         self.tried = _count(outcomes.get("tried"))
+        self.tested = _object(best.get("test_metrics_json"))
+        self.test_return = _number(self.tested.get("total_return_pct"))
 
     def end(self) -> str | None:
         """Say that a job ended before its time; what it had found by then may still be there."""
@@ -74,7 +84,9 @@ class _Job:
         return f"The job {ended} before it had found anything to keep."
 
     def lost_money(self) -> bool:
-        return self.total_return is not None and self.total_return < 0.0
+        """Whether the best variant lost money, where it was chosen or where it was not."""
+        known = [made for made in (self.total_return, self.test_return) if made is not None]
+        return any(made < 0.0 for made in known)
 
     def money(self) -> str | None:
         """Say what the best variant made, and by what it is the best."""
@@ -88,22 +100,14 @@ class _Job:
         return f"{subject} {self._result()}."
 
     def _result(self) -> str:
-        made = self.total_return
-        if made is None:
-            return "has no return that could be stated: its money overflowed"
-        if made <= -100.0:
-            return f"was ruined: it lost all its money{self._benchmark()}"
-        if made < 0.0:
-            return f"lost money: {_percent(made)}{self._benchmark()}"
-        if made == 0.0:
-            return f"neither made nor lost money{self._benchmark()}"
-        return f"made {_percent(made)}{self._benchmark()}"
-
-    def _benchmark(self) -> str:
-        held = _number(self.outcomes.get("benchmark_return_pct"))
-        if held is None:
-            return ""
-        return f"; buy and hold {'lost' if held < 0.0 else 'made'} {_percent(abs(held))}"
+        if not self.tested:
+            return f"{_made(self.total_return)}{_beside(self.outcomes)}"
+        there = "never traded" if self.tested.get("num_trades") == 0 else _moved(self.test_return)
+        held = _number(_object(self.outcomes.get("test")).get("benchmark_return_pct"))
+        beside = "" if held is None else f"; there, buy and hold {_moved(held)}"
+        return (
+            f"{_moved(self.total_return)} where it was chosen and {there} where it was not{beside}"
+        )
 
     def order(self) -> str | None:
         """Say why the order of the variants means less than it seems to."""
@@ -130,6 +134,13 @@ class _Job:
         if self.primary in self.metrics and self._undefined(self.primary):
             return f"The best variant has no defined {words(self.primary)}: the order says little."
         return None
+
+    def test(self) -> str | None:
+        """Say that the test is too short to say much."""
+        trades = _count(self.tested.get("num_trades"))
+        if not trades or trades >= _FEW_TRADES:
+            return None
+        return f"Its test is {_counted(trades, 'trade')} long, which says little."
 
     def _undefined(self, metric: str) -> bool:
         if metric == "total_return_pct":  # its sentence says so
@@ -168,10 +179,11 @@ class _Job:
 
     def history(self) -> str | None:
         """Say that some variants have no value yet where trading begins."""
-        names = self.coverage.get("undefined")
-        if not isinstance(names, Sequence) or isinstance(names, str) or not names:
+        given = self.coverage.get("undefined")
+        names = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+        if not names:
             return None
-        listed = ", ".join(map(str, names[:_MOST_NAMES]))
+        listed = ", ".join(names[:_MOST_NAMES])
         if len(names) > _MOST_NAMES:
             listed += f" and {_whole(len(names) - _MOST_NAMES)} more"
         return f"Too little history for {listed}: some variants have no value on the first bar."
@@ -205,6 +217,63 @@ class _Job:
         if self.state != "succeeded" or self.request.get("validation"):
             return None
         return "Not validated out of sample."
+
+
+class _Neighbours:
+    """How the variants did that are one step from the winner."""
+
+    def __init__(self, figures: Json) -> None:
+        self.number = _count(figures.get("number")) or 0
+        self.twins = _count(figures.get("twins")) or 0
+        self.median = _number(figures.get("median_return"))
+        self.worst = _number(figures.get("worst_return"))
+
+    def lost_money(self) -> bool:
+        """Whether half of them lost money, or more."""
+        return self.number > 0 and self.median is not None and self.median < 0.0
+
+    def said(self) -> str | None:
+        """Say how they did; and that most of them prove nothing, where that is so."""
+        if not self.number or self.median is None or self.worst is None:
+            return None
+        if self.number == 1:
+            same = "trades exactly as it does" if self.twins else _moved(self.median)
+            return f"The only neighbour of the winner {same}."
+        if self.twins >= self.number:
+            return f"All {_whole(self.number)} neighbours of the winner trade exactly as it does."
+        said = f"Neighbours of the winner: median {_percent(self.median)}"
+        said += f", worst {_percent(self.worst)}"
+        if 2 * self.twins > self.number:
+            said += f"; {_whole(self.twins)} of {_whole(self.number)} trade exactly as it does"
+        return f"{said}."
+
+
+def _made(total_return: float | None) -> str:
+    """Say what a variant made."""
+    if total_return is None:
+        return "has no return that could be stated: its money overflowed"
+    if total_return <= -100.0:
+        return "was ruined: it lost all its money"
+    if total_return < 0.0:
+        return f"lost money: {_percent(total_return)}"
+    if total_return == 0.0:
+        return "neither made nor lost money"
+    return f"made {_percent(total_return)}"
+
+
+def _beside(part: Json) -> str:
+    """Say what buy and hold made on the bars of a part."""
+    held = _number(part.get("benchmark_return_pct"))
+    if held is None:
+        return ""
+    return f"; buy and hold {_moved(held)}"
+
+
+def _moved(total_return: float | None) -> str:
+    """Say the same in few words, for a sentence that has to say it twice."""
+    if total_return is None:
+        return "overflowed"
+    return f"{'lost' if total_return < 0.0 else 'made'} {_percent(abs(total_return))}"
 
 
 def _object(part: Any) -> Json:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 UNDEFINED, INFINITE = "N/A", "∞"
 _DAY_MS = 86_400_000
@@ -36,22 +36,38 @@ _ROWS: tuple[tuple[str, str, int | str], ...] = (
 )
 
 
-def table(start: str, end: str, init_cash: float, metrics: Mapping[str, Any]) -> str:
-    """Return the report as a Markdown table.
+class Column(NamedTuple):
+    """One column: the start and end of what was traded, in UTC, and its figures as stored."""
 
-    `start` and `end` are those of what was traded, in UTC; `metrics` are the figures as stored.
-    """
+    start: str
+    end: str
+    metrics: Mapping[str, Any]
+
+
+def table(init_cash: float, *columns: Column) -> str:
+    """Return the report as a Markdown table: one column, or those of training and test."""
+    heads = ("Value",) if len(columns) == 1 else ("Train", "Test")
+    rows = [_cells(init_cash, column) for column in columns]
+    labels = ("Start", "End", "Duration", "Init. Cash", *(label for label, _, _ in _ROWS))
+    lines = [
+        ("Metric", *heads),
+        ("---",) * (1 + len(heads)),
+        *zip(labels, *rows, strict=True),
+    ]
+    return "".join(f"|{'|'.join(line)}|\n" for line in lines)
+
+
+def _cells(init_cash: float, column: Column) -> list[str]:
+    start, end, metrics = column
     length = datetime.fromisoformat(end) - datetime.fromisoformat(start)
     values = {**metrics, **dict.fromkeys(metrics.get("infinite", ()), math.inf)}
-    rows = [
-        ("Start", start),
-        ("End", end),
-        ("Duration", duration(length.total_seconds() * 1000)),
-        ("Init. Cash", decimal(init_cash, _QUOTE)),
-        *((label, _written(values[key], style)) for label, key, style in _ROWS),
+    return [
+        start,
+        end,
+        duration(length.total_seconds() * 1000),
+        decimal(init_cash, _QUOTE),
+        *(_written(values[key], style) for _, key, style in _ROWS),
     ]
-    lines = ["|Metric|Value|", "|---|---|", *(f"|{label}|{value}|" for label, value in rows)]
-    return "\n".join(lines) + "\n"
 
 
 def decimal(value: float | None, places: int) -> str:

@@ -4,7 +4,7 @@ Figures that variants are ranked by come from the functions that ranked them, so
 a report is the number in the ranking, bit for bit. `docs/metrics.md` has every formula.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +25,7 @@ from engine.report.details import (
     utc_texts,
 )
 from engine.report.figures import Figures, as_stored, figures
-from engine.report.table import table
+from engine.report.table import Column, table
 from engine.request.hashes import canonical_json, sha256_hex
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class VariantReport:
     where `trades_omitted` says that the budget of the result has no room for them. A trade is an
     object with times as UTC text and amounts in quote; an equity point is
     `[close time in ms, equity]`. `total_return_pct` is None when the money overflowed. `twins`
-    variants, this one included, have the same outcome.
+    variants, this one included, have the same outcome. What begins with `test` is of the bars that
+    the variant was not chosen on; all else of those it was chosen on.
     """
 
     rank: int
@@ -84,6 +85,9 @@ class VariantReport:
     equity: list[list[float | None]] | None = None
     trades_omitted: bool = False
     twins: int = 1
+    test_metrics: dict[str, Any] | None = None
+    test_trades: list[dict[str, Any]] | None = None
+    test_equity: list[list[float | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +124,10 @@ class _Bars:
         """When the bars open and close."""
         return self.open_times, self.close_times
 
-    def table(self, metrics: dict[str, Any]) -> str:
+    def column(self, metrics: dict[str, Any]) -> Column:
+        """Return the figures of a variant as a column of its table."""
         start, end = utc_texts(np.array([self.open_times[0], self.close_times[-1]]))
-        return table(start, end, self.rules.init_cash, metrics)
+        return Column(start, end, metrics)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,18 +174,20 @@ def reports(
     top_trades_n: int,
     result_bytes: int,
     twins: Int64 | None = None,
+    test: Variants | None = None,
 ) -> Iterator[VariantReport]:
     """Yield the full report of variants, best first; the first `top_trades_n` with their trades.
 
     `twins` int64[k] says how many variants share each outcome; without it, each has its own.
     Trades and equity are charged to `result_bytes` before they are made. The first variant that
     does not fit, and all after it, go without: what is kept depends on nothing but the request.
+    `test` is the same grid on the bars that the variants were not chosen on.
     """
-    bars = _Bars.of(sweep)
+    parts = [(each, _Bars.of(each)) for each in (sweep, test) if each is not None]
     left = result_bytes
     for rank, variant_index in enumerate(indexes, start=1):
         wanted = rank <= top_trades_n
-        report, charged = _full_report(sweep, bars, rank, int(variant_index), wanted, left)
+        report, charged = _full_report(parts, rank, int(variant_index), wanted, left)
         left = -1 if report.trades_omitted else left - charged
         yield replace(report, twins=_shared(twins, rank))
 
@@ -190,36 +197,66 @@ def _shared(twins: Int64 | None, rank: int) -> int:
 
 
 def _full_report(
-    sweep: Variants, bars: _Bars, rank: int, variant_index: int, wanted: bool, room: int
+    parts: Sequence[tuple[Variants, _Bars]], rank: int, variant_index: int, wanted: bool, room: int
 ) -> tuple[VariantReport, int]:
     """Return the report of a variant and what its trades and equity are charged.
 
     They are left out unless `wanted`, and where `room` bytes do not do. A function of its own, so
-    that one run is in memory at a time.
+    that the runs of one variant are in memory at a time.
     """
-    run = _Run.of(sweep, bars, variant_index)
-    known = run.metrics | figures(
-        run.trades,
-        run.equity,
-        bars.closes,
-        bars.times,
-        bars.rules.init_cash,
-    )
-    metrics = as_stored(known | {"avg_trade_pct": known["expectancy_pct"]})
-    charges = charges_of(bars.rules)
-    charged = stored_bytes(len(run.trades), len(run.equity), charges) if wanted else 0
+    train, *tests = (_Measured.of(sweep, bars, variant_index) for sweep, bars in parts)
+    charged = sum(each.charged for each in (train, *tests)) if wanted else 0
     kept = wanted and charged <= room
+    columns = [each.bars.column(each.metrics) for each in (train, *tests)]
+    tested = {
+        f"test_{name}": value
+        for each in tests
+        for name, value in {"metrics": each.metrics, **each.details(kept=kept)}.items()
+    }
     report = _report(
-        sweep,
+        parts[0][0],
         rank,
         variant_index,
-        metrics,
-        table_md=bars.table(metrics),
-        trades=trade_list(run.trades, *bars.times, charges) if kept else None,
-        equity=equity_points(run.equity, bars.close_times) if kept else None,
+        train.metrics,
+        table_md=table(train.bars.rules.init_cash, *columns),
         trades_omitted=wanted and not kept,
+        **train.details(kept=kept),
+        **tested,
     )
     return report, charged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """A variant on some bars, with all figures as they are stored."""
+
+    bars: _Bars
+    run: _Run
+    metrics: dict[str, Any]
+
+    @classmethod
+    def of(cls, sweep: Variants, bars: _Bars, variant_index: int) -> "_Measured":
+        run = _Run.of(sweep, bars, variant_index)
+        known = run.metrics | figures(
+            run.trades, run.equity, bars.closes, bars.times, bars.rules.init_cash
+        )
+        return cls(bars, run, as_stored(known | {"avg_trade_pct": known["expectancy_pct"]}))
+
+    @property
+    def charged(self) -> int:
+        """What its trades and equity are charged."""
+        charges = charges_of(self.bars.rules)
+        return stored_bytes(len(self.run.trades), len(self.run.equity), charges)
+
+    def details(self, *, kept: bool) -> dict[str, Any]:
+        """Return its trades and equity as they are stored, None where they are not `kept`."""
+        if not kept:
+            return {"trades": None, "equity": None}
+        bars, run = self.bars, self.run
+        return {
+            "trades": trade_list(run.trades, *bars.times, charges_of(bars.rules)),
+            "equity": equity_points(run.equity, bars.close_times),
+        }
 
 
 def _report(

@@ -94,6 +94,113 @@ def test_a_metric_that_crowns_a_loser_is_named_with_the_loss() -> None:
     )
 
 
+def with_test(
+    made: float | None,
+    test: float | None,
+    *,
+    trades: int = 40,
+    held: float | None = 6.0,
+    **neighbours: Any,
+) -> list[str]:
+    """Return what is said of a winner that was tested on bars it was not chosen on."""
+    best, *others = rows(made)
+    figures = {"total_return_pct": test, "num_trades": trades}
+    return said(
+        top=[best | {"test_metrics_json": figures}, *others],
+        outcomes=outcomes(beat_benchmark=150_332, test={"benchmark_return_pct": held}),
+        request=request(validation={"train_pct": 70, "test_start": None}),
+        figures={"neighbours": neighbours},
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "test", "sentence"),
+    [
+        (9.0, 0.3, "made 9 % where it was chosen and made 0.3 % where it was not"),
+        (9.0, -3.0, "made 9 % where it was chosen and lost 3 % where it was not"),
+        (-1.0, 2.0, "lost 1 % where it was chosen and made 2 % where it was not"),
+        (9.0, None, "made 9 % where it was chosen and overflowed where it was not"),
+    ],
+)
+def test_a_winner_that_was_tested_is_told_with_both_results(
+    made: float, test: float | None, sentence: str
+) -> None:
+    first, *rest = with_test(made, test)
+    assert first == f"The best of 601 328 variants {sentence}; there, buy and hold made 6 %."
+    assert rest == ["20 distinct outcomes; 25 % of all variants beat buy and hold."]
+
+
+def beside(**changes: Any) -> dict[str, Any]:
+    figures = {"number": 8, "median_return": -0.9, "worst_return": -67.2, "twins": 0, "ruined": 0}
+    return figures | changes
+
+
+PEAK = "Neighbours of the winner: median \N{MINUS SIGN}0.9 %, worst \N{MINUS SIGN}67 %."
+
+
+def test_a_winner_whose_neighbours_lost_money_is_doubted_before_its_gain_is_told() -> None:
+    first, second, *_ = with_test(9.0, 3.0, **beside())
+    assert first == PEAK
+    assert second.startswith("The best of 601 328 variants made 9 %")
+
+
+def test_of_a_winner_that_lost_money_the_neighbours_are_no_news() -> None:
+    first, second, *_ = with_test(-9.0, 3.0, **beside())
+    assert first.startswith("The best of 601 328 variants lost 9 %")
+    assert second == PEAK
+
+
+def test_a_loss_on_the_test_comes_before_the_loss_of_neighbours() -> None:
+    first, second, *_ = with_test(9.0, -3.0, **beside())
+    assert "made 9 % where it was chosen and lost 3 % where it was not" in first
+    assert second == PEAK
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "Neighbours of the winner: median 15 %, worst 9 %."),
+        ({"twins": 4}, "Neighbours of the winner: median 15 %, worst 9 %."),
+        (
+            {"twins": 5},
+            "Neighbours of the winner: median 15 %, worst 9 %; 5 of 8 trade exactly as it does.",
+        ),
+        ({"twins": 8}, "All 8 neighbours of the winner trade exactly as it does."),
+        ({"number": 1}, "The only neighbour of the winner made 15 %."),
+        ({"number": 1, "twins": 1}, "The only neighbour of the winner trades exactly as it does."),
+        ({"number": 0, "median_return": None, "worst_return": None}, None),
+        ({"median_return": None}, None),
+    ],
+)
+def test_good_neighbours_are_told_after_the_gain(
+    changes: dict[str, Any], sentence: str | None
+) -> None:
+    _, *rest = with_test(9.0, 3.0, **beside(median_return=15.0, worst_return=9.0) | changes)
+    field = "20 distinct outcomes; 25 % of all variants beat buy and hold."
+    assert rest == ([sentence] if sentence else []) + [field]
+
+
+def test_a_test_without_a_trade_is_no_return_of_0() -> None:
+    first, *_ = with_test(9.0, 0.0, trades=0, held=None)
+    assert first == (
+        "The best of 601 328 variants made 9 % where it was chosen and never traded where it was "
+        "not."
+    )
+
+
+@pytest.mark.parametrize(("trades", "said_so"), [(1, True), (9, True), (10, False)])
+def test_a_test_of_few_trades_says_little(trades: int, said_so: bool) -> None:
+    long = "1 trade" if trades == 1 else f"{trades} trades"
+    found = f"Its test is {long} long, which says little." in with_test(9.0, 3.0, trades=trades)
+    assert found is said_so
+
+
+def test_a_loss_on_the_test_comes_before_what_the_order_says() -> None:
+    first, second, *_ = with_test(9.0, -3.0, trades=4)
+    assert "lost 3 % where it was not" in first
+    assert second == "Its test is 4 trades long, which says little."
+
+
 @pytest.mark.parametrize("made", [-100.0, -4999.0])
 def test_a_ruined_winner_is_called_so(made: float) -> None:
     first, *_ = said(top=rows(made), outcomes=outcomes(benchmark_return_pct=-6.0))
@@ -330,6 +437,7 @@ def spoiled(whole: dict[str, Any]) -> st.SearchStrategy[Any]:
     top=st.lists(spoiled(rows()[0]), max_size=3),
     request=spoiled(request("sharpe", risk=True)),
     state=st.sampled_from(["queued", "running", "succeeded", "failed", "cancelled"]),
+    figures=st.none() | spoiled({"neighbours": beside(twins=5)}),
 )
 def test_whatever_is_missing_there_are_one_to_four_sentences_and_the_same_ones_again(
     **parts: Any,
