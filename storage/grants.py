@@ -14,6 +14,8 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "backtest_jobs": ALL,
         "backtest_job_stage_a_shortlist": KEEP,
         "backtest_job_top_variants": ("SELECT", "INSERT", "DELETE"),
+        "backtest_job_validation": ("SELECT", "INSERT"),
+        "backtest_job_surfaces": ("SELECT", "INSERT"),
         "backtest_job_events": ("SELECT", "INSERT"),
         "backtest_strategies": ALL,
         "backtest_switches": KEEP,

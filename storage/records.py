@@ -28,6 +28,7 @@ class Stage(StrEnum):
 
     STAGE_A = "stage_a"
     STAGE_B = "stage_b"
+    VALIDATION = "validation"
     FINALIZING = "finalizing"
 
 
@@ -285,7 +286,9 @@ class TopVariant:
 
     `total_return_pct` is in percent, None when the money overflowed; `payload_json` is enough to
     rerun this one variant. `trades_omitted` says that trades and equity were wanted and had no room
-    in the result's budget. `twins` variants, this one included, have the same outcome.
+    in the result's budget. `twins` variants, this one included, have the same outcome. What begins
+    with `test` is of bars that the variant was not chosen on, and `beside_json` says how the
+    variants next to it did; None where there are none.
     """
 
     rank: int
@@ -300,6 +303,10 @@ class TopVariant:
     equity_json: Sequence[Any] | None = None
     trades_omitted: bool = False
     twins: int = 1
+    test_metrics_json: Mapping[str, Any] | None = None
+    test_trades_json: Sequence[Any] | None = None
+    test_equity_json: Sequence[Any] | None = None
+    beside_json: Mapping[str, Any] | None = None
 
 
 class TopText(NamedTuple):
@@ -317,8 +324,31 @@ class TopText(NamedTuple):
     trades_json: str | None
     equity_json: str | None
     trades_omitted: bool
+    test_metrics_json: str | None
+    test_trades_json: str | None
+    test_equity_json: str | None
+    beside_json: str | None
     written_by: int
     """The transaction."""
+
+
+class ValidationText(NamedTuple):
+    """What was asked of a search, as the text that the database holds.
+
+    `surfaces` lists their numbers and axes; each is read by itself.
+    """
+
+    figures: str
+    pictures: str
+    surfaces: str
+
+
+class SurfaceText(NamedTuple):
+    """A surface over two axes, or over one where `axis_y` is None; `surface` is the text of it."""
+
+    axis_x: str
+    axis_y: str | None
+    surface: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""What a job has found: the shortlist of stage A, and the top variants.
+"""What a job has found: the shortlist of stage A, the top variants, what was asked of its search.
 
 Writes are guarded by the lease like those of `storage.leases`, and belong into one transaction.
 Rows travel as one JSON document that is ready before the transaction begins, so that the job's row
-is locked for a moment only: `document` makes it.
+is locked for a moment only: `document` makes it, and `answers` that of the search.
 """
 
 import json
@@ -17,7 +17,16 @@ from psycopg.types.json import Jsonb
 from storage import leases, statements
 from storage.asking import Ask
 from storage.one_message import together
-from storage.records import Lease, Shortlist, State, StoredShortlist, TopText, TopVariant
+from storage.records import (
+    Lease,
+    Shortlist,
+    State,
+    StoredShortlist,
+    SurfaceText,
+    TopText,
+    TopVariant,
+    ValidationText,
+)
 
 _SQL = statements.load("results")
 
@@ -81,9 +90,21 @@ def document(rows: Iterable[TopVariant], *, reports: bool) -> str:
     Without `reports` the report, trades and equity are left out: they are stored once, when the job
     succeeds. Raises ValueError for NaN and infinity, which are no JSON.
     """
-    plain = [_plain(row, reports=reports) for row in rows]
-    # Characters as they are: a database in SQL_ASCII refuses their escaped form.
-    return json.dumps(plain, allow_nan=False, ensure_ascii=False)
+    return _text([_plain(row, reports=reports) for row in rows])
+
+
+def answers(
+    *,
+    figures: Mapping[str, Any],
+    pictures: Mapping[str, Any],
+    surfaces: Sequence[Mapping[str, Any]],
+) -> str:
+    """Write what was asked of a search as the JSON text that `succeed` sends.
+
+    Surfaces are numbered from 1 in their order; of each, `x` and `y` say by `axis` what it lies
+    over. Raises ValueError for NaN and infinity, which are no JSON.
+    """
+    return _text({"figures": figures, "pictures": pictures, "surfaces": surfaces})
 
 
 def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> bool:
@@ -94,15 +115,20 @@ def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> boo
     return True
 
 
-def succeed(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> State | None:
+def succeed(
+    conn: psycopg.Connection[Any], lease: Lease, rows: str, found: str | None = None
+) -> State | None:
     """Store the final rows, a `document` with reports, and end the job.
 
-    Returns `succeeded`; or `cancelled` when that was requested, and then no row is written; or
-    None when the lease is lost. After an error, `leases.own_end` tells whether it was committed.
+    `found` are the `answers` of its search, where it was asked for any. Returns `succeeded`; or
+    `cancelled` when that was requested, and then no row is written; or None when the lease is lost.
+    After an error, `leases.own_end` tells whether it was committed.
     """
     state = leases.end(conn, lease, State.SUCCEEDED)  # first: it locks the job's row, and decides
     if state is State.SUCCEEDED:
         _replace(conn, lease, rows)
+        if found is not None:
+            conn.execute(_SQL["save_answers"], {"job_id": lease.job_id, "answers": found})
     return state
 
 
@@ -112,7 +138,7 @@ def top_as_text(
     """Read the best `limit` variants by rank, to be passed on: nobody looks into their JSON.
 
     What is not asked for is None, and is not read; report, trades and equity are those of a job
-    that has succeeded.
+    that has succeeded. `beside_json` comes without the list of neighbours, which is long.
     """
     values = {
         "job_id": job_id,
@@ -148,6 +174,29 @@ def variant_as_text(job_id: UUID, variant_key: str) -> Ask[TopText | None]:
     return Ask(_SQL["variant_as_text"], values, lambda rows: TopText(*rows[0]) if rows else None)
 
 
+def figures(job_id: UUID) -> Ask[dict[str, Any] | None]:
+    """Read the figures that were found for a search; None until it has succeeded, or not asked."""
+    return Ask(_SQL["figures"], {"job_id": job_id}, _only)
+
+
+def validation(job_id: UUID) -> Ask[ValidationText | None]:
+    """Read all that was asked of a search but its surfaces, to be passed on; None as `figures`."""
+    return Ask(
+        _SQL["validation"],
+        {"job_id": job_id},
+        lambda rows: ValidationText(*rows[0]) if rows else None,
+    )
+
+
+def surface(job_id: UUID, number: int) -> Ask[SurfaceText | None]:
+    """Read one surface of a search, to be passed on; None where there is none of this number."""
+    return Ask(
+        _SQL["surface"],
+        {"job_id": job_id, "number": number},
+        lambda rows: SurfaceText(*rows[0]) if rows else None,
+    )
+
+
 def outline(job_id: UUID) -> Ask[list[dict[str, Any]]]:
     """Read what a verdict needs of the rows, by rank: figures of the best, of the others nothing.
 
@@ -161,6 +210,11 @@ def outline(job_id: UUID) -> Ask[list[dict[str, Any]]]:
         return [rows[0], *others]
 
     return Ask(_SQL["outline"], {"job_id": job_id}, made, rows=dict_row)
+
+
+def _text(plain: Any) -> str:
+    # Characters as they are: a database in SQL_ASCII refuses their escaped form.
+    return json.dumps(plain, allow_nan=False, ensure_ascii=False)
 
 
 def _only(rows: list[tuple[Any]]) -> Any:
@@ -189,5 +243,9 @@ def _plain(row: TopVariant, *, reports: bool) -> dict[str, Any]:
             "trades_json": row.trades_json,
             "equity_json": row.equity_json,
             "trades_omitted": row.trades_omitted,
+            "test_metrics_json": row.test_metrics_json,
+            "test_trades_json": row.test_trades_json,
+            "test_equity_json": row.test_equity_json,
+            "beside_json": row.beside_json,
         }
     return plain

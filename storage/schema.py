@@ -10,7 +10,7 @@ from storage import statements
 
 _SQL = statements.load("schema")
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest schema revision that this program was written for."""
 
 FIRST_REVISION = "0001"

@@ -4,9 +4,8 @@ It never touches Postgres. Whatever it may do to itself – run out of memory, c
 hang – it does to one job only.
 """
 
-import time
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -17,43 +16,36 @@ from engine.coverage import Coverage
 from engine.grid import Variants
 from engine.loading import load
 from engine.request import Request, parse
+from engine.validation.split import Split
 from storage import results
 from storage.records import Stage, TopVariant
 from tasks import failures, isolation
 from tasks.messages import (
     Assignment,
-    Begin,
     CandlesLoaded,
-    Failed,
     Finished,
     FromChild,
     Indexes,
-    Progress,
     Retrying,
     Snapshot,
-    SnapshotWanted,
     StageAFinished,
     StageBFinished,
-    Stop,
     Stopped,
     ToChild,
+    Validated,
 )
+from tasks.parent import Parent, StopRequested
 
 if TYPE_CHECKING:
     from engine.ranking import TopList
     from engine.report import VariantReport
     from engine.sweep import Batch, Sweep
-
-PROGRESS_SECONDS = 0.2
-
-
-class StopRequested(Exception):
-    """The parent wants no more of this."""
+    from engine.validation.search import Answers
 
 
 def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None:
     """Compute one job; after the last message comes nothing but the end of the pipe."""
-    parent = _Parent(pipe)
+    parent = Parent(pipe)
     try:
         preloaded = isolation.become_computing_child()
         _compute(parent, assignment, preloaded=preloaded)
@@ -64,7 +56,7 @@ def main(pipe: "Connection[FromChild, ToChild]", assignment: Assignment) -> None
         parent.send_last(failures.of_exception(error, assignment.memory_bytes))
 
 
-def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> None:
+def _compute(parent: Parent, assignment: Assignment, *, preloaded: bool) -> None:
     request = parse(assignment.request, assignment.limits)
     candles = _load_candles(parent, request, assignment)
     isolation.let_faults_end_the_process()
@@ -80,20 +72,29 @@ def _compute(parent: "_Parent", assignment: Assignment, *, preloaded: bool) -> N
 
     from engine.sweep import Sweep  # numba: heavy, and for the child only
 
-    sweep = Sweep(request, candles, threads=assignment.threads)
+    split = Split.of(request, candles)
+    seen = candles if split is None else split.train
+    sweep = Sweep(request, seen, threads=assignment.threads)
     shortlist, twins = begin.shortlist, begin.twins
     if shortlist is None:
         best = _run_stage(parent, Stage.STAGE_A, sweep.stage_a())
         shortlist, twins = best.top.indexes(), best.top.twins()
         assert sweep.outcomes is not None
         outcomes = sweep.outcomes.document()
+        if split is not None:
+            outcomes |= split.document()
         parent.send(StageAFinished(shortlist, twins, outcomes, best.total, request.risk.total))
     best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist, twins=twins), sweep)
-    parent.send(StageBFinished(reports=len(best.top)))
-    parent.send(Finished(_final_rows(parent, sweep, best.top)))
+    parent.send(StageBFinished(reports=len(best.top), validated=split is not None))
+    answers = test = None
+    if split is not None:
+        answers, test = _ask(parent, sweep, best.top), Sweep(request, split.test)
+        parent.send(Validated())
+    rows = _final_rows(parent, sweep, best.top, test, answers)
+    parent.send(Finished(rows, None if answers is None else _text(answers)))
 
 
-def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -> Candles:
+def _load_candles(parent: Parent, request: Request, assignment: Assignment) -> Candles:
     from storage.candles import CandleSourceUnavailable, open_store  # heavy, and for the child only
 
     def loaded() -> Candles:
@@ -114,7 +115,7 @@ def _load_candles(parent: "_Parent", request: Request, assignment: Assignment) -
 
 
 def _run_stage(
-    parent: "_Parent", stage: Stage, batches: Iterator["Batch"], sweep: "Sweep | None" = None
+    parent: Parent, stage: Stage, batches: Iterator["Batch"], sweep: "Sweep | None" = None
 ) -> "Batch":
     """Run a stage to its end; with `sweep`, send the snapshots that the parent asks for."""
     shown: tuple[Indexes, Indexes] | None = None
@@ -135,18 +136,44 @@ def _summary_rows(sweep: "Sweep", indexes: Indexes, twins: Indexes) -> str:
     return results.document(map(_row, summaries(sweep, indexes, twins=twins)), reports=False)
 
 
-def _final_rows(parent: "_Parent", sweep: "Sweep", top: "TopList") -> str:
+def _ask(parent: Parent, sweep: "Sweep", top: "TopList") -> "Answers":
+    """Ask how far the winners of the search can be believed."""
+    from engine.validation.search import ask
+
+    def report(done: int, total: int) -> None:
+        parent.report_progress(Stage.VALIDATION, done, total, last=done == total)
+        parent.listen()
+
+    return ask(sweep, top.indexes(), report)
+
+
+def _text(answers: "Answers") -> str:
+    return results.answers(
+        figures=answers.figures, pictures=answers.pictures, surfaces=answers.surfaces
+    )
+
+
+def _final_rows(
+    parent: Parent,
+    sweep: "Sweep",
+    top: "TopList",
+    test: "Sweep | None",
+    answers: "Answers | None",
+) -> str:
     from engine.report import reports
 
     request, rows = sweep.request, []
-    for report in reports(
+    made = reports(
         sweep,
         top.indexes(),
         top_trades_n=request.top_trades_n,
         result_bytes=request.result_bytes_max,
         twins=top.twins(),
-    ):
-        rows.append(_row(report))
+        test=test,
+    )
+    beside = [None] * len(top) if answers is None else answers.beside
+    for report, neighbours in zip(made, beside, strict=True):
+        rows.append(replace(_row(report), beside_json=neighbours))
         parent.report_progress(Stage.FINALIZING, len(rows), len(top))
         parent.listen()
     return results.document(rows, reports=True)
@@ -166,57 +193,7 @@ def _row(report: "VariantReport") -> TopVariant:
         equity_json=report.equity,
         trades_omitted=report.trades_omitted,
         twins=report.twins,
+        test_metrics_json=report.test_metrics,
+        test_trades_json=report.test_trades,
+        test_equity_json=report.test_equity,
     )
-
-
-class _Parent:
-    """The other end of the pipe."""
-
-    def __init__(self, pipe: "Connection[FromChild, ToChild]") -> None:
-        self._pipe = pipe
-        self._next_progress = 0.0
-
-    def send(self, message: FromChild) -> None:
-        self._pipe.send(message)
-
-    def send_last(self, message: Stopped | Failed) -> None:
-        """Send it, unless the parent is gone: nobody else wants to know."""
-        with suppress(OSError):
-            self.send(message)
-
-    def report_progress(
-        self, stage: Stage, processed: int, total: int, *, last: bool = False
-    ) -> None:
-        """Report, unless that was done a moment ago; thousands of small batches are one message."""
-        now = time.monotonic()
-        if last or now >= self._next_progress:
-            self.send(Progress(stage, processed, total))
-            self._next_progress = now + PROGRESS_SECONDS
-
-    def listen(self) -> bool:
-        """Hear what the parent said: whether it wants a snapshot. Raises StopRequested."""
-        snapshot_wanted = False
-        while self._pipe.poll():
-            snapshot_wanted |= isinstance(self._order(), SnapshotWanted)
-        return snapshot_wanted
-
-    def wait_for_begin(self) -> Begin:
-        """Wait for the order to begin; raises StopRequested."""
-        while True:
-            order = self._order()
-            if isinstance(order, Begin):
-                return order
-
-    def pause(self, seconds: float) -> None:
-        """Wait; raises StopRequested."""
-        if self._pipe.poll(seconds):
-            self._order()
-
-    def _order(self) -> ToChild:
-        try:
-            order: ToChild = self._pipe.recv()
-        except EOFError:
-            raise StopRequested from None
-        if isinstance(order, Stop):
-            raise StopRequested
-        return order

@@ -24,7 +24,7 @@ from storage.records import (
 from tasks.guarded_writes import GuardedWrites
 from tasks.lease import Ownership
 from tasks.messages import Failed, Progress
-from tasks.metrics import Metrics
+from tasks.metrics import SCORING, Metrics
 from tasks.worker import Worker
 
 LEFT, LOST, RELEASED = "left_to_run_out", "lease_lost", "released"
@@ -123,7 +123,7 @@ class JobWriter:
 
     def note_progress(self, progress: Progress) -> None:
         """Remember how far the computation is, for the next `write_progress`."""
-        if progress.stage is not Stage.FINALIZING:
+        if progress.stage in SCORING:
             done = progress.processed - self.progress.processed
             self._metrics.variants.labels(progress.stage).inc(max(0, done))
         self.progress = progress
@@ -181,9 +181,9 @@ class JobWriter:
         )
         self.log.info("resumed_from_shortlist", written_by_attempt=written_by_attempt)
 
-    def succeed(self, document: str) -> None:
-        """Publish the final rows, a `results.document` with reports."""
-        self._end(lambda conn: results.succeed(conn, self.lease, document))
+    def succeed(self, document: str, answers: str | None) -> None:
+        """Publish the final rows, a `results.document` with reports, and `results.answers`."""
+        self._end(lambda conn: results.succeed(conn, self.lease, document, answers))
 
     def cancel(self) -> None:
         """End the job as cancelled."""

@@ -89,19 +89,30 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class StageBFinished:
-    """The top list is final; `reports` of its variants are being written."""
+    """The top list is final: `reports` of its variants are to be written.
+
+    With `validated` its search is asked about first, and `Validated` comes next.
+    """
 
     reports: int
+    validated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """All that was asked of the search is known; `Finished` brings it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The final rows with their reports, as a `storage.results.document`; the last message.
 
-    The child makes the text, so that the worker process holds it once and no objects besides.
+    `answers` is what was asked of the search, as `storage.results.answers`; None where nothing was.
+    The child makes the texts, so that the worker process holds them once and no objects besides.
     """
 
     document: str
+    answers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,7 @@ FromChild = (
     | StageAFinished
     | Snapshot
     | StageBFinished
+    | Validated
     | Finished
     | Failed
     | Stopped

@@ -24,6 +24,9 @@ PREFIX = "backtest_job_runner"
 JOB_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200)
 """Histogram buckets: from a small trial to a sweep that takes half a day."""
 
+SCORING = (Stage.STAGE_A, Stage.STAGE_B)
+"""The stages whose units are variants."""
+
 _ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
 
 log = structlog.get_logger()
@@ -70,7 +73,7 @@ class Metrics:
             self.failed.labels(code)
         for stage in Stage:
             self.stage_seconds.labels(stage)
-        for stage in (Stage.STAGE_A, Stage.STAGE_B):
+        for stage in SCORING:
             self.variants.labels(stage)
 
 

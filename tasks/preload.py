@@ -58,6 +58,7 @@ def import_all() -> None:
     do not survive a fork. Few jobs need it.
     """
     from engine import report, sweep  # noqa: F401
+    from engine.validation import search  # noqa: F401
     from storage.candles import folder, server  # noqa: F401
     from tasks import compute  # noqa: F401
 

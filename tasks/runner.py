@@ -2,8 +2,9 @@
 
 A wake-up names a job. The worker takes its lease, has a child process check the request and compute
 it, and writes down what the child reports: the shortlist of stage A, snapshots of stage B, and in
-the end the reports together with the state. It goes on only while the lease is its own; a
-cancelled job, a stopping worker or a lost lease ends the computation wherever it is.
+the end the reports, and what was asked of the search, together with the state. It goes on only
+while the lease is its own; a cancelled job, a stopping worker or a lost lease ends the computation
+wherever it is.
 """
 
 import time
@@ -25,6 +26,7 @@ from tasks.messages import (
     Finished,
     StageAFinished,
     StageBFinished,
+    Validated,
 )
 from tasks.process import Child, ChildDied
 from tasks.stop_reasons import CancelRequested, JobFailed, LeaseLost, WorkerStopping
@@ -63,7 +65,8 @@ def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
     """Do the work; whatever comes in between ends the job in its own way."""
     try:
         try:
-            writer.succeed(_compute(claimed, writer, worker))
+            found = _compute(claimed, writer, worker)
+            writer.succeed(found.document, found.answers)
         except CancelRequested:
             writer.cancel()
         except (LeaseLost, WorkerStopping):
@@ -79,8 +82,8 @@ def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
         writer.log.error("end_refused", **error.failure.details, trace=error.failure.trace)
 
 
-def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> str:
-    """Return the final rows as text; a child that dies may have had nothing to do with the job."""
+def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> Finished:
+    """Return what is to be stored; a child that dies may have had nothing to do with the job."""
     assignment = Assignment(
         request=claimed.job.request_json,
         limits=worker.limits,
@@ -96,7 +99,7 @@ def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> str:
         return _compute_once(assignment, writer, worker)
 
 
-def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> str:
+def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> Finished:
     with _child(assignment, writer, worker) as child:
         candles = child.expect(CandlesLoaded)
         if not candles.preloaded:
@@ -109,10 +112,15 @@ def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> 
         top = child.expect(StageBFinished)
         writer.finish_stage()
 
+        if top.validated:
+            writer.start_stage(Stage.VALIDATION, total=0)  # the child says how much there is to ask
+            child.expect(Validated)
+            writer.finish_stage()
+
         writer.start_stage(Stage.FINALIZING, total=top.reports)
-        document = child.expect(Finished).document
+        finished = child.expect(Finished)
         writer.finish_stage()
-    return document
+    return finished
 
 
 @contextmanager

@@ -56,6 +56,14 @@ TRADES = [
         "exit_reason": "signal_exit",
     }
 ]
+BESIDE: dict[str, Any] = {
+    "number": 1,
+    "ruined": 0,
+    "twins": 2,
+    "median_return": -0.9,
+    "worst_return": -67.25,
+    "variants": [{"axis": "ma.cross fast", "step": "lower", "value": 5, "variant_index": 0}],
+}
 START_MS = 1_704_067_200_000
 DAY_MS = 86_400_000
 EQUITY = [
@@ -83,11 +91,16 @@ def changed(**changes: Any) -> dict[str, Any]:
     return document
 
 
-def finish(connection: psycopg.Connection[Any], job_id: str, candles: Path | None = None) -> None:
+def finish(
+    connection: psycopg.Connection[Any],
+    job_id: str,
+    candles: Path | None = None,
+    answers: str | None = None,
+) -> None:
     """End the job as a worker does, with four variants of which the best has its trades.
 
     `candles` is the folder of those it is said to have been computed with; without it, its bars
-    count as changed.
+    count as changed. `answers` is what was asked of its search; with it rows have neighbours.
     """
     from engine.grid import Grid
     from engine.loading import load
@@ -115,8 +128,9 @@ def finish(connection: psycopg.Connection[Any], job_id: str, candles: Path | Non
             report_table_md=TABLE,
             trades_json=TRADES if rank == 1 else None,
             equity_json=EQUITY if rank == 1 else None,
+            beside_json=None if answers is None else BESIDE | {"number": rank},
         )
         for rank in range(1, 5)
     ]
     document = results.document(rows, reports=True)
-    assert results.succeed(connection, lease.lease, document) == "succeeded"
+    assert results.succeed(connection, lease.lease, document, answers) == "succeeded"

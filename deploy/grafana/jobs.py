@@ -107,7 +107,8 @@ def jobs() -> Dashboard:
             "Time in a stage, 95 %",
             "s",
             "Which stage became slower. stage_a reads candles and scores, stage_b adds risk "
-            "levels, finalizing writes reports and waits for Postgres.",
+            "levels, validation asks how far the winners can be believed (only where a request "
+            "keeps bars aside), finalizing writes reports and waits for Postgres.",
             _seconds(0.95, "stage_duration_seconds", "{{stage}}", by="le, stage"),
             section="worker-port-9204",
         ),

@@ -67,11 +67,13 @@ WITH gone AS (
 )
 INSERT INTO backtest_job_top_variants (
     job_id, rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
-    metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
+    metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted,
+    test_metrics_json, test_trades_json, test_equity_json, beside_json
 )
 SELECT %(job_id)s, rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json, payload_json, report_table_md, trades_json, equity_json,
-       coalesce(trades_omitted, false)
+       coalesce(trades_omitted, false), test_metrics_json, test_trades_json, test_equity_json,
+       beside_json
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
     rank int,
     variant_key text,
@@ -84,26 +86,69 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS variant (
     report_table_md text,
     trades_json jsonb,
     equity_json jsonb,
-    trades_omitted boolean
+    trades_omitted boolean,
+    test_metrics_json jsonb,
+    test_trades_json jsonb,
+    test_equity_json jsonb,
+    beside_json jsonb
 )
 WHERE (SELECT count(*) FROM gone) >= 0;
 
+-- name: save_answers
+-- Runs in the transaction that has ended the job, so there are none of it yet.
+WITH answers AS MATERIALIZED (
+    SELECT %(answers)s::jsonb AS found
+), surfaces AS (
+    INSERT INTO backtest_job_surfaces (job_id, number, axis_x, axis_y, surface_json)
+    SELECT %(job_id)s, number, surface #>> '{x,axis}', surface #>> '{y,axis}', surface
+    FROM answers,
+         jsonb_array_elements(found -> 'surfaces') WITH ORDINALITY AS listed (surface, number)
+)
+INSERT INTO backtest_job_validation (job_id, figures_json, pictures_json)
+SELECT %(job_id)s, found -> 'figures', found -> 'pictures'
+FROM answers;
+
+-- name: figures
+SELECT figures_json
+FROM backtest_job_validation
+WHERE job_id = %(job_id)s;
+
+-- name: validation
+SELECT figures_json::text, pictures_json::text, (
+    SELECT coalesce(jsonb_agg(
+        jsonb_build_object('number', number, 'axis_x', axis_x, 'axis_y', axis_y) ORDER BY number
+    ), '[]')::text
+    FROM backtest_job_surfaces
+    WHERE job_id = %(job_id)s
+)
+FROM backtest_job_validation
+WHERE job_id = %(job_id)s;
+
+-- name: surface
+SELECT axis_x, axis_y, surface_json::text
+FROM backtest_job_surfaces
+WHERE job_id = %(job_id)s AND number = %(number)s;
+
 -- name: outline
 -- What a verdict reads of the rows: the figures of the best one, and how many there are.
-SELECT total_return_pct, twins, metrics_json,
+SELECT total_return_pct, twins, metrics_json, test_metrics_json,
        (SELECT count(*) FROM backtest_job_top_variants WHERE job_id = %(job_id)s) AS variants
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND rank = 1;
 
 -- name: top_as_text
 -- What is left out is not read either: a large document lies outside the row. The state is looked up
--- once, and not at all where no such part is wanted.
+-- once, and not at all where no such part is wanted. Neighbours come without the list of them, which
+-- is most of their text.
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json::text, payload_json::text,
        CASE WHEN %(report)s AND @ended_well THEN report_table_md END,
        CASE WHEN %(trades)s AND @ended_well THEN trades_json::text END,
        CASE WHEN %(equity)s AND @ended_well THEN equity_json::text END,
-       trades_omitted, xmin::text::bigint
+       trades_omitted, test_metrics_json::text,
+       CASE WHEN %(trades)s AND @ended_well THEN test_trades_json::text END,
+       CASE WHEN %(equity)s AND @ended_well THEN test_equity_json::text END,
+       (beside_json - 'variants')::text, xmin::text::bigint
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s
 ORDER BY rank
@@ -121,13 +166,15 @@ FROM (
 
 -- name: variant
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
-       metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted
+       metrics_json, payload_json, report_table_md, trades_json, equity_json, trades_omitted,
+       test_metrics_json, test_trades_json, test_equity_json, beside_json
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;
 
 -- name: variant_as_text
 SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct, twins,
        metrics_json::text, payload_json::text, report_table_md, trades_json::text,
-       equity_json::text, trades_omitted, xmin::text::bigint
+       equity_json::text, trades_omitted, test_metrics_json::text, test_trades_json::text,
+       test_equity_json::text, beside_json::text, xmin::text::bigint
 FROM backtest_job_top_variants
 WHERE job_id = %(job_id)s AND variant_key = %(variant_key)s;

@@ -15,7 +15,7 @@ from cli import embedded
 from configs.environment import CandlesFolder
 from engine import synthetic
 from storage.candles import Bars, open_store
-from storage.records import State
+from storage.records import Stage, State
 from tests.faults.harness import Stack, running
 from tests.network import PostgresProxy, postgres_proxy
 from tests.own_postgres import OwnPostgres, own_postgres
@@ -59,6 +59,16 @@ def sweep(
         "top_k": top_k,
         "ranking": {"primary_metric": "return_over_max_drawdown"},
     }
+
+
+def sweep_through(stage: Stage) -> dict[str, Any]:
+    """A request whose job comes through a stage: not every search is validated."""
+    return validated_sweep() if stage is Stage.VALIDATION else sweep()
+
+
+def validated_sweep() -> dict[str, Any]:
+    """The same request, with bars kept aside."""
+    return sweep() | {"validation": {"train_pct": 80}}
 
 
 def small_sweep() -> dict[str, Any]:
@@ -131,14 +141,27 @@ def network(stack: Stack) -> Iterator[PostgresProxy]:
 @pytest.fixture(scope="session")
 def undisturbed(lasting_stack: Stack) -> list[tuple[str, ...]]:
     """The stored rows of a job that nothing happened to."""
-    stack = lasting_stack
-    stack.workers(2)
-    with stack.scheduled():
-        job = stack.ends(stack.submit(sweep()))
-    assert job.state is State.SUCCEEDED, job.last_error_json
-    rows = stack.stored_bytes(job.job_id)
+    rows = _stored(lasting_stack, sweep())
     assert len(rows) == 301
     return rows
+
+
+@pytest.fixture(scope="session")
+def undisturbed_through(
+    lasting_stack: Stack, undisturbed: list[tuple[str, ...]]
+) -> dict[Stage, list[tuple[str, ...]]]:
+    """The same of a job that comes through a stage."""
+    rows = _stored(lasting_stack, validated_sweep())
+    assert len(rows) == 302  # what was asked of the search
+    return dict.fromkeys(Stage, undisturbed) | {Stage.VALIDATION: rows}
+
+
+def _stored(stack: Stack, document: dict[str, Any]) -> list[tuple[str, ...]]:
+    stack.workers(2)
+    with stack.scheduled():
+        job = stack.ends(stack.submit(document))
+    assert job.state is State.SUCCEEDED, job.last_error_json
+    return stack.stored_bytes(job.job_id)
 
 
 @pytest.fixture

@@ -409,6 +409,12 @@ class Stack:
                 " WHERE job_id = %s",
                 (job_id,),
             ).fetchall()
+            + self.connection.execute(
+                "SELECT figures_json::text, pictures_json::text, number::text, surface_json::text"
+                " FROM backtest_job_validation LEFT JOIN backtest_job_surfaces USING (job_id)"
+                " WHERE job_id = %s ORDER BY number",
+                (job_id,),
+            ).fetchall()
         )
 
     def events(self, job_id: UUID) -> list[EventName]:

@@ -6,7 +6,7 @@ import pytest
 
 from storage import jobs
 from storage.records import Client, EventName, Job, Stage, State
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import small_sweep, sweep, sweep_through
 from tests.faults.harness import Stack, gone
 
 
@@ -34,7 +34,7 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(stack: Stack) -> None:
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_running_job_is_cancelled_in_every_stage(stack: Stack, stage: Stage) -> None:
     stack.workers(1)
-    job, child = stack.caught(sweep(), stage)
+    job, child = stack.caught(sweep_through(stage), stage)
     job_id = job.job_id
 
     _cancel(stack, job_id)

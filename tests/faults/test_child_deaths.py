@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from storage.records import EventName, FailureCode, Job, Stage, State
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import small_sweep, sweep, sweep_through
 from tests.faults.harness import Stack, computing_child, gone, owner_pid, wait_for
 
 Rows = list[tuple[str, ...]]
@@ -23,10 +23,13 @@ MIB = 2**20
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_killed_child_is_replaced_and_changes_nothing_in_the_result(
-    stack: Stack, undisturbed: Rows, stage: Stage, number: signal.Signals
+    stack: Stack,
+    undisturbed_through: dict[Stage, Rows],
+    stage: Stage,
+    number: signal.Signals,
 ) -> None:
     stack.workers(1)
-    job, child = stack.caught(sweep(), stage)
+    job, child = stack.caught(sweep_through(stage), stage)
     job_id, worker_pid = job.job_id, owner_pid(job)
 
     child.send_signal(number)
@@ -36,7 +39,7 @@ def test_a_killed_child_is_replaced_and_changes_nothing_in_the_result(
     assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
     resumed = EventName.RESUMED_FROM_SHORTLIST in stack.events(job_id)
     assert resumed is (stage is not Stage.STAGE_A)
-    assert stack.stored_bytes(job_id) == undisturbed
+    assert stack.stored_bytes(job_id) == undisturbed_through[stage]
     assert psutil.pid_exists(worker_pid)
 
 

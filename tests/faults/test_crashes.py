@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from storage.records import EventName, FailureCode, Stage, State
-from tests.faults.conftest import sweep
+from tests.faults.conftest import sweep, sweep_through
 from tests.faults.harness import Stack, gone, owner_pid
 
 Rows = list[tuple[str, ...]]
@@ -14,10 +14,10 @@ Rows = list[tuple[str, ...]]
 
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_killed_worker_process_changes_nothing_in_the_result(
-    stack: Stack, undisturbed: Rows, stage: Stage
+    stack: Stack, undisturbed_through: dict[Stage, Rows], stage: Stage
 ) -> None:
     stack.workers(2)
-    job, _ = stack.caught(sweep(), stage)
+    job, _ = stack.caught(sweep_through(stage), stage)
     job_id = job.job_id
     everything = stack.master_of(owner_pid(job)).processes()
 
@@ -29,7 +29,7 @@ def test_a_killed_worker_process_changes_nothing_in_the_result(
     assert owner_pid(ended) != owner_pid(job)
     resumed = EventName.RESUMED_FROM_SHORTLIST in stack.events(job_id)
     assert resumed is (stage is not Stage.STAGE_A)
-    assert stack.stored_bytes(job_id) == undisturbed
+    assert stack.stored_bytes(job_id) == undisturbed_through[stage]
 
 
 def test_a_killed_master_takes_its_worker_along_and_the_job_moves_on(

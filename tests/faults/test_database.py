@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from storage.records import Stage, State
-from tests.faults.conftest import sweep
+from tests.faults.conftest import sweep, validated_sweep
 from tests.faults.harness import (
     LEASE_SECONDS,
     Stack,
@@ -23,10 +23,10 @@ Rows = list[tuple[str, ...]]
 
 
 def test_cut_connections_are_opened_again_and_the_job_goes_on(
-    stack: Stack, undisturbed: Rows
+    stack: Stack, undisturbed_through: dict[Stage, Rows]
 ) -> None:
     stack.workers(1)
-    job_id = stack.submit(sweep())
+    job_id = stack.submit(validated_sweep())
     for stage in Stage:
         stack.reaches(job_id, stage)
         for pid in stack.backends():
@@ -34,7 +34,7 @@ def test_cut_connections_are_opened_again_and_the_job_goes_on(
 
     ended = stack.ends(job_id)
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
-    assert stack.stored_bytes(job_id) == undisturbed
+    assert stack.stored_bytes(job_id) == undisturbed_through[Stage.VALIDATION]
 
 
 def test_an_owner_whose_connections_say_nothing_goes_on_with_others(

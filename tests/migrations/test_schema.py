@@ -201,6 +201,14 @@ VARIANT = {
     "metrics_json": "'{}'",
     "payload_json": "'{}'",
 }
+VALIDATION = {"job_id": "%(job_id)s", "figures_json": "'{}'", "pictures_json": "'{}'"}
+SURFACE = {
+    "job_id": "%(job_id)s",
+    "number": "1",
+    "axis_x": "'x'",
+    "axis_y": "NULL",
+    "surface_json": "'{}'",
+}
 EVENT = {"job_id": "%(job_id)s", "event": "'queued'", "attempt": "0", "actor": "'api'"}
 STRATEGY = {
     "user_id": "%(job_id)s",
@@ -212,6 +220,8 @@ STRATEGY = {
 ROWS = {
     "backtest_job_stage_a_shortlist": SHORTLIST,
     "backtest_job_top_variants": VARIANT,
+    "backtest_job_validation": VALIDATION,
+    "backtest_job_surfaces": SURFACE,
     "backtest_job_events": EVENT,
 }
 
@@ -236,6 +246,15 @@ ROW_CHECKS = [
     ("backtest_job_top_variants", "trades_json", "'{}'"),
     ("backtest_job_top_variants", "equity_json", "'{}'"),
     ("backtest_job_top_variants", "trades_omitted", "true"),
+    ("backtest_job_top_variants", "test_metrics_json", "'[]'"),
+    ("backtest_job_top_variants", "test_trades_json", "'{}'"),
+    ("backtest_job_top_variants", "test_equity_json", "'{}'"),
+    ("backtest_job_top_variants", "beside_json", "'[]'"),
+    ("backtest_job_validation", "figures_json", "'[]'"),
+    ("backtest_job_validation", "figures_json", "'null'"),
+    ("backtest_job_validation", "pictures_json", "'[]'"),
+    ("backtest_job_surfaces", "number", "0"),
+    ("backtest_job_surfaces", "surface_json", "'[]'"),
     ("backtest_job_events", "event", "'progress'"),
     ("backtest_job_events", "attempt", "-1"),
     ("backtest_job_events", "details", "'[]'"),
@@ -317,7 +336,9 @@ def test_an_idempotency_key_has_up_to_255_characters(conn: psycopg.Connection, l
     )
 
 
-@pytest.mark.parametrize("column", ["trades_json", "equity_json"])
+@pytest.mark.parametrize(
+    "column", ["trades_json", "equity_json", "test_trades_json", "test_equity_json"]
+)
 def test_omitted_trades_are_not_there(conn: psycopg.Connection, column: str) -> None:
     job_id = a_job(conn)
     insert(conn, "backtest_job_top_variants", VARIANT | {"trades_omitted": "true"}, job_id)
@@ -365,6 +386,16 @@ def test_a_rank_and_a_variant_occur_once_per_job(
     insert(conn, "backtest_job_top_variants", VARIANT, job_id)
     with pytest.raises(psycopg.errors.UniqueViolation):
         insert(conn, "backtest_job_top_variants", VARIANT | change, job_id)
+
+
+@pytest.mark.parametrize("table", ["backtest_job_validation", "backtest_job_surfaces"])
+def test_a_search_is_answered_once_and_a_surface_occurs_once(
+    conn: psycopg.Connection, table: str
+) -> None:
+    job_id = a_job(conn)
+    insert(conn, table, ROWS[table], job_id)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        insert(conn, table, ROWS[table], job_id)
 
 
 def test_an_idempotency_key_occurs_once_per_user(conn: psycopg.Connection) -> None:

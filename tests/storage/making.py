@@ -51,6 +51,8 @@ OUTCOMES = {
     "primary": {"metric": "sharpe", "bins": [[196480, 99]], "undefined": 1, "infinite": 0},
 }
 
+FIGURES = {"neighbours": {"number": 4, "median_return": -0.9, "worst_return": -67.5}}
+
 
 @contextmanager
 def new_database(server: str, template: str = "template1") -> Iterator[str]:
@@ -130,10 +132,31 @@ def save_snapshot(conn: psycopg.Connection, lease: Lease, rows: Sequence[TopVari
         return results.save_snapshot(conn, lease, document)
 
 
-def succeed(conn: psycopg.Connection, lease: Lease, rows: Sequence[TopVariant]) -> State | None:
+def answered(*, surfaces: int = 2) -> str:
+    """What was asked of a search, as it is stored; the first surface has one axis."""
+    return results.answers(
+        figures=FIGURES,
+        pictures={"splits": {"λ": [0.5, -1.25]}},
+        surfaces=[surface(number) for number in range(1, surfaces + 1)],
+    )
+
+
+def surface(number: int) -> dict[str, Any]:
+    """A surface as the engine makes it: what it lies over is named in it."""
+    x = {"axis": "trend fast", "block": "trend", "values": [5, 10]}
+    y = {} if number == 1 else {"y": {"axis": f"slow {number}", "block": None, "values": [1]}}
+    return {"metric": "sharpe", "x": x, **y, "best": [0.1 + 0.2, None]}
+
+
+def succeed(
+    conn: psycopg.Connection,
+    lease: Lease,
+    rows: Sequence[TopVariant],
+    answers: str | None = None,
+) -> State | None:
     document = results.document(rows, reports=True)
     with conn.transaction():
-        return results.succeed(conn, lease, document)
+        return results.succeed(conn, lease, document, answers)
 
 
 def fail(conn: psycopg.Connection, lease: Lease) -> State | None:
@@ -150,7 +173,8 @@ def stored_rows(conn: psycopg.Connection, job_id: UUID) -> list[TopVariant]:
         return cursor.execute(
             "SELECT rank, variant_key, indicator_variant_key, variant_index, total_return_pct,"
             " metrics_json, payload_json, report_table_md, twins, trades_json, equity_json,"
-            " trades_omitted FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank",
+            " trades_omitted, test_metrics_json, test_trades_json, test_equity_json, beside_json"
+            " FROM backtest_job_top_variants WHERE job_id = %s ORDER BY rank",
             (job_id,),
         ).fetchall()
 
@@ -211,7 +235,10 @@ def event_names(conn: psycopg.Connection, job_id: UUID) -> list[str]:
     return [str(event.event) for event in jobs.events(job_id).of(conn)]
 
 
-def variants(count: int, *, reports: bool = False, first_key: int = 0) -> list[TopVariant]:
+def variants(
+    count: int, *, reports: bool = False, tested: bool = False, first_key: int = 0
+) -> list[TopVariant]:
+    """So many rows; `tested`: also of bars that they were not chosen on, and of neighbours."""
     return [
         TopVariant(
             rank=rank,
@@ -225,6 +252,10 @@ def variants(count: int, *, reports: bool = False, first_key: int = 0) -> list[T
             twins=count + rank,
             trades_json=[{"id": 1}] if reports and rank == 1 else None,
             equity_json=[[0, 10000.0]] if reports and rank == 1 else None,
+            test_metrics_json={"total_return_pct": -rank} if tested else None,
+            test_trades_json=[{"id": 2}] if tested and rank == 1 else None,
+            test_equity_json=[[1, 9000.0]] if tested and rank == 1 else None,
+            beside_json={"number": rank, "variants": [{"axis": "fast"}]} if tested else None,
         )
         for rank in range(1, count + 1)
     ]

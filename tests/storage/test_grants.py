@@ -35,6 +35,7 @@ from tests.storage.making import (
     OUTCOMES,
     SHORTLIST,
     SUCCESSOR,
+    answered,
     claimer,
     expire,
     new_job,
@@ -101,10 +102,14 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     expire(owner, job.job_id)
     lease = claimed(mine, job, SUCCESSOR)
     final = results.document(variants(2, reports=True), reports=True)
-    assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
+    succeed = partial(results.succeed, lease=lease, rows=final, found=answered())
+    assert mine.run(succeed) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
     assert len(mine.run(partial(stored_rows, job_id=job.job_id))) == 2
     assert len(mine.run(results.outline(job.job_id).of)) == 2
+    assert mine.run(results.figures(job.job_id).of)
+    assert mine.run(results.validation(job.job_id).of)
+    assert mine.run(results.surface(job.job_id, 2).of)
     assert mine.run(jobs.events(job.job_id).of)
 
     failing = claimed(mine, created(mine))

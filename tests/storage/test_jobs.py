@@ -13,6 +13,7 @@ from tests.storage.making import (
     COVERAGE,
     SUCCESSOR,
     UNBOUNDED,
+    answered,
     cancelled,
     claimed,
     count,
@@ -249,7 +250,7 @@ def test_simultaneous_cancels_of_the_same_jobs_do_not_deadlock(
 def finished(conn: psycopg.Connection, *, days_ago: float) -> UUID:
     lease = claimed(conn)
     save_snapshot(conn, lease, variants(3))
-    succeed(conn, lease, variants(3, reports=True))
+    succeed(conn, lease, variants(3, reports=True), answered())
     conn.execute(
         "UPDATE backtest_jobs SET finished_at = now() - %s * interval '1 day' WHERE job_id = %s",
         [days_ago, lease.job_id],
@@ -274,6 +275,8 @@ def test_retention_takes_everything_of_a_job_with_it(connection: psycopg.Connect
         "backtest_jobs",
         "backtest_job_stage_a_shortlist",
         "backtest_job_top_variants",
+        "backtest_job_validation",
+        "backtest_job_surfaces",
         "backtest_job_events",
     ):
         assert count(connection, table) == 0

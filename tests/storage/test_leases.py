@@ -15,6 +15,7 @@ from tests.storage.making import (
     FAILURE,
     OWNER,
     SUCCESSOR,
+    answered,
     cancelled,
     claim,
     claimed,
@@ -40,7 +41,7 @@ WRITES: dict[str, Callable[[psycopg.Connection, Lease], object]] = {
     "coverage": lambda conn, lease: results.save_coverage(conn, lease, COVERAGE),
     "shortlist": save_shortlist,
     "snapshot": lambda conn, lease: save_snapshot(conn, lease, variants(2)),
-    "succeed": lambda conn, lease: succeed(conn, lease, variants(2, reports=True)),
+    "succeed": lambda conn, lease: succeed(conn, lease, variants(2, reports=True), answered()),
     "fail": fail,
     "cancelled": cancelled,
     "release": leases.release,
@@ -55,6 +56,8 @@ def everything_about(conn: psycopg.Connection, lease: Lease) -> list[object]:
             "backtest_jobs",
             "backtest_job_stage_a_shortlist",
             "backtest_job_top_variants",
+            "backtest_job_validation",
+            "backtest_job_surfaces",
             "backtest_job_events",
         )
     ]

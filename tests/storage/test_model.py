@@ -279,7 +279,7 @@ class Life(RuleBasedStateMachine):
     @rule(which=some, number=st.integers(0, 3), what=st.integers(0, 17))
     def write(self, which: int, number: int, what: int) -> None:
         """Each owner there has been writes anything; few rules, so that a run has most of them."""
-        stage = list(Stage)[number % 3]
+        stage = list(Stage)[number]
         match what:
             case 0:
                 self.renew(which)

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from storage import results, statements
 from tests.storage.busy import FINISHED, RUNNING, USER, WAITING
-from tests.storage.making import OUTCOMES, OWNER, SUCCESSOR, expire, variants
+from tests.storage.making import OUTCOMES, OWNER, SUCCESSOR, answered, expire, variants
 from tests.storage.test_plans import NO_FILTER, VALUES, nodes
 
 ACTIVE = WAITING + RUNNING
@@ -38,6 +38,7 @@ BOUNDS: dict[str, Bound] = {
             *("results.save_coverage", "results.save_outcomes"),
             *("results.save_shortlist", "results.shortlist", "results.candles_hash"),
             *("results.outcomes", "results.variant"),
+            *("results.figures", "results.validation", "results.surface"),
             *("jobs.get_job", "jobs.get_by_idempotency_key", "jobs.alike", "jobs.give_key_up"),
             *("jobs.insert_job", "jobs.cancel_jobs", "jobs.events_of_job", "jobs.jobs_of_user"),
             *("jobs.describe", "watching.watched", "watching.events", "lists.lines"),
@@ -47,6 +48,7 @@ BOUNDS: dict[str, Bound] = {
     "results.forget_twins": Bound(rows=60, blocks=150),
     "results.outline": Bound(rows=60, blocks=150),
     "results.replace_top": Bound(rows=2 * TOP, blocks=30 * TOP),
+    "results.save_answers": Bound(rows=50, blocks=150),
     "results.top_as_text": Bound(rows=100, blocks=150),
     "results.top_version": Bound(rows=100, blocks=150),
     "dispatch.postpone_waiting": Bound(rows=150, blocks=600),
@@ -147,6 +149,8 @@ def in_use(conn: psycopg.Connection, name: str) -> dict[str, Any]:
         "engine_version": "engine-1",
         "candles_hash": "a",
         "rows": results.document(variants(TOP, reports=True, first_key=1000), reports=True),
+        "answers": answered(),
+        "number": 1,
         "variant_key": "key-7",
         "report": True,
         "trades": True,

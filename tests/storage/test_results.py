@@ -1,10 +1,12 @@
 """Shortlist and top variants."""
 
+import json
 import math
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -12,11 +14,14 @@ import psycopg
 import pytest
 
 from storage import faults, jobs, leases, results
+from storage.asking import Ask
 from storage.records import Claimed, Client, Lease, Shortlist, State, TopText, TopVariant
 from tests.storage.making import (
     COVERAGE,
+    FIGURES,
     OUTCOMES,
     SUCCESSOR,
+    answered,
     claim,
     claimed,
     claimer,
@@ -30,6 +35,7 @@ from tests.storage.making import (
     session,
     stored_rows,
     succeed,
+    surface,
     variants,
     wait_for_a_blocked_session,
     without_bins,
@@ -235,7 +241,7 @@ def test_earlier_rows_stay_visible_until_the_first_snapshot_of_a_new_attempt(
 def test_success_stores_reports_and_state_together(connection: psycopg.Connection) -> None:
     lease = claimed(connection)
     save_snapshot(connection, lease, variants(4))
-    final = variants(3, reports=True, first_key=5)
+    final = variants(3, reports=True, tested=True, first_key=5)
     assert succeed(connection, lease, final) is State.SUCCEEDED
     job = current(connection, lease.job_id)
     assert (job.state, job.lease_expires_at, job.last_error) == ("succeeded", None, None)
@@ -330,7 +336,11 @@ def top(conn: psycopg.Connection, job_id: UUID, limit: int = 9, **parts: bool) -
     return results.top_as_text(job_id, limit, **wanted).of(conn)
 
 
-LARGE = {"report": "report_table_md", "trades": "trades_json", "equity": "equity_json"}
+LARGE = {
+    "report": ["report_table_md"],
+    "trades": ["trades_json", "test_trades_json"],
+    "equity": ["equity_json", "test_equity_json"],
+}
 
 
 @pytest.mark.parametrize("left_out", [["report"], ["trades"], ["equity"], list(LARGE)])
@@ -338,10 +348,11 @@ def test_what_is_left_out_of_the_top_is_none(
     connection: psycopg.Connection, left_out: list[str]
 ) -> None:
     lease = claimed(connection)
-    succeed(connection, lease, variants(2, reports=True))
+    succeed(connection, lease, variants(2, reports=True, tested=True))
     whole = top(connection, lease.job_id)
     assert [row.trades_json for row in whole] == ['[{"id": 1}]', None]
-    nothing = {LARGE[name]: None for name in left_out}
+    assert [row.test_equity_json for row in whole] == ["[[1, 9000.0]]", None]
+    nothing = {column: None for name in left_out for column in LARGE[name]}
     found = top(connection, lease.job_id, **dict.fromkeys(left_out, False))
     assert found == [row._replace(**nothing) for row in whole]
 
@@ -370,6 +381,81 @@ def pieces_read(conn: psycopg.Connection) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def test_rows_of_the_top_come_without_the_list_of_their_neighbours(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    rows = variants(2, reports=True, tested=True)
+    succeed(connection, lease, rows)
+    found = [json.loads(row.beside_json or "") for row in top(connection, lease.job_id)]
+    assert found == [{"number": 1}, {"number": 2}]
+    whole = results.variant_as_text(lease.job_id, rows[1].variant_key).of(connection)
+    assert whole is not None
+    assert json.loads(whole.beside_json or "") == rows[1].beside_json
+
+
+def test_what_was_asked_of_a_search_is_stored_with_its_rows(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    for ask in asks_of(lease.job_id):
+        assert ask.of(connection) is None
+    assert succeed(connection, lease, variants(1), answered()) is State.SUCCEEDED
+    assert results.figures(lease.job_id).of(connection) == FIGURES
+    found = results.validation(lease.job_id).of(connection)
+    assert found is not None
+    assert json.loads(found.figures) == FIGURES
+    assert json.loads(found.pictures) == {"splits": {"λ": [0.5, -1.25]}}
+    assert json.loads(found.surfaces) == [
+        {"number": 1, "axis_x": "trend fast", "axis_y": None},
+        {"number": 2, "axis_x": "trend fast", "axis_y": "slow 2"},
+    ]
+    for number, axis_y in ((1, None), (2, "slow 2")):
+        stored = results.surface(lease.job_id, number).of(connection)
+        assert stored is not None
+        assert (stored.axis_x, stored.axis_y) == ("trend fast", axis_y)
+        assert json.loads(stored.surface) == surface(number)
+    assert results.surface(lease.job_id, 3).of(connection) is None
+
+
+def asks_of(job_id: UUID) -> list[Ask[Any]]:
+    return [results.figures(job_id), results.validation(job_id), results.surface(job_id, 1)]
+
+
+def test_a_search_without_an_ordered_axis_has_no_surface(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    succeed(connection, lease, variants(1), answered(surfaces=0))
+    found = results.validation(lease.job_id).of(connection)
+    assert found is not None
+    assert found.surfaces == "[]"
+
+
+def test_of_a_cancelled_job_nothing_is_stored(connection: psycopg.Connection) -> None:
+    lease = claimed(connection)
+    jobs.cancel(connection, lease.job_id, client=Client.CLI)
+    assert succeed(connection, lease, variants(1), answered()) is State.CANCELLED
+    for ask in asks_of(lease.job_id):
+        assert ask.of(connection) is None
+
+
+def test_answers_that_are_refused_leave_everything_as_it_was(
+    connection: psycopg.Connection,
+) -> None:
+    lease = claimed(connection)
+    save_snapshot(connection, lease, variants(2))
+    wrong = results.answers(figures={}, pictures={}, surfaces=[{"x": {}}])
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        succeed(connection, lease, variants(1), wrong)
+    assert current(connection, lease.job_id).state == "running"
+    assert stored_rows(connection, lease.job_id) == variants(2)
+    assert results.figures(lease.job_id).of(connection) is None
+
+
+def test_answers_with_what_is_no_json_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        results.answers(figures={"pbo": math.nan}, pictures={}, surfaces=[])
 
 
 def test_one_variant_is_read_whole_by_its_key(connection: psycopg.Connection) -> None:

@@ -19,7 +19,7 @@ GUARD = (
 )
 
 # Not the writes of an owner: the claims make one, recognising finds one whose attempt is not known
-# yet, the reads change nothing, and what replaces top variants follows the lock in its transaction.
+# yet, the reads change nothing, and top variants and answers follow the lock in their transaction.
 UNGUARDED = {
     ("leases", "claim"),
     ("leases", "claim_queued"),
@@ -35,6 +35,10 @@ UNGUARDED = {
     ("results", "top_as_text"),
     ("results", "top_version"),
     ("results", "replace_top"),
+    ("results", "save_answers"),
+    ("results", "figures"),
+    ("results", "validation"),
+    ("results", "surface"),
 }
 
 

@@ -33,6 +33,7 @@ from tasks.messages import (
     StageAFinished,
     StageBFinished,
 )
+from tasks.parent import Parent
 from tasks.worker import Worker
 from tests.faults.conftest import small_sweep
 from tests.faults.harness import Stack
@@ -173,7 +174,7 @@ def test_a_snapshot_is_sent_when_variants_or_twins_have_changed(
             )
             yield Batch("stage_b", 1, 2, found)  # type: ignore[arg-type]
 
-    compute._run_stage(compute._Parent(there), Stage.STAGE_B, batches(), sweep)
+    compute._run_stage(Parent(there), Stage.STAGE_B, batches(), sweep)
     documents = []
     while here.poll():
         message = here.recv()
