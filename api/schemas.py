@@ -18,6 +18,7 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _ID: Schema = {"type": "string", "format": "uuid"}
 _HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_NUMBERED: Schema = {"type": "integer", "minimum": 1}
 _NUMBER: Schema = {"type": "number"}
 _FLAG: Schema = {"type": "boolean"}
 _OBJECT: Schema = {"type": "object"}
@@ -103,6 +104,7 @@ _STATUS_MEMBERS: dict[str, Schema] = {
     "request": _OBJECT,
     "coverage": _or_null(_OBJECT),
     "outcomes": _or_null(_OBJECT),
+    "validation": _or_null(_OBJECT),
     "verdict": _many(_TEXT),
 }
 _FAILED: dict[str, Schema] = {"last_error": _or_null(_TEXT), "last_error_json": _or_null(_OBJECT)}
@@ -141,11 +143,16 @@ _VARIANT_MEMBERS: dict[str, Schema] = {
     "metrics_json": _OBJECT,
     "payload_json": _OBJECT,
     "trades_omitted": _FLAG,
+    "test_metrics_json": _or_null(_OBJECT),
+    "beside_json": _or_null(_OBJECT),
 }
+_TRADES, _EQUITY = _or_null(_many(_OBJECT)), _or_null(_many(_many(_NUMBER)))
 _VARIANT_DETAILS: dict[str, Schema] = {
     "report_table_md": _or_null(_TEXT),
-    "trades": _or_null(_many(_OBJECT)),
-    "equity": _or_null(_many(_many(_NUMBER))),
+    "trades": _TRADES,
+    "equity": _EQUITY,
+    "test_trades": _TRADES,
+    "test_equity": _EQUITY,
 }
 
 COMPONENTS: Mapping[str, Schema] = MappingProxyType(
@@ -214,6 +221,15 @@ EVENTS = _object(items=_many(_ref("Event")))
 TOP = _object(job_id=_ID, state=_STATE, items=_many(_ref("Row")))
 VARIANT = _ref("Variant")
 ANY_VARIANT = _ref("AnyVariant")
+VALIDATION = _object(
+    job_id=_ID,
+    figures=_OBJECT,
+    pictures=_OBJECT,
+    surfaces=_many(_object(number=_NUMBERED, axis_x=_TEXT, axis_y=_or_null(_TEXT))),
+)
+SURFACE = _object(
+    job_id=_ID, number=_NUMBERED, axis_x=_TEXT, axis_y=_or_null(_TEXT), surface=_OBJECT
+)
 BARS = _object(
     times=_many(_COUNT),
     **{name: _many(_NUMBER) for name in ("open", "high", "low", "close", "volume")},
@@ -272,6 +288,7 @@ PATH: Mapping[str, Schema] = MappingProxyType(
         "variant_key": _HASH,
         "base_index": _COUNT,
         "variant_index": _COUNT,
+        "number": _NUMBERED,
         "strategy_id": _ID,
     }
 )

@@ -15,7 +15,7 @@ from engine.verdict import verdict
 from storage.candles import Instrument, length
 from storage.lists import Count, JobLine
 from storage.operating import LeaseLine
-from storage.records import Event, Job, State, TopText
+from storage.records import Event, Job, State, SurfaceText, TopText, ValidationText
 from storage.strategies import Strategy
 from storage.switches import Pause
 from storage.watching import Watched
@@ -31,11 +31,14 @@ def time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def status(job: Job, rows: Sequence[Json], line: JobLine | None = None) -> Json:
+def status(
+    job: Job, rows: Sequence[Json], figures: Json | None, line: JobLine | None = None
+) -> Json:
     """Return what a user may know of a job: no lease, no wake-ups.
 
-    `rows` is what a verdict needs of its top rows, from `storage.results.outline`; `line` is the
-    job as lists show it, which knows when a running job's stage began.
+    `rows` is what a verdict needs of its top rows, from `storage.results.outline`, and `figures`
+    what was found for its search, None until there are some; `line` is the job as lists show it,
+    which knows when a running job's stage began.
     """
     shown = {
         "job_id": job.job_id,
@@ -60,12 +63,14 @@ def status(job: Job, rows: Sequence[Json], line: JobLine | None = None) -> Json:
         "request": job.request_json,
         "coverage": job.coverage_json,
         "outcomes": job.outcomes_json,
+        "validation": figures,
         "verdict": verdict(
             coverage=job.coverage_json,
             outcomes=job.outcomes_json,
             top=rows,
             request=job.request_json,
             state=job.state,
+            figures=figures,
         ),
     }
     if job.state is State.FAILED:
@@ -209,14 +214,39 @@ def variant(row: TopText, shown: Collection[str]) -> Json:
         "metrics_json": orjson.Fragment(row.metrics_json),
         "payload_json": orjson.Fragment(row.payload_json),
         "trades_omitted": row.trades_omitted,
+        "test_metrics_json": _passed_on(row.test_metrics_json),
+        "beside_json": _passed_on(row.beside_json),
     }
     if "report" in shown:
         found["report_table_md"] = row.report_table_md
     if "trades" in shown:
         found["trades"] = _passed_on(row.trades_json)
+        found["test_trades"] = _passed_on(row.test_trades_json)
     if "equity" in shown:
         found["equity"] = _passed_on(row.equity_json)
+        found["test_equity"] = _passed_on(row.test_equity_json)
     return found
+
+
+def validation(job_id: UUID, found: ValidationText) -> Json:
+    """Return what was asked of a search; JSON of the database is passed on as it is."""
+    return {
+        "job_id": job_id,
+        "figures": orjson.Fragment(found.figures),
+        "pictures": orjson.Fragment(found.pictures),
+        "surfaces": orjson.Fragment(found.surfaces),
+    }
+
+
+def surface(job_id: UUID, number: int, found: SurfaceText) -> Json:
+    """Return one surface of a search, passed on as it is, and what it lies over."""
+    return {
+        "job_id": job_id,
+        "number": number,
+        "axis_x": found.axis_x,
+        "axis_y": found.axis_y,
+        "surface": orjson.Fragment(found.surface),
+    }
 
 
 def _passed_on(text: str | None) -> orjson.Fragment | None:

@@ -66,7 +66,16 @@ def _flat(row: Json) -> dict[str, Any]:
         flat[f"risk.{name}"] = level
     if (percent := percent_of(payload)) is not None:
         flat["percent"] = percent
-    return flat | metrics | dict.fromkeys(infinite, inf)
+    return flat | metrics | dict.fromkeys(infinite, inf) | _tested(row)
+
+
+def _tested(row: Json) -> dict[str, Any]:
+    """Return the figures of the bars that a variant was not chosen on; nothing without any."""
+    metrics = dict(row.get("test_metrics_json") or {})
+    infinite = metrics.pop("infinite", ())
+    return {
+        f"test.{name}": value for name, value in (metrics | dict.fromkeys(infinite, inf)).items()
+    }
 
 
 def _unwritable(file: Path, error: OSError) -> CommandError:

@@ -1,6 +1,7 @@
 """The report of one variant as a single HTML file with plots that opens without a network."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -63,7 +64,8 @@ def page(
     template = status["request"]["template"]
     instrument, execution = template["instrument_id"], template["execution"]
     fills, modes = fills_text(execution), modes_text(template)
-    trades = largest(row["trades"], TRADES_SHOWN)
+    every_trade = [*row["trades"], *(row.get("test_trades") or ())]
+    trades = largest(every_trade, TRADES_SHOWN)
     title = f"{instrument['symbol']} {template['timeframe']}, variant {row['rank']}"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
@@ -81,10 +83,12 @@ def page(
         engine_version=escape(str(status["engine_version"])),
         cards="".join(parts.cards(status, row)),
         parameters="".join(parts.parameters(row["payload_json"])),
+        metrics_class=" tested" if row.get("test_metrics_json") else "",
+        metrics_head=parts.metrics_head(row["report_table_md"]),
         metrics="".join(parts.metric_rows(row["report_table_md"])),
         plots_text=escape(parts.plots_text(row)),
         price_note=parts.price_note(every),
-        trades_note=parts.trades_note(len(trades), len(row["trades"])),
+        trades_note=parts.trades_note(len(trades), len(every_trade)),
         trades_head="".join(parts.trade_heads(trades)),
         trades="".join(parts.trade_rows(trades)),
         fills=escape(fills.capitalize() or "Fills at the close of a bar"),
@@ -112,15 +116,20 @@ def _curves(
 ) -> dict[str, Any]:
     cash = float(status["request"]["template"]["execution"]["init_cash_quote"])
     kept = thinned(closes, PRICE_POINTS)
-    price = [closes[i] for i in kept]
+    times, price = [close_times[i] for i in kept], [closes[i] for i in kept]
+    train, test = row["equity"], row.get("test_equity") or []
+    border = train[-1][0] if test else None
+    equity = _broken(train, test)
+    lost = [drawdowns([value for _, value in part], cash) for part in (train, test)]
     return {
         "cash": cash,
-        "times": [close_times[i] for i in kept],
+        "border": border,
+        "times": times,
         "closes": [_rounded(close) for close in price],
-        "hold": [round(cash * close / closes[0], 2) for close in price],
-        "equityTimes": [time for time, _ in row["equity"]],
-        "equity": [equity for _, equity in row["equity"]],
-        "drawdown": drawdowns([equity for _, equity in row["equity"]], cash),
+        "hold": _held(times, price, cash, border),
+        "equityTimes": [time for time, _ in equity],
+        "equity": [value for _, value in equity],
+        "drawdown": [*lost[0], *([None, *lost[1]] if test else ())],
         "trades": [
             {
                 "long": trade["direction"] == "long",
@@ -133,6 +142,23 @@ def _curves(
             for trade in trades
         ],
     }
+
+
+def _broken(train: Sequence[Any], test: Sequence[Any]) -> list[Any]:
+    """Return the equity of both parts, each of which begins with the initial cash: two lines."""
+    return [*train, *([[train[-1][0], None], *test] if test else ())]
+
+
+def _held(
+    times: Sequence[int], closes: Sequence[float], cash: float, border: int | None
+) -> list[float]:
+    """Return what the cash would be worth if it were held, from the begin of each part on."""
+    after = bisect_right(times, border) if border is not None else len(times)
+    return [
+        round(cash * close / part[0], 2)
+        for part in (closes[:after], closes[after:])
+        for close in part
+    ]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -22,7 +22,12 @@ from cli.render import (
 
 Json = Mapping[str, Any]
 
-STAGES = {"stage_a": "A  score variants", "stage_b": "B  expand risk", "finalizing": "reports"}
+STAGES = {
+    "stage_a": "A  score variants",
+    "stage_b": "B  expand risk",
+    "validation": "validation",
+    "finalizing": "reports",
+}
 SHORT_ID = 8
 TIMES = "\N{MULTIPLICATION SIGN}"
 NARROWEST = 52  # an id and its label

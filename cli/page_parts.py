@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from math import inf
 from typing import Any
 
 from cli.axes import of_variant, percent_of
@@ -63,17 +64,20 @@ def cards(status: Json, row: Json) -> Iterator[str]:
     chosen = list(CARDS)
     if all(name != primary for name, _digits in chosen):
         chosen.insert(0, (primary, 2))
-    infinite = row["metrics_json"].get("infinite", ())
     for name, digits in chosen:
         label = words(name)[0].upper() + words(name)[1:]
-        if name in infinite:
-            yield f'<div class="card"><b>∞</b><span>{label}</span></div>'
-            continue
         value = metric(row, name)
         tone = "" if value is None or name not in SIGNED else ("gain" if value >= 0 else "loss")
-        sign = "+" if tone == "gain" else ""
-        text = _with_unit(name, value, digits)
-        yield f'<div class="card {tone}"><b>{sign}{text}</b><span>{label}</span></div>'
+        text = _signed(name, value, digits)
+        tested = metric(row, name, test=True) if row.get("test_metrics_json") else None
+        under = "" if tested is None else f"<em>test {_signed(name, tested, digits)}</em>"
+        yield f'<div class="card {tone}"><b>{text}</b><span>{label}</span>{under}</div>'
+
+
+def _signed(name: str, value: float | None, digits: int) -> str:
+    """Return a figure with its unit, a gain with its sign."""
+    sign = "+" if name in SIGNED and value is not None and value >= 0 else ""
+    return "∞" if value == inf else f"{sign}{_with_unit(name, value, digits)}"
 
 
 def parameters(payload: Json) -> Iterator[str]:
@@ -92,8 +96,18 @@ def metric_rows(table_md: str) -> Iterator[str]:
     """Yield the rows of a report table that is given as Markdown."""
     lines = [line.strip().strip("|").split("|") for line in table_md.splitlines() if line.strip()]
     for cells in lines[2:]:  # behind the heading and its rule
-        name, value = (escape(cell.strip()) for cell in cells)
-        yield f'<tr><th scope="row">{name}</th><td>{value}</td></tr>'
+        name, *values = (escape(cell.strip()) for cell in cells)
+        found = "".join(f"<td>{value}</td>" for value in values)
+        yield f'<tr><th scope="row">{name}</th>{found}</tr>'
+
+
+def metrics_head(table_md: str) -> str:
+    """Return the heading of the columns of a report table; nothing where one has the figures."""
+    heads = [escape(cell.strip()) for cell in table_md.split("\n", 1)[0].strip("|").split("|")]
+    if len(heads) < 3:
+        return ""
+    cells = "".join(f'<th scope="col">{head}</th>' for head in heads[1:])
+    return f"<thead><tr><td></td>{cells}</tr></thead>"
 
 
 def price_note(every: int) -> str:

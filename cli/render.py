@@ -55,11 +55,15 @@ def verdict(status: Json) -> list[Text]:
     return [Text(sentence, style="bold") for sentence in status.get("verdict") or ()]
 
 
-def metric(row: Json, name: str) -> float | None:
-    """Return a figure of a variant: infinity included, None when undefined or not computed yet."""
-    if name in row["metrics_json"].get("infinite", ()):
+def metric(row: Json, name: str, *, test: bool = False) -> float | None:
+    """Return a figure of a variant: infinity included, None when undefined or not computed yet.
+
+    `test`: that of the bars which the variant was not chosen on, None where there are none.
+    """
+    figures = (row.get("test_metrics_json") or {}) if test else row["metrics_json"]
+    if name in figures.get("infinite", ()):
         return inf
-    value = row.get(name, row["metrics_json"].get(name))
+    value = figures.get(name) if test else row.get(name, figures.get(name))
     return None if value is None else float(value)
 
 
@@ -72,6 +76,24 @@ def report(row: Json, title: str) -> Iterable[Any]:
         yield Text("The table comes when the job has succeeded.", style="yellow")
     else:
         yield Markdown(row["report_table_md"])
+    if text := neighbours(row.get("beside_json")):
+        yield Text(text)
+
+
+def neighbours(beside: Json | None) -> str | None:
+    """Say how the variants did that are one step from this one; None where nobody asked."""
+    if beside is None:
+        return None
+    if not beside["number"]:
+        return "no neighbours: no parameter has a next value"
+    one = beside["number"] == 1
+    median, worst = (
+        "-" if value is None else f"{figure(value, 2)} %"
+        for value in (beside["median_return"], beside["worst_return"])
+    )
+    text = f"{beside['number']:,} neighbour{'' if one else 's'}: median {median}, worst {worst}"
+    counts = ((beside["twins"], "with exactly its trades"), (beside["ruined"], "ruined"))
+    return "; ".join([text, *(f"{count:,} {words}" for count, words in counts if count)])
 
 
 def state_text(state: str) -> Text:

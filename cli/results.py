@@ -29,8 +29,9 @@ def top(
     wide; parameters that all variants share stand above the table once the job has succeeded.
 
     --json prints an array of variants: rank, variant_key, indicator_variant_key, variant_index,
-    total_return_pct, metrics_json, payload_json (all its parameters), trades_omitted and twins;
-    --include adds report_table_md, trades, equity.
+    total_return_pct, metrics_json, payload_json (all its parameters), trades_omitted, twins,
+    test_metrics_json and beside_json, how its neighbours did (null unless the request keeps bars
+    aside); --include adds report_table_md, trades and test_trades, equity and test_equity.
 
     For example:
 
@@ -104,7 +105,8 @@ def export(
 
     A row has rank, variant_key, indicator_variant_key, variant_index, twins, a column for every
     parameter (`momentum.rsi.window`, `momentum.rsi.long_threshold`, `risk.sl`, `percent` where
-    sizing is by percent) and one for every metric. A level that is off and a metric that is
+    sizing is by percent) and one for every metric, `test.` before those of the bars that a request
+    keeps aside. A level that is off and a metric that is
     undefined are empty; `inf` is infinity.
 
     For example:

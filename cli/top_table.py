@@ -31,13 +31,17 @@ PRIMARY, SECONDARY = "▼▲", "▽△"
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of figures: heading, decimals, and the characters that usual figures take."""
+    """A column of figures: heading, decimals, and the characters that usual figures take.
+
+    `test`: of the bars that variants were not chosen on.
+    """
 
     name: str
     heading: str
     digits: int
     figures: int
     mark: str = ""
+    test: bool = False
 
     @property
     def shown_heading(self) -> str:
@@ -81,6 +85,8 @@ class Layout:
         """Choose what fits: the ranking metrics always, the other ones as far as there is room."""
         ranking = request["ranking"]
         metrics = ranking_metrics(ranking)
+        if request.get("validation"):
+            metrics[1:1] = tests_of(metrics[0])
         twins = bool(ranking.get("distinct"))
         used = len(str(request["top_k"])) + (GAP + TWINS if twins else 0)
         used += sum(GAP + each.room for each in metrics)
@@ -90,7 +96,7 @@ class Layout:
         phrases = max([PHRASES, *(_phrase_room(axis, names) for axis in parameters)])
         left = width - used - (columns if beside else GAP + phrases)
         for each in METRICS:
-            if each.name in {shown.name for shown in metrics}:
+            if each.name in {shown.name for shown in metrics if not shown.test}:
                 continue
             if each.room + GAP > left:
                 break
@@ -99,10 +105,19 @@ class Layout:
         return cls(tuple(metrics), twins, tuple(parameters), beside, phrases + max(left, 0))
 
     def narrower(self) -> "Layout | None":
-        """Return it without its last column of figures; None when variants are ranked by it."""
-        if self.metrics[-1].mark:
+        """Return it without its last column of figures; None where that has to be shown."""
+        if self.metrics[-1].mark or self.metrics[-1].test:
             return None
         return replace(self, metrics=self.metrics[:-1])
+
+
+def tests_of(primary: Metric) -> list[Metric]:
+    """Return the columns of the test: the metric that variants are ranked by, and their return."""
+    wanted = dict.fromkeys((primary, METRICS[0]))
+    return [
+        replace(each, heading=f"test\n{each.heading.replace(chr(10), ' ')}", mark="", test=True)
+        for each in {each.name: each for each in wanted}.values()
+    ]
 
 
 def ranking_metrics(ranking: Json) -> list[Metric]:
@@ -209,7 +224,7 @@ def _table(rows: Sequence[Json], layout: Layout) -> Table:
 def _cells(row: Json, layout: Layout) -> Iterator[str | Text]:
     yield str(row["rank"])
     for each in layout.metrics:
-        yield figure(metric(row, each.name), each.digits)
+        yield figure(metric(row, each.name, test=each.test), each.digits)
     if layout.twins:
         yield f"{row.get('twins', 1):,}"
     payload = row["payload_json"]

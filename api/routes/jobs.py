@@ -171,13 +171,15 @@ async def status(call: Call) -> Response:
     """Return one job, and what to make of it."""
     pool, who = call.context.pool, call.who
     job_id = await named(pool, who, call.job)
-    found, rows = await pool.ask(jobs.by_id(job_id), results.outline(job_id))
+    found, rows, figures = await pool.ask(
+        jobs.by_id(job_id), results.outline(job_id), results.figures(job_id)
+    )
     job = owned(found, job_id, who)
     line = None
     if job.state is State.RUNNING:
         (lines,) = await pool.ask(lists.lines(who.user_id, [job_id]))
         line = next(iter(lines), None)
-    shown = views.status(job, rows, line)
+    shown = views.status(job, rows, figures, line)
     if "distribution" in (call.asked["include"] or ()):
         (outcomes,) = await pool.ask(results.outcomes(job_id))
         shown["distribution"] = await to_thread.run_sync(views.distribution, outcomes, rows)
@@ -288,7 +290,7 @@ def _submitted(
     job: Job, warnings: list[dict[str, str]], wanted: Wanted, context: Context, *, created: bool
 ) -> Response:
     if created:
-        document = views.status(job, [])
+        document = views.status(job, [], None)
     else:
         document, paused = context.pool.run(
             lambda conn: (_status(conn, job), switches.paused().of(conn)), again=True
@@ -303,7 +305,8 @@ def _submitted(
 def _status(conn: Connection, job: Job) -> dict[str, Any]:
     running = job.state is State.RUNNING
     lines = lists.lines(job.user_id, [job.job_id]).of(conn) if running else []
-    return views.status(job, results.outline(job.job_id).of(conn), next(iter(lines), None))
+    rows, figures = results.outline(job.job_id).of(conn), results.figures(job.job_id).of(conn)
+    return views.status(job, rows, figures, next(iter(lines), None))
 
 
 def _ids(given: Any) -> list[str]:

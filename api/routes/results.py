@@ -10,13 +10,13 @@ from starlette.responses import Response
 from api import schemas, views
 from api.answers import answer, encoded
 from api.calls import Call, route
-from api.errors import invalid_value, not_found
+from api.errors import ApiError, invalid_value, not_found
 from api.job_ids import named, own, owned, wanted_by
 from api.parameters import Query, whole, words
 from api.variant_keys import SPACES, reserved
 from engine.request.words import shown
 from storage import jobs, results
-from storage.records import State
+from storage.records import Job, State
 
 router = APIRouter(tags=["results"])
 
@@ -71,6 +71,62 @@ async def _without_parts(call: Call, job_id: UUID, limit: int) -> Response:
         kept.put((job_id, limit), (results.version_of(rows), items), len(items) + ENTRY_BYTES)
     job = owned(found, job_id, call.who)
     return answer({"job_id": job_id, "state": job.state, "items": orjson.Fragment(items)})
+
+
+@route(
+    router,
+    "GET",
+    "/backtests/jobs/{job_id}/validation",
+    answers={200: schemas.VALIDATION},
+    errors=(404, 409),
+)
+async def validation(call: Call) -> Response:
+    """Return what was asked of a search once it was done, and which surfaces there are."""
+    pool, who = call.context.pool, call.who
+    job_id = await named(pool, who, call.job)
+    found, answers = await pool.ask(jobs.by_id(job_id), results.validation(job_id))
+    job = owned(found, job_id, who)
+    if answers is None:
+        raise _no_answers(job)
+    return answer(views.validation(job_id, answers))
+
+
+@route(
+    router,
+    "GET",
+    "/backtests/jobs/{job_id}/surfaces/{number}",
+    answers={200: schemas.SURFACE},
+    errors=(404, 409),
+)
+async def surface(call: Call) -> Response:
+    """Return one surface of a search; `validation` lists them."""
+    given = call.path("number")
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", given, re.ASCII):
+        raise invalid_value("number", f"must be a whole number from 1, got {shown(given)}")
+    pool, who, number = call.context.pool, call.who, int(given)
+    job_id = await named(pool, who, call.job)
+    found, figures, stored = await pool.ask(
+        jobs.by_id(job_id), results.figures(job_id), results.surface(job_id, number)
+    )
+    job = owned(found, job_id, who)
+    if figures is None:
+        raise _no_answers(job)
+    if stored is None:
+        raise not_found(f"job {job_id} has no surface {number}")
+    return answer(views.surface(job_id, number, stored))
+
+
+def _no_answers(job: Job) -> ApiError:
+    """Say why nothing is stored of what was asked of a search."""
+    if not job.request_json.get("validation"):
+        message = f"job {job.job_id} keeps no bars aside: nothing was asked of its search"
+        return ApiError(404, "not_validated", message)
+    if not job.state.terminal:
+        message = f"job {job.job_id} is {job.state}: what is asked of its search comes at the end"
+        return ApiError(404, "not_ended", message)
+    ended = "was cancelled" if job.state is State.CANCELLED else f"has {job.state}"
+    message = f"job {job.job_id} {ended}: nothing is stored of what was asked of its search"
+    return ApiError(404, "not_validated", message)
 
 
 @route(

@@ -9,12 +9,15 @@ import pytest
 
 from tests.api.running import Api, Caller
 from tests.making_jobs import REQUEST, finish
+from tests.storage.making import answered
 
 TABLES = (
     "backtest_jobs",
     "backtest_job_events",
     "backtest_job_top_variants",
     "backtest_job_stage_a_shortlist",
+    "backtest_job_validation",
+    "backtest_job_surfaces",
     "backtest_strategies",
     "backtest_switches",
 )
@@ -28,7 +31,7 @@ class Owner:
     def __init__(self, caller: Caller, stored: psycopg.Connection[Any]) -> None:
         self.caller = caller
         self.finished = self._submitted("owners finished job")
-        finish(stored, self.finished)
+        finish(stored, self.finished, answers=answered())
         self.queued = self._submitted("owners queued job")
         (best, *_) = caller.get(f"/backtests/jobs/{self.finished}/top").json()["items"]
         self.variant_key = str(best["variant_key"])
@@ -50,6 +53,7 @@ class Owner:
             "variant_key": self.variant_key,
             "base_index": "0",
             "variant_index": "0",
+            "number": "1",
         }
         jobs = (self.finished, self.queued) if "{job_id}" in template else ("",)
         for job in jobs:

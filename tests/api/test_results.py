@@ -9,8 +9,8 @@ from psycopg.types.json import Jsonb
 
 from engine.outcomes import KEY_SHIFT
 from tests.api.running import Api, Caller
-from tests.making_jobs import EQUITY, REQUEST, TABLE, TRADES, finish
-from tests.storage.making import OUTCOMES
+from tests.making_jobs import BESIDE, EQUITY, REQUEST, TABLE, TRADES, changed, finish
+from tests.storage.making import FIGURES, OUTCOMES, answered, surface
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +168,114 @@ def test_the_distribution_of_a_search_comes_when_it_is_asked_for(
     assert "distribution" not in owner.get(path).json()
     nothing = owner.get(f"/backtests/jobs/{waiting}", params=asked).json()
     assert nothing["distribution"] is None
+
+
+# --- what is asked of a search
+
+
+@pytest.fixture(scope="module")
+def keeper(shared_api: Api) -> Caller:
+    return shared_api.new_user()
+
+
+@pytest.fixture(scope="module")
+def validated(shared_api: Api, keeper: Caller) -> str:
+    """A job with bars kept aside that a worker has finished."""
+    job_id = submitted(keeper)
+    with psycopg.connect(shared_api.dsn, autocommit=True) as conn:
+        finish(conn, job_id, answers=answered())
+    return job_id
+
+
+def submitted(who: Caller, *, tested: bool = True) -> str:
+    validation = {"train_pct": 50} if tested else None
+    answer = who.post("/backtests/jobs", json=changed(validation=validation))
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["job_id"])
+
+
+def test_a_status_has_the_figures_and_the_verdict_knows_them(
+    keeper: Caller, validated: str, owner: Caller, finished: str
+) -> None:
+    found = keeper.get(f"/backtests/jobs/{validated}").json()
+    assert found["validation"] == FIGURES
+    assert any("Neighbours of the winner: median" in sentence for sentence in found["verdict"])
+    renamed = keeper.call("PATCH", f"/backtests/jobs/{validated}", json={"note": "n"}).json()
+    assert (renamed["validation"], renamed["verdict"]) == (FIGURES, found["verdict"])
+    assert owner.get(f"/backtests/jobs/{finished}").json()["validation"] is None
+
+
+def test_all_that_was_asked_comes_with_a_list_of_surfaces(keeper: Caller, validated: str) -> None:
+    answer = keeper.get(f"/backtests/jobs/{validated}/validation")
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "job_id": validated,
+        "figures": FIGURES,
+        "pictures": {"splits": {"λ": [0.5, -1.25]}},
+        "surfaces": [
+            {"number": 1, "axis_x": "trend fast", "axis_y": None},
+            {"number": 2, "axis_x": "trend fast", "axis_y": "slow 2"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(("number", "axis_y"), [(1, None), (2, "slow 2")])
+def test_a_surface_comes_by_its_number(
+    keeper: Caller, validated: str, number: int, axis_y: str | None
+) -> None:
+    answer = keeper.get(f"/backtests/jobs/{validated}/surfaces/{number}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "job_id": validated,
+        "number": number,
+        "axis_x": "trend fast",
+        "axis_y": axis_y,
+        "surface": surface(number),
+    }
+
+
+def test_a_surface_that_there_is_not_is_not_found(keeper: Caller, validated: str) -> None:
+    answer = keeper.get(f"/backtests/jobs/{validated}/surfaces/3")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("number", ["0", "01", "-1", "x", "1e1", "9999999999"])
+def test_what_is_no_number_of_a_surface_is_refused(
+    keeper: Caller, validated: str, number: str
+) -> None:
+    answer = keeper.get(f"/backtests/jobs/{validated}/surfaces/{number}")
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["details"][0]["path"] == "number"
+
+
+@pytest.mark.parametrize("path", ["validation", "surfaces/1"])
+def test_why_nothing_was_found_out_is_told_by_a_code(shared_api: Api, path: str) -> None:
+    user = shared_api.new_user()
+    active, plain = submitted(user), submitted(user, tested=False)
+
+    def refused(job_id: str) -> tuple[int, str, str]:
+        answer = user.get(f"/backtests/jobs/{job_id}/{path}")
+        error = answer.json()["error"]
+        return answer.status_code, error["code"], error["message"].removeprefix(f"job {job_id} ")
+
+    aside = "keeps no bars aside: nothing was asked of its search"
+    assert refused(plain) == (404, "not_validated", aside)
+    later = "is queued: what is asked of its search comes at the end"
+    assert refused(active) == (404, "not_ended", later)
+    user.post(f"/backtests/jobs/{active}/cancel")
+    never = "was cancelled: nothing is stored of what was asked of its search"
+    assert refused(active) == (404, "not_validated", never)
+
+
+def test_rows_of_a_list_say_how_their_neighbours_did_and_a_variant_lists_them(
+    keeper: Caller, validated: str, owner: Caller, finished: str
+) -> None:
+    short = {name: value for name, value in BESIDE.items() if name != "variants"}
+    for include in ("none", "report"):
+        rows = top(keeper, validated, include=include)["items"]
+        assert [row["beside_json"] for row in rows] == [
+            short | {"number": rank} for rank in range(1, 5)
+        ]
+    whole = keeper.get(f"/backtests/jobs/{validated}/variants/{rows[0]['variant_key']}").json()
+    assert whole["beside_json"] == BESIDE
+    assert top(owner, finished)["items"][0]["beside_json"] is None

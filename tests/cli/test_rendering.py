@@ -256,3 +256,26 @@ def test_parameters_are_written_as_a_request_has_them(value: object, text: str) 
 )
 def test_a_price_has_the_digits_that_tell_it_apart(price: float | None, expected: str) -> None:
     assert page_parts.price_text(price) == expected
+
+
+def beside(**changes: Any) -> dict[str, Any]:
+    figures = {"number": 8, "median_return": 15.0, "worst_return": -9.5, "twins": 0, "ruined": 0}
+    return figures | changes
+
+
+@pytest.mark.parametrize(
+    ("figures", "text"),
+    [
+        (None, None),
+        (beside(), "8 neighbours: median 15.00 %, worst -9.50 %"),
+        (beside(number=1), "1 neighbour: median 15.00 %, worst -9.50 %"),
+        (
+            beside(twins=5, ruined=1),
+            "8 neighbours: median 15.00 %, worst -9.50 %; 5 with exactly its trades; 1 ruined",
+        ),
+        (beside(median_return=None), "8 neighbours: median -, worst -9.50 %"),
+        (beside(number=0), "no neighbours: no parameter has a next value"),
+    ],
+)
+def test_neighbours_are_told_in_one_line(figures: dict[str, Any] | None, text: str | None) -> None:
+    assert render.neighbours(figures) == text

@@ -16,7 +16,8 @@ from storage import jobs, leases
 from storage.records import Client, Failure, State
 from tests.api.running import Api
 from tests.cli.conftest import REQUEST, Backtest, become, finish, submitted, taken, written
-from tests.storage.making import OUTCOMES, without_bins
+from tests.making_jobs import BESIDE
+from tests.storage.making import OUTCOMES, answered, without_bins
 
 JOB_KEYS = {
     *("job_id", "name", "mode", "state", "stage", "progress", "attempt", "created_at"),
@@ -47,7 +48,7 @@ def test_a_request_can_come_from_standard_input(
 def test_the_stored_request_is_the_effective_one(service: Backtest, tmp_path: Path) -> None:
     request = service("show", submitted(service, tmp_path), "--json").json["request"]
     assert request["warmup_bars"] >= 39  # what the slow average needs at least
-    assert (request["version"], request["ranking"]["min_trades"]) == (3, 30)
+    assert (request["version"], request["ranking"]["min_trades"]) == (4, 30)
     assert request["template"]["execution"]["fee_pct"] == 0.075
 
 
@@ -262,6 +263,19 @@ def test_report_prints_the_table(
     job_id = submitted(service, tmp_path)
     finish(connection, job_id)
     assert "Num. Trades" in service("report", job_id).out
+
+
+def test_a_report_says_how_the_neighbours_did_where_that_was_asked(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    for answers, said in ((None, False), (answered(), True)):
+        job_id = submitted(service, tmp_path)
+        finish(connection, job_id, answers=answers)
+        out = " ".join(service("report", job_id, "--rank", "4").out.split())
+        line = "4 neighbours: median -0.90 %, worst -67.25 %; 2 with exactly its trades"
+        assert (line in out) is said
+    row = service("top", job_id, "--limit", "1", "--json").json[0]
+    assert row["beside_json"] == {name: BESIDE[name] for name in BESIDE if name != "variants"}
 
 
 def test_a_report_names_fills_that_are_not_at_closes(

@@ -2,7 +2,7 @@
 
 import { compareValues, valueText } from "./axes.js";
 import { number } from "./format.js";
-import { MEASURES, ascending, figure, figureText, measure, metricWordsWithUnit } from "./measures.js";
+import { MEASURES, ascending, figure, figureText, measure, metricWordsWithUnit, testFigure } from "./measures.js";
 
 const KEY = "backtest.columns";
 const USUAL = ["total_return_pct", "max_drawdown_pct", "num_trades", "win_rate_pct", "profit_factor", "sharpe"];
@@ -36,15 +36,16 @@ export function rankingNames(ranking) {
 /**
  * The columns for a request, the chosen figures and the parameters that tell rows apart. Each: `key`,
  * `heading` (lines), `title`, `kind`, `text(row)`, `order(a, b)` best or smallest first, `falls`: this is
- * from the largest down, `missing(row)`.
+ * from the largest down, `missing(row)`. `tested`: rows have figures of bars that they were not chosen on.
  */
-export function columnsOf(ranking, chosen, parameters) {
+export function columnsOf(ranking, chosen, parameters, tested = false) {
   const first = rankingNames(ranking);
   const names = [...first, ...MEASURES.map((each) => each.name).filter((name) => chosen.includes(name) && !first.includes(name))];
   return [
     { key: "rank", heading: ["#"], title: "rank", kind: "rank", falls: false, text: (row) => String(row.rank),
       order: (a, b) => a.rank - b.rank, missing: () => false },
-    ...names.map((name) => figureColumn(name, first.indexOf(name))),
+    figureColumn(names[0], 0), ...(tested ? testNames(ranking).map(testColumn) : []),
+    ...names.slice(1).map((name) => figureColumn(name, first.indexOf(name))),
     ...(ranking.distinct ? [{ key: "twins", heading: ["twins"], title: "how many variants share this outcome", kind: "twins",
       falls: true, text: (row) => number(row.twins), order: (a, b) => b.twins - a.twins, missing: () => false }] : []),
     ...parameters.map((axis) => ({ key: axis.key, heading: axis.heading, title: `${axis.block} ${axis.label}`, kind: "parameter",
@@ -63,6 +64,22 @@ function figureColumn(name, place) {
     text: (row) => figureText(name, figure(row, name)),
     order: (a, b) => sign * compareFigures(figure(a, name), figure(b, name)),
     missing: (row) => figure(row, name) === null,
+  };
+}
+
+/** What is shown of the test: the metric that variants are ranked by, and their return. */
+function testNames(ranking) {
+  return [...new Set([ranking.primary_metric, "total_return_pct"])];
+}
+
+function testColumn(name) {
+  const column = figureColumn(name, -1), sign = ascending(name) ? 1 : -1;
+  return {
+    ...column, key: `test.${name}`, heading: ["test", column.heading.join(" ")],
+    title: `${metricWordsWithUnit(name)} on the bars that variants were not chosen on`,
+    text: (row) => figureText(name, testFigure(row, name)),
+    order: (a, b) => sign * compareFigures(testFigure(a, name), testFigure(b, name)),
+    missing: (row) => testFigure(row, name) === null,
   };
 }
 

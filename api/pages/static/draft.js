@@ -2,7 +2,7 @@
 
 import { request } from "./api.js";
 import { isObject, patched, patchOf } from "./document.js";
-import { example, minutesOf } from "./example.js";
+import { example, minutesOf, TRAIN_PCT } from "./example.js";
 import { usual } from "./range.js";
 
 const KEY = `draft ${location.search}`;
@@ -32,7 +32,7 @@ async function source(asked, instruments) {
     return { heading: "New job", document: document_, name, saved: null };
   }
   const template = { timeframe: "15m", indicator_grids: [] };
-  const document_ = { template };
+  const document_ = { template, validation: { train_pct: TRAIN_PCT } };
   const [first] = instruments;
   if (first) {
     template.instrument_id = { market_id: first.market_id, symbol: first.symbol };
@@ -67,8 +67,10 @@ function ofStrategy(strategy, instruments) {
 
 /** A stored request as somebody would write it: without what only repeats a default. */
 function plain(stored) {
-  const { version, validation, ...document_ } = structuredClone(stored);
-  const { template } = document_;
+  const { version, ...document_ } = structuredClone(stored);
+  const { template, validation } = document_;
+  if (validation === null) delete document_.validation;
+  else for (const [name, value] of Object.entries(validation ?? {})) if (value === null) delete validation[name];
   if (!template.exit_grids?.length) delete template.exit_grids;
   for (const grid of [...template.indicator_grids, ...(template.exit_grids ?? [])]) {
     if (grid.name === grid.indicator_id) delete grid.name;

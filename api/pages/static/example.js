@@ -6,6 +6,8 @@ const LENGTHS = [["15m", 15, 40], ["5m", 5, 10], ["1m", 1, 0]]; // timeframe, mi
 const WARMUP_BARS = 160, DAYS_MAX = 180, DAYS_MAX_OF_DAYS = 1500;
 
 export const VARIANTS = 2430;
+/** A new request keeps bars aside unless somebody says otherwise. */
+export const TRAIN_PCT = 70;
 
 /** A request for an instrument `{market_id, symbol, first, last, timeframe}`, inside its candles. */
 export function example(instrument) {
@@ -28,6 +30,7 @@ export function example(instrument) {
       risk_grid: { sl: [null, 1, 2], tp: [null, 2, 4] },
     },
     ranking: { min_trades: 10 },
+    validation: { train_pct: TRAIN_PCT },
   };
 }
 

@@ -102,15 +102,20 @@ export function showVerdict(section, status, best) {
   const [first, ...rest] = status.verdict;
   const held = status.outcomes?.benchmark_return_pct ?? null;
   const children = [el("p", { class: "first" }, first ?? ""), rest.length > 0 && el("ul", {}, rest.map((text) => el("li", {}, text))),
-    status.state === "succeeded" && best && el("p", { class: "advice" }, advice(status, best.total_return_pct, held))];
+    status.state === "succeeded" && best && el("p", { class: "advice" }, advice(status, best, held))];
   fill(section, ...children);
 }
 
 /** What to make of a finished job, for whoever sees one for the first time. */
-function advice(status, made, held) {
+function advice(status, best, held) {
+  const made = best.total_return_pct;
   if (made === null || made <= 0) return "Not even the best variant earned anything on this range: as it stands, there is nothing here to trade.";
   const begin = held !== null && made <= held ? "Holding the instrument would have earned at least as much. " : "";
-  if (status.request.validation) return begin || "Look at what the winner made on data it was not chosen on.";
+  if (status.request.validation) {
+    const tested = best.test_metrics_json?.total_return_pct ?? null;
+    if (tested === null || tested > 0) return [begin, "What it made on the bars it was not chosen on is the figure to go by: the other one is the best of many."];
+    return [begin, "On the bars it was not chosen on it earned nothing: what the search found did not last."];
+  }
   return [begin, "Do not believe it yet: the winner was chosen on the very bars it is judged by, and the best of many looks good by luck alone. " +
     "Open it below, save it as a strategy, and run that on a range it has not seen; or ",
   el("a", { href: `/new?from=${status.job_id}&range=new` }, "rerun the sweep on another range"), " and see whether the same values win."];

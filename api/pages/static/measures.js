@@ -55,6 +55,12 @@ export function figure(row, name) {
   return row[name] ?? row.metrics_json?.[name] ?? null;
 }
 
+/** The same of the bars that the variant was not chosen on; null where there are none. */
+export function testFigure(row, name) {
+  if (row.test_metrics_json?.infinite?.includes(name)) return Infinity;
+  return row.test_metrics_json?.[name] ?? null;
+}
+
 /** Write a figure without its unit: "1,234.50", "∞", "–". */
 export function figureText(name, value) {
   if (value === null || value === undefined) return "–";

@@ -3,7 +3,7 @@
 import { phrases } from "./axes.js";
 import { el } from "./dom.js";
 import { number } from "./format.js";
-import { figure, figureWithUnit, metricWords } from "./measures.js";
+import { figure, figureWithUnit, metricWords, testFigure } from "./measures.js";
 import { Trades } from "./trades.js";
 import { VariantChart } from "./variant_chart.js";
 
@@ -31,7 +31,8 @@ export class Report {
       const value = figure(this.row, name);
       const tone = SIGNED.has(name) && value !== null ? (value >= 0 ? "gain" : "loss") : "";
       return el("div", { class: "figure" }, el("b", { class: tone }, figureWithUnit(name, value)),
-        el("span", {}, metricWords(name), name === primary ? " · ranked by it" : ""));
+        el("span", {}, metricWords(name), name === primary ? " · ranked by it" : ""),
+        this.row.test_metrics_json ? el("span", {}, `test ${figureWithUnit(name, testFigure(this.row, name))}`) : null);
     }));
   }
 
@@ -43,7 +44,8 @@ export class Report {
   #charts() {
     const place = el("div", { class: "chart" });
     const trouble = el("p", { class: "notice warn", hidden: true });
-    this.trades = new Trades(this.row.trades, { onStep: (at) => this.chart.step(at), onReset: () => this.chart.reset() });
+    const trades = [...this.row.trades, ...(this.row.test_trades ?? []).map((trade) => ({ ...trade, test: true }))];
+    this.trades = new Trades(trades, { onStep: (at) => this.chart.step(at), onReset: () => this.chart.reset() });
     const told = CARDS.map((name) => `${metricWords(name)} ${figureWithUnit(name, figure(this.row, name))}`).join(", ");
     const failed = (error) => {
       trouble.hidden = false;
@@ -52,7 +54,7 @@ export class Report {
         : `Price and buy and hold cannot be shown: ${error.message}`;
     };
     this.chart = new VariantChart(place, this.status, this.row,
-      `Equity beside buy and hold, drawdown, and price with ${number(this.row.trades.length)} trades: ${told}`, failed);
+      `Equity beside buy and hold, drawdown, and price with ${number(trades.length)} trades: ${told}`, failed);
     this.chart.ready.catch(failed);
     this.parts.push(el("section", { class: "stack tight" },
       el("div", { class: "spread" }, el("h3", {}, "Equity, drawdown, price and trades"),
@@ -61,11 +63,13 @@ export class Report {
   }
 
   #table() {
-    const lines = this.row.report_table_md.split("\n").filter(Boolean).slice(2)
+    const [heads, , ...lines] = this.row.report_table_md.split("\n").filter(Boolean)
       .map((line) => line.replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim()));
-    return el("section", {}, el("h3", {}, "All figures"), el("div", { class: "all-figures" },
-      el("table", {}, el("tbody", {}, lines.map(([name, value]) =>
-        el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "number" }, value)))))));
+    const tested = heads.length > 2;
+    return el("section", {}, el("h3", {}, "All figures"), el("div", { class: tested ? "all-figures tested" : "all-figures" },
+      el("table", {}, tested ? el("thead", {}, el("tr", {}, el("td", {}), heads.slice(1).map((head) => el("th", { scope: "col", class: "number" }, head)))) : null,
+        el("tbody", {}, lines.map(([name, ...values]) =>
+          el("tr", {}, el("th", { scope: "row" }, name), values.map((value) => el("td", { class: "number" }, value))))))));
   }
 }
 

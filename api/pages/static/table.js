@@ -70,7 +70,8 @@ export class TopTable {
   }
 
   #layOut() {
-    this.columns = columnsOf(this.ranking, chosenColumns(), this.parameters);
+    const tested = this.rows.some((row) => row.test_metrics_json);
+    this.columns = columnsOf(this.ranking, chosenColumns(), this.parameters, tested);
     if (!this.columns.some((column) => column.key === this.sort.key)) this.sort = { key: "rank", reversed: false };
     const heads = this.columns.map((column) => el("th", { scope: "col", class: column.kind, "aria-sort": "none" },
       el("button", { type: "button", class: "sorter", title: column.title, dataset: { key: column.key },

@@ -3,7 +3,12 @@
 import { el } from "./dom.js";
 import { duration, moment } from "./format.js";
 
-const STAGES = { stage_a: "scoring variants", stage_b: "stops and targets", finalizing: "reports" };
+const STAGES = {
+  stage_a: "scoring variants",
+  stage_b: "stops and targets",
+  validation: "validation",
+  finalizing: "reports",
+};
 const ENDS = { succeeded: "finished", failed: "failed", cancelled: "cancelled" };
 const CLAIMS = new Set(["claimed", "reclaimed"]);
 

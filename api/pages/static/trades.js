@@ -35,7 +35,7 @@ export class Trades {
     this.at = at;
     this.#enable();
     const trade = this.trades[at];
-    this.said.textContent = `Trade ${number(at + 1)} of ${number(this.trades.length)}: ${trade.direction}, ` +
+    this.said.textContent = `Trade ${number(at + 1)} of ${number(this.trades.length)}${trade.test ? ", on the test" : ""}: ${trade.direction}, ` +
       `${minute(trade.entry_time)} to ${minute(trade.exit_time)} UTC, ${priceText(trade.entry_price)} to ${priceText(trade.exit_price)}, ` +
       `${decimal(trade.return_pct, 2)} % (${decimal(trade.net_pnl, 2)}), left by ${exitWords(trade.exit_reason)}`;
     this.onStep(at);
@@ -62,8 +62,8 @@ export class Trades {
     const amounts = [...charges.map(([head]) => head), "Net", "Return %"];
     const heads = ["#", "Direction", "Entry (UTC)", "Exit (UTC)", "Entry price", "Exit price", ...amounts, "Exit by"];
     const lines = this.trades.slice(0, LISTED).map((trade, at) => el("tr", { dataset: { at }, class: trade.net_pnl > 0 ? "won" : "lost" },
-      el("td", {}, el("button", { type: "button", class: "quiet small", "aria-label": `Show trade ${trade.id}`,
-        on: { click: () => this.go(at) } }, String(trade.id))),
+      el("td", {}, el("button", { type: "button", class: "quiet small", "aria-label": `Show trade ${at + 1}`,
+        on: { click: () => this.go(at) } }, trade.test ? `test ${trade.id}` : String(trade.id))),
       ...[trade.direction, minute(trade.entry_time), minute(trade.exit_time)].map((text) => el("td", { class: "nowrap" }, text)),
       ...[priceText(trade.entry_price), priceText(trade.exit_price), ...charges.map(([, name]) => decimal(trade[name], 2)),
         decimal(trade.net_pnl, 2), decimal(trade.return_pct, 3)]

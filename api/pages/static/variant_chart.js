@@ -17,10 +17,14 @@ export class VariantChart {
   constructor(place, status, row, words, failed) {
     const { execution } = status.request.template;
     Object.assign(this, { status, row, failed, cash: execution.init_cash_quote });
-    this.trades = timed(row.trades);
-    this.equityAt = row.equity.map(([time]) => time);
-    this.equity = row.equity.map(([, value]) => value);
-    this.drawdown = drawdowns(this.equity, this.cash);
+    const test = row.test_equity ?? [];
+    this.trades = timed([...row.trades, ...(row.test_trades ?? [])]);
+    this.border = test.length ? row.equity.at(-1)[0] : null;
+    // Each part begins with the initial cash: two lines, with nothing between them.
+    const parts = test.length ? [row.equity, [[this.border, null]], test] : [row.equity];
+    this.equityAt = parts.flat().map(([time]) => time);
+    this.equity = parts.flat().map(([, value]) => value);
+    this.drawdown = parts.flatMap((part) => drawdowns(part.map(([, value]) => value), this.cash));
     this.whole = [this.equityAt[0], this.equityAt.at(-1)];
     this.current = -1;
     this.bars = null;
@@ -90,8 +94,7 @@ export class VariantChart {
         hovertemplate: "%{y:.2f} %", showlegend: false }),
     ];
     if (this.all) {
-      found.unshift(line("buy and hold", color("hold"), { x: times(this.all.times), hovertemplate: "%{y:,.2f}",
-        y: held(this.all.close, this.cash, this.row.metrics_json.benchmark_return_pct ?? null) }));
+      found.unshift(line("buy and hold", color("hold"), { x: times(this.all.times), hovertemplate: "%{y:,.2f}", y: this.#held() }));
     }
     if (this.bars) {
       const { times: at_, open, high, low, close } = this.bars;
@@ -100,6 +103,15 @@ export class VariantChart {
         increasing: side("hold"), decreasing: side("edge"), hoverinfo: "x+y" });
     }
     return [...found, ...this.#marks()];
+  }
+
+  /** Buy and hold, which begins with the initial cash in each part. */
+  #held() {
+    const { times: at, close } = this.all, last = this.border === null ? at.length : at.findIndex((time) => time >= this.border);
+    const after = last < 0 ? at.length : last;
+    const made = (metrics) => metrics?.benchmark_return_pct ?? null;
+    const first = held(close.slice(0, after), this.cash, made(this.row.metrics_json));
+    return after === at.length ? first : [...first, ...held(close.slice(after), this.cash, made(this.row.test_metrics_json))];
   }
 
   #marks() {
@@ -129,6 +141,11 @@ export class VariantChart {
     const trade = this.trades[this.current];
     const shapes = [{ type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: this.cash, y1: this.cash,
       line: { color: color("edge"), width: 1, dash: "dot" } }];
+    if (this.border !== null) {
+      shapes.push({ type: "line", xref: "x", x0: times([this.border])[0], x1: times([this.border])[0], yref: "paper", y0: 0, y1: 1,
+        line: { color: color("soft"), width: 1.2, dash: "dash" }, label: { text: "test →", textposition: "end", textangle: 0, xanchor: "left",
+          font: { color: color("soft"), size: 12 } } });
+    }
     if (trade) {
       shapes.push({ type: "rect", xref: "x", x0: times([trade.entered])[0], x1: times([trade.left])[0], yref: "paper", y0: 0, y1: 1,
         layer: "below", line: { width: 0 }, fillcolor: `${color(trade.won ? "gain" : "loss")}22` });
