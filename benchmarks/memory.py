@@ -18,9 +18,10 @@ from benchmarks.grids import explicit, rsi, sma, steps
 from benchmarks.workload import RESULT_BYTES, WARMUP_BARS, request_of, year
 from engine.candles import Candles
 from engine.grid import Grid, estimate
+from engine.ready import preload
 from engine.report import reports
 from engine.request import Request
-from engine.sweep import Sweep, preload
+from engine.sweep import Sweep
 from engine.synthetic import bars
 
 MIB = 2**20

@@ -19,7 +19,8 @@ from benchmarks.jobs import finish
 from benchmarks.peers import PeerMissing
 from benchmarks.workload import SEED, WARMUP_BARS, YEAR_BARS, request_of
 from engine.kernels.inputs import words_for
-from engine.sweep import Sweep, preload
+from engine.ready import preload
+from engine.sweep import Sweep
 from engine.synthetic import bars
 from engine.timeframes import MINUTE_MS
 

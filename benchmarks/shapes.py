@@ -23,7 +23,8 @@ from benchmarks.workload import (
     request_of,
 )
 from engine.kernels.inputs import words_for
-from engine.sweep import Sweep, preload
+from engine.ready import preload
+from engine.sweep import Sweep
 from engine.synthetic import bars
 from engine.timeframes import TIMEFRAMES
 

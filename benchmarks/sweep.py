@@ -24,7 +24,7 @@ from benchmarks.timing import take_turns
 from benchmarks.verdicts import Verdicts
 from benchmarks.workload import Crossings, crossings, year
 from engine.metric_names import METRICS
-from engine.sweep import preload
+from engine.ready import preload
 
 Float64 = NDArray[np.float64]
 

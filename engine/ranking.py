@@ -1,5 +1,7 @@
 """The bounded list of distinct outcomes in a total order, so that partial lists merge exactly."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,28 @@ ENTRY = np.dtype(
 )
 FIELDS = ENTRY.names or ()
 ORDER = FIELDS[:9]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """What decides about the first place: its tier, smaller is better, and its primary metric.
+
+    The metric is 0 where it is undefined.
+    """
+
+    metric: str
+    tier: int
+    value: float
+
+    def better_than(self, other: "Best") -> bool:
+        """Tell whether this one ranks before another of the same metric, and not only beside it."""
+        mine, others = ((one.tier, _sign(self.metric) * one.value) for one in (self, other))
+        return mine < others
+
+    def stored(self) -> float | None:
+        """Return the metric as JSON can hold it: None where it is undefined or infinite."""
+        defined = self.tier % 2 != UNDEFINED and math.isfinite(self.value)
+        return self.value if defined else None
 
 
 class TopList:
@@ -147,6 +171,12 @@ class TopList:
         """Return int64[k]: how many variants share each outcome, in rank order."""
         twins: Int64 = self._column("weight")
         return twins
+
+    def best(self) -> Best:
+        """Return what decides about the first place; raises IndexError without any variant."""
+        sign = _sign(self.primary)
+        tier, key = int(self._column("tier")[0]), float(self._column("key")[0])
+        return Best(self.primary, tier, sign * key + 0.0)
 
     def scores(self) -> tuple[Float64, Float64]:
         """Return primary and secondary metric in rank order; NaN is undefined (or not asked)."""

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import monotonic
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.candles import Candles
-from engine.compiled import note_cached
 from engine.grid import Grid
-from engine.indicators.compute import kernel_loaders
 from engine.kernels import execution_rules
 from engine.kernels.charges import carry_on
 from engine.kernels.expansion import RiskTile, expand_risk
@@ -28,21 +25,12 @@ from engine.kernels.inputs import (
 )
 from engine.kernels.measures import WORST_TIER, Found, Order
 from engine.kernels.periods import Blocks, Records, record_tile
-from engine.kernels.preload import (
-    preload_records,
-    preload_report,
-    preload_stage_a,
-    preload_stage_b,
-)
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
 from engine.planes import PlaneStore
 from engine.ranking import TopList
-from engine.ranking import preload_kernels as preload_ranking
 from engine.request import Request
-from engine.rules import preload_kernels as preload_rules
-from engine.validation.search import preload_kernels as preload_validation
 from engine.work import Box, Bundle, Division, Numbers
 from engine.worker_threads import WorkerThreads
 
@@ -106,6 +94,11 @@ class Sweep:
             metrics=frozenset({ranking.primary_metric, ranking.secondary_metric}),
             inside=self.rules.inside,
         )
+
+    @property
+    def threads(self) -> int:
+        """How many threads work on it."""
+        return self._threads.count
 
     def stage_a(self, base: range | None = None) -> Iterator[Batch]:
         """Score base variants (all, or a range of base indexes) without risk levels.
@@ -372,22 +365,3 @@ def _part(part: range | None, total: int) -> range:
     if part.step != 1 or part.start < 0 or part.stop > total:
         raise ValueError(f"{part} is not a part of range(0, {total})")
     return part
-
-
-def preload(part: int = 0, parts: int = 1) -> float:
-    """Compile, or load from the disk cache, every kernel of the engine; return the seconds.
-
-    With `parts`, only each `parts`-th kernel from `part` on: processes may compile side by side.
-    Where it is not known yet, the rate of this machine is measured as well.
-    """
-    begin = monotonic()
-    heavy = (preload_stage_b, preload_stage_a, preload_report, preload_records, preload_validation)
-    loaders = (*heavy, preload_rules, preload_ranking, *kernel_loaders())
-    for load in loaders[part::parts]:
-        load()
-    if parts == 1:
-        note_cached()
-        from engine.calibration import measure_once  # it sweeps itself
-
-        measure_once()
-    return monotonic() - begin

@@ -144,7 +144,7 @@ def _ask(parent: Parent, sweep: "Sweep", top: "TopList") -> "Answers":
         parent.report_progress(Stage.VALIDATION, done, total, last=done == total)
         parent.listen()
 
-    return ask(sweep, top.indexes(), report)
+    return ask(sweep, top, report, threads=sweep.threads)
 
 
 def _text(answers: "Answers") -> str:

@@ -41,13 +41,13 @@ def report(pipe: "Connection[Any, Any]") -> None:
 def load_engine() -> Preloaded:
     """Import everything that a job needs and compile its kernels, or load them from the cache."""
     import_all()
-    from engine import compiled, identity, sweep
+    from engine import compiled, identity, ready
 
     begin = time.monotonic()
     from_cache = compiled.cached()
     if not from_cache:
-        _side_by_side(sweep.preload)
-    sweep.preload()
+        _side_by_side(ready.preload)
+    ready.preload()
     return Preloaded(time.monotonic() - begin, from_cache, identity())
 
 
@@ -57,7 +57,7 @@ def import_all() -> None:
     All but the embedded candle engine: chDB starts threads as soon as it is imported, and threads
     do not survive a fork. Few jobs need it.
     """
-    from engine import report, sweep  # noqa: F401
+    from engine import ready, report, sweep  # noqa: F401
     from engine.validation import search  # noqa: F401
     from storage.candles import folder, server  # noqa: F401
     from tasks import compute  # noqa: F401

@@ -3,9 +3,12 @@
 from engine.metric_names import METRICS
 from engine.request.block_entries import AXIS_ENTRIES, BLOCK_ENTRIES, EXIT_GRIDS, GRIDS
 from engine.request.bounds import (
+    BLOCKS,
     BORROWING,
     COSTS,
     COUNT,
+    DRAWS,
+    FOLDS,
     FROM_ZERO,
     FUNDING,
     LEVERAGE,
@@ -14,6 +17,7 @@ from engine.request.bounds import (
     PERCENT_OF_EQUITY,
     REENTRY_BARS,
     RISK_PER_TRADE,
+    SPLITS,
     TRAINED,
     WARMUP_BARS,
     Bounds,
@@ -26,6 +30,7 @@ from engine.request.model import (
     SIZING_MODES,
     STOP_FILLS,
     STORED,
+    WALK_FORWARD_MODES,
 )
 from engine.request.table import Derived, Entry, Most, Pattern, Setting, Table
 from engine.timeframes import TIMEFRAMES
@@ -351,6 +356,54 @@ _RANKING = (
         None,
         default=None,
         null=True,
+    ),
+    Entry(
+        "validation.blocks",
+        "integer",
+        "Stretches of like lengths that the training bars are cut into, an even number.",
+        16,
+        bounds=BLOCKS,
+        default=16,
+    ),
+    Entry(
+        "validation.splits",
+        "integer",
+        "Halves of the blocks to choose by, to see whether the search overfits; 0: none.",
+        1000,
+        bounds=SPLITS,
+        default=1000,
+    ),
+    Entry(
+        "validation.draws",
+        "integer",
+        "Times that the whole search is repeated on bars without an edge; 0: never.",
+        39,
+        bounds=DRAWS,
+        default=39,
+    ),
+    Entry(
+        "validation.walk_forward",
+        "object",
+        "Whether the search chooses again before each of the last blocks; null: it does not.",
+        default=None,
+        null=True,
+    ),
+    Entry(
+        "validation.walk_forward.folds",
+        "integer",
+        "How many of the last blocks are tested; fewer than there are blocks.",
+        8,
+        bounds=FOLDS,
+        default=8,
+    ),
+    Entry(
+        "validation.walk_forward.mode",
+        "choice",
+        "Blocks that a fold is chosen by: all before its test, or so many that each has the same.",
+        "anchored",
+        choices=WALK_FORWARD_MODES,
+        noun="mode",
+        default="anchored",
     ),
 )
 

@@ -34,6 +34,10 @@ StopFill = Literal["close", "intrabar"]
 ENTRY_FILLS: tuple[EntryFill, ...] = get_args(EntryFill)
 STOP_FILLS: tuple[StopFill, ...] = get_args(StopFill)
 
+WalkForwardMode = Literal["anchored", "rolling"]
+
+WALK_FORWARD_MODES: tuple[WalkForwardMode, ...] = get_args(WalkForwardMode)
+
 Stored = Literal["stored"]
 STORED: Stored = "stored"
 """What stands for a number that is to be read from the candle store: funding as it was paid."""
@@ -197,14 +201,27 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """Where training ends and the test begins: after a share of the bars, or at a time.
+class WalkForward:
+    """How often a search chooses again, and by which blocks."""
 
-    One of the two is None.
+    folds: int
+    mode: WalkForwardMode
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Where training ends and the test begins, and what a search is asked.
+
+    Training ends after a share of the bars, or at a time: one of the two is None. 0 `splits` or
+    `draws` are not asked, and without `walk_forward` none is walked.
     """
 
     train_pct: float | None
     test_start_ms: int | None
+    blocks: int = 16
+    splits: int = 1000
+    draws: int = 39
+    walk_forward: WalkForward | None = None
 
 
 @dataclass(frozen=True, slots=True)

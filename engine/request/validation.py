@@ -1,4 +1,4 @@
-"""Reading `validation`: where the bars end that a winner is chosen on, and its test begins.
+"""Reading `validation`: where the bars end that a winner is chosen on, and what is asked.
 
 Everything of the search sees the training bars alone. The border is named by a share of the bars,
 or by a time; a request holds one of them.
@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.request.fields import Field
 from engine.request.members import Members
-from engine.request.model import Validation
+from engine.request.model import Validation, WalkForward
 from engine.request.times import milliseconds, read_time, written
 
 TRAIN_PCT = 70.0
@@ -38,17 +38,28 @@ def read_validation(root: Members, times: Mapping[str, datetime | None]) -> dict
         field.refuse("must say where the test begins: give train_pct or test_start")
     if begin is not None and start is not None:
         _refuse_outside(begin, start, times)
-    return {"train_pct": share, "test_start": start and written(start)}
+    return {
+        "train_pct": share,
+        "test_start": start and written(start),
+        "blocks": _read_blocks(members),
+        "splits": members.read("splits"),
+        "draws": members.read("draws"),
+        "walk_forward": _read_walk_forward(members),
+    }
 
 
 def of_document(validation: Mapping[str, Any] | None) -> Validation | None:
     """Return what the normal form says."""
     if validation is None:
         return None
-    start = validation["test_start"]
+    start, walk = validation["test_start"], validation["walk_forward"]
     return Validation(
         train_pct=validation["train_pct"],
         test_start_ms=None if start is None else milliseconds(datetime.fromisoformat(start)),
+        blocks=validation["blocks"],
+        splits=validation["splits"],
+        draws=validation["draws"],
+        walk_forward=walk and WalkForward(**walk),
     )
 
 
@@ -77,6 +88,30 @@ def refuse_empty_parts(
     root.member("validation", None).member(name, None).refuse(
         f"leaves none of {bars} bars to {part} on: move it, or lengthen the range"
     )
+
+
+def _read_blocks(members: Members) -> int | None:
+    blocks: int | None = members.read("blocks")
+    if blocks is not None and blocks % 2:
+        members.members["blocks"].refuse(
+            f"must be an even number, as half of them are chosen, got {blocks}"
+        )
+    return blocks
+
+
+def _read_walk_forward(members: Members) -> dict[str, Any] | None:
+    field = members.get("walk_forward")
+    if field is None or field.value is None:
+        return None
+    walk = members.object("walk_forward")
+    found = {name: walk.read(name) for name in ("folds", "mode")}
+    folds, blocks = found["folds"], members.read("blocks")
+    if folds is not None and blocks is not None and folds >= blocks:
+        walk.field.member("folds", folds).refuse(
+            f"must be less than the {blocks} blocks, of which the first ones are trained on, got "
+            f"{folds}"
+        )
+    return found
 
 
 def _refuse_outside(begin: Field, start: datetime, times: Mapping[str, datetime | None]) -> None:

@@ -50,22 +50,27 @@ class Recorded:
         return cls(records, eligible, places[np.sort(first)])
 
 
-def record(sweep: "Sweep", report: Callable[[int, int], None]) -> Recorded:
-    """Record the base variants of a sweep; `report` is told how many are done, of how many."""
+def record(sweep: "Sweep", blocks: int, report: Callable[[int], None]) -> Recorded:
+    """Record the base variants of a sweep; `report` is told how many are done."""
     total = sweep.grid.base_total
     stride = coprime_stride(total, RECORDS_BYTES // RECORD_BYTES)
-    records = new_records(-(-total // stride), stride)
-    for processed in sweep.record(blocks_of(len(sweep.closes)), records):
-        report(processed, total)
+    records = new_records(-(-total // stride), stride, blocks)
+    for processed in sweep.record(blocks_of(len(sweep.closes), blocks), records):
+        report(processed)
     return Recorded.of(records, sweep.request.ranking.min_trades)
 
 
-def blocks_of(bars: int, blocks: int = MOST_BLOCKS) -> Blocks:
-    """Return the blocks of so many bars: b is bars [⌊b·n/S⌋, ⌊(b+1)·n/S⌋).
+def edges_of(bars: int, blocks: int) -> Int64:
+    """Return int64[S + 1]: block b of so many bars is bars [⌊b·n/S⌋, ⌊(b+1)·n/S⌋).
 
     Of fewer bars than blocks some are empty, in which nothing grows.
     """
-    edges = np.arange(blocks + 1) * bars // blocks
+    return np.arange(blocks + 1) * bars // blocks
+
+
+def blocks_of(bars: int, blocks: int = MOST_BLOCKS) -> Blocks:
+    """Return the blocks of so many bars, as kernels know them."""
+    edges = edges_of(bars, blocks)
     of = np.repeat(np.arange(blocks, dtype=np.uint32), np.diff(edges))
     ends = np.maximum(edges[1:] - 1, 0)
     return Blocks(ends, of, float(GROWTH_UNIT), float(GROWTH_LIMIT))

@@ -1,7 +1,7 @@
 """All that is asked of a search once its winners are known: how far they can be believed."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,18 +9,22 @@ from numpy.typing import NDArray
 
 from engine.metric_names import ASCENDING
 from engine.request.hashes import request_hash
+from engine.request.model import Validation
 from engine.validation.axes import NONE, ordered_axes
 from engine.validation.deflated_sharpe import DailyMoments, deflated_sharpe, trials_of
 from engine.validation.neighbours import Summary, listed, neighbours
+from engine.validation.null import Null, null, units
 from engine.validation.overfitting import overfitting
 from engine.validation.recording import Recorded, record
 from engine.validation.replays import preload_kernels as preload_replays
 from engine.validation.rerun import daily_returns, moments, replayed
 from engine.validation.scoring import evaluate
 from engine.validation.surfaces import surfaces
+from engine.validation.walking import Walk, walked
 from engine.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
+    from engine.ranking import TopList
     from engine.sweep import Sweep
 
 Int64 = NDArray[np.int64]
@@ -48,39 +52,106 @@ class Answers:
     made.
     """
 
-    figures: dict[str, Any]
-    pictures: dict[str, Any]
-    surfaces: list[dict[str, Any]]
-    beside: list[dict[str, Any]]
+    figures: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
+    surfaces: list[dict[str, Any]] = field(default_factory=list)
+    beside: list[dict[str, Any]] = field(default_factory=list)
 
 
-def ask(sweep: "Sweep", kept: Int64, report: Report, *, threads: int = 1) -> Answers:
-    """Ask everything of a search: `kept` int64[R] are its variants, best first.
+class _Progress:
+    """Units of one piece of work after the other, as units of all of it."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report = report
+        self._total = total
+        self._before = 0
+
+    def at(self, done: int) -> None:
+        """Tell how many units of the present piece are done."""
+        self._report(self._before + done, self._total)
+
+    def finish(self, size: int) -> None:
+        """End the present piece, which had so many units."""
+        self._before += size
+        self.at(0)
+
+
+def ask(sweep: "Sweep", top: "TopList", report: Report, *, threads: int = 1) -> Answers:
+    """Ask of a search what its request wants to know; `top` are its best variants.
 
     Deterministic, whatever the threads. Raises what `report` raises.
     """
-    total = sweep.grid.base_total + len(kept)
-    recorded = record(sweep, lambda done, _: report(done, total))
-    beside = []
-    for start in range(0, len(kept), ROWS_AT_ONCE):
-        report(sweep.grid.base_total + start, total)
-        beside += list(_beside(sweep, kept[start : start + ROWS_AT_ONCE], threads))
-    report(total, total)
+    wanted = sweep.request.validation or Validation(100.0, None)
     seed = int(request_hash(sweep.request.document)[:16], 16)
-    for each, variant_index in zip(beside, kept[: sweep.request.top_trades_n], strict=False):
-        each["replays"] = replayed(sweep, int(variant_index), seed)
-    found = overfitting(
-        recorded.records.growth[recorded.outcomes], seed=seed, threads=WorkerThreads(threads)
-    ).document()
-    figures = {
-        "stride": recorded.records.stride,
-        "overfitting": _without(PICTURED, found),
-        "deflated_sharpe": _deflated(sweep, recorded),
-    }
-    if beside:
-        figures["neighbours"] = _without(OF_ONE_VARIANT, beside[0])
-    pictures = {"overfitting": {name: found[name] for name in PICTURED if name in found}}
-    return Answers(figures, pictures, list(_surfaces(sweep, recorded)), beside)
+    kept, replays = top.indexes(), min(len(top), sweep.request.top_trades_n)
+    recording = sweep.grid.base_total if wanted.splits or wanted.walk_forward else 0
+    drawing = wanted.draws * units(sweep.request)
+    progress = _Progress(report, len(kept) + replays + recording + drawing)
+
+    answers = Answers()
+    _ask_rows(sweep, kept, replays, seed, threads, answers, progress)
+    if recording:
+        recorded = record(sweep, wanted.blocks, progress.at)
+        progress.finish(recording)
+        _ask_records(sweep, recorded, wanted, seed, threads, answers)
+        del recorded  # it is large, and the draws need room
+    if drawing:
+        drawn = null(sweep, top.best(), draws=wanted.draws, seed=seed, report=progress.at)
+        answers.figures["search"] = drawn.document()
+        if isinstance(drawn, Null):
+            answers.pictures["search"] = drawn.picture()
+        progress.finish(drawing)
+    return answers
+
+
+def _ask_rows(
+    sweep: "Sweep",
+    kept: Int64,
+    replays: int,
+    seed: int,
+    threads: int,
+    answers: Answers,
+    progress: _Progress,
+) -> None:
+    """Ask what belongs to single variants."""
+    for start in range(0, len(kept), ROWS_AT_ONCE):
+        progress.at(start)
+        answers.beside.extend(_beside(sweep, kept[start : start + ROWS_AT_ONCE], threads))
+    progress.finish(len(kept))
+    for number, variant_index in enumerate(kept[:replays].tolist()):
+        answers.beside[number]["replays"] = replayed(sweep, variant_index, seed)
+        progress.at(number + 1)
+    progress.finish(replays)
+    if answers.beside:
+        answers.figures["neighbours"] = _without(OF_ONE_VARIANT, answers.beside[0])
+
+
+def _ask_records(
+    sweep: "Sweep",
+    recorded: Recorded,
+    wanted: Validation,
+    seed: int,
+    threads: int,
+    answers: Answers,
+) -> None:
+    """Ask what takes figures of every base variant."""
+    answers.figures["stride"] = recorded.records.stride
+    if wanted.splits:
+        found = overfitting(
+            recorded.records.growth[recorded.outcomes],
+            seed=seed,
+            threads=WorkerThreads(threads),
+            splits=wanted.splits,
+        ).document()
+        answers.figures["overfitting"] = _without(PICTURED, found)
+        answers.pictures["overfitting"] = {name: found[name] for name in PICTURED if name in found}
+        answers.figures["deflated_sharpe"] = _deflated(sweep, recorded)
+        answers.surfaces.extend(_surfaces(sweep, recorded))
+    if wanted.walk_forward:
+        walk = walked(sweep, recorded, wanted.walk_forward)
+        answers.figures["walk_forward"] = walk.document()
+        if isinstance(walk, Walk):
+            answers.pictures["walk_forward"] = walk.picture()
 
 
 def _beside(sweep: "Sweep", kept: Int64, threads: int) -> Iterator[dict[str, Any]]:

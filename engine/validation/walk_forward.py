@@ -18,13 +18,13 @@ that of all variants over all tests, whatever its trades: nobody could have know
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from engine.request.model import WALK_FORWARD_MODES, WalkForwardMode
 from engine.validation import Counts, Floats, Growths, Unknown, check_growths, percent
 
-Mode = Literal["anchored", "rolling"]
 _LEAST = np.iinfo(np.int32).min
 
 
@@ -59,7 +59,7 @@ class Fold:
 class WalkForward:
     """All folds, and what there is to compare their tests with."""
 
-    mode: Mode
+    mode: WalkForwardMode
     blocks: int
     min_trades: int
     folds: tuple[Fold, ...]
@@ -101,7 +101,7 @@ def walk_forward(
     entries: Counts,
     *,
     folds: int,
-    mode: Mode,
+    mode: WalkForwardMode,
     min_trades: int,
     benchmark: Floats | None = None,
 ) -> WalkForward | Unknown:
@@ -131,7 +131,7 @@ def walk_forward(
 
 
 def _folds(
-    growths: Growths, entries: Counts, tests: range, mode: Mode, min_trades: int
+    growths: Growths, entries: Counts, tests: range, mode: WalkForwardMode, min_trades: int
 ) -> Iterator[Fold]:
     """Choose by the blocks before each test; sums of training blocks are carried on."""
     grown = growths[:, : tests.start].sum(axis=1, dtype=np.int32)
@@ -172,7 +172,7 @@ def _check(
         )
     if not 1 <= folds < blocks:
         raise ValueError(f"folds is {folds}; must be 1 to {blocks - 1}, one less than the blocks")
-    if mode not in ("anchored", "rolling"):
+    if mode not in WALK_FORWARD_MODES:
         raise ValueError(f"mode is {mode!r}; must be 'anchored' or 'rolling'")
     if benchmark is not None and (benchmark.shape != (blocks,) or not np.isfinite(benchmark).all()):
         raise ValueError(f"benchmark has to be {blocks} finite growths, one for each block")

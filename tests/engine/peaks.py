@@ -15,9 +15,10 @@ import numpy as np
 from benchmarks.memory import apart, peak_resident, resident_now
 from engine.candles import Candles
 from engine.grid import estimate
+from engine.ready import preload
 from engine.report import reports
 from engine.request import parse
-from engine.sweep import Sweep, preload
+from engine.sweep import Sweep
 from engine.synthetic import bars
 from engine.timeframes import TIMEFRAMES
 

@@ -5,8 +5,9 @@ import sys
 
 from numba.core.dispatcher import Dispatcher
 
+from engine.ready import preload
 from engine.report import reports
-from engine.sweep import Sweep, preload
+from engine.sweep import Sweep
 from tests.engine.small_sweeps import AVERAGE, RISK, STRENGTH, TREND, candles, request
 
 

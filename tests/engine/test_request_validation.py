@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from engine.request import RequestError, complete, parse
-from engine.request.model import Validation
+from engine.request.model import Validation, WalkForward
 from tests.engine.markets import ms
 from tests.engine.requests import DEFAULTS, LIMITS, document, refusal_at, with_value
+
+ASKED = {"blocks": 16, "splits": 1000, "draws": 39, "walk_forward": None}
+"""What a search is asked unless a request says otherwise."""
 
 
 def effective(validation: Any) -> Any:
@@ -29,8 +32,27 @@ def effective(validation: Any) -> Any:
     ],
 )
 def test_one_of_the_two_ways_is_named(asked: Any, named: Any) -> None:
-    assert effective(asked) == named
-    assert effective(named) == named
+    whole = named and named | ASKED
+    assert effective(asked) == whole
+    assert effective(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"splits": 0, "draws": 0, "blocks": 8}, {"splits": 0, "draws": 0, "blocks": 8}),
+        ({"walk_forward": None}, {"walk_forward": None}),
+        ({"walk_forward": {}}, {"walk_forward": {"folds": 8, "mode": "anchored"}}),
+        (
+            {"walk_forward": {"folds": 3, "mode": "rolling"}},
+            {"walk_forward": {"folds": 3, "mode": "rolling"}},
+        ),
+    ],
+)
+def test_what_is_asked_of_a_search_is_named(asked: Any, named: Any) -> None:
+    whole = {"train_pct": 70.0, "test_start": None} | ASKED | named
+    assert effective(asked) == whole
+    assert effective(whole) == whole
 
 
 def test_nothing_is_kept_aside_unless_it_is_asked_for() -> None:
@@ -42,6 +64,10 @@ def test_what_is_computed_with_says_the_same() -> None:
     for asked, wanted in (
         ({"train_pct": 62.5}, Validation(62.5, None)),
         ({"test_start": "2024-03-01"}, Validation(None, ms(2024, 3, 1))),
+        (
+            {"blocks": 8, "splits": 0, "draws": 9, "walk_forward": {"folds": 7, "mode": "rolling"}},
+            Validation(70.0, None, 8, 0, 9, WalkForward(7, "rolling")),
+        ),
     ):
         whole = complete(document() | {"validation": asked}, DEFAULTS, LIMITS)
         assert parse(whole).validation == wanted
@@ -56,6 +82,21 @@ def test_what_is_computed_with_says_the_same() -> None:
         ({"train_pct": "70"}, "validation.train_pct", "write it without quotes"),
         ({"folds": 8}, "validation.folds", "unknown key"),
         ({"train_pct": None}, "validation", "give train_pct or test_start"),
+        ({"blocks": 9}, "validation.blocks", "must be an even number"),
+        ({"blocks": 18}, "validation.blocks", "must be at most 16, got 18"),
+        ({"splits": 12_871}, "validation.splits", "must be at most 12870, got 12871"),
+        ({"draws": -1}, "validation.draws", "must be 0 or more, got -1"),
+        ({"walk_forward": 8}, "validation.walk_forward", "must be an object, got 8"),
+        (
+            {"walk_forward": {"folds": 8}, "blocks": 8},
+            "validation.walk_forward.folds",
+            "must be less than the 8 blocks, of which the first ones are trained on, got 8",
+        ),
+        (
+            {"walk_forward": {"mode": "expanding"}},
+            "validation.walk_forward.mode",
+            "unknown mode 'expanding'",
+        ),
         (
             {"train_pct": 70, "test_start": "2024-03-01"},
             "validation.test_start",
@@ -86,8 +127,8 @@ def test_a_border_that_is_none_is_refused_where_it_stands(
     assert said in refusal_at(path, with_value("validation", validation))
 
 
-@pytest.mark.parametrize("missing", ["train_pct", "test_start"])
-def test_a_stored_request_names_both(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["train_pct", "test_start", *ASKED])
+def test_a_stored_request_names_all_of_it(missing: str) -> None:
     whole = complete(document() | {"validation": {}}, DEFAULTS, LIMITS)
     del whole["validation"][missing]
     with pytest.raises(RequestError, match=f"validation.{missing}: is missing"):
