@@ -27,7 +27,7 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
     """Every path of a document; items of arrays as `[]`, parameters as `*`, axes as leaves."""
     if path:
         yield path
-    if isinstance(value, Mapping) and "mode" not in value:
+    if isinstance(value, Mapping) and value.get("mode") not in ("explicit", "range"):
         for key, member in value.items():
             wild = path in (f"{BLOCK}.params", f"{BLOCK}.signals")
             yield from paths(member, f"{path}.{ANY if wild else key}".lstrip("."))
@@ -37,7 +37,9 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_every_key_of_an_effective_request_is_in_the_table_and_the_other_way_round() -> None:
-    whole = with_value("template.indicator_grids[0].timeframe", "1h") | {"validation": {}}
+    whole = with_value("template.indicator_grids[0].timeframe", "1h") | {
+        "validation": {"walk_forward": {}}
+    }
     effective = set(paths(complete(whole, DEFAULTS, LIMITS))) - {BLOCK}
     assert effective == {entry.path for entry in ENTRIES if entry.parent not in (EXPLICIT, RANGE)}
 

@@ -85,7 +85,7 @@ def test_what_is_computed_with_says_the_same() -> None:
         ({"blocks": 9}, "validation.blocks", "must be an even number"),
         ({"blocks": 18}, "validation.blocks", "must be at most 16, got 18"),
         ({"splits": 12_871}, "validation.splits", "must be at most 12870, got 12871"),
-        ({"draws": -1}, "validation.draws", "must be 0 or more, got -1"),
+        ({"draws": -1}, "validation.draws", "must be at least 0, got -1"),
         ({"walk_forward": 8}, "validation.walk_forward", "must be an object, got 8"),
         (
             {"walk_forward": {"folds": 8}, "blocks": 8},
@@ -95,7 +95,7 @@ def test_what_is_computed_with_says_the_same() -> None:
         (
             {"walk_forward": {"mode": "expanding"}},
             "validation.walk_forward.mode",
-            "unknown mode 'expanding'",
+            'unknown mode "expanding"; known: anchored, rolling',
         ),
         (
             {"train_pct": 70, "test_start": "2024-03-01"},

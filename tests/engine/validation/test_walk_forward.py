@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.request.model import WalkForwardMode
 from engine.validation import GROWTH_LIMIT, GROWTH_UNIT, Unknown
-from engine.validation.walk_forward import Mode, WalkForward, walk_forward
+from engine.validation.walk_forward import WalkForward, walk_forward
 
-MODES: tuple[Mode, ...] = ("anchored", "rolling")
+MODES: tuple[WalkForwardMode, ...] = ("anchored", "rolling")
 every_mode = pytest.mark.parametrize("mode", MODES)
 
 
@@ -44,7 +45,7 @@ def plain_folds(
 
 
 @st.composite
-def searches(draw: st.DrawFn) -> tuple[list[list[int]], list[list[int]], int, Mode, int]:
+def searches(draw: st.DrawFn) -> tuple[list[list[int]], list[list[int]], int, WalkForwardMode, int]:
     blocks = draw(st.sampled_from([8, 10, 16]))
     variants = draw(st.integers(1, 6))
     largest = draw(st.sampled_from([1, 3, GROWTH_LIMIT]))
@@ -105,7 +106,7 @@ def test_later_blocks_change_no_earlier_choice(search: Any, data: st.DataObject)
 
 
 @every_mode
-def test_many_variants_are_as_plain_loops_say(mode: Mode) -> None:
+def test_many_variants_are_as_plain_loops_say(mode: WalkForwardMode) -> None:
     random = np.random.default_rng(7)
     growths = random.integers(-50, 50, (2000, 16)).tolist()
     entries = random.integers(0, 4, (2000, 16)).tolist()
@@ -141,7 +142,7 @@ def test_curves_go_on_from_test_to_test() -> None:
 
 
 @every_mode
-def test_a_fold_without_an_eligible_variant_stays_in_cash(mode: Mode) -> None:
+def test_a_fold_without_an_eligible_variant_stays_in_cash(mode: WalkForwardMode) -> None:
     entries = np.zeros((3, 8))
     entries[1, 5] = 9
     found = walked(np.full((3, 8), 100), entries, folds=4, mode=mode, min_trades=9)
