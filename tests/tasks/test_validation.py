@@ -2,14 +2,13 @@
 
 from multiprocessing import Pipe
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from configs.environment import CandlesFolder
 from engine.loading import load
+from engine.ranking import TopList
 from engine.request import parse
 from engine.sweep import Sweep
 from engine.validation.split import Split
@@ -122,8 +121,11 @@ def test_rows_say_how_their_neighbours_did_and_the_best_is_a_figure_of_the_job(
         assert beside["worst_return"] == min(found)
     figures = results.figures(job.job_id).of(stack.connection)
     assert figures is not None
-    best = dict(rows[0].beside_json or {}) | {"variants": None}
+    best = dict(rows[0].beside_json or {})
+    of_the_row = {name: best.pop(name) for name in ("variants", "replays")}
     assert figures["neighbours"] == best
+    assert of_the_row["replays"]["trades"] == rows[0].metrics_json["num_trades"]
+    assert figures["search"]["draws"] == 39
 
 
 def test_of_a_search_without_a_test_nothing_is_asked(stack: Stack, worker: Worker) -> None:
@@ -134,23 +136,22 @@ def test_of_a_search_without_a_test_nothing_is_asked(stack: Stack, worker: Worke
 
 
 @pytest.fixture(scope="module")
-def trained(candles: CandlesFolder) -> Sweep:
+def trained(candles: CandlesFolder) -> tuple[Sweep, TopList]:
+    """A search, and the best of it."""
     document = assignment(candles, sweep(START, END, {"test_start": BORDER})).request
     request = parse(document)
     with open_store(candles) as store:
         split = Split.of(request, load(request, store.bars, store.known))
     assert split is not None
-    return Sweep(request, split.train)
+    search = Sweep(request, split.train)
+    *_, first = search.stage_a()
+    *_, last = search.stage_b(first.top.indexes())
+    return search, last.top
 
 
-def kept(count: int) -> Any:
-    """The first variants as a top list."""
-    return SimpleNamespace(indexes=lambda: np.arange(count))
-
-
-def test_a_child_tells_how_far_it_is_with_asking(trained: Sweep) -> None:
+def test_a_child_tells_how_far_it_is_with_asking(trained: tuple[Sweep, TopList]) -> None:
     here, there = Pipe()
-    answers = compute._ask(Parent(there), trained, kept(12))
+    answers = compute._ask(Parent(there), *trained)
     assert len(answers.beside) == 12
     told = []
     while here.poll():
@@ -159,8 +160,8 @@ def test_a_child_tells_how_far_it_is_with_asking(trained: Sweep) -> None:
     assert told[-1].processed == told[-1].total > 0
 
 
-def test_a_child_hears_while_it_asks_that_it_is_to_stop(trained: Sweep) -> None:
+def test_a_child_hears_while_it_asks_that_it_is_to_stop(trained: tuple[Sweep, TopList]) -> None:
     here, there = Pipe()
     here.send(Stop())
     with pytest.raises(StopRequested):
-        compute._ask(Parent(there), trained, kept(12))
+        compute._ask(Parent(there), *trained)
