@@ -4,21 +4,28 @@ Made of stored numbers whenever it is read, never stored. Needs no compiled kern
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
+from engine.doubts import Neighbours, Search
 from engine.metric_words import words
+from engine.phrases import (
+    Json,
+    count_of,
+    counted,
+    made,
+    moved,
+    number_of,
+    object_of,
+    share,
+    whole,
+)
 
 MOST_SENTENCES = 4
 _MOST_NAMES = 3
-_LARGEST_PERCENT = 1e6
 _FEW_MISSING = 0.01
 """Outages of an exchange; no reason to doubt what a year of bars says."""
 _FEW_TRADES = 10
-_MINUS = "\N{MINUS SIGN}"
-
-Json = Mapping[str, Any]
 
 
 def verdict(
@@ -35,19 +42,25 @@ def verdict(
     `coverage` and `outcomes` are what the job stores under these names, None until it is known.
     `top` are its rows, best first; of the first one `total_return_pct`, `metrics_json` and
     `test_metrics_json` are read, of the others their number. `request` is the effective request.
-    `figures` are those that were found for its search, of which `neighbours` is read. A part that
+    `figures` are those that were found for its search, of which `neighbours` and `search` are read. A part that
     is missing, as in jobs of earlier releases, costs what would be said of it.
     """
-    job = _Job(_object(coverage), _object(outcomes), top, _object(request), state)
-    beside = _Neighbours(_object(_object(figures).get("neighbours")))
+    job = _Job(object_of(coverage), object_of(outcomes), top, object_of(request), state)
+    found = object_of(figures)
+    beside, search = (
+        Neighbours(object_of(found.get("neighbours"))),
+        Search(object_of(found.get("search"))),
+    )
     end, money, late = job.end(), job.money(), job.not_validated()
-    alone = beside.lost_money() and (job.total_return or 0.0) > 0.0
-    calm, alarm = (None, beside.said()) if alone else (beside.said(), None)
-    told = job.order(), job.test(), alarm, job.data(), job.history()
+    gained = (job.total_return or 0.0) > 0.0
+    alarm = beside.said() if gained and beside.lost_money() else None
+    luck = search.said() if gained and search.is_luck() else None
+    told = job.order(), job.test(), luck, alarm, job.data(), job.history()
     alarms = [sentence for sentence in told if sentence]
+    calm = [said for said in (search.said(), beside.said()) if said not in (None, luck, alarm)]
     said = [sentence for sentence in (end, money, late) if sentence]
     room = MOST_SENTENCES - len(said)
-    rest = [sentence for sentence in (calm, job.field(), job.gaps()) if sentence]
+    rest = [sentence for sentence in (*calm, job.field(), job.gaps()) if sentence]
     alarms, rest = alarms[:room], rest[: max(0, room - len(alarms))]
     first, then = ([money], alarms) if job.lost_money() else (alarms, [money])
     return [sentence for sentence in (end, *first, *then, *rest, late) if sentence]
@@ -64,15 +77,15 @@ class _Job:
         self.rows = len(top)
         self.state = state
         self.request = request
-        self.ranking = _object(request.get("ranking"))
+        self.ranking = object_of(request.get("ranking"))
         primary = self.ranking.get("primary_metric")
         self.primary = primary if primary and isinstance(primary, str) else "total_return_pct"
-        best = _object(top[0]) if top else {}
-        self.metrics = _object(best.get("metrics_json"))
-        self.total_return = _number(best.get("total_return_pct"))
-        self.tried = _count(outcomes.get("tried"))
-        self.tested = _object(best.get("test_metrics_json"))
-        self.test_return = _number(self.tested.get("total_return_pct"))
+        best = object_of(top[0]) if top else {}
+        self.metrics = object_of(best.get("metrics_json"))
+        self.total_return = number_of(best.get("total_return_pct"))
+        self.tried = count_of(outcomes.get("tried"))
+        self.tested = object_of(best.get("test_metrics_json"))
+        self.test_return = number_of(self.tested.get("total_return_pct"))
 
     def end(self) -> str | None:
         """Say that a job ended before its time; what it had found by then may still be there."""
@@ -96,33 +109,33 @@ class _Job:
         if self.primary != "total_return_pct":
             begin += f"{'ranked' if begin else 'Ranked'} by {words(self.primary)}, "
         subject = begin + ("the best" if begin else "The best")
-        subject += " variant" if self.tried is None else f" of {_counted(self.tried, 'variant')}"
+        subject += " variant" if self.tried is None else f" of {counted(self.tried, 'variant')}"
         return f"{subject} {self._result()}."
 
     def _result(self) -> str:
         if not self.tested:
-            return f"{_made(self.total_return)}{_beside(self.outcomes)}"
-        there = "never traded" if self.tested.get("num_trades") == 0 else _moved(self.test_return)
-        held = _number(_object(self.outcomes.get("test")).get("benchmark_return_pct"))
-        beside = "" if held is None else f"; there, buy and hold {_moved(held)}"
+            return f"{made(self.total_return)}{_beside(self.outcomes)}"
+        there = "never traded" if self.tested.get("num_trades") == 0 else moved(self.test_return)
+        held = number_of(object_of(self.outcomes.get("test")).get("benchmark_return_pct"))
+        beside = "" if held is None else f"; there, buy and hold {moved(held)}"
         return (
-            f"{_moved(self.total_return)} where it was chosen and {there} where it was not{beside}"
+            f"{moved(self.total_return)} where it was chosen and {there} where it was not{beside}"
         )
 
     def order(self) -> str | None:
         """Say why the order of the variants means less than it seems to."""
         if not self.rows:
             return None
-        wanted = _count(self.ranking.get("min_trades")) or 0
-        trades = _count(self.metrics.get("num_trades"))
-        eligible = _count(self.outcomes.get("eligible"))
-        asked = f"the {_counted(wanted, 'trade')} that ranking asks for"
+        wanted = count_of(self.ranking.get("min_trades")) or 0
+        trades = count_of(self.metrics.get("num_trades"))
+        eligible = count_of(self.outcomes.get("eligible"))
+        asked = f"the {counted(wanted, 'trade')} that ranking asks for"
         if trades == 0:
             return "The best variant never traded."
         if eligible == 0 and wanted:
             return f"No variant made {asked}: the order says little."
         if trades is not None and trades < wanted:
-            return f"The best variant made {_counted(trades, 'trade')}, fewer than {asked}."
+            return f"The best variant made {counted(trades, 'trade')}, fewer than {asked}."
         if trades == 1:
             return "The best variant made one trade: that is one event, whatever its figures say."
         if (
@@ -130,17 +143,17 @@ class _Job:
             and self.tried is not None
             and eligible < min(self.rows, self.tried)
         ):
-            return f"Only {_whole(eligible)} of {_counted(self.tried, 'variant')} made {asked}."
+            return f"Only {whole(eligible)} of {counted(self.tried, 'variant')} made {asked}."
         if self.primary in self.metrics and self._undefined(self.primary):
             return f"The best variant has no defined {words(self.primary)}: the order says little."
         return None
 
     def test(self) -> str | None:
         """Say that the test is too short to say much."""
-        trades = _count(self.tested.get("num_trades"))
+        trades = count_of(self.tested.get("num_trades"))
         if not trades or trades >= _FEW_TRADES:
             return None
-        return f"Its test is {_counted(trades, 'trade')} long, which says little."
+        return f"Its test is {counted(trades, 'trade')} long, which says little."
 
     def _undefined(self, metric: str) -> bool:
         if metric == "total_return_pct":  # its sentence says so
@@ -155,24 +168,24 @@ class _Job:
         if missing <= _FEW_MISSING * expected:
             return None
         present = expected - missing
-        days = _days(_object(self.coverage.get("asked")))
+        days = _days(object_of(self.coverage.get("asked")))
         if days is not None and round(days) >= 2:
             covered = math.floor(days * present / expected + 1e-9)
             if 0 < covered < round(days):
-                return f"Data cover {_whole(covered)} of {_whole(round(days))} days."
-        return f"Data cover {_whole(present)} of {_counted(expected, 'bar')}."
+                return f"Data cover {whole(covered)} of {whole(round(days))} days."
+        return f"Data cover {whole(present)} of {counted(expected, 'bar')}."
 
     def gaps(self) -> str | None:
         """Say how few bars are missing, where they are few."""
         expected, missing = self._bars()
         if not 0 < missing <= _FEW_MISSING * expected:
             return None
-        return f"{_whole(missing)} of {_counted(expected, 'bar')} had no candle."
+        return f"{whole(missing)} of {counted(expected, 'bar')} had no candle."
 
     def _bars(self) -> tuple[int, int]:
         """Return how many bars were asked for, and how many of them are missing."""
-        expected = _count(self.coverage.get("bars_expected"))
-        present = _count(self.coverage.get("bars_present"))
+        expected = count_of(self.coverage.get("bars_expected"))
+        present = count_of(self.coverage.get("bars_present"))
         if expected is None or present is None:
             return 0, 0
         return expected, max(0, expected - present)
@@ -185,31 +198,31 @@ class _Job:
             return None
         listed = ", ".join(names[:_MOST_NAMES])
         if len(names) > _MOST_NAMES:
-            listed += f" and {_whole(len(names) - _MOST_NAMES)} more"
+            listed += f" and {whole(len(names) - _MOST_NAMES)} more"
         return f"Too little history for {listed}: some variants have no value on the first bar."
 
     def field(self) -> str | None:
         """Say how the rest of the search did."""
         if self.state != "succeeded" or not self.rows or not self.tried:
             return None
-        beaten = _count(self.outcomes.get("beat_benchmark"))
+        beaten = count_of(self.outcomes.get("beat_benchmark"))
         parts = []
         if self.ranking.get("distinct") is not False:
             at_least = "At least " if self._list_is_full() else ""
-            parts.append(f"{at_least}{_counted(self.rows, 'distinct outcome')}")
-        if beaten is not None and _number(self.outcomes.get("benchmark_return_pct")) is not None:
+            parts.append(f"{at_least}{counted(self.rows, 'distinct outcome')}")
+        if beaten is not None and number_of(self.outcomes.get("benchmark_return_pct")) is not None:
             bare = "without stops and targets " if self._has_risk_levels() else ""
-            share = f"{bare}{_share(beaten, self.tried)} of all variants beat buy and hold"
+            share = f"{bare}{share(beaten, self.tried)} of all variants beat buy and hold"
             parts.append(share if parts else share[0].upper() + share[1:])
         return f"{'; '.join(parts)}." if parts else None
 
     def _list_is_full(self) -> bool:
-        places = [_count(self.request.get(name)) for name in ("top_k", "preselect")]
+        places = [count_of(self.request.get(name)) for name in ("top_k", "preselect")]
         full = any(place is not None and self.rows >= place for place in places)
         return full and (self._has_risk_levels() or self.rows != self.tried)
 
     def _has_risk_levels(self) -> bool:
-        grid = _object(_object(self.request.get("template")).get("risk_grid"))
+        grid = object_of(object_of(self.request.get("template")).get("risk_grid"))
         return any(grid.values())
 
     def not_validated(self) -> str | None:
@@ -219,75 +232,12 @@ class _Job:
         return "Not validated out of sample."
 
 
-class _Neighbours:
-    """How the variants did that are one step from the winner."""
-
-    def __init__(self, figures: Json) -> None:
-        self.number = _count(figures.get("number")) or 0
-        self.twins = _count(figures.get("twins")) or 0
-        self.median = _number(figures.get("median_return"))
-        self.worst = _number(figures.get("worst_return"))
-
-    def lost_money(self) -> bool:
-        """Whether half of them lost money, or more."""
-        return self.number > 0 and self.median is not None and self.median < 0.0
-
-    def said(self) -> str | None:
-        """Say how they did; and that most of them prove nothing, where that is so."""
-        if not self.number or self.median is None or self.worst is None:
-            return None
-        if self.number == 1:
-            same = "trades exactly as it does" if self.twins else _moved(self.median)
-            return f"The only neighbour of the winner {same}."
-        if self.twins >= self.number:
-            return f"All {_whole(self.number)} neighbours of the winner trade exactly as it does."
-        said = f"Neighbours of the winner: median {_percent(self.median)}"
-        said += f", worst {_percent(self.worst)}"
-        if 2 * self.twins > self.number:
-            said += f"; {_whole(self.twins)} of {_whole(self.number)} trade exactly as it does"
-        return f"{said}."
-
-
-def _made(total_return: float | None) -> str:
-    """Say what a variant made."""
-    if total_return is None:
-        return "has no return that could be stated: its money overflowed"
-    if total_return <= -100.0:
-        return "was ruined: it lost all its money"
-    if total_return < 0.0:
-        return f"lost money: {_percent(total_return)}"
-    if total_return == 0.0:
-        return "neither made nor lost money"
-    return f"made {_percent(total_return)}"
-
-
 def _beside(part: Json) -> str:
     """Say what buy and hold made on the bars of a part."""
-    held = _number(part.get("benchmark_return_pct"))
+    held = number_of(part.get("benchmark_return_pct"))
     if held is None:
         return ""
-    return f"; buy and hold {_moved(held)}"
-
-
-def _moved(total_return: float | None) -> str:
-    """Say the same in few words, for a sentence that has to say it twice."""
-    if total_return is None:
-        return "overflowed"
-    return f"{'lost' if total_return < 0.0 else 'made'} {_percent(abs(total_return))}"
-
-
-def _object(part: Any) -> Json:
-    return part if isinstance(part, Mapping) else {}
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return f"; buy and hold {moved(held)}"
 
 
 def _days(asked: Json) -> float | None:
@@ -296,34 +246,3 @@ def _days(asked: Json) -> float | None:
         return (end - start) / timedelta(days=1)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _whole(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{_whole(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def _share(part: int, whole: int) -> str:
-    """Return a share as a percentage that says neither 0 nor 100 where it is only near."""
-    if 0 < part < whole:
-        if part / whole > 0.99:
-            return "more than 99 %"
-        return _percent(100.0 * part / whole)
-    return "0 %" if part == 0 else "100 %"
-
-
-def _percent(value: float) -> str:
-    """Return `−97 %`, `1.5 %`, `0.02 %`; never 0 for what is not."""
-    size = abs(value)
-    if size > _LARGEST_PERCENT:
-        return f"more than {_whole(int(_LARGEST_PERCENT))} %"
-    if 0.0 < size < 0.01:
-        return "less than 0.01 %"
-    places = 0 if size >= 10.0 else 1 if size >= 1.0 else 2
-    digits = f"{size:,.{places}f}".replace(",", " ")
-    if "." in digits:
-        digits = digits.rstrip("0").rstrip(".")
-    return f"{_MINUS if value < 0.0 else ''}{digits} %"
