@@ -42,8 +42,8 @@ def verdict(
     `coverage` and `outcomes` are what the job stores under these names, None until it is known.
     `top` are its rows, best first; of the first one `total_return_pct`, `metrics_json` and
     `test_metrics_json` are read, of the others their number. `request` is the effective request.
-    `figures` are those that were found for its search, of which `neighbours` and `search` are read. A part that
-    is missing, as in jobs of earlier releases, costs what would be said of it.
+    `figures` are those that were found for its search, of which `neighbours` and `search` are read.
+    A part that is missing, as in jobs of earlier releases, costs what would be said of it.
     """
     job = _Job(object_of(coverage), object_of(outcomes), top, object_of(request), state)
     found = object_of(figures)
@@ -212,8 +212,8 @@ class _Job:
             parts.append(f"{at_least}{counted(self.rows, 'distinct outcome')}")
         if beaten is not None and number_of(self.outcomes.get("benchmark_return_pct")) is not None:
             bare = "without stops and targets " if self._has_risk_levels() else ""
-            share = f"{bare}{share(beaten, self.tried)} of all variants beat buy and hold"
-            parts.append(share if parts else share[0].upper() + share[1:])
+            part = f"{bare}{share(beaten, self.tried)} of all variants beat buy and hold"
+            parts.append(part if parts else part[0].upper() + part[1:])
         return f"{'; '.join(parts)}." if parts else None
 
     def _list_is_full(self) -> bool:
