@@ -190,4 +190,5 @@ def estimate(request: Request, traded_bars: int | None = None, *, threads: int =
         threads=threads,
         larger=any(block.timeframe is not None for block in blocks),
         charged=is_charged(request.document["template"]["execution"]),
+        validation=request.document.get("validation"),
     )

@@ -1,7 +1,8 @@
 """What a sweep keeps in memory, by arithmetic: budgets, and how planes share theirs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.outcomes import PLACES
 
@@ -28,6 +29,12 @@ PIECES_AHEAD = 3
 
 HITS_BYTES = 16 * 2**20
 """Hits of risk levels that a thread holds at a time, unless one level of each kind takes more."""
+
+RECORDS_BYTES = 256 * 2**20
+"""What is recorded of base variants takes at most; of more variants every so many are recorded."""
+
+RECORD_BYTES = 1 + 4 * 8 + 2 * 4 * 16
+"""What is recorded of one, in 16 blocks."""
 
 TEST_SIGNALS = 2**12
 """Signal variants whose comparisons are told apart at a time."""
@@ -58,6 +65,9 @@ _CHARGES_BYTES = 22 * 8
 _LARGER_BYTES = 9 * 8
 _SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
 _REPORT_BYTES = 210  # a bar while a variant is reported that trades on every bar
+# A record; its figures in one row, that like ones are found; those of the distinct ones; orders of
+# scores by cell, for surfaces.
+_RECORDED_BYTES = RECORD_BYTES + 2 * 4 * 16 + 3 * 16 + 4 * 16 + 60
 _START_BYTES = 8 * 2**20  # what Python and libraries load when they are first used
 
 
@@ -80,6 +90,24 @@ def hit_bytes(*, inside: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a search: of how many variants, and whether it is repeated on draws."""
+
+    recorded: int
+    draws: bool
+
+    @classmethod
+    def of(cls, validation: Mapping[str, Any] | None, base_total: int) -> "Asked | None":
+        """Return what the normal form of `validation` wants of so many base variants."""
+        if validation is None:
+            return None
+        recorded = bool(validation["splits"] or validation["walk_forward"])
+        return cls(
+            recorded * min(base_total, RECORDS_BYTES // RECORD_BYTES), bool(validation["draws"])
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What decides how much a sweep keeps besides planes.
 
@@ -87,6 +115,7 @@ class Work:
     and `listed` the lengths of the shortlist and of the final list; `recorded` whether variants are
     ranked by more than their final balance, `inside` whether stops fill inside bars, `larger`
     whether blocks have timeframes of their own, `charged` whether there is leverage or carry.
+    `asked` is what is asked of the search, if anything.
     """
 
     bars: int
@@ -99,6 +128,7 @@ class Work:
     inside: bool = False
     larger: bool = False
     charged: bool = False
+    asked: Asked | None = None
 
     @property
     def bytes(self) -> int:
@@ -114,7 +144,12 @@ class Work:
         )
         bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES
         bar += self.larger * _LARGER_BYTES + self.charged * _CHARGES_BYTES
-        return _START_BYTES + bar * self.bars + lists + self.threads * self._thread
+        if self.asked is not None:
+            bar += _CANDLE_BYTES + _MARKET_BYTES  # both parts, and what is derived for the test
+            bar += self.asked.draws * (bar - _REPORT_BYTES)
+            lists += self.asked.draws * lists
+        found = 0 if self.asked is None else self.asked.recorded * _RECORDED_BYTES
+        return _START_BYTES + bar * self.bars + lists + found + self.threads * self._thread
 
     @property
     def _thread(self) -> int:

@@ -17,6 +17,7 @@ from engine.kernel_cache import cache_folder
 from engine.metric_names import METRICS
 from engine.request.estimate import bars_between
 from engine.request.model import Request
+from engine.request.validation import trained_bars
 
 FILE = "rate.json"
 
@@ -63,10 +64,9 @@ class Rate:
 def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
     """Guess how long a sweep computes; candles and reports come on top.
 
-    As if the whole time range had candles.
+    What is asked of the search is in it. As if the whole time range had candles.
     """
-    bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
-    words = -(-bars // 64)
+    words = -(-_searched_bars(request) // 64)
     blocks = [UnlistedBlock.of(block) for block in request.titled_blocks.values()]
     stage_a = prod(block.total for block in blocks)
     kept = min(request.preselect, stage_a)
@@ -78,7 +78,25 @@ def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
     scored = stage_a * rate.slowest(rate.scored, metrics, words)
     combined = request.risk.total * rate.slowest(rate.combined, metrics, words)
     expanded = kept * (rate.slowest(rate.expanded, metrics, words) + combined)
-    return (planes + scored + expanded) / threads / 1e9
+    search = planes + scored + expanded
+    wanted = request.validation
+    if wanted is None:
+        return search / threads / 1e9
+    recorded = planes + stage_a * rate.slowest(rate.scored, {"sharpe"}, words)
+    asked = recorded * bool(wanted.splits or wanted.walk_forward) + wanted.draws * search
+    return (search + asked) / threads / 1e9
+
+
+def _searched_bars(request: Request) -> int:
+    """Return how many bars a search sees: all, or those in front of the border."""
+    bars = bars_between(request.start_ms, request.end_ms, request.timeframe_ms)
+    wanted = request.validation
+    if wanted is None:
+        return bars
+    if wanted.test_start_ms is not None:
+        return bars_between(request.start_ms, wanted.test_start_ms, request.timeframe_ms)
+    assert wanted.train_pct is not None
+    return trained_bars(wanted.train_pct, bars)
 
 
 def known() -> Rate | None:

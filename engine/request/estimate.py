@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from engine.memory import PLANES_BYTES, Layout, Work, row_bytes
+from engine.memory import PLANES_BYTES, Asked, Layout, Work, row_bytes
 from engine.metric_names import OF_THE_BALANCE
 from engine.request.fields import FieldError, RequestError
 from engine.request.model import MAX_INDEX, Limits
@@ -24,8 +24,8 @@ def is_charged(execution: Mapping[str, Any]) -> bool:
 class Estimate:
     """Variants scored by each stage, and the bytes that the sweep needs at most.
 
-    That is planes, both stages and the writing of one report; kept reports come on top, and have
-    a budget of their own.
+    That is planes, both stages, what is asked of the search and the writing of one report; kept
+    reports come on top, and have a budget of their own.
     """
 
     stage_a_variants: int
@@ -46,14 +46,17 @@ class Estimate:
         threads: int = 1,
         larger: bool = False,
         charged: bool = False,
+        validation: Mapping[str, Any] | None = None,
     ) -> "Estimate":
         """Estimate a sweep over blocks of these numbers of variants, ranked by `metrics`.
 
-        `larger`: some have a timeframe of their own; `charged`: there is leverage or carry.
+        `larger`: some have a timeframe of their own; `charged`: there is leverage or carry;
+        `validation` is that of the request, in its normal form.
         """
         stage_a = prod(block_totals)
         kept = min(preselect, stage_a)
         words = max(1, -(-traded_bars // 64))
+        asked = Asked.of(validation, stage_a)
         signals = [1] * len(block_totals)
         held = Layout.of(block_totals, signals, words, PLANES_BYTES).rows * row_bytes(words)
         work = Work(
@@ -66,7 +69,10 @@ class Estimate:
             threads=threads,
             larger=larger,
             charged=charged,
+            asked=asked,
         )
+        if asked is not None and asked.draws:
+            held *= 2  # a draw has planes of its own
         return cls(
             stage_a_variants=stage_a,
             stage_b_variants=kept * risk_total,

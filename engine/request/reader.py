@@ -195,6 +195,7 @@ def _size(
         threads=reading.limits.threads,
         larger=any("timeframe" in block.document for block in blocks),
         charged=is_charged(effective["template"]["execution"]),
+        validation=effective["validation"],
     )
 
 

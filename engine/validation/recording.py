@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.kernels.periods import Blocks, Records
+from engine.memory import RECORD_BYTES, RECORDS_BYTES
 from engine.validation import GROWTH_LIMIT, GROWTH_UNIT, MOST_BLOCKS
 from engine.validation.seeding import mixed
 from engine.validation.surfaces import coprime_stride
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-RECORDS_BYTES = 256 * 2**20
-RECORD_BYTES = 1 + 4 * 8 + 2 * 4 * MOST_BLOCKS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

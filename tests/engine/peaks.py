@@ -21,6 +21,8 @@ from engine.request import parse
 from engine.sweep import Sweep
 from engine.synthetic import bars
 from engine.timeframes import TIMEFRAMES
+from engine.validation.search import ask
+from engine.validation.split import Split
 
 
 def candles_of(case: dict[str, Any]) -> Candles:
@@ -41,10 +43,15 @@ def measure(case: dict[str, Any]) -> tuple[int, int]:
     born = resident_now()
     candles = candles_of(case)
     resident_now()  # making the candles is no part of a sweep, holding them is
-    sweep = Sweep(request, candles, threads=case["threads"])
+    split = Split.of(request, candles)
+    seen = candles if split is None else split.train
+    sweep = Sweep(request, seen, threads=case["threads"])
+    test = None if split is None else Sweep(request, split.test)
     *_, best = sweep.stage_a()
     *_, best = islice(sweep.stage_b(best.top.indexes()), case["batches"])
-    for _ in reports(sweep, best.top.indexes()[:3], top_trades_n=0, result_bytes=0):
+    if split is not None:
+        ask(sweep, best.top, lambda *_: None, threads=case["threads"])
+    for _ in reports(sweep, best.top.indexes()[:3], top_trades_n=0, result_bytes=0, test=test):
         pass
     peak = peak_resident() - born
     return estimate(request, candles.traded_bars, threads=case["threads"]).bytes, peak

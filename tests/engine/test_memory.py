@@ -46,6 +46,7 @@ def case(
     preselect: int = 1,
     top_k: int = 1,
     execution: Case = FREE,
+    validation: Case | None = None,
 ) -> Case:
     template = {
         "instrument_id": {"market_id": 1, "symbol": "BTCUSDT"},
@@ -63,6 +64,7 @@ def case(
         "preselect": preselect,
         "top_trades_n": 1,
         "ranking": {"primary_metric": metric},
+        "validation": validation,
     }
     return {
         # More variants may be kept here than a job would store.
@@ -131,6 +133,18 @@ def test_charges_and_fills_at_other_prices_are_in_the_estimate(measure: Measure)
     short = {"indicator_id": "ma.sma", "params": {"window": explicit(2)}}
     many = case([short], bars=YEAR_OF_MINUTES, zigzag=True, execution=FREE | dear | fills)
     estimated, peak = measure(many)
+    assert peak <= estimated
+
+
+@measured
+@pytest.mark.parametrize("parts", [{"draws": 0}, {"splits": 0, "draws": 2}, {"draws": 2}])
+def test_what_is_asked_of_a_search_is_in_the_estimate(measure: Measure, parts: Case) -> None:
+    several = [
+        {"indicator_id": "ma.sma", "params": {"window": ranged(2, 320, 1)}, "name": "slow"},
+        {"indicator_id": "ma.ema", "params": {"window": ranged(2, 320, 1)}, "name": "fast"},
+    ]
+    asked = case(several, bars=6_400, timeframe="15m", validation=parts, preselect=50, threads=2)
+    estimated, peak = measure(asked)
     assert peak <= estimated
 
 
