@@ -94,7 +94,8 @@ def request(tour: Tour) -> Json:
         },
         "preselect": tour.preselect,
         "top_k": 100,
-        "ranking": {"primary_metric": "return_over_max_drawdown", "min_trades": 30},
+        "ranking": {"primary_metric": "total_return_pct", "min_trades": 30},
+        "validation": {"train_pct": 70, "walk_forward": {}},
     }
 
 

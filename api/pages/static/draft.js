@@ -87,15 +87,23 @@ function plain(stored) {
 }
 
 /** The body that the API is given. */
-export function sent({ document: document_, name, note, saved }) {
+export function sent({ document: whole, name, note, saved }) {
+  const { validation, ...rest } = whole;
+  // A form without a border keeps no bars aside, whatever else it says about a test.
+  const document_ = validation === undefined || bordered(validation) ? whole : rest;
   const beside = { ...(name && { name }), ...(note && { note }) };
   if (!saved) return { ...beside, ...document_ };
   return { ...beside, strategy_id: saved.strategy_id, overrides: patchOf({ template: saved.template }, document_) };
 }
 
+function bordered(validation) {
+  return !isObject(validation) || validation.train_pct !== undefined || validation.test_start !== undefined;
+}
+
 /** Take a body apart again. */
 export function understood(draft, body) {
   const { name, note, ...rest } = body;
+  if (rest.validation !== undefined && !bordered(rest.validation)) rest.validation = { train_pct: TRAIN_PCT, ...rest.validation };
   draft.name = name;
   draft.note = note;
   if (draft.saved && rest.strategy_id === draft.saved.strategy_id && isObject(rest.overrides ?? {})) {

@@ -8,7 +8,7 @@ import { isObject, setAt, valueAt } from "./document.js";
 import { forget, keep, sent, started, understood } from "./draft.js";
 import { minutesOf } from "./example.js";
 import { pathOf, show, take } from "./fields.js";
-import { moment, number } from "./format.js";
+import { duration, moment, number } from "./format.js";
 import { panel } from "./panel.js";
 import { clipped, lastDays, text } from "./range.js";
 
@@ -26,6 +26,7 @@ const BLOCKS = {
   indicator_grids: { place: find("#blocks"), add: find("#add"), list: find("#found") },
   exit_grids: { place: find("#exit-blocks"), add: find("#add-exit"), list: find("#found-exit") },
 };
+const DRAWS = "validation.draws", LONG_SECONDS = 60;
 let draft = null, catalogue = [], instruments = [];
 let unused; // exit blocks of somebody who looks at the other choice
 let unusedPercent; // as well
@@ -195,6 +196,7 @@ function typed(event) {
   else if (!take(input, draft.document)) return;
   else if (input.name === "position") return chosePosition(input.value);
   else if (pathOf(input) === SIZING) return choseSizing(input.value);
+  else if (pathOf(input) === DRAWS) find("#spared").hidden = true;
   // What blocks may be computed on depends on it.
   else if (pathOf(input) === "template.timeframe") return changed({ restructured: true });
   changed();
@@ -234,7 +236,20 @@ async function begin() {
   form.dataset.ready = "";
 }
 
-const answer = panel(form, () => sent(draft), forget);
+/** Repetitions of a long search are for those who ask for them. */
+function spare({ seconds }) {
+  const wanted = draft.document.validation;
+  if (!(seconds > LONG_SECONDS) || !isObject(wanted) || wanted.draws !== undefined) return;
+  setAt(draft.document, DRAWS, 0);
+  const note = find("#spared");
+  note.hidden = false;
+  note.textContent = `With repetitions on bars without an edge this takes about ${duration(seconds)}, so they are left out. `
+    + "Give their number below to know how often luck finds as much.";
+  show(form, draft.document);
+  changed();
+}
+
+const answer = panel(form, () => sent(draft), forget, spare);
 for (const chip of form.querySelectorAll("[data-days]")) {
   chip.addEventListener("click", () => choseSpan(Number(chip.dataset.days)));
 }

@@ -5,8 +5,11 @@ import { copyButton, debounced, el, find, toast } from "./dom.js";
 import { bytes, duration, number } from "./format.js";
 import { showProblems } from "./problems.js";
 
-/** Make the panel work. `body()` is what is to be sent, `done()` is called once it was accepted. */
-export function panel(form, body, done) {
+/**
+ * Make the panel work. `body()` is what is to be sent, `done()` is called once it was accepted, and `answered(estimate)`
+ * after each estimate that is shown.
+ */
+export function panel(form, body, done, answered) {
   const size = find("#size"), problems = find("#problems"), button = find("#submit"), state = find("#state");
   let asked = 0, limit = null, key = null;
 
@@ -41,6 +44,7 @@ export function panel(form, body, done) {
     }
     button.disabled = refused;
     state.textContent = refused ? short(answer.errors.length) : inShort(answer);
+    answered(answer);
   }
 
   function refuse(words, details = []) {
