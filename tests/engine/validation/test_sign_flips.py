@@ -116,3 +116,23 @@ def test_prices_that_leave_floating_point_numbers_are_seen() -> None:
     assert not tradable(
         replace(bars, high=np.where(bars.high < bars.high.max(), bars.high, np.inf))
     )
+
+
+def test_the_draws_of_the_documentation_are_all_that_there_are() -> None:
+    """The worked example of docs/metrics.md."""
+    bars = Candles(
+        ts_open=np.arange(3) * HOUR_MS,
+        open=np.array([100.0, 100.0, 110.0]),
+        high=np.array([100.0, 112.0, 110.0]),
+        low=np.array([100.0, 99.0, 99.0]),
+        close=np.array([100.0, 110.0, 99.0]),
+        volume=np.ones(3),
+        timeframe_ms=HOUR_MS,
+        first=0,
+    )
+    drawn = [without_edge(bars, 1, draw) for draw in range(40)]
+    closes = {tuple(each.close.round(6).tolist()) for each in drawn}
+    assert closes == {(100, 110, 99), (100, 90, 81), (100, 110, 121), (100, 90, 99)}
+    flipped = next(each for each in drawn if round(each.close[1]) == 90)
+    prices = [column[1] for column in (flipped.open, flipped.high, flipped.low)]
+    assert prices == pytest.approx([99.0, 100.0, 88.392857], abs=1e-6)
