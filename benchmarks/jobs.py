@@ -49,11 +49,11 @@ def reference_job(threads: int, *, quick: bool, metric: str) -> dict[str, float]
         "stage_b": seconds_b,
         "report": end - before,
         "job": end - begin,
-        "rss_mb": _peak_rss_mb(),
+        "rss_mb": peak_rss_mb(),
     }
 
 
-def _peak_rss_mb() -> float:
+def peak_rss_mb() -> float:
     """Return the peak of this process; `ru_maxrss` would include that of whoever started it."""
     try:
         status = Path("/proc/self/status").read_text()
