@@ -3,6 +3,7 @@
 import { picture, svg } from "./svg.js";
 
 const HEIGHT = 230, BOTTOM = 26, SIDE = 24, ROW = 18, ABOVE = 10;
+const LETTER = 7.2; // px that one takes
 
 /**
  * Draw bins `{edges, counts}` over `view` `{low, high}`. `marks` are lines `{at, kind, words}`; one
@@ -37,7 +38,7 @@ function lines(marks, x, width, top, floor) {
     const at = x(mark.at), row = named.indexOf(mark);
     const line = svg("line", { x1: at, x2: at, y1: row < 0 ? top : 8 + ROW * row, y2: floor, class: `mark ${mark.kind}` });
     if (row < 0) return line;
-    const left = at > width / 2;
+    const room = LETTER * mark.words.length + 6, left = at > width / 2 ? at > room : at + room > width && at > room;
     return [line, svg("text", { x: at + (left ? -6 : 6), y: 17 + ROW * row, class: `mark-words ${mark.kind}`,
       "text-anchor": left ? "end" : "start" }, mark.words)];
   }).flat();

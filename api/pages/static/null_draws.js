@@ -16,10 +16,11 @@ export function nullDraws({ metric }, { draws_best: all, best }) {
   const ends = best === null ? drawn : [...drawn, best];
   const low = Math.min(...ends), high = Math.max(...ends), room = ROOM * (high - low || 1);
   const middle = drawn[Math.floor((drawn.length - 1) / 2)];
-  const marks = [{ at: middle, kind: "held", words: `without an edge, median ${figureWithUnit(metric, middle)}` }];
+  const marks = [{ at: middle, kind: "held", words: `without an edge ${figureWithUnit(metric, middle)}` }];
   if (best !== null) marks.push({ at: best, kind: "winner", words: `found ${figureWithUnit(metric, best)}` });
   const asGood = (at) => best !== null && (less ? edges[at + 1] <= best : edges[at] >= best);
-  const words = `The best of each of ${number(all.length)} searches in data without an edge: ${marks.map((mark) => mark.words).join(", ")}`;
+  const words = `The best of each of ${number(all.length)} searches in data without an edge: median ${figureWithUnit(metric, middle)}` +
+    (best === null ? "" : `, found ${figureWithUnit(metric, best)}`);
   const unit = metric.endsWith("_pct") ? " %" : "";
   return (width) => histogram(width, { edges, counts }, { low: low - room, high: high + room }, {
     marks, words, tone: (at) => (asGood(at) ? "loss" : "plain"),

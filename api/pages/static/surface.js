@@ -52,9 +52,13 @@ export class Surface {
     return [LEFT + Math.floor(cell / this.up) * this.step[0], TOP + (this.up - 1 - (cell % this.up)) * this.step[1]];
   }
 
+  #gap() {
+    return Math.min(...this.step) >= APART ? 1 : 0;
+  }
+
   /** One path for each colour: cells are up to 40,000. */
   #cells() {
-    const paths = new Map(), gap = Math.min(...this.step) >= APART ? 1 : 0;
+    const paths = new Map(), gap = this.#gap();
     const [wide, high] = this.step.map((size) => Math.max(0.5, size - gap));
     for (const [cell, value] of this.column.entries()) {
       if (!this.surface.variants[cell]) continue;
@@ -75,9 +79,10 @@ export class Surface {
     if (!this.scale.side) return null;
     const side = this.column.map((value) => (value === null ? null : this.scale.side(value)));
     const differ = (one, other) => side[one] !== null && side[other] !== null && side[one] !== side[other];
+    const gap = this.#gap();
     let d = "";
     for (const cell of side.keys()) {
-      const [x, y] = this.#corner(cell), [wide, high] = this.step;
+      const [x, y] = this.#corner(cell).map((at) => at - gap / 2), [wide, high] = this.step;
       if (cell + this.up < side.length && differ(cell, cell + this.up)) d += `M${(x + wide).toFixed(2)} ${y.toFixed(2)}v${high.toFixed(2)}`;
       if (cell % this.up && differ(cell, cell - 1)) d += `M${x.toFixed(2)} ${(y + high).toFixed(2)}h${wide.toFixed(2)}`;
     }
@@ -105,7 +110,8 @@ export class Surface {
   /** Show which cell is looked at. */
   #point() {
     if (!this.cursor) return;
-    const [x, y] = this.#corner(this.cell), room = Math.max(0, (SMALL - Math.min(...this.step)) / 2);
+    const [x, y] = this.#corner(this.cell), least = Math.min(...this.step);
+    const room = least > 3 * SMALL ? -4 : Math.max(0, (SMALL - least) / 2); // within the mark of the winner, where there is room
     for (const [name, value] of Object.entries({ x: x - room, y: y - room, width: this.step[0] + 2 * room, height: this.step[1] + 2 * room })) {
       this.cursor.setAttribute(name, value);
     }

@@ -40,7 +40,7 @@ export function scaleOf(surface, key, column) {
 
 function parted(values, middle, text) {
   const far = values.map((value) => Math.abs(value - middle)).sort((a, b) => a - b);
-  const most = far.at(-1) ?? 0, reach = far[Math.floor(OUTER * (far.length - 1))] || most || 1, more = most > reach;
+  const most = far.at(-1) ?? 0, reach = far[Math.ceil(OUTER * (far.length - 1))] || most || 1, more = most > reach;
   const step = (value) => Math.min(STEPS, Math.max(1, Math.ceil((STEPS * Math.abs(value - middle)) / reach)));
   const of = (value) => ({ tone: value >= middle ? "gain" : "loss", step: step(value) });
   const ends = [`${more ? "≤ " : ""}${text(middle - reach)}`, text(middle), `${more ? "≥ " : ""}${text(middle + reach)}`];

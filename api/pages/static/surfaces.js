@@ -6,6 +6,7 @@ import { Surface } from "./surface.js";
 import { figuresOf, opacity } from "./surface_scale.js";
 
 const USUAL = "median"; // a good region is broad: the median shows it, the best alone may be luck
+const BAR = 260; // px that all colours take
 
 /**
  * Show the surfaces that `listed` names, `{number, axis_x, axis_y}`; `read(number)` resolves to one.
@@ -61,14 +62,15 @@ export function showSurfaces(place, listed, { read, winner, onOpen }) {
 
 /** What the colours and marks are. */
 function legendOf({ scale, winner, surface, column }) {
-  const wide = 200 / scale.legend.length;
-  const bar = svg("svg", { viewBox: "0 0 200 14", width: 200, height: 14, "aria-hidden": "true" }, scale.legend.map(({ tone, step }, at) =>
-    svg("rect", { x: at * wide, y: 0, width: wide, height: 14, class: `cell ${tone}`, "fill-opacity": opacity(step) })));
+  const wide = BAR / scale.legend.length, [low, middle, high] = scale.ends;
+  const end = (x, anchor, words) => svg("text", { x, y: 27, class: "tick", "text-anchor": anchor }, words);
+  const bar = svg("svg", { viewBox: `0 0 ${BAR} 32`, width: BAR, class: "picture scale", role: "img", "aria-label": `Colours from ${low} to ${high}` },
+    scale.legend.map(({ tone, step }, at) => svg("rect", { x: at * wide, y: 0, width: wide, height: 14, class: `cell ${tone}`, "fill-opacity": opacity(step) })),
+    end(0, "start", low), end(BAR / 2, "middle", middle), end(BAR, "end", high));
   const box = (...parts) => svg("svg", { viewBox: "0 0 18 14", width: 18, height: 14, "aria-hidden": "true" }, parts);
-  const [low, middle, high] = scale.ends;
   const sides = scale.side && new Set(column.filter((value) => value !== null).map(scale.side)).size === 2;
   return [
-    el("span", {}, low, bar, middle ? `${high} (pale: about ${middle})` : high),
+    bar,
     winner === null ? null : el("span", {}, box(svg("rect", { x: 3, y: 1.5, width: 12, height: 11, rx: 2, class: "ring" })), "the winner"),
     sides ? el("span", {}, box(svg("path", { d: "M1 7h16", class: "turn" })), "gain on one side, loss on the other") : null,
     surface.eligible.some((count) => count === 0) ? el("span", {}, box(svg("rect", { width: 18, height: 14, class: "cell few" })), "too few trades, or ruined") : null,

@@ -13,12 +13,12 @@ import { foldsTable, walkForward, walkForwardLegend } from "./walk_forward.js";
 /**
  * Everything there is of a search with `figures` and `pictures`, as elements; `rows` are its best
  * variants, ranked by `primary`, and `axes` those of its request. `onRow(row)` opens one of the rows,
- * `onBase(index)` any variant of the grid; both may be null.
+ * `onBase(index)` any variant of the grid; null where none can be. `more` are other elements without a picture.
  */
-export function proofs({ figures, pictures, rows, primary, axes, onRow, onBase }) {
+export function proofs({ figures, pictures, rows, primary, axes, onRow = null, onBase = null, more = [] }) {
   return [ofSearch(figures.search, pictures.search), ofOverfitting(figures.overfitting, pictures.overfitting),
     ofTest(rows, primary, onRow), ofWalkForward(figures.walk_forward, pictures.walk_forward, axes, onBase),
-    ofNeighbours(figures.neighbours), ofDeflated(figures.deflated_sharpe)].filter(Boolean);
+    besides([ofNeighbours(figures.neighbours), ofDeflated(figures.deflated_sharpe), ...more].filter(Boolean))].filter(Boolean);
 }
 
 /** What is missing, since not all variants had room; null where nothing is. */
@@ -78,7 +78,7 @@ function ofWalkForward(found, drawn, axes, onBase) {
   const element = proof(title, { key: percent(found.return_pct, 2, true), tone: found.return_pct < 0 ? "loss" : "gain", label: "in the tests, one after the other",
     words: walkForwardWords(found), drawings: there ? [walkForward(drawn)] : [] });
   if (there) {
-    element.querySelector(".drawing").before(walkForwardLegend(drawn));
+    element.querySelector(".drawings").before(walkForwardLegend(drawn));
     element.append(foldsTable(drawn, axes, onBase));
   }
   return element;
@@ -98,18 +98,22 @@ function ofDeflated(found) {
   return proof("Deflated Sharpe ratio", { key: shareText(found.probability), tone: "", label: "probability of more than luck", words: deflatedWords(found) });
 }
 
+/** What has no picture stands together. */
+function besides(found) {
+  return found.length ? el("div", { class: "besides" }, found) : null;
+}
+
 function unknown(title, { unknown: why }) {
   return proof(title, { words: [why, null] });
 }
 
 /** One question with its key figure, pictures and sentences; `drawings` are functions of a width. */
 function proof(title, { key = null, tone = "", label = "", words: [said, more], drawings = [], captions = [] }) {
-  const pictures = drawings.map((draw, at) => {
-    if (!draw) return null;
+  const pictures = drawings.map((draw, at) => [draw, captions[at]]).filter(([draw]) => draw).map(([draw, caption]) => {
     const drawing = el("div", { class: "drawing" });
     fitted(drawing, (width) => drawing.replaceChildren(draw(width)));
-    return [drawing, captions[at] ? el("p", { class: "soft" }, captions[at]) : null];
+    return el("div", {}, drawing, caption ? el("p", { class: "soft" }, caption) : null);
   });
-  return el("section", { class: "proof" }, el("h3", {}, title), key === null ? null : el("p", { class: "key" }, el("b", { class: tone }, key), label),
-    pictures.flat(), el("p", { class: "said" }, said), more ? el("p", { class: "soft" }, more) : null);
+  return el("article", { class: pictures.length > 1 ? "proof wide" : "proof" }, el("h3", {}, title),
+    key === null ? null : el("p", { class: "key" }, el("b", { class: tone }, key), label), el("div", { class: "drawings" }, pictures), el("p", { class: "said" }, said), more ? el("p", { class: "soft" }, more) : null);
 }

@@ -81,7 +81,7 @@ export function neighboursWords({ number: count, twins, ruined, median_return: m
 /** The same of the rows of the top list: `made` are their total returns, [where chosen, where not]. */
 export function testWords(made) {
   const kept = made.filter(([train]) => train > 0), held = kept.filter(([, test]) => test > 0);
-  if (!kept.length) return [`None of the ${number(made.length)} best variants made money where it was chosen.`, null];
+  if (!kept.length) return [`None of the ${number(made.length)} best variants made money where they were chosen.`, null];
   return [`${counted(kept.length, "variant")} of the best ${number(made.length)} made money where they were chosen; ` +
     `${number(held.length)} of them did so on the bars they were not chosen on.`, null];
 }

@@ -25,8 +25,7 @@ export function walkForward({ times, folds, curve_pct: own, hindsight, benchmark
       svg("line", { x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value), class: value === 0 ? "zero" : "grid" }),
       svg("text", { x: LEFT - 6, y: y(value) + 4, class: "tick", "text-anchor": "end" }, `${number(value, 4)} %`)]);
     const edges = at.flatMap((time, place) => [svg("line", { x1: x(time), x2: x(time), y1: TOP, y2: HEIGHT - BOTTOM, class: "grid" }),
-      place % every ? null : svg("text", { x: x(time), y: HEIGHT - 8, class: "tick", "text-anchor": place ? "middle" : "start" },
-        times[place === folds.length ? folds.at(-1).test_block + 1 : folds[place].test_block].slice(0, 10))]);
+      place % every ? null : svg("text", { x: x(time), y: HEIGHT - 8, class: "tick", "text-anchor": place === 0 ? "start" : place === folds.length ? "end" : "middle" }, new Date(time).toISOString().slice(0, 10))]);
     return picture(width, HEIGHT, words, scale, edges,
       curves.map(({ kind, values }) => svg("path", { class: `curve ${kind}`, d: path(values, (place) => x(at[place]), y) })),
       own.map((value, place) => (value === null ? null : svg("circle", { cx: x(at[place + 1]), cy: y(value), r: 3.5, class: "knot" },
@@ -48,12 +47,12 @@ export function walkForwardLegend({ benchmark }) {
 
 /** Every choice and its test as a table; `onOpen(index)` opens a base variant, null where none can be. */
 export function foldsTable({ times, folds }, axes, onOpen) {
-  const heads = ["test from", "chosen", "training", "test", "trades in it"];
+  const heads = ["test from", "training", "test", "trades in it", "chosen"];
   return el("details", { class: "folds" }, el("summary", { class: "small soft" }, "each choice and its test"), el("div", { class: "scroll" },
     el("table", {}, el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
       el("tbody", {}, folds.map((fold) => el("tr", {}, el("th", { scope: "row", class: "nowrap" }, times[fold.test_block].slice(0, 10)),
-        el("td", {}, chosen(fold, axes, onOpen)), el("td", { class: "number" }, percent(fold.train_return_pct)),
-        el("td", { class: "number" }, percent(fold.test_return_pct)), el("td", { class: "number" }, number(fold.test_entries))))))));
+        el("td", {}, percent(fold.train_return_pct)), el("td", {}, percent(fold.test_return_pct)),
+        el("td", {}, number(fold.test_entries)), el("td", {}, chosen(fold, axes, onOpen))))))));
 }
 
 function chosen({ payload, base_index: index }, axes, onOpen) {
