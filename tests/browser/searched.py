@@ -154,7 +154,7 @@ def walked(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def surfaces() -> list[dict[str, Any]]:
-    """One for each pair of axes; the first has a cell without variants, and one of too few trades."""
+    """One for each pair of axes; the first has a cell without variants and one without trades."""
     sma, rsi = ("ma.sma", "window", "params"), ("momentum.rsi", "window", "params")
     long = ("momentum.rsi", "long_threshold", "signals")
     return [

@@ -48,7 +48,8 @@ export function walkForwardLegend({ benchmark }) {
 /** Every choice and its test as a table; `onOpen(index)` opens a base variant, null where none can be. */
 export function foldsTable({ times, folds }, axes, onOpen) {
   const heads = ["test from", "training", "test", "trades in it", "chosen"];
-  return el("details", { class: "folds" }, el("summary", { class: "small soft" }, "each choice and its test"), el("div", { class: "scroll" },
+  return el("details", { class: "folds" }, el("summary", { class: "small soft" }, "each choice and its test"),
+    el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Each choice of the walk-forward and its test" },
     el("table", {}, el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
       el("tbody", {}, folds.map((fold) => el("tr", {}, el("th", { scope: "row", class: "nowrap" }, times[fold.test_block].slice(0, 10)),
         el("td", {}, percent(fold.train_return_pct)), el("td", {}, percent(fold.test_return_pct)),
