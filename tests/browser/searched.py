@@ -23,7 +23,7 @@ WINDOWS, RSI, LONG = [10, 20, 30, 40, 50, 60], [7, 14], [50, 55]
 NO_VARIANT, TOO_FEW = (5, 0), (0, 1)
 """Cells of the first surface without a variant, and without one that counts."""
 
-BLOCKS, FOLDS = 16, 4
+BLOCKS, FOLDS, SPLITS = 16, 4, 200
 SEARCH = {
     "p": 0.6,
     "draws": 39,
@@ -36,7 +36,7 @@ OVERFITTING = {
     "loss_share": 0.91,
     "median_in_sample_pct": 8.1,
     "median_out_of_sample_pct": -2.3,
-    "splits": 1000,
+    "splits": SPLITS,
     "variants": 20,
     "blocks": BLOCKS,
 }
@@ -102,7 +102,7 @@ def pictures(payload: dict[str, Any]) -> dict[str, Any]:
     draws = sorted(drawing.gauss(10, 4) for _ in range(38))
     bins = [(number - 30) * 0.1 for number in range(61)]
     counts = [round(40 * math.exp(-(((number - 28) / 12) ** 2))) for number in range(60)]
-    inside = [drawing.gauss(8, 2) for _ in range(1000)]
+    inside = [drawing.gauss(8, 2) for _ in range(SPLITS)]
     return {
         "search": {"draws_best": [*draws, None], "best": 9.0},
         "overfitting": {

@@ -21,7 +21,7 @@ import { showTimeline } from "./timeline.js";
 const MOST_ROWS = 300;
 const page = find("#job"), away = new Set();
 const asked = decodeURIComponent(location.pathname.split("/")[2]);
-let status = null, axes = [], rows = [], events = [], table = null, parallel = null, drawer = null, snapshot = null;
+let status = null, axes = [], rows = [], events = [], table = null, parallel = null, drawer = null, snapshot = null, opener = null;
 
 async function readStatus() {
   status = await request("GET", `/backtests/jobs/${status?.job_id ?? asked}?include=distribution`);
@@ -99,6 +99,7 @@ function visit(wanted) {
 
 /** Show a variant of stage A: the row that is stored, or a job of its own. */
 async function visitBase(index) {
+  opener = document.activeElement;
   try {
     const variant = await baseVariantAt(status.job_id, index);
     visit(variant.row ? { variant: variant.variant_key } : { base: index, report: (await submitted(variant)).job_id });
@@ -121,11 +122,14 @@ function showDrawer() {
   else if (drawer.open) {
     const before = drawer.shown?.replace(/^variant:/, "");
     drawer.close();
-    table?.focus(before);
+    if (opener) opener.focus();
+    else table?.focus(before);
+    opener = null;
   }
 }
 
 function walk(by) {
+  opener = null; // it is in the table that one walks
   const key = new URLSearchParams(location.search).get("variant");
   const next = key && table?.neighbour(key, by);
   if (next) visit({ variant: next.variant_key });

@@ -8,7 +8,7 @@ import { columnOf, opacity, scaleOf } from "./surface_scale.js";
 const LEFT = 58, RIGHT = 10, TOP = 24, BOTTOM = 44, PROFILE = 64;
 const LEAST = 240, MOST = 460; // px of height
 const APART = 10; // px: cells as large as this have a gap between them
-const SMALL = 9; // px: the marks of smaller cells are larger than they
+const SMALL = 14; // px: the marks of smaller cells are larger than they
 const LABEL = [46, 18]; // px that a value takes across and up
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 let drawn = 0; // pictures so far: patterns have ids
@@ -86,7 +86,7 @@ export class Surface {
       if (cell + this.up < side.length && differ(cell, cell + this.up)) d += `M${(x + wide).toFixed(2)} ${y.toFixed(2)}v${high.toFixed(2)}`;
       if (cell % this.up && differ(cell, cell - 1)) d += `M${x.toFixed(2)} ${(y + high).toFixed(2)}h${wide.toFixed(2)}`;
     }
-    return d ? svg("path", { d, class: "turn" }) : null;
+    return d ? svg("path", { d, class: gap ? "turn" : "turn fine" }) : null;
   }
 
   #ring() {
