@@ -161,7 +161,7 @@ def test_the_winner_is_marked_where_its_parameters_are(
     assert outer is not None
     middle = (ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2)
     assert middle == pytest.approx((outer["x"] + frame["x"], outer["y"] + frame["y"]), abs=2)
-    assert "the winner's place" in hover(page, cell)
+    assert "the winner is here" in hover(page, cell)
 
 
 @pytest.mark.parametrize(
@@ -292,3 +292,49 @@ def test_anybody_can_use_them(
         assert violations(page, "#trust, #surfaces") == ""
         assert visit.fits()
         assert visit.complaints == []
+
+
+WORDS = """async () => {
+  const files = performance.getEntriesByType("resource").map((one) => one.name);
+  const from = (name) => import(files.find((each) => each.endsWith(`/${name}.js`)));
+  const [words, draws, cells] =
+    await Promise.all(["trust_words", "null_draws", "surface_cells"].map(from));
+  const half = { pbo: 0.5, loss_share: 0.001, median_in_sample_pct: null,
+    median_out_of_sample_pct: 1, splits: 1, variants: 2, blocks: 8 };
+  const x = { axis: "a b", block: "a", part: "params", parameter: "b",
+    values: [1, 4], last: [3, 6], binned: 6 };
+  const payload = (b) => ({ blocks: [{ name: "a", params: { b } }] });
+  const surface = { metric: "profit_factor", x, variants: [3, 3], eligible: [3, 3],
+    profitable_pct: [100, 0], best: [null, 0.5], median: [2, 0.5], infinite: { best: [0] } };
+  return {
+    none: words.searchWords({ p: 0.025, draws: 39, as_good: 0, metric: "sharpe", best: null }),
+    half: words.overfittingWords(half)[0], unknown: words.moved(null),
+    falling: draws.binned([1, 2, 2, 3], 2, true), rising: draws.binned([1, 2, 2, 3], 2, false),
+    runs: [2, 3, 4, 7, null].map((value) => cells.cellOf({ x }, payload(value))),
+    infinite: cells.cellWords(surface, 0, 0),
+  };
+}"""
+
+
+def test_edges_are_told_as_they_are(page: Page) -> None:
+    found = page.evaluate(WORDS)
+    assert found["none"][0] == (
+        "A search like this finds as much in data without an edge in none of 39 tries "
+        "(p = 0.025). Luck alone seldom finds as much."
+    )
+    assert "which is no finite number" in found["none"][1]
+    assert found["half"].startswith("Half of the search's winners")
+    assert "in less than 1 % of the splits" in found["half"]
+    assert found["unknown"] == "made more than can be told"
+    assert found["runs"] == [0, 0, 1, None, None]
+    assert found["infinite"] == (
+        "a b 1 to 3: best \N{INFINITY}, median 2.00, 100 % of 3 make money; the winner is here"
+    )
+    for name, as_good in (("falling", 3), ("rising", 3)):
+        edges, counts = found[name]["edges"], found[name]["counts"]
+        good = [
+            count
+            for at, count in enumerate(counts)
+            if (edges[at + 1] <= 2 if name == "falling" else edges[at] >= 2)
+        ]
+        assert (sum(good), sum(counts)) == (as_good, 4)

@@ -36,7 +36,7 @@ export function runText(side, at) {
 export function cellWords(surface, cell, winner) {
   const { x, y } = surface, up = y ? y.values.length : 1;
   const place = [`${x.axis} ${runText(x, Math.floor(cell / up))}`, y && `${y.axis} ${runText(y, cell % up)}`].filter(Boolean).join(", ");
-  const mark = cell === winner ? " – the winner's place" : "";
+  const mark = cell === winner ? "; the winner is here" : "";
   if (!surface.variants[cell]) return `${place}: no variant${mark}`;
   const eligible = surface.eligible[cell], all = surface.variants[cell];
   if (!eligible) return `${place}: none of ${number(all)} variant${all === 1 ? "" : "s"} counts: ruined, or of too few trades${mark}`;
