@@ -94,6 +94,15 @@ class Client:
         """Return a stored variant with its report, trades and equity curve."""
         return self._ask("GET", f"{JOBS}/{job}/variants/{variant_key}")
 
+    def validation(self, job: str) -> Json:
+        """Return what was asked of the search of a job, and which surfaces there are."""
+        return self._ask("GET", f"{JOBS}/{job}/validation")
+
+    def surface(self, job: str, number: int) -> Json:
+        """Return one of the surfaces that `validation` lists."""
+        found: Json = self._ask("GET", f"{JOBS}/{job}/surfaces/{number}")["surface"]
+        return found
+
     def events(self, job: str) -> list[Json]:
         """Return what happened to the job, oldest first."""
         items: list[Json] = self._ask("GET", f"{JOBS}/{job}/events")["items"]

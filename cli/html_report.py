@@ -1,6 +1,5 @@
 """The report of one variant as a single HTML file with plots that opens without a network."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,6 +8,7 @@ from string import Template
 from typing import Any
 
 from cli import page_parts as parts
+from cli import report_asked
 from cli.client import Client
 from cli.errors import CommandError
 from engine.metric_words import words
@@ -27,7 +27,8 @@ def write(file: Path, client: Client, status: Json, row: Json) -> None:
     if row["equity"] is None or row["trades"] is None:
         why = _why_without_trades(status, row)
         raise CommandError(f"job {status['job_id']} has no plots for rank {row['rank']}: {why}")
-    text = page(status, row, *client.closes(status["job_id"]))
+    asked = report_asked.read(client, status)
+    text = page(status, row, *client.closes(status["job_id"]), asked=asked)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -50,12 +51,19 @@ def _why_without_trades(status: Json, row: Json) -> str:
 
 
 def page(
-    status: Json, row: Json, close_times: Sequence[int], closes: Sequence[float], every: int = 1
+    status: Json,
+    row: Json,
+    close_times: Sequence[int],
+    closes: Sequence[float],
+    every: int = 1,
+    *,
+    asked: Json | None = None,
 ) -> str:
     """Return the page of a variant with its trades and equity curve.
 
     `status` and `row` are a job and one of its variants as the API gives them; `close_times`
-    (ms) and `closes` belong to the traded bars, to one of `every` many.
+    (ms) and `closes` belong to the traded bars, to one of `every` many. `asked` is what
+    `report_asked` has read of the search.
     """
     from plotly.offline import get_plotlyjs
 
@@ -94,7 +102,9 @@ def page(
         fills=escape(fills.capitalize() or "Fills at the close of a bar"),
         fee=f"{execution['fee_pct']:g}",
         slippage=f"{execution['slippage_pct']:g}",
-        data=_script_json(_curves(status, row, trades, close_times, closes)),
+        asked_style=report_asked.style() if asked else "",
+        asked=report_asked.section(status, row, asked) if asked else "",
+        data=report_asked.script_json(_curves(status, row, trades, close_times, closes)),
         plotly=get_plotlyjs(),
     )
 
@@ -214,8 +224,3 @@ def _rank(status: Json, row: Json) -> str:
 
 def _day(time: str) -> str:
     return time[:10] if "T00:00:00" in time else time
-
-
-def _script_json(value: Any) -> str:
-    # "</script>" inside a string would end the element.
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")

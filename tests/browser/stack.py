@@ -125,14 +125,16 @@ class Visit:
         return bool(wide <= window)
 
 
-def violations(page: Page) -> str:
-    """Return what axe finds wrong with a page; nothing is as it should be.
+def violations(page: Page, within: str = "html") -> str:
+    """Return what axe finds wrong with a page, or a part of it; nothing is as it should be.
 
     Only that is brought here: what else axe has looked at is long, and slow to hand over.
     """
     page.evaluate(AXE_SCRIPT)
     found = page.evaluate(
-        "axe.run({ resultTypes: ['violations'] }).then((all) => JSON.stringify(all.violations))"
+        "(within) => axe.run(within, { resultTypes: ['violations'] })"
+        ".then((all) => JSON.stringify(all.violations))",
+        within,
     )
     results = AxeResults({"violations": json.loads(found)})
     return results.generate_report() if results.violations_count else ""

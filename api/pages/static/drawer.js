@@ -47,9 +47,10 @@ export class Drawer {
     }
   }
 
-  /** Show any variant of the grid by its index. */
-  async showIndex(status, index, computed) {
-    const { signal } = this.#begin(`index:${index}`, `Variant ${number(index)} of the grid`, false);
+  /** Show any variant of the grid by its index; `base`: one that goes without stops and targets. */
+  async showIndex(status, index, computed, base = false) {
+    const title = base ? `Variant ${number(index)} without stops and targets` : `Variant ${number(index)} of the grid`;
+    const { signal } = this.#begin(`${base ? "base" : "index"}:${index}`, title, false);
     try {
       await this.#follow(computed, signal);
     } catch (error) {

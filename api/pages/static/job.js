@@ -6,10 +6,12 @@ import { showAsked } from "./asked.js";
 import { axesOf } from "./axes.js";
 import { rankingNames } from "./columns.js";
 import { showDistribution } from "./distribution.js";
-import { debounced, el, find } from "./dom.js";
+import { debounced, el, find, toast } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { showActions, showFacts, showName, showNote, showTrouble, showVerdict, whyEmpty } from "./job_head.js";
+import { showTrust } from "./job_trust.js";
 import { showMultiples } from "./multiples.js";
+import { baseVariantAt, submitted } from "./one_variant.js";
 import { Parallel } from "./parallel.js";
 import { showProgress, titleOf } from "./progress.js";
 import { onRenamed } from "./renames.js";
@@ -19,7 +21,7 @@ import { showTimeline } from "./timeline.js";
 const MOST_ROWS = 300;
 const page = find("#job"), away = new Set();
 const asked = decodeURIComponent(location.pathname.split("/")[2]);
-let status = null, axes = [], rows = [], events = [], table = null, parallel = null, drawer = null, snapshot = null;
+let status = null, axes = [], rows = [], events = [], table = null, parallel = null, drawer = null, snapshot = null, opener = null;
 
 async function readStatus() {
   status = await request("GET", `/backtests/jobs/${status?.job_id ?? asked}?include=distribution`);
@@ -76,6 +78,9 @@ function showRows() {
   parallel ??= new Parallel(find("#parallel"), (passes) => table?.filter(passes));
   parallel.update(rows, table.parameters, primary);
   showMultiples(find("#multiples"), rows, table.parameters, primary);
+  if (status.state === "succeeded") {
+    showTrust({ trust: find("#trust"), surfaces: find("#surfaces") }, status, rows, axes, { onRow: (row) => visit({ variant: row.variant_key }), onBase: visitBase });
+  }
 }
 
 // --- the drawer, and its place in the URL
@@ -92,6 +97,17 @@ function visit(wanted) {
   showDrawer();
 }
 
+/** Show a variant of stage A: the row that is stored, or a job of its own. */
+async function visitBase(index) {
+  opener = document.activeElement;
+  try {
+    const variant = await baseVariantAt(status.job_id, index);
+    visit(variant.row ? { variant: variant.variant_key } : { base: index, report: (await submitted(variant)).job_id });
+  } catch (error) {
+    toast(error.message, "bad");
+  }
+}
+
 function leave() {
   if (history.state?.drawn) return void history.back();
   history.replaceState(null, "", address({}));
@@ -100,17 +116,20 @@ function leave() {
 
 function showDrawer() {
   const wanted = new URLSearchParams(location.search);
-  const key = wanted.get("variant"), index = wanted.get("index"), report = wanted.get("report");
+  const key = wanted.get("variant"), base = wanted.get("base"), index = wanted.get("index") ?? base, report = wanted.get("report");
   if (key) drawer.showStored(status, key, report);
-  else if (index !== null && report) drawer.showIndex(status, Number(index), report);
+  else if (index !== null && report) drawer.showIndex(status, Number(index), report, base !== null);
   else if (drawer.open) {
     const before = drawer.shown?.replace(/^variant:/, "");
     drawer.close();
-    table?.focus(before);
+    if (opener) opener.focus();
+    else table?.focus(before);
+    opener = null;
   }
 }
 
 function walk(by) {
+  opener = null; // it is in the table that one walks
   const key = new URLSearchParams(location.search).get("variant");
   const next = key && table?.neighbour(key, by);
   if (next) visit({ variant: next.variant_key });

@@ -27,6 +27,7 @@ export const MEASURES = [
 
 const BY_NAME = new Map(MEASURES.map((each) => [each.name, each]));
 const ASCENDING = new Set(["max_drawdown_pct", "avg_drawdown_pct", "max_drawdown_duration_ms"]);
+const NEUTRAL = { profit_factor: 1, num_trades: null, win_rate_pct: null, max_drawdown_pct: null };
 const HUGE = 1e7;
 
 /** What there is to say about a figure; a name that is not known is spelled out. */
@@ -47,6 +48,11 @@ export function metricWordsWithUnit(name) {
 /** Whether less of it is better. */
 export function ascending(name) {
   return ASCENDING.has(name);
+}
+
+/** Which figure of a metric to rank by is neither good nor bad; null where there is none. */
+export function neutral(name) {
+  return name in NEUTRAL ? NEUTRAL[name] : 0;
 }
 
 /** A figure of a row: a number, Infinity, or null where it is undefined or not computed yet. */

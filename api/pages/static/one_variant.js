@@ -10,6 +10,11 @@ export function variantAt(jobId, index) {
   return request("GET", `/backtests/jobs/${jobId}/variants/by-index/${index}`);
 }
 
+/** The same of a variant of stage A, which goes without stops and targets. */
+export function baseVariantAt(jobId, index) {
+  return request("GET", `/backtests/jobs/${jobId}/variants/base/${index}`);
+}
+
 /** Submit it; the same variant of the same job is always the same job. Resolves to its status. */
 export function submitted(variant) {
   return request("POST", "/backtests/jobs", variant.request, { headers: { "Idempotency-Key": variant.idempotency_key } });

@@ -4,6 +4,7 @@ import { phrases } from "./axes.js";
 import { el } from "./dom.js";
 import { number } from "./format.js";
 import { figure, figureWithUnit, metricWords, testFigure } from "./measures.js";
+import { replaysOf } from "./replays.js";
 import { Trades } from "./trades.js";
 import { VariantChart } from "./variant_chart.js";
 
@@ -16,6 +17,8 @@ export class Report {
     Object.assign(this, { status, row });
     this.parts = [this.#cards(), this.#parameters(axes)];
     if (row.trades && row.equity) this.#charts();
+    const replays = replaysOf(row.beside_json);
+    if (replays) this.parts.push(replays);
     if (row.report_table_md) this.parts.push(this.#table());
     this.element = el("div", { class: "stack report" }, this.parts);
   }
