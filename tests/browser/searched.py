@@ -24,13 +24,7 @@ NO_VARIANT, TOO_FEW = (5, 0), (0, 1)
 """Cells of the first surface without a variant, and without one that counts."""
 
 BLOCKS, FOLDS, SPLITS = 16, 4, 200
-SEARCH = {
-    "p": 0.6,
-    "draws": 39,
-    "as_good": 23,
-    "metric": "total_return_pct",
-    "best": 9.0,
-}
+SEARCH = {"p": 0.6, "draws": 39, "as_good": 23, "metric": "total_return_pct", "best": 9.0}
 OVERFITTING = {
     "pbo": 0.52,
     "loss_share": 0.91,

@@ -181,6 +181,7 @@ def test_a_cell_says_what_lies_there(page: Page, cell: tuple[int, int], words: s
 
 def test_cells_have_the_colour_of_their_side_and_no_variant_has_none(page: Page) -> None:
     choice(page, 1).select_option("best")
+    expect(page.locator('.surface[aria-label*="by best"] .cell.under')).to_be_attached()
     first = surfaces()[0]
     drawn = {
         tone: sum(

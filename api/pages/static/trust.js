@@ -74,7 +74,7 @@ function ofWalkForward(found, drawn, axes, onBase) {
   if (!found) return null;
   const title = "Walk-forward: chosen anew by what was known";
   if (found.unknown) return unknown(title, found);
-  const there = drawn && !drawn.unknown && drawn.folds.length > 0;
+  const there = drawn?.times && drawn.folds.length > 0;
   const element = proof(title, { key: percent(found.return_pct, 2, true), tone: found.return_pct < 0 ? "loss" : "gain", label: "in the tests, one after the other",
     words: walkForwardWords(found), drawings: there ? [walkForward(drawn)] : [] });
   if (there) {
