@@ -68,7 +68,7 @@ def sweep_through(stage: Stage) -> dict[str, Any]:
 
 def validated_sweep() -> dict[str, Any]:
     """The same request, with bars kept aside."""
-    return sweep() | {"validation": {"train_pct": 80}}
+    return sweep() | {"validation": {"train_pct": 80, "draws": 1}}
 
 
 def small_sweep() -> dict[str, Any]:
@@ -152,7 +152,7 @@ def undisturbed_through(
 ) -> dict[Stage, list[tuple[str, ...]]]:
     """The same of a job that comes through a stage."""
     rows = _stored(lasting_stack, validated_sweep())
-    assert len(rows) == 302  # what was asked of the search
+    assert len(rows) == 301 + 6  # a surface for each pair of its axes
     return dict.fromkeys(Stage, undisturbed) | {Stage.VALIDATION: rows}
 
 

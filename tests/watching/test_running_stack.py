@@ -78,7 +78,7 @@ def test_every_counter_is_scraped_with_0_from_the_start(prometheus: Prometheus) 
 def test_a_job_that_succeeds_is_counted_with_its_variants(
     watched: Watched, prometheus: Prometheus
 ) -> None:
-    document = small_sweep() | {"validation": {"train_pct": 80}}
+    document = small_sweep() | {"validation": {"train_pct": 80, "draws": 1}}
     submitted = watched.api.post("/backtests/jobs", json=document)
     assert submitted.status_code == 201, submitted.text
     job_id = submitted.json()["job_id"]
