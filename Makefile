@@ -21,7 +21,7 @@ demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to 
 # process that dies fails the run: without the last option another would be started and waited for.
 test: $(VENV)/.dev  ## every check and the whole test suite
 	$(MAKE) --jobs lint kernels packages collected
-	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	    --durations 20
 
 kernels: $(VENV)/.dev
