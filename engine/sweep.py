@@ -204,7 +204,8 @@ class Sweep:
     def record(self, blocks: Blocks, records: Records) -> Iterator[int]:
         """Write down what is kept of base variants; yield how many of them were gone through."""
         base = range(self.grid.base_total)
-        order = order_of(self.request.ranking.primary_metric, None, 0, WORST_TIER, np.inf)
+        ranking = self.request.ranking
+        order = order_of(ranking.primary_metric, None, ranking.min_trades, WORST_TIER, np.inf)
         processed = 0
         for numbers in self._division.chunks(base):
             for _ in self._hold(numbers):

@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import borrowing, kernel
+from engine.compiled import borrowing, kernel, part
 from engine.kernels.account import Costs, Flags, Floats, Int64, Market
 from engine.kernels.bits import Numbers32, Words
 from engine.kernels.days import day_marks, day_returns, mean_and_deviation, period_marks
+from engine.kernels.holding import holding_signature
 from engine.kernels.ledger import Ledger, new_ledger
 from engine.kernels.measures import Order, measure
 from engine.kernels.runs import Scratch, find_trades, new_scratch
 from engine.kernels.scoring import put_positions
+from engine.kernels.signature import plane_signature
 from engine.kernels.tiles import Tile, climb, new_stack
 from engine.kernels.walking import find_liquidated
 
@@ -40,9 +42,16 @@ class Records(NamedTuple):
     trades: Int64  # int64[K]
     primary: Floats  # float64[K], NaN = undefined
     total_return: Floats  # float64[K], percent
-    sharpe: Floats  # float64[K], of a day, NaN = undefined
+    sharpe: Floats  # float64[K], of a day, NaN = undefined, or not to be chosen
     growth: NDArray[np.int32]  # int32[K, S], in units of the blocks
     entries: NDArray[np.int32]  # int32[K, S], trades that are entered in each block
+
+
+class Seen(NamedTuple):
+    """Which signatures there were among the rows of a tile, at most half as many as slots."""
+
+    slots: Int64  # int64[2^k], rows, -1 = free
+    signatures: Words  # uint64[rows, 2]
 
 
 @borrowing
@@ -59,6 +68,24 @@ def write_growth(
         # What overflowed is undefined, and chosen by nobody.
         records.growth[at, b] = np.int32(np.rint(clipped)) if growth == growth else np.int32(0)
         before = equity
+
+
+@borrowing
+def write_sharpe(
+    records: Records,
+    at: int,
+    scratch: Scratch,
+    trades: int,
+    market: Market,
+    costs: Costs,
+    ledger: Ledger,
+) -> None:
+    """Write the Sharpe ratio of a variant, if its daily returns have one."""
+    days = day_marks(scratch, trades, market, costs, ledger)
+    growth = day_returns(ledger.marks, days, costs.init_cash)
+    if days >= 2 and growth == growth:
+        mean, deviation = mean_and_deviation(ledger.marks, days, False)
+        records.sharpe[at] = mean / deviation if deviation > 0.0 else np.nan
 
 
 @borrowing
@@ -84,15 +111,49 @@ def write_record(
     records.entries[at] = 0
     if score.trades == 0:
         return
-    days = day_marks(scratch, score.trades, market, costs, ledger)
-    growth = day_returns(ledger.marks, days, costs.init_cash)
-    if days >= 2 and growth == growth:
-        mean, deviation = mean_and_deviation(ledger.marks, days, False)
-        records.sharpe[at] = mean / deviation if deviation > 0.0 else np.nan
+    if not score.ruined and score.trades >= order.min_trades:
+        write_sharpe(records, at, scratch, score.trades, market, costs, ledger)
     period_marks(blocks.ends, blocks.of, scratch, score.trades, market, costs, ledger)
     write_growth(records, at, blocks, ledger, costs.init_cash)
     for k in range(score.trades):
         records.entries[at, blocks.of[scratch.events[2 * k]]] += 1
+
+
+@borrowing
+def copy_record(records: Records, at: int, of: int) -> None:
+    """Write for a variant what is kept of a twin."""
+    records.ruined[at] = records.ruined[of]
+    records.trades[at] = records.trades[of]
+    records.primary[at] = records.primary[of]
+    records.total_return[at] = records.total_return[of]
+    records.sharpe[at] = records.sharpe[of]
+    for b in range(records.growth.shape[1]):
+        records.growth[at, b] = records.growth[of, b]
+        records.entries[at, b] = records.entries[of, b]
+
+
+@borrowing
+def first_seen(seen: Seen, row: int, high: np.uint64, low: np.uint64) -> int:
+    """Return the row that had this signature before, or take this one in and return it."""
+    last = seen.slots.shape[0] - 1
+    slot = np.int64(low & np.uint64(last))
+    while seen.slots[slot] >= 0:
+        other: int = seen.slots[slot]
+        if seen.signatures[other, 0] == high and seen.signatures[other, 1] == low:
+            return other
+        slot = (slot + 1) & last
+    seen.slots[slot] = row
+    seen.signatures[row, 0], seen.signatures[row, 1] = high, low
+    return row
+
+
+@part
+def nothing_seen(rows: int) -> Seen:
+    """Return room for the signatures of so many rows."""
+    slots = 2
+    while slots < 2 * rows:
+        slots *= 2
+    return Seen(np.full(slots, -1, np.int64), np.empty((rows, 2), np.uint64))
 
 
 @kernel
@@ -110,24 +171,35 @@ def record_tile(
 ) -> None:
     """Write the records of those base variants of a tile that are kept.
 
-    The arguments are those of `score_tile`; the scores are, too.
+    The arguments are those of `score_tile`; the scores are, too. Variants of one prefix that hold
+    the same positions are twins: one is measured, and the others are told what it is.
     """
     stack = new_stack(tile, others.shape[0], allowed)
     scratch = new_scratch(allowed.shape[1])
     ledger = new_ledger(64 * allowed.shape[1], len(market.day_ends))
+    seen = nothing_seen(tile.rows)
     for prefix in range(tile.prefix_start, tile.prefix_stop):
         planes, offset = climb(
             stack, prefix, tile, others, longs, shorts, allowed, market.closes.shape[0]
         )
+        seen.slots[:] = -1
         for m in range(tile.rows):
             index = offset + m * tile.stride
             if index % records.stride != 0:
                 continue
+            at = index // records.stride
             row = tile.row + m
             put_positions(planes, longs[row], shorts[row], market, scratch)
+            if tile.hold:
+                high, low = holding_signature(scratch)
+            else:
+                high, low = plane_signature(scratch.long[1:], scratch.short[1:])
+            first = first_seen(seen, m, high, low)
+            if first < m:
+                copy_record(records, at, (offset + first * tile.stride) // records.stride)
+                continue
             if market.liquidated.shape[1] == 0:
                 runs = find_trades(scratch)
             else:
                 runs = find_liquidated(tile.hold, tile.pause, market, scratch)
-            at = index // records.stride
             write_record(records, at, scratch, runs, market, costs, order, blocks, ledger)
