@@ -2,7 +2,7 @@
 
 Of paths that have none, the share of p ≤ 0.05 and of p ≤ 0.1 should be these numbers; next to it
 stands the range in which it lies 19 times of 20 if they are. A planted edge should be found. Paths
-are made by a seed, and every one is searched with all its draws: half an hour on two processors.
+are made by a seed, and every one is searched with all its draws: a minute on two processors.
 """
 
 import argparse

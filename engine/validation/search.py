@@ -79,9 +79,12 @@ class _Progress:
 def ask(sweep: "Sweep", top: "TopList", report: Report, *, threads: int = 1) -> Answers:
     """Ask of a search what its request wants to know; `top` are its best variants.
 
-    Deterministic, whatever the threads. Raises what `report` raises.
+    Deterministic, whatever the threads. Raises what `report` raises, and ValueError for a request
+    without `validation`.
     """
-    wanted = sweep.request.validation or Validation(100.0, None)
+    wanted = sweep.request.validation
+    if wanted is None:
+        raise ValueError("the request has no validation: there is nothing to ask of its search")
     seed = int(request_hash(sweep.request.document)[:16], 16)
     kept, replays = top.indexes(), min(len(top), sweep.request.top_trades_n)
     recording = sweep.grid.base_total if wanted.splits or wanted.walk_forward else 0

@@ -87,6 +87,14 @@ def test_progress_is_told_of_every_piece_of_work_and_may_end_it() -> None:
         ask(sweep, top, stop)
 
 
+def test_a_search_of_which_nothing_is_asked_is_refused() -> None:
+    world = World(3)
+    sweep = Sweep(world.request(), world.candles)
+    *_, batch = sweep.stage_a()
+    with pytest.raises(ValueError, match="the request has no validation"):
+        ask(sweep, batch.top, lambda *_: None)
+
+
 def test_figures_are_few_and_pictures_are_apart() -> None:
     _, _, answers, _ = searched()
     assert answers.figures["overfitting"].keys() >= {"pbo", "loss_share", "splits", "variants"}
