@@ -5,7 +5,6 @@ import os
 import secrets
 import tempfile
 from collections.abc import Generator, Iterator
-from operator import itemgetter
 from pathlib import Path
 
 import hypothesis
@@ -13,12 +12,13 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from xdist.remote import Producer
 
 import migrations
 from cli import embedded
+from tests import sharing
 
 TEMPLATE = "migrated_template"
-TESTS = Path(__file__).parent
 
 # A developer's runs look for new examples; CI judges a change by the same ones each time.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
@@ -46,20 +46,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, take a file of each suite in turn.
+    if hasattr(config, "workerinput"):
+        items[:] = sharing.in_turn(items)
 
-    So tests that wait for other processes run beside tests that compute. The suites with files of
-    a minute have few files and begin early; the many short files of the engine come last, and
-    keep every process busy until the end.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    suites: dict[str, dict[Path, int]] = {}
-    turns = []
-    for item in items:
-        files = suites.setdefault(item.path.relative_to(TESTS).parts[0], {})
-        turns.append(files.setdefault(item.path, len(files)))
-    items[:] = [item for _, item in sorted(zip(turns, items, strict=True), key=itemgetter(0))]
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> sharing.BySuite:
+    return sharing.BySuite(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 """The first is the same engine without a window, whose parts take as long as the pages in it."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The browser that the machine has; tests that need it skip where there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
@@ -153,7 +153,7 @@ def _ms(bar: int) -> int:
     return int((START + bar * BAR).timestamp() * 1000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(
     postgres_server: str,
     migrated_template: str,
@@ -177,13 +177,13 @@ def visit(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> It
         stack.cancel_all(opened.user)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def owner(stack: Stack) -> Caller:
     """A user whose jobs several files look at."""
     return stack.api.as_user(uuid4())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def job_id(stack: Stack, owner: Caller) -> str:
     """A finished sweep that kept the trades of its three best variants."""
     return stack.finished(owner, HOURLY, name=HOSTILE, top_trades_n=KEPT)

@@ -76,7 +76,7 @@ def small_sweep() -> dict[str, Any]:
     return sweep(windows=1, top_k=5, tsl=1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lasting_stack(
     postgres_server: str,
     migrated_template: str,
@@ -138,7 +138,7 @@ def network(stack: Stack) -> Iterator[PostgresProxy]:
         yield network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def undisturbed(lasting_stack: Stack) -> list[tuple[str, ...]]:
     """The stored rows of a job that nothing happened to."""
     rows = _stored(lasting_stack, sweep())
@@ -146,7 +146,7 @@ def undisturbed(lasting_stack: Stack) -> list[tuple[str, ...]]:
     return rows
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def undisturbed_through(
     lasting_stack: Stack, undisturbed: list[tuple[str, ...]]
 ) -> dict[Stage, list[tuple[str, ...]]]:

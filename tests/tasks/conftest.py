@@ -20,7 +20,7 @@ from tests.storage.making import new_database
 from tests.tasks.answering import session_to
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(
     postgres_server: str,
     migrated_template: str,
@@ -38,7 +38,7 @@ def stack(
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fork_server() -> Iterator[ForkServer]:
     server = ForkServer()
     server.start()
@@ -47,7 +47,7 @@ def fork_server() -> Iterator[ForkServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> CandlesFolder:
     folder = tmp_path_factory.mktemp("candles")
     with open_store(CandlesFolder(folder)) as store:
