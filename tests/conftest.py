@@ -17,6 +17,7 @@ from xdist.remote import Producer
 import migrations
 from cli import embedded
 from tests import sharing
+from tests.storage.clickhouse_endpoint import Endpoint
 
 TEMPLATE = "migrated_template"
 
@@ -110,6 +111,14 @@ def connection(database: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection to the test's own database."""
     with psycopg.connect(database, autocommit=True) as conn:
         yield conn
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[Endpoint]:
+    """One ClickHouse endpoint; tests have databases of their own there, and count from before."""
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TESTS = Path(__file__).parent
-STACKS = {"faults": 2, "browser": 1, "tasks": 1}
+STACKS = {"faults": 2, "browser": 1, "tasks": 1, "api": 1}
 """Suites with a stack of their own, and how many are started: such suites begin first.
 
 One process for all fault tests would be busy with them until after everything else has ended.

@@ -1,4 +1,4 @@
-"""A real API for the tests of a file, with a database of their own."""
+"""A real API for these tests, with a database of their own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,31 +11,32 @@ from tests.making_jobs import store_candles
 from tests.storage.making import new_database
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the candles of the request and of five days before."""
     return store_candles(tmp_path_factory.mktemp("store") / "candles")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def own_database(postgres_server: str, migrated_template: str) -> Iterator[str]:
-    """DSN of a migrated database for the tests of one file."""
+    """DSN of a migrated database for these tests."""
     with new_database(postgres_server, migrated_template) as dsn:
         yield dsn
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared_api(
     own_database: str, candles: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
-    """One process for the tests of a file, which do not disturb each other."""
+    """One process for all tests that do not disturb each other."""
     with running(own_database, candles, tmp_path_factory.mktemp("api")) as api:
         yield api
 
 
 @pytest.fixture
 def api(shared_api: Api) -> Api:
-    """The API of this file; every test calls it as a user that nobody was before."""
+    """That API; every test calls it as a user that nobody was before."""
+    shared_api.skip_log()
     return shared_api
 
 

@@ -25,7 +25,6 @@ from tests.making_jobs import (
     finish,
     store_candles,
 )
-from tests.storage.clickhouse_endpoint import Endpoint
 from tests.storage.making import claim, new_database
 
 __all__ = [
@@ -113,14 +112,6 @@ def served(
         running(dsn, folder / "candles", folder / "api") as api,
     ):
         yield api
-
-
-@pytest.fixture(scope="session")
-def clickhouse() -> Iterator[Endpoint]:
-    """One ClickHouse endpoint for the session; each test or module has a database of its own."""
-    endpoint = Endpoint()
-    yield endpoint
-    endpoint.stop()
 
 
 @pytest.fixture

@@ -30,11 +30,11 @@ DAY_2 = ("--from", "2024-01-02", "--to", "2024-01-03")
 def store(
     request: pytest.FixtureRequest,
     bare: Path,
-    clickhouse: Endpoint,
+    endpoint: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[CandleStore]:
     """A store with four days of two instruments, named in the environment."""
-    named = CandlesFolder(bare / "candles"), server_of(clickhouse, bare.name)
+    named = CandlesFolder(bare / "candles"), server_of(endpoint, bare.name)
     source = named[request.param == "server"]
     name_store(source, monkeypatch)
     with open_store(source) as opened:

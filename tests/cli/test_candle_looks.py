@@ -32,11 +32,11 @@ def dashed(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def filled(
-    clickhouse: Endpoint, tmp_path_factory: pytest.TempPathFactory
+    endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, CandlesFolder | ClickHouseServer]:
     sources = {
         "folder": CandlesFolder(tmp_path_factory.mktemp("looks") / "candles"),
-        "server": server_of(clickhouse, "looks"),
+        "server": server_of(endpoint, "looks"),
     }
     for source in sources.values():
         with open_store(source) as store:

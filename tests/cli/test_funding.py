@@ -32,7 +32,7 @@ def funding(
     if request.param == "folder":
         name_store(CandlesFolder(tmp_path / "candles"), monkeypatch)
     else:
-        endpoint: Endpoint = request.getfixturevalue("clickhouse")
+        endpoint: Endpoint = request.getfixturevalue("endpoint")
         name_store(server_of(endpoint, f"typed funding {next(_numbers)}"), monkeypatch)
     return lambda *arguments: backtest("funding", *arguments)
 

@@ -26,13 +26,6 @@ _database_number = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
     process = Reader()
     yield process

@@ -17,20 +17,12 @@ from storage.candles.windows import DAY_MS, WINDOW_MS
 from tests.storage.candle_reader import Reader
 from tests.storage.candle_rows import MINUTE, START, Bar, Row, random_rows, roll_up, write
 from tests.storage.candle_table import command, insert, server_of
-from tests.storage.clickhouse_endpoint import Endpoint
 
 HOUR = 60 * MINUTE
 Ask = Callable[..., Any]
 """(method, arguments) → what a store that holds the rows says."""
 
 _database_number = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

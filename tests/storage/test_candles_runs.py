@@ -18,7 +18,6 @@ from storage.candles.ingest import import_files
 from storage.candles.server import ServerStore
 from tests.storage.candle_files import MINUTE, START, Row, lines, rows_of, some_bars
 from tests.storage.candle_table import server_of
-from tests.storage.clickhouse_endpoint import Endpoint
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 HOUR, DAY = 60 * MINUTE, 1440 * MINUTE
@@ -26,13 +25,6 @@ WEEK = 7 * DAY
 MONDAY = START  # 2024-01-01
 
 _database_number = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "server"])

@@ -27,13 +27,6 @@ DAY = 1440 * MINUTE
 _database_number = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def server(endpoint: Endpoint) -> ClickHouseServer:
     """A database of the test's own, which does not exist yet."""

@@ -199,13 +199,6 @@ def test_an_unknown_unit_is_refused(write: Write) -> None:
 _database_number = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(params=["folder", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CandleStore]:
     if request.param == "folder":
