@@ -4,7 +4,7 @@ Blocks are stretches of bars of like lengths: b is bars [⌊b·n/S⌋, ⌊(b+1)�
 is marked to market, floored at a millionth of the cash before its logarithm is taken.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,11 @@ class Records(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Which signatures there were among the rows of a tile, at most half as many as slots."""
+    """The positions that were measured already, at most half as many as slots."""
 
-    slots: Int64  # int64[2^k], rows, -1 = free
-    signatures: Words  # uint64[rows, 2]
+    slots: NDArray[np.int32]  # int32[2^k], numbers of what was measured, -1 = free
+    signatures: Words  # uint64[measured, 2]
+    places: Int64  # int64[measured], of their records
 
 
 @borrowing
@@ -133,27 +134,32 @@ def copy_record(records: Records, at: int, of: int) -> None:
 
 
 @borrowing
-def first_seen(seen: Seen, row: int, high: np.uint64, low: np.uint64) -> int:
-    """Return the row that had this signature before, or take this one in and return it."""
+def seen_at(seen: Seen, measured: int, high: Any, low: Any, at: int) -> int:
+    """Return the place of the record of these positions; the first ones to have them get `at`."""
     last = seen.slots.shape[0] - 1
     slot = np.int64(low & np.uint64(last))
     while seen.slots[slot] >= 0:
-        other: int = seen.slots[slot]
+        other = seen.slots[slot]
         if seen.signatures[other, 0] == high and seen.signatures[other, 1] == low:
-            return other
+            return int(seen.places[other])
         slot = (slot + 1) & last
-    seen.slots[slot] = row
-    seen.signatures[row, 0], seen.signatures[row, 1] = high, low
-    return row
+    seen.slots[slot] = measured
+    seen.signatures[measured, 0], seen.signatures[measured, 1] = high, low
+    seen.places[measured] = at
+    return at
 
 
 @part
-def nothing_seen(rows: int) -> Seen:
-    """Return room for the signatures of so many rows."""
+def nothing_seen(variants: int) -> Seen:
+    """Return room for the positions of so many variants."""
     slots = 2
-    while slots < 2 * rows:
+    while slots < 2 * variants:
         slots *= 2
-    return Seen(np.full(slots, -1, np.int64), np.empty((rows, 2), np.uint64))
+    return Seen(
+        np.full(slots, -1, np.int32),
+        np.empty((variants, 2), np.uint64),
+        np.empty(variants, np.int64),
+    )
 
 
 @kernel
@@ -171,18 +177,19 @@ def record_tile(
 ) -> None:
     """Write the records of those base variants of a tile that are kept.
 
-    The arguments are those of `score_tile`; the scores are, too. Variants of one prefix that hold
-    the same positions are twins: one is measured, and the others are told what it is.
+    The arguments are those of `score_tile`; the scores are, too. Variants that hold the same
+    positions are twins, whatever their prefix: one of a tile is measured, and the others are told
+    what it is.
     """
     stack = new_stack(tile, others.shape[0], allowed)
     scratch = new_scratch(allowed.shape[1])
     ledger = new_ledger(64 * allowed.shape[1], len(market.day_ends))
-    seen = nothing_seen(tile.rows)
+    seen = nothing_seen(tile.rows * (tile.prefix_stop - tile.prefix_start))
+    measured = 0
     for prefix in range(tile.prefix_start, tile.prefix_stop):
         planes, offset = climb(
             stack, prefix, tile, others, longs, shorts, allowed, market.closes.shape[0]
         )
-        seen.slots[:] = -1
         for m in range(tile.rows):
             index = offset + m * tile.stride
             if index % records.stride != 0:
@@ -194,10 +201,11 @@ def record_tile(
                 high, low = holding_signature(scratch)
             else:
                 high, low = plane_signature(scratch.long[1:], scratch.short[1:])
-            first = first_seen(seen, m, high, low)
-            if first < m:
-                copy_record(records, at, (offset + first * tile.stride) // records.stride)
+            first = seen_at(seen, measured, high, low, at)
+            if first != at:
+                copy_record(records, at, first)
                 continue
+            measured += 1
             if market.liquidated.shape[1] == 0:
                 runs = find_trades(scratch)
             else:
