@@ -18,6 +18,9 @@ MIN_ROWS = 64
 CHUNK_BYTES = 2 * 2**20
 """Indicator values, and packed comparisons, that a thread holds at a time: they fit a cache."""
 
+ALONE_BYTES = 2 * 2**20
+"""What planes of variants that were asked for one by one take at most."""
+
 CHUNK_ROWS = 4
 """But at least as many indicator rows as kernels work on side by side."""
 
@@ -142,6 +145,8 @@ class Work:
             + self.kept * (_GROUPED_BYTES + len(self.totals) * _DIGIT_BYTES)
             + sum(self.totals) * _TABLE_BYTES
         )
+        alone = min(ALONE_BYTES, sum(self.totals) * row_bytes(self.words))
+        lists += alone if self.asked is None else 2 * alone  # of the test, too
         bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES
         bar += self.larger * _LARGER_BYTES + self.charged * _CHARGES_BYTES
         if self.asked is not None:
