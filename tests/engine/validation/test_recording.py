@@ -4,12 +4,15 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
+from engine.kernels.periods import identity_of
 from engine.sweep import Sweep
 from engine.validation import GROWTH_UNIT, MOST_BLOCKS
 from engine.validation.recording import (
@@ -23,6 +26,7 @@ from engine.validation.recording import (
 from tests.engine.plain_metrics import daily_equity
 from tests.engine.simulator import Run
 from tests.engine.test_money_sweep import MONEY, world_of
+from tests.engine.test_session_sweep import swept
 from tests.engine.worlds import World, explicit, steps
 
 # The first two thresholds are never reached: combinations of them are twins.
@@ -44,6 +48,7 @@ LIKE_PREFIXES = [
 WORLDS = {
     "default": lambda: World(3),
     "twins": lambda: World(9, blocks=LIKE_PREFIXES),
+    "fewer bars than blocks": lambda: World(9, blocks=LIKE_PREFIXES, traded=9),
     "short only": lambda: World(4, direction="short-only", leaps=True),
     "at opens": lambda: World(5, fills=("next_open", "close")),
     "held": lambda: World(6, exits=[], pause=2),
@@ -163,6 +168,37 @@ def test_outcomes_are_one_that_grew_and_entered_alike_in_every_block() -> None:
         first.setdefault(records.growth[place].tobytes() + records.entries[place].tobytes(), place)
     assert found.outcomes.tolist() == sorted(first.values())
     assert 8 < len(first) < found.eligible.sum()
+
+
+@njit
+def identity(growth: Any, entries: Any) -> Any:
+    return identity_of(growth, entries)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(st.lists(st.integers(-2, 2), min_size=8, max_size=8), st.integers(0, 7), st.booleans())
+def test_whatever_differs_in_one_block_is_another_outcome(
+    numbers: list[int], block: int, entered: bool
+) -> None:
+    figures = np.array([numbers, numbers[::-1]], np.int32)
+    others = figures.copy()
+    others[int(entered), block] += 1
+    assert identity(*figures) == identity(*figures.copy())
+    assert identity(*figures) != identity(*others)
+
+
+def test_days_without_a_bar_have_a_return_of_0() -> None:
+    sweep, found = swept("a bar a week", "sharpe", ("close", "close"))
+    assert len(sweep.market.day_ends) > len(sweep.closes)
+    records = record(sweep, 16, lambda _: None).records
+    compared = 0
+    for report in found:
+        base, risk = sweep.grid.split(report.variant_index)
+        if sweep.grid.risk_at(risk) == (None, None, None):
+            assert records.primary[base] == report.metrics["sharpe"]
+            assert records.sharpe[base] * 365**0.5 == pytest.approx(report.metrics["sharpe"])
+            compared += 1
+    assert compared
 
 
 @given(st.lists(st.integers(0, 4)))
