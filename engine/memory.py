@@ -18,6 +18,9 @@ MIN_ROWS = 64
 CHUNK_BYTES = 2 * 2**20
 """Indicator values, and packed comparisons, that a thread holds at a time: they fit a cache."""
 
+ALONE_BYTES = 2 * 2**20
+"""What planes of variants that were asked for one by one take at most."""
+
 CHUNK_ROWS = 4
 """But at least as many indicator rows as kernels work on side by side."""
 
@@ -34,7 +37,7 @@ RECORDS_BYTES = 256 * 2**20
 """What is recorded of base variants takes at most; of more variants every so many are recorded."""
 
 RECORD_BYTES = 1 + 4 * 8 + 2 * 4 * 16
-"""What is recorded of one, in 16 blocks."""
+"""What is recorded of one, in 16 blocks; which outcome it is comes on top."""
 
 TEST_SIGNALS = 2**12
 """Signal variants whose comparisons are told apart at a time."""
@@ -52,7 +55,7 @@ _TEST_BYTES = 400  # a signal variant while comparisons are told apart
 # columns and the sum of its trades while it is signed.
 _BALANCE_BYTES = 11 * 8
 _KEPT_HITS_BYTES = 12 * 2**16  # of runs that will be signed: `hits.KEPT_HITS`
-_LEDGER_BYTES = 7 * 8 + 1 + 2 * 4  # a trade, and where its run ends by itself
+_LEDGER_BYTES = 6 * 8 + 1 + 2 * 4  # a trade, and where its run ends by itself
 _HIT_BYTES, _PRICED_HIT_BYTES = 4, 12  # a bar; and a price, where stops fill inside bars
 _SCRATCH_BYTES = 1200  # of a plane word: planes, changes, events of one variant, all its starts
 _CANDLE_BYTES = 6 * 8  # open time, four prices, volume
@@ -65,9 +68,9 @@ _CHARGES_BYTES = 22 * 8
 _LARGER_BYTES = 9 * 8
 _SERIES_BYTES = 9 * 8  # inputs of an indicator, what its rule compares with, what its kernel needs
 _REPORT_BYTES = 210  # a bar while a variant is reported that trades on every bar
-# A record; its figures in one row, that like ones are found; those of the distinct ones; orders of
-# scores by cell, for surfaces.
-_RECORDED_BYTES = RECORD_BYTES + 2 * 4 * 16 + 3 * 16 + 4 * 16 + 60
+# A record; which outcome it is, and their order; growths of the distinct ones; orders of scores by
+# cell, for surfaces.
+_RECORDED_BYTES = RECORD_BYTES + 6 * 8 + 4 * 16 + 60
 _START_BYTES = 8 * 2**20  # what Python and libraries load when they are first used
 
 
@@ -142,6 +145,8 @@ class Work:
             + self.kept * (_GROUPED_BYTES + len(self.totals) * _DIGIT_BYTES)
             + sum(self.totals) * _TABLE_BYTES
         )
+        alone = min(ALONE_BYTES, sum(self.totals) * row_bytes(self.words))
+        lists += alone if self.asked is None else 2 * alone  # of the test, too
         bar = _CANDLE_BYTES + _MARKET_BYTES + _REPORT_BYTES
         bar += self.larger * _LARGER_BYTES + self.charged * _CHARGES_BYTES
         if self.asked is not None:

@@ -2,7 +2,8 @@
 
 Bit i % 64 of word i // 64 is traded bar i. The largest block is streamed through its part of the
 array; the second largest too, if it must be; smaller blocks, of which there are few variants, are
-held whole. A stage computes a block variant once unless the second largest block is cut.
+held whole. A stage computes a block variant once unless the second largest block is cut. Variants
+that are asked for one by one, as for reports, are kept for a while: those of the best recur.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from engine.blocks import Block
 from engine.candles import Candles
 from engine.kernels.inputs import words_for
 from engine.larger import Larger
-from engine.memory import Layout
+from engine.memory import ALONE_BYTES, Layout, row_bytes
 from engine.rules import block_planes, larger_planes
 from engine.timeframes import TIMEFRAMES
 from engine.worker_threads import WorkerThreads
@@ -55,6 +56,8 @@ class PlaneStore:
         larger = {block.timeframe for block in blocks if block.timeframe is not None}
         self._larger = {name: Larger.of(candles, TIMEFRAMES[name]) for name in larger}
         self._rows = int(starts[-1])
+        self._alone: dict[tuple[int, int], tuple[Bits, Bits]] = {}
+        self._most_alone = max(1, ALONE_BYTES // row_bytes(words))
         # Empty until something is held: who asks for single variants needs no room for others.
         self.long = np.empty((0, words), np.uint64)
         self.short = np.empty((0, words), np.uint64)
@@ -88,10 +91,19 @@ class PlaneStore:
         if number in self._held[block]:
             row = self.row(block, number)
             return self.long[row].copy(), self.short[row].copy()
+        if (block, number) not in self._alone:
+            self._make_alone(block, number)
+        long, short = self._alone[block, number]
+        return long.copy(), short.copy()
+
+    def _make_alone(self, block: int, number: int) -> None:
+        """Compute one variant, and forget the one that was made first where there are too many."""
         long = np.empty((1, self.long.shape[1]), np.uint64)
         short = np.empty_like(long)
         self._write(block, range(number, number + 1), long, short)
-        return long[0], short[0]
+        if len(self._alone) == self._most_alone:
+            del self._alone[next(iter(self._alone))]
+        self._alone[block, number] = long[0], short[0]
 
     def _compute(self, block: int, start: int, numbers: range) -> None:
         rows = slice(

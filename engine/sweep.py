@@ -24,7 +24,8 @@ from engine.kernels.inputs import (
     tally_of,
 )
 from engine.kernels.measures import WORST_TIER, Found, Order
-from engine.kernels.periods import Blocks, Records, record_tile
+from engine.kernels.periods import Periods, Records
+from engine.kernels.recording import record_tile
 from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
@@ -201,7 +202,7 @@ class Sweep:
         for block, part in enumerate(numbers):
             yield from self._store.hold(block, part, self._threads)
 
-    def record(self, blocks: Blocks, records: Records) -> Iterator[int]:
+    def record(self, periods: Periods, records: Records) -> Iterator[int]:
         """Write down what is kept of base variants; yield how many of them were gone through."""
         base = range(self.grid.base_total)
         ranking = self.request.ranking
@@ -220,7 +221,7 @@ class Sweep:
                     self.market,
                     self._costs,
                     order,
-                    blocks,
+                    periods,
                     records,
                 )
 

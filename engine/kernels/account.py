@@ -201,3 +201,17 @@ def entry_fill(costs: Costs, long: bool, price: float) -> float:
 def quote_of(costs: Costs, cash: float, committed: float) -> float:
     """Return the quote amount Q of an entry that commits so much of the cash."""
     return costs.fixed if costs.cap < cash else committed * costs.budget
+
+
+@inlined
+def position_of(costs: Costs, cash: float, safe: float) -> tuple[float, float]:
+    """Return the quote amount Q of an entry, and what is held beside it while it is open.
+
+    That is cash and safe left aside, less what the position borrows.
+    """
+    committed, left = commit(costs, cash)
+    quote = quote_of(costs, cash, committed)
+    held = left + safe
+    if costs.margin < 1.0:
+        held -= quote - costs.margin * quote
+    return quote, held

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import borrowing
-from engine.kernels.account import Costs, Floats, Int64, Market, entry_fill
+from engine.kernels.account import Costs, Floats, Int64, Market, entry_fill, position_of
 from engine.kernels.bits import Numbers32
 from engine.kernels.equity import position_equity
 from engine.kernels.ledger import Ledger
@@ -22,48 +22,58 @@ class Days(NamedTuple):
 
 
 @borrowing
-def period_marks(
-    ends: Int64,
+def count_begun(
     period_of: Numbers32,
+    periods: int,
     scratch: Scratch,
     trades: int,
     market: Market,
-    costs: Costs,
     ledger: Ledger,
+) -> None:
+    """Write how many trades were entered by the end of each period.
+
+    Exits may be earlier than the runs' own ends; entries are where they are.
+    """
+    begun, events = ledger.begun, scratch.events
+    begun[:periods] = 0
+    for k in range(trades):  # the period's last one stays
+        begun[period_of[np.int64(events[2 * k]) + market.delay]] = k + 1
+    for d in range(1, periods):
+        begun[d] = max(begun[d], begun[d - 1])
+
+
+@borrowing
+def period_marks(
+    ends: Int64, scratch: Scratch, market: Market, costs: Costs, ledger: Ledger
 ) -> None:
     """Write the equity of at least one trade at the end of each period, a bar, to the marks.
 
-    No loop has a branch: where trades meet periods is anyone's guess, and a wrong guess takes
-    longer than the position of a trade that is over. Exits may be earlier than the runs' own ends.
+    Which trades were begun by then is known. No loop has a branch: where trades meet periods is
+    anyone's guess, and a wrong guess takes longer than the position of a trade that is over.
     """
     closes, marks, events = market.closes, ledger.marks, scratch.events
-    periods: int = ends.shape[0]
-    for d in range(periods):
-        marks[d] = 0.0
-    for k in range(trades):  # trades begun by then: the period's last one stays
-        marks[period_of[np.int64(events[2 * k]) + market.delay]] = k + 1
-    begun = 0
-    for d in range(periods):
-        begun = max(begun, int(marks[d]))
-        k = max(begun, 1) - 1
+    for d in range(ends.shape[0]):
+        begun = np.int64(ledger.begun[d])
+        k = max(begun, np.int64(1)) - 1
         first, last = events[2 * k], ledger.flat[k]
         long = is_long(scratch, first)
-        quantity = ledger.quote[k] / entry_fill(costs, long, market.entry[first])
-        close = closes[ends[d]]
-        open_ = position_equity(long, ledger.held[k], ledger.quote[k], quantity, close)
+        quote, held = position_of(costs, ledger.cash[k], ledger.safe[k])
+        quantity = quote / entry_fill(costs, long, market.entry[first])
+        open_ = position_equity(long, held, quote, quantity, closes[ends[d]])
         if market.carry.entry.shape[1] > 0:
             side = 0 if long else 1
             accrued = market.carry.close[side, ends[d]] - market.carry.entry[side, first]
-            open_ -= ledger.quote[k] * accrued
-        flat = ledger.available[k] + ledger.safe[k] if begun > 0 else costs.init_cash
+            open_ -= quote * accrued
+        flat = ledger.cash[begun] + ledger.safe[begun]
         marks[d] = open_ if begun > 0 and ends[d] < last else flat
 
 
 @borrowing
 def day_marks(scratch: Scratch, trades: int, market: Market, costs: Costs, ledger: Ledger) -> int:
     """Write the last equity of each day of at least one trade to the marks; return their number."""
-    period_marks(market.day_ends, market.day_of, scratch, trades, market, costs, ledger)
     days: int = market.day_ends.shape[0]
+    count_begun(market.day_of, days, scratch, trades, market, ledger)
+    period_marks(market.day_ends, scratch, market, costs, ledger)
     return days
 
 

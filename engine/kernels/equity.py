@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from engine.compiled import borrowing, inlined
-from engine.kernels.account import Costs, Floats, Market, entry_fill
+from engine.kernels.account import Costs, Floats, Market, entry_fill, position_of
 from engine.kernels.ledger import Ledger
 from engine.kernels.runs import Scratch, is_long
 
@@ -35,7 +35,7 @@ def fill_equity(
             for i in range(bar, first):
                 marks[i] = balance
         long = is_long(scratch, scratch.events[2 * k])
-        held, quote = ledger.held[k], ledger.quote[k]
+        quote, held = position_of(costs, ledger.cash[k], ledger.safe[k])
         quantity = quote / entry_fill(costs, long, market.entry[entry])
         if long:
             for i in range(first, last):
@@ -48,7 +48,7 @@ def fill_equity(
             begin, accrued = market.carry.entry[side, entry], market.carry.close[side]
             for i in range(first, last):
                 marks[i] -= quote * (accrued[i] - begin)
-        balance = ledger.available[k] + ledger.safe[k]
+        balance = ledger.cash[k + 1] + ledger.safe[k + 1]
         marks[last] = balance
         bar = last
     if flat:

@@ -123,8 +123,8 @@ def simulate(
         reason=_reasons(
             exit_, ends, way, _kept_on(long, short, closing, len(closes), rules), is_long, market
         ),
-        available=ledger.available[:count].copy(),
-        safe=ledger.safe[:count].copy(),
+        available=ledger.cash[1 : count + 1].copy(),
+        safe=ledger.safe[1 : count + 1].copy(),
         held_from=entry + market.delay,
         flat_from=ledger.flat[:count].astype(np.int64),
         exit_price=price,

@@ -12,7 +12,8 @@ from engine.kernels.account import (
     Floats,
     Kinds,
     Market,
-    commit,
+    compounds,
+    growth,
     quote_of,
     settle,
 )
@@ -24,30 +25,30 @@ from engine.kernels.runs import Scratch, is_long
 class Ledger(NamedTuple):
     """What the account looked like in and after each trade."""
 
+    cash: Floats  # float64, what is available after so many trades: the first is the initial cash
+    safe: Floats  # float64, after so many trades
     quote: Floats  # float64, Q
-    held: Floats  # float64, cash + safe left aside while the position is open, less what it borrows
     net: Floats  # float64
-    available: Floats  # float64, after the trade
-    safe: Floats  # float64, after the trade
     price: Floats  # float64, at which it is closed, before slippage
     way: Kinds  # int8, AT_MARKET to BY_LIQUIDATION
     flat: Numbers32  # uint32, the first bar at whose close it is over
-    marks: Floats  # float64, equity at bars or days
+    begun: Numbers32  # uint32, trades by the end of periods
+    marks: Floats  # float64, equity at bars or at the ends of periods
 
 
 @part
-def new_ledger(bars: int, days: int) -> Ledger:
-    """Room for as many trades as there can be bars, and for a mark of each bar or day."""
+def new_ledger(bars: int, periods: int) -> Ledger:
+    """Room for as many trades as there can be bars, and for a mark of each bar or period."""
     return Ledger(
-        np.empty(bars),
-        np.empty(bars),
-        np.empty(bars),
+        np.empty(bars + 1),
+        np.empty(bars + 1),
         np.empty(bars),
         np.empty(bars),
         np.empty(bars),
         np.empty(bars, np.int8),
         np.empty(bars, np.uint32),
-        np.empty(max(bars, days)),
+        np.empty(periods, np.uint32),
+        np.empty(max(bars, periods)),
     )
 
 
@@ -71,6 +72,7 @@ def record_trades(
     events = scratch.events
     cash = costs.init_cash
     safe = 0.0
+    ledger.cash[0], ledger.safe[0] = cash, safe
     for k in range(runs):
         if cash <= floor:
             return k, cash + safe, cash + safe <= 0.0
@@ -85,17 +87,12 @@ def record_trades(
         if may_be_ruined(market, bar, end, long):
             end, price, way, ruined = ruined_exit(market, costs, bar, end, price, way, cash, safe)
             events[2 * k + 1] = end
-        before, aside = cash, safe
+        before = cash
         factor = outcome(market, costs, long, bar, end, price, way)
-        cash, safe, committed, net = settle(costs, before, aside, factor)
-        quote = quote_of(costs, before, committed)
-        ledger.quote[k] = quote
-        ledger.held[k] = commit(costs, before)[1] + aside
-        if costs.margin < 1.0:
-            ledger.held[k] -= quote - costs.margin * quote
+        cash, safe, committed, net = settle(costs, before, safe, factor)
+        ledger.cash[k + 1], ledger.safe[k + 1] = cash, safe
+        ledger.quote[k] = quote_of(costs, before, committed)
         ledger.net[k] = net
-        ledger.available[k] = cash
-        ledger.safe[k] = safe
         ledger.price[k] = price
         cut = is_cut(market, bar, end, long)
         ledger.flat[k] = end if cut else flat_from(market, end, way)
@@ -105,3 +102,34 @@ def record_trades(
         if ruined:
             return k + 1, cash + safe, True
     return runs, cash + safe, cash + safe <= 0.0
+
+
+@borrowing
+def record_cash(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, ledger: Ledger
+) -> tuple[int, float, bool]:
+    """Do the same where exits are at market, and `cash`, `safe` and `flat` are all that is wanted.
+
+    Where cash is one product nothing else is written.
+    """
+    if not (compounds(costs) and market.plain):
+        return record_trades(scratch, runs, market, costs, ledger, False)
+    exits, inverse, floor = market.exit, market.inverse, costs.floor
+    events = scratch.events
+    cash = costs.init_cash
+    ledger.cash[0], ledger.safe[0] = cash, 0.0
+    for k in range(runs):
+        if cash <= floor:
+            return k, cash + 0.0, cash <= 0.0
+        bar, end = events[2 * k], events[2 * k + 1]
+        long = is_long(scratch, bar)
+        price, way, ruined = exits[end], AT_MARKET, False
+        if may_be_ruined(market, bar, end, long):
+            end, price, way, ruined = ruined_exit(market, costs, bar, end, price, way, cash, 0.0)
+            events[2 * k + 1] = end
+        cash = cash * growth(costs, long, inverse[bar], price)
+        ledger.cash[k + 1], ledger.safe[k + 1] = cash, 0.0
+        ledger.flat[k] = flat_from(market, end, way)
+        if ruined:
+            return k + 1, cash + 0.0, True
+    return runs, cash + 0.0, cash <= 0.0

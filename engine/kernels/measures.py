@@ -231,7 +231,7 @@ def all_metrics(
     trades = net.shape[0]
     none = np.empty(0)
     kinds, bars = np.empty(0, np.int8), np.empty(0, np.uint32)
-    ledger = Ledger(quote, quote, net, net, net, none, kinds, bars, equity[day_ends])
+    ledger = Ledger(none, none, quote, net, none, kinds, bars, bars, equity[day_ends])
     peak, trough, worst = costs.init_cash, costs.init_cash, 0.0
     peak, trough, worst = extend_drawdown(equity, 0, equity.shape[0], peak, trough, worst)
     drawdown = drawdown_fraction(peak, trough, worst)

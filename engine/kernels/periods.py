@@ -4,32 +4,33 @@ Blocks are stretches of bars of like lengths: b is bars [⌊b·n/S⌋, ⌊(b+1)�
 is marked to market, floored at a millionth of the cash before its logarithm is taken.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import borrowing, kernel, part
+from engine.compiled import borrowing
 from engine.kernels.account import Costs, Flags, Floats, Int64, Market
 from engine.kernels.bits import Numbers32, Words
-from engine.kernels.days import day_marks, day_returns, mean_and_deviation, period_marks
-from engine.kernels.holding import holding_signature
-from engine.kernels.ledger import Ledger, new_ledger
-from engine.kernels.measures import Order, measure
-from engine.kernels.runs import Scratch, find_trades, new_scratch
-from engine.kernels.scoring import put_positions
-from engine.kernels.signature import plane_signature
-from engine.kernels.tiles import Tile, climb, new_stack
-from engine.kernels.walking import find_liquidated
+from engine.kernels.days import count_begun, day_returns, mean_and_deviation, period_marks
+from engine.kernels.ledger import Ledger, record_cash
+from engine.kernels.measures import Order, Score, balance_score, measure, needs_ledger
+from engine.kernels.runs import Scratch
+from engine.kernels.signature import S0, S1, absorb, seal
 
 FLOOR = 1e-6  # of the initial cash
 
 
-class Blocks(NamedTuple):
-    """S stretches of the traded bars, and how growth in them is written: as whole numbers."""
+class Periods(NamedTuple):
+    """Stretches of the traded bars, each to the end of a block or of a day: P of them.
 
-    ends: Int64  # int64[S], the last bar of each
+    There are S blocks and D days. How growth in blocks is written is here, too: as whole numbers.
+    """
+
+    ends: Int64  # int64[P], the last bar of each
     of: Numbers32  # uint32[n], in which each bar lies
+    blocks: Int64  # int64[S], the last period of each block; -1 where that ends before all bars
+    days: Int64  # int64[D], the last period of each day
     unit: float  # the number of a growth of 1, which is e times the equity
     limit: float  # the largest
 
@@ -43,49 +44,64 @@ class Records(NamedTuple):
     primary: Floats  # float64[K], NaN = undefined
     total_return: Floats  # float64[K], percent
     sharpe: Floats  # float64[K], of a day, NaN = undefined, or not to be chosen
-    growth: NDArray[np.int32]  # int32[K, S], in units of the blocks
+    growth: NDArray[np.int32]  # int32[K, S], in units
     entries: NDArray[np.int32]  # int32[K, S], trades that are entered in each block
-
-
-class Seen(NamedTuple):
-    """Which signatures there were among the rows of a tile, at most half as many as slots."""
-
-    slots: Int64  # int64[2^k], rows, -1 = free
-    signatures: Words  # uint64[rows, 2]
+    identity: Words  # uint64[K], a hash of growth and entries
 
 
 @borrowing
-def write_growth(
-    records: Records, at: int, blocks: Blocks, ledger: Ledger, init_cash: float
+def write_blocks(
+    records: Records, at: int, periods: Periods, ledger: Ledger, init_cash: float
 ) -> None:
-    """Write the growths of a variant whose equities at the ends of blocks are in the marks."""
+    """Write growth and entries of a variant whose equities at the ends of periods are known."""
     floor = FLOOR * init_cash
-    before = init_cash
+    before, begun = init_cash, np.int64(0)
     for b in range(records.growth.shape[1]):
-        equity = max(ledger.marks[b], floor)
-        growth = np.log(equity / before) * blocks.unit
-        clipped = min(max(growth, -blocks.limit), blocks.limit)
+        growth, entries = 0.0, np.int64(0)
+        end = periods.blocks[b]
+        if end >= 0:
+            equity = max(ledger.marks[end], floor)
+            growth = np.log(equity / before) * periods.unit
+            entries = np.int64(ledger.begun[end]) - begun
+            before, begun = equity, begun + entries
+        clipped = min(max(growth, -periods.limit), periods.limit)
         # What overflowed is undefined, and chosen by nobody.
         records.growth[at, b] = np.int32(np.rint(clipped)) if growth == growth else np.int32(0)
-        before = equity
+        records.entries[at, b] = entries
 
 
 @borrowing
 def write_sharpe(
-    records: Records,
-    at: int,
-    scratch: Scratch,
-    trades: int,
-    market: Market,
-    costs: Costs,
-    ledger: Ledger,
+    records: Records, at: int, periods: Periods, ledger: Ledger, returns: Floats, init_cash: float
 ) -> None:
-    """Write the Sharpe ratio of a variant, if its daily returns have one."""
-    days = day_marks(scratch, trades, market, costs, ledger)
-    growth = day_returns(ledger.marks, days, costs.init_cash)
+    """Write the Sharpe ratio of such a variant, if its daily returns float64[D] have one."""
+    days = returns.shape[0]
+    for d in range(days):
+        returns[d] = ledger.marks[periods.days[d]]
+    growth = day_returns(returns, days, init_cash)
     if days >= 2 and growth == growth:
-        mean, deviation = mean_and_deviation(ledger.marks, days, False)
+        mean, deviation = mean_and_deviation(returns, days, False)
         records.sharpe[at] = mean / deviation if deviation > 0.0 else np.nan
+
+
+@borrowing
+def identity_of(growth: Any, entries: Any) -> Any:
+    """Return a hash of two int32[S]."""
+    s, t = S0, S1
+    for b in range(growth.shape[0]):
+        s, t = absorb(s, t, np.uint64(growth[b]), np.uint64(entries[b]))
+    return seal(s, t, growth.shape[0])[0]
+
+
+@borrowing
+def score_of(
+    scratch: Scratch, runs: int, market: Market, costs: Costs, order: Order, ledger: Ledger
+) -> Score:
+    """Return the score of runs listed in steps of 2; the ledger takes what marks are made of."""
+    if needs_ledger(order):
+        return measure(scratch, runs, market, costs, order, ledger, False)
+    trades, balance, ruined = record_cash(scratch, runs, market, costs, ledger)
+    return balance_score(order, ruined, trades, balance, costs)
 
 
 @borrowing
@@ -97,26 +113,27 @@ def write_record(
     market: Market,
     costs: Costs,
     order: Order,
-    blocks: Blocks,
+    periods: Periods,
     ledger: Ledger,
+    returns: Floats,
 ) -> None:
     """Write everything that is kept of a variant whose runs are listed in steps of 2."""
-    score = measure(scratch, runs, market, costs, order, ledger, False)
+    score = score_of(scratch, runs, market, costs, order, ledger)
     records.ruined[at] = score.ruined
     records.trades[at] = score.trades
     records.primary[at] = score.primary
     records.total_return[at] = score.total_return
     records.sharpe[at] = np.nan
-    records.growth[at] = 0
-    records.entries[at] = 0
-    if score.trades == 0:
-        return
-    if not score.ruined and score.trades >= order.min_trades:
-        write_sharpe(records, at, scratch, score.trades, market, costs, ledger)
-    period_marks(blocks.ends, blocks.of, scratch, score.trades, market, costs, ledger)
-    write_growth(records, at, blocks, ledger, costs.init_cash)
-    for k in range(score.trades):
-        records.entries[at, blocks.of[scratch.events[2 * k]]] += 1
+    if score.trades > 0:
+        count_begun(periods.of, periods.ends.shape[0], scratch, score.trades, market, ledger)
+        period_marks(periods.ends, scratch, market, costs, ledger)
+        write_blocks(records, at, periods, ledger, costs.init_cash)
+        if not score.ruined and score.trades >= order.min_trades:
+            write_sharpe(records, at, periods, ledger, returns, costs.init_cash)
+    else:
+        records.growth[at] = 0
+        records.entries[at] = 0
+    records.identity[at] = identity_of(records.growth[at], records.entries[at])
 
 
 @borrowing
@@ -130,76 +147,4 @@ def copy_record(records: Records, at: int, of: int) -> None:
     for b in range(records.growth.shape[1]):
         records.growth[at, b] = records.growth[of, b]
         records.entries[at, b] = records.entries[of, b]
-
-
-@borrowing
-def first_seen(seen: Seen, row: int, high: np.uint64, low: np.uint64) -> int:
-    """Return the row that had this signature before, or take this one in and return it."""
-    last = seen.slots.shape[0] - 1
-    slot = np.int64(low & np.uint64(last))
-    while seen.slots[slot] >= 0:
-        other: int = seen.slots[slot]
-        if seen.signatures[other, 0] == high and seen.signatures[other, 1] == low:
-            return other
-        slot = (slot + 1) & last
-    seen.slots[slot] = row
-    seen.signatures[row, 0], seen.signatures[row, 1] = high, low
-    return row
-
-
-@part
-def nothing_seen(rows: int) -> Seen:
-    """Return room for the signatures of so many rows."""
-    slots = 2
-    while slots < 2 * rows:
-        slots *= 2
-    return Seen(np.full(slots, -1, np.int64), np.empty((rows, 2), np.uint64))
-
-
-@kernel
-def record_tile(
-    longs: Words,
-    shorts: Words,
-    allowed: Words,
-    tile: Tile,
-    others: Int64,
-    market: Market,
-    costs: Costs,
-    order: Order,
-    blocks: Blocks,
-    records: Records,
-) -> None:
-    """Write the records of those base variants of a tile that are kept.
-
-    The arguments are those of `score_tile`; the scores are, too. Variants of one prefix that hold
-    the same positions are twins: one is measured, and the others are told what it is.
-    """
-    stack = new_stack(tile, others.shape[0], allowed)
-    scratch = new_scratch(allowed.shape[1])
-    ledger = new_ledger(64 * allowed.shape[1], len(market.day_ends))
-    seen = nothing_seen(tile.rows)
-    for prefix in range(tile.prefix_start, tile.prefix_stop):
-        planes, offset = climb(
-            stack, prefix, tile, others, longs, shorts, allowed, market.closes.shape[0]
-        )
-        seen.slots[:] = -1
-        for m in range(tile.rows):
-            index = offset + m * tile.stride
-            if index % records.stride != 0:
-                continue
-            at = index // records.stride
-            row = tile.row + m
-            put_positions(planes, longs[row], shorts[row], market, scratch)
-            if tile.hold:
-                high, low = holding_signature(scratch)
-            else:
-                high, low = plane_signature(scratch.long[1:], scratch.short[1:])
-            first = first_seen(seen, m, high, low)
-            if first < m:
-                copy_record(records, at, (offset + first * tile.stride) // records.stride)
-                continue
-            if market.liquidated.shape[1] == 0:
-                runs = find_trades(scratch)
-            else:
-                runs = find_liquidated(tile.hold, tile.pause, market, scratch)
-            write_record(records, at, scratch, runs, market, costs, order, blocks, ledger)
+    records.identity[at] = records.identity[of]

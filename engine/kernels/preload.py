@@ -20,7 +20,8 @@ from engine.kernels.inputs import (
     tally_of,
 )
 from engine.kernels.measures import Order
-from engine.kernels.periods import Blocks, Records, record_tile
+from engine.kernels.periods import Periods, Records
+from engine.kernels.recording import record_tile
 from engine.kernels.rules import ExecutionRules
 from engine.kernels.tiles import Tile, score_tile
 from engine.metrics import equity_curve, variant_metrics
@@ -66,12 +67,20 @@ def preload_stage_b() -> None:
 def preload_records() -> None:
     """Compile, or load from the disk cache, what records variants for later questions."""
     market, costs, allowed, order = _inputs()
-    blocks = Blocks(np.array([2]), np.zeros(3, np.uint32), 1.0, 1.0)
-    values, counts = np.empty((3, 1)), np.empty((2, 1, 1), np.int32)
-    records = Records(1, np.empty(1, np.bool_), np.empty(1, np.int64), *values, *counts)
+    first = np.zeros(1, np.int64)
+    periods = Periods(np.array([2]), np.zeros(3, np.uint32), first, first, 1.0, 1.0)
+    values, counts = np.empty(1), np.empty((1, 1), np.int32)
+    records = Records(
+        1,
+        np.empty(1, np.bool_),
+        np.empty(1, np.int64),
+        *(values, values, values),
+        *(counts, counts),
+        np.empty(1, np.uint64),
+    )
     prefix = np.zeros((0, 3), np.int64)
     tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
-    record_tile(LONG, SHORT, allowed, tile, prefix, market, costs, order, blocks, records)
+    record_tile(LONG, SHORT, allowed, tile, prefix, market, costs, order, periods, records)
 
 
 def _inputs() -> tuple[Market, Costs, NDArray[np.uint64], Order]:

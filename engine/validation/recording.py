@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.periods import Blocks, Records
+from engine.kernels.periods import Periods, Records
 from engine.memory import RECORD_BYTES, RECORDS_BYTES
 from engine.validation import GROWTH_LIMIT, GROWTH_UNIT, MOST_BLOCKS
-from engine.validation.seeding import mixed
 from engine.validation.surfaces import coprime_stride
 
 if TYPE_CHECKING:
@@ -43,9 +42,7 @@ class Recorded:
         eligible = ~records.ruined & (records.trades >= min_trades)
         eligible &= np.isfinite(records.total_return)
         places = np.flatnonzero(eligible)
-        figures = np.concatenate((records.growth[places], records.entries[places]), axis=1)
-        _, first = np.unique(mixed(figures), return_index=True)
-        return cls(records, eligible, places[np.sort(first)])
+        return cls(records, eligible, places[first_of_each(records.identity[places])])
 
 
 def record(sweep: "Sweep", blocks: int, report: Callable[[int], None]) -> Recorded:
@@ -53,7 +50,8 @@ def record(sweep: "Sweep", blocks: int, report: Callable[[int], None]) -> Record
     total = sweep.grid.base_total
     stride = coprime_stride(total, RECORDS_BYTES // RECORD_BYTES)
     records = new_records(-(-total // stride), stride, blocks)
-    for processed in sweep.record(blocks_of(len(sweep.closes), blocks), records):
+    periods = periods_of(len(sweep.closes), blocks, sweep.market.day_ends)
+    for processed in sweep.record(periods, records):
         report(processed)
     return Recorded.of(records, sweep.request.ranking.min_trades)
 
@@ -66,12 +64,29 @@ def edges_of(bars: int, blocks: int) -> Int64:
     return np.arange(blocks + 1) * bars // blocks
 
 
-def blocks_of(bars: int, blocks: int = MOST_BLOCKS) -> Blocks:
-    """Return the blocks of so many bars, as kernels know them."""
-    edges = edges_of(bars, blocks)
-    of = np.repeat(np.arange(blocks, dtype=np.uint32), np.diff(edges))
-    ends = np.maximum(edges[1:] - 1, 0)
-    return Blocks(ends, of, float(GROWTH_UNIT), float(GROWTH_LIMIT))
+def periods_of(bars: int, blocks: int, day_ends: Int64) -> Periods:
+    """Return blocks and days, which end on the bars int64[D], of so many bars."""
+    block_ends = edges_of(bars, blocks)[1:] - 1
+    there = block_ends >= 0
+    ends = np.union1d(block_ends[there], day_ends)
+    return Periods(
+        ends=ends,
+        of=np.searchsorted(ends, np.arange(bars)).astype(np.uint32),
+        blocks=np.where(there, np.searchsorted(ends, block_ends), -1),
+        days=np.searchsorted(ends, day_ends),
+        unit=float(GROWTH_UNIT),
+        limit=float(GROWTH_LIMIT),
+    )
+
+
+def first_of_each(keys: NDArray[np.uint64]) -> Int64:
+    """Return the places at which a key uint64[N] is for the first time, in ascending order."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    begins = np.flatnonzero(
+        np.concatenate((ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1]))
+    )
+    return np.sort(np.minimum.reduceat(order, begins)) if len(keys) else order
 
 
 def new_records(count: int, stride: int, blocks: int = MOST_BLOCKS) -> Records:
@@ -85,4 +100,5 @@ def new_records(count: int, stride: int, blocks: int = MOST_BLOCKS) -> Records:
         sharpe=np.empty(count),
         growth=np.empty((count, blocks), np.int32),
         entries=np.empty((count, blocks), np.int32),
+        identity=np.empty(count, np.uint64),
     )

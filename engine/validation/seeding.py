@@ -30,15 +30,6 @@ def words(seed: int, name: str, count: int) -> Words:
         return _finished(start + np.arange(1, count + 1, dtype=np.uint64) * STEP)
 
 
-def mixed(rows: NDArray[np.int32]) -> Words:
-    """Return a hash uint64[N] of each row int32[N, columns]."""
-    found = np.zeros(len(rows), np.uint64)
-    with np.errstate(over="ignore"):
-        for column in rows.T:
-            found = _finished(found + column.astype(np.uint32) + STEP)
-    return found
-
-
 def _finished(z: Words) -> Words:
     """Return the finishing hash of splitmix64, which no two words share."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

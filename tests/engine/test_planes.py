@@ -10,7 +10,7 @@ from engine import planes
 from engine.candles import Candles
 from engine.kernels.inputs import allowed_planes, words_for
 from engine.kernels.rules import ExecutionRules
-from engine.memory import STREAM_BYTES, Layout
+from engine.memory import STREAM_BYTES, Layout, row_bytes
 from engine.planes import PlaneStore
 from engine.worker_threads import WorkerThreads
 from tests.engine.small_sweeps import candles
@@ -156,6 +156,23 @@ def test_a_variant_that_is_not_present_is_computed_alone() -> None:
     assert (recorder.asked[-1], int(long[0])) == (range(70, 71), 70)
     assert int(held.planes_of(0, 5)[0][0]) == 5
     assert len(recorder.asked) == 2
+
+
+def test_the_last_variants_computed_alone_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = store([Stub(100)], 2**20)[0].long.shape[1]
+    monkeypatch.setattr("engine.planes.ALONE_BYTES", 3 * row_bytes(words) + 1)
+    held, recorder = store([Stub(100), Stub(7)], 2**20)
+    for number in (5, 6, 5):
+        long, short = held.planes_of(0, number)
+        assert (int(long[0]), int(short[0])) == (number, 100)
+        long[:], short[:] = 1, 1  # whoever asks may write to it
+    assert int(held.planes_of(1, 5)[1][0]) == 7
+    assert recorder.asked == [range(5, 6), range(6, 7), range(5, 6)]
+    held.planes_of(0, 8)  # there is no more room for the first one
+    for number, computed in ((6, 0), (5, 1)):
+        before = len(recorder.asked)
+        assert int(held.planes_of(0, number)[0][0]) == number
+        assert len(recorder.asked) == before + computed
 
 
 @pytest.mark.parametrize("bars", [1, 2, 63, 64, 65, 128, 129])
