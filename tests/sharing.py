@@ -13,7 +13,7 @@ from xdist.scheduler import LoadFileScheduling
 
 TESTS = Path(__file__).parent
 STACKS = {"faults": 2, "browser": 1, "tasks": 1, "api": 1}
-"""Suites with a stack of their own, and how many are started: such suites begin first.
+"""Suites with a stack of their own, and how many are started: those with the most begin first.
 
 One process for all fault tests would be busy with them until after everything else has ended.
 """
@@ -51,7 +51,7 @@ def in_turn(items: Sequence[pytest.Item]) -> list[pytest.Item]:
         suite = item.path.relative_to(TESTS).parts[0]
         work = suites.setdefault(suite, {})
         turn = work.setdefault(handed_out_with(file), len(work))
-        turns[item] = (suite not in STACKS, turn)
+        turns[item] = (-STACKS.get(suite, 0), turn)
     return sorted(items, key=turns.__getitem__)
 
 
