@@ -15,10 +15,11 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to report
 	$(BIN)/backtest demo
 
-# Four processes for two processors, because most tests wait for other processes; six are slower. A file
-# stays in one process, so that what its tests share is made once. Files are handed out in the order of
-# tests/conftest.py: by their number of tests, as without the third option, the slowest come last. A
-# process that dies fails the run: without the last option another would be started and waited for.
+# Four processes for two processors, because most tests wait for other processes; six are slower. Which
+# tests share a process, so that what they need is started once, is in tests/sharing.py, and so is the
+# order in which they are handed out: by their number of tests, as without the third option, the slowest
+# come last. A process that dies fails the run: without the last option another would be started and
+# waited for.
 test: $(VENV)/.dev  ## every check and the whole test suite
 	$(MAKE) --jobs lint kernels packages collected
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
