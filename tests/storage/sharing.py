@@ -32,8 +32,8 @@ def helper(locked_by: str = "host-7-00000007", **changes: Any) -> Helper:
     )
 
 
-def new_plan(number: int = 3, **changes: Any) -> NewPlan:
-    listed = [NewShard({"first": UNITS * at, "count": UNITS}, UNITS) for at in range(number)]
+def new_plan(number: int = 3, units: int = UNITS, **changes: Any) -> NewPlan:
+    listed = [NewShard({"first": units * at, "count": units}, units) for at in range(number)]
     values: dict[str, Any] = {
         "stage": Stage.STAGE_A,
         "plan_id": uuid4(),
