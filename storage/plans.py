@@ -105,7 +105,7 @@ def claim(
     It is held in the name of the job's owner, who has one at a time. The answer has none where all
     are done or in somebody's hands; `tally` tells without writing anything.
     """
-    values = lease.values() | plan.values()
+    values = plan.values() | lease.values()
     values |= {"actor": lease.locked_by, "shard_seconds": SHARD_LEASE_SECONDS}
     with conn.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(_SQL["claim"], values).fetchone()
@@ -118,7 +118,7 @@ def claim(
 
 def progress(conn: psycopg.Connection[Any], lease: Lease, plan: Plan) -> Beat | None:
     """Write how far the stage is: the sum over all shards, which may fall after a crash."""
-    row = conn.execute(_SQL["progress"], lease.values() | plan.values()).fetchone()
+    row = conn.execute(_SQL["progress"], plan.values() | lease.values()).fetchone()
     return None if row is None else Beat(cancel_requested=row[0])
 
 

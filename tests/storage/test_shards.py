@@ -174,8 +174,10 @@ def test_nobody_helps_with_a_plan_that_the_job_s_owner_cannot_use(
 ) -> None:
     expire(connection, plan.job_id)
     assert claim(connection, plan.job_id, locked_by="host-2-0", engine_version="engine-2")
-    assert shards.offer(connection, plan.job_id, helper()) is None
-    assert shards.claim(connection, plan, helper()) is None
+    for engine in (plan.engine_identity, "engine-2"):
+        mine = helper(engine_identity=engine)
+        assert shards.offer(connection, plan.job_id, mine) is None
+        assert shards.claim(connection, plan, mine) is None
 
 
 def test_a_shard_of_a_plan_that_was_replaced_is_not_to_be_had(
