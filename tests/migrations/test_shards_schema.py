@@ -192,6 +192,13 @@ def test_what_a_plan_is_of_takes_its_shards_along(conn: Conn, table: str) -> Non
 # --- how it is kept
 
 
+def test_half_of_each_page_is_left_to_new_versions_of_its_rows(conn: Conn) -> None:
+    row = conn.execute(
+        "SELECT reloptions FROM pg_class WHERE oid = 'backtest_job_shards'::regclass"
+    ).fetchone()
+    assert row == (["fillfactor=50"],)
+
+
 def test_results_are_not_compressed_a_second_time(conn: Conn) -> None:
     row = conn.execute(
         "SELECT attstorage FROM pg_attribute"
