@@ -56,8 +56,8 @@ class Sharing(RuleBasedStateMachine):
         self.conn.close()
 
     def one(self, which: int, among: list[Thing]) -> Thing:
-        """Any, though mostly one of the last."""
-        few = among[-3:] if which % 4 else among
+        """Any, though mostly the last."""
+        few = (among, among[-3:], among[-1:], among[-1:])[which % 4]
         return few[which // 4 % len(few)]
 
     @property
@@ -81,7 +81,19 @@ class Sharing(RuleBasedStateMachine):
         self.leases.append(taken.lease)
         self.jobs.append(JobModel(job.job_id, ENGINES[0], OWNERS[0]))
 
-    @rule(owner=some, engine=st.sampled_from(ENGINES))
+    @rule(what=st.integers(0, 9), which=some, other=some, number=st.integers(0, 2))
+    def coordinate(self, what: int, which: int, other: int, number: int) -> None:
+        """What changes plans; few rules, so that a run has most of what happens to shards."""
+        match what:
+            case 0 | 1:
+                self.owner_changes(other, ENGINES[number])
+            case 2 | 3:
+                self.adopt(which, other, CANDLES[number])
+            case 4:
+                self.discard(which, other)
+            case _:
+                self.plan(which, other, 1 + number)
+
     def owner_changes(self, owner: int, engine: str) -> None:
         """The last one vanished, or released the job; where it has ended, there is another."""
         job, who = self.job, self.one(owner, OWNERS)
@@ -99,7 +111,6 @@ class Sharing(RuleBasedStateMachine):
         job.alive, job.ended = False, True
         self.submit()
 
-    @rule(which=some, stage=some, number=st.integers(1, 3))
     def plan(self, which: int, stage: int, number: int) -> None:
         lease, at = self.one(which, self.leases), self.one(stage, STAGES)
         job = self.of(lease.job_id)
@@ -120,7 +131,6 @@ class Sharing(RuleBasedStateMachine):
             )
             self.plans.append(answer.value)
 
-    @rule(which=some, stage=some, candles=st.sampled_from(CANDLES))
     def adopt(self, which: int, stage: int, candles: str) -> None:
         lease, at = self.one(which, self.leases), self.one(stage, STAGES)
         job = self.of(lease.job_id)
@@ -134,7 +144,6 @@ class Sharing(RuleBasedStateMachine):
         left = job.plans.get(at)
         assert answer == Granted(job.cancel_requested, left and left.stored)
 
-    @rule(which=some, stage=some)
     def discard(self, which: int, stage: int) -> None:
         lease, at = self.one(which, self.leases), self.one(stage, STAGES)
         job = self.of(lease.job_id)
@@ -161,18 +170,28 @@ class Sharing(RuleBasedStateMachine):
             self.held.append(lease)
 
     @precondition(lambda self: self.plans)
-    @rule(which=some, name=some, engine=st.sampled_from(ENGINES), vanishes=st.booleans())
-    def helper_claims(self, which: int, name: int, engine: str, vanishes: bool) -> None:
-        plan, who = self.one(which, self.plans), self.one(name, HELPERS)
+    @rule(which=some, name=some, what=st.integers(0, 7))
+    def helper_claims(self, which: int, name: int, what: int) -> None:
+        plan, who = self.one(which, self.plans), HELPERS[name % len(HELPERS)]
         job = self.of(plan.job_id)
+        engine = job.engine if what < 6 else self.one(name, ENGINES)
         mine = helper(who, engine_identity=engine, max_crashes=MAX_CRASHES)
-        if vanishes:
+        if what == 7:
             with self.conn.transaction(force_rollback=True):
                 shards.claim(self.conn, plan, mine)
             return
         alike = job.goes_on and job.engine == engine == plan.engine_identity
         free = [one for one in self.shards_of(plan) if alike and one.free_for(who)]
         self.is_given(shards.claim(self.conn, plan, mine), free, who)
+
+    @precondition(lambda self: self.held)
+    @rule(which=some, name=some)
+    def somebody_takes_over(self, which: int, name: int) -> None:
+        """The owner of a shard vanished, and a helper asks for it."""
+        lease = self.one(which, self.held)
+        self.shard_runs_out(lease)
+        (at,) = [at for at, plan in enumerate(self.plans) if plan.plan_id == lease.plan_id]
+        self.helper_claims(4 * at, name, 0)
 
     @precondition(lambda self: self.plans)
     @rule(which=some, plan=some)
@@ -255,11 +274,7 @@ class Sharing(RuleBasedStateMachine):
     def time_passes(self, which: int, what: int) -> None:
         job = self.job
         if what < 6 and self.held:
-            lease = self.one(which, self.held)
-            shard = self.of(lease.job_id).shard(lease)
-            if shard is not None and shard.state == "running":
-                expire_shard(self.conn, lease)
-                shard.alive = False
+            self.shard_runs_out(self.one(which, self.held))
         elif what == 6 and not job.ended:
             expire(self.conn, job.job_id)
             job.alive = False
@@ -267,7 +282,7 @@ class Sharing(RuleBasedStateMachine):
             lease = self.leases[-1]
             assert leases.release(self.conn, lease) == job.is_of(lease)
             job.owner, job.alive = None, False
-        elif what == 8 and which % 3 == 0:
+        elif what == 8:
             jobs.cancel(self.conn, job.job_id, client=Client.API)
             job.cancel_requested = not job.ended
         elif what == 9:
@@ -276,6 +291,12 @@ class Sharing(RuleBasedStateMachine):
             for ended in self.jobs:
                 if ended.ended:
                     ended.plans.clear()
+
+    def shard_runs_out(self, lease: ShardLease) -> None:
+        shard = self.of(lease.job_id).shard(lease)
+        if shard is not None and shard.state == "running":
+            expire_shard(self.conn, lease)
+            shard.alive = False
 
     # --------------------------------------------------------------------------- the comparison
 
@@ -332,5 +353,5 @@ def test_a_shared_job_does_what_the_model_says(database: str) -> None:
     Sharing.database = database
     chosen = settings(deadline=None, print_blob=True)
     if settings.get_current_profile_name() != "chaos":
-        chosen = settings(chosen, max_examples=25, stateful_step_count=40)
+        chosen = settings(chosen, max_examples=30, stateful_step_count=50)
     run_state_machine_as_test(Sharing, settings=chosen)
