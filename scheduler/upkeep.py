@@ -7,7 +7,7 @@ from scheduler.metrics import Metrics
 from storage import dispatch, jobs
 
 RETENTION_BATCH = 200
-PLANS_BATCH = 10
+PLANS_BATCH = 3
 
 log = structlog.get_logger()
 

@@ -82,7 +82,7 @@ class Helper:
             "actor": self.locked_by,
             "engine_identity": self.engine_identity,
             "max_crashes": self.max_crashes,
-            "shard_seconds": SHARD_LEASE_SECONDS,
+            "shard_lease_seconds": SHARD_LEASE_SECONDS,
         }
 
 

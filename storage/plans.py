@@ -106,7 +106,7 @@ def claim(
     are done or in somebody's hands; `tally` tells without writing anything.
     """
     values = plan.values() | lease.values()
-    values |= {"actor": lease.locked_by, "shard_seconds": SHARD_LEASE_SECONDS}
+    values |= {"actor": lease.locked_by, "shard_lease_seconds": SHARD_LEASE_SECONDS}
     with conn.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(_SQL["claim"], values).fetchone()
     if row is None:

@@ -68,7 +68,7 @@ VALUES: dict[str, Any] = {
     "candles_hash": CANDLES,
     "shards": "[]",
     "shard": 0,
-    "shard_seconds": 10,
+    "shard_lease_seconds": 10,
     "result": b"",
     "after": -1,
     "stages": ["stage_a"],
