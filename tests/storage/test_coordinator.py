@@ -28,6 +28,7 @@ from tests.storage.making import (
     current,
     expire,
     reclaimed,
+    session,
     succeed,
     variants,
 )
@@ -425,3 +426,37 @@ def test_the_end_of_a_job_takes_its_plans_with_it(coordinator: Coordinator) -> N
         assert plans.discard(conn, lease, *Stage)
         assert results.succeed(conn, lease, document) is State.SUCCEEDED
     assert count(conn, "backtest_job_plans") == count(conn, "backtest_job_shards") == 0
+
+
+# --- how it travels
+
+
+def test_small_writes_travel_as_one_message_and_a_result_by_itself(
+    database: str, connection: Conn
+) -> None:
+    lease, new = claimed(connection), new_plan()
+    with session(database) as mine:
+        made = mine.run(lambda conn: plans.plan(conn, lease, new), joined=True)
+        assert made is not None
+        plan = made.value
+        ours = {"engine_identity": ENGINE, "candles_hash": CANDLES}
+        adopted = mine.run_one(lambda conn: plans.adopt(conn, lease, plan.stage, **ours))
+        assert adopted == made
+        taken = mine.run_one(lambda conn: plans.claim(conn, lease, plan))
+        assert taken is not None
+        assert taken.value is not None
+        own = taken.value.lease
+        for act in (
+            lambda conn: plans.beat(conn, lease, plan, own, 3),
+            lambda conn: plans.finish(conn, lease, own, RESULT),
+        ):
+            assert mine.run(act, joined=True) == Granted(False, True)
+        assert mine.run_one(lambda conn: shards.offer(conn, lease.job_id, helper())) == plan
+        held = mine.run_one(lambda conn: helped(conn, plan)).lease
+        assert mine.run_one(lambda conn: shards.beat(conn, held, 4))
+        assert mine.run_one(lambda conn: plans.progress(conn, lease, plan))
+        assert mine.run_one(lambda conn: plans.tally(conn, plan)).processed_units == UNITS + 4
+        assert mine.run_one(lambda conn: shards.give_back(conn, held))
+        assert mine.run(lambda conn: plans.next_result(conn, plan)) == (0, RESULT)
+        assert mine.run_one(lambda conn: plans.discard(conn, lease, *Stage))
+    assert count(connection, "backtest_job_shards") == 0
