@@ -1,4 +1,4 @@
-"""What keeps the table healthy: the sweep of dead leases, the gauges, retention."""
+"""What keeps the tables healthy: the sweep of dead leases and plans, the gauges, retention."""
 
 import structlog
 
@@ -7,17 +7,24 @@ from scheduler.metrics import Metrics
 from storage import dispatch, jobs
 
 RETENTION_BATCH = 200
+PLANS_BATCH = 3
 
 log = structlog.get_logger()
 
 
 def sweep(transact: Transact, metrics: Metrics, *, max_crashes: int) -> None:
-    """End jobs that nobody will ever claim again: out of crashes, or cancelled while ownerless."""
+    """End jobs that nobody will ever claim again: out of crashes, or cancelled while ownerless.
+
+    Delete the plans of all jobs that have ended, a few at a time: their results may be large.
+    """
     swept = transact(lambda conn: dispatch.sweep(conn, max_crashes=max_crashes))
     for state, count in swept.items():
         if count:
             metrics.swept.labels(str(state)).inc(count)
             log.info("swept", state=str(state), jobs=count)
+    deleted = transact(lambda conn: dispatch.sweep_plans(conn, batch=PLANS_BATCH))
+    if deleted:
+        log.info("plans_deleted", plans=deleted)
 
 
 def measure(transact: Transact, metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""The scheduler's view: which jobs need a wake-up, which have to be ended, how many there are."""
+"""The scheduler's view: which jobs need a wake-up, help or an end, and how many there are."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from storage import statements
+from storage.plan_records import HelpWanted
 from storage.records import Due, Gauges, State
 
 _SQL = statements.load("dispatch")
@@ -67,6 +68,24 @@ def sweep(conn: psycopg.Connection[Any], *, max_crashes: int, batch: int = 1000)
     """
     rows = conn.execute(_SQL["sweep"], {"max_crashes": max_crashes, "batch": batch, "actor": ACTOR})
     return Counter(State(state) for (state,) in rows)
+
+
+def help_wanted(conn: psycopg.Connection[Any], *, max_crashes: int, limit: int) -> list[HelpWanted]:
+    """Read at most `limit` running jobs with shards that a helper may claim, as it would judge.
+
+    Those with the fewest workers come first, then those that are dispatched first.
+    """
+    values = {"max_crashes": max_crashes, "limit": limit}
+    with conn.cursor(row_factory=class_row(HelpWanted)) as cursor:
+        return cursor.execute(_SQL["help_wanted"], values).fetchall()
+
+
+def sweep_plans(conn: psycopg.Connection[Any], *, batch: int) -> int:
+    """Delete at most `batch` plans of jobs that have ended, with their shards.
+
+    Returns how many; 0 also while another connection is deleting.
+    """
+    return conn.execute(_SQL["sweep_plans"], {"batch": batch}).rowcount
 
 
 def gauges(conn: psycopg.Connection[Any]) -> Gauges:

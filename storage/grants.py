@@ -16,6 +16,8 @@ TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "backtest_job_top_variants": ("SELECT", "INSERT", "DELETE"),
         "backtest_job_validation": ("SELECT", "INSERT"),
         "backtest_job_surfaces": ("SELECT", "INSERT"),
+        "backtest_job_plans": ("SELECT", "INSERT", "DELETE"),
+        "backtest_job_shards": KEEP,
         "backtest_job_events": ("SELECT", "INSERT"),
         "backtest_strategies": ALL,
         "backtest_switches": KEEP,

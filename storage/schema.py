@@ -10,7 +10,7 @@ from storage import statements
 
 _SQL = statements.load("schema")
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest schema revision that this program was written for."""
 
 FIRST_REVISION = "0001"

@@ -97,3 +97,43 @@ SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
        @paused AS paused
 FROM backtest_jobs AS job
 WHERE state IN ('queued', 'running');
+
+-- name: help_wanted
+-- Plans are of jobs that run, so nothing is read of those that have ended. The owner of a job counts as
+-- one worker, whether it computes a shard itself or waits for others. A plan of another engine than the
+-- owner's is one that it has not come to delete.
+SELECT job_id, user_id, workers, free_shards
+FROM (
+    SELECT job.job_id, job.user_id, job.priority, job.created_at,
+           1 + sum(counted.helpers)::int AS workers,
+           sum(counted.free_shards)::int AS free_shards
+    FROM backtest_job_plans AS plan
+    JOIN backtest_jobs AS job ON job.job_id = plan.job_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE @alive AND locked_by <> job.locked_by) AS helpers,
+               count(*) FILTER (WHERE @free) AS free_shards
+        FROM backtest_job_shards AS piece
+        WHERE piece.job_id = plan.job_id AND piece.stage = plan.stage
+    ) AS counted
+    WHERE @wants_help AND job.engine_version = plan.engine_identity
+    GROUP BY job.job_id
+) AS job
+WHERE free_shards > 0
+ORDER BY workers, priority DESC, created_at, job_id
+LIMIT %(limit)s;
+
+-- name: sweep_plans
+-- Whatever has ended a job leaves its plans to this. One connection at a time deletes.
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('backtest_jobs.plans', 0)) AS mine
+), ended AS (
+    SELECT plan.job_id, plan.stage
+    FROM backtest_job_plans AS plan
+    JOIN backtest_jobs AS job ON job.job_id = plan.job_id
+    WHERE (SELECT mine FROM turn) AND job.finished_at IS NOT NULL
+    ORDER BY plan.job_id, plan.stage
+    LIMIT %(batch)s
+)
+DELETE FROM backtest_job_plans AS plan
+USING ended
+WHERE plan.job_id = ended.job_id AND plan.stage = ended.stage;

@@ -88,8 +88,7 @@ FROM (
 -- lost would have said.
 UPDATE backtest_jobs
 SET @renewed
-WHERE job_id = %(job_id)s AND locked_by = %(actor)s
-  AND state = 'running' AND lease_expires_at > now()
+WHERE job_id = %(job_id)s AND locked_by = %(actor)s AND @alive
 RETURNING @job_row;
 
 -- name: renew

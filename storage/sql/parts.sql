@@ -11,9 +11,20 @@ next_dispatch_at, dispatch_count, last_error, last_error_json, coverage_json, tr
 outcomes_json #- '{total_return_pct,bins}' #- '{primary,bins}' AS outcomes_json;
 
 -- name: guard
--- The lease: the job, its owner, the fencing token, still running, not yet run out.
+-- The lease: the job, its owner, the fencing token, still running, not yet run out. Shards are held
+-- by columns of the same names, so the parts about leases speak of them as well.
 job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s
-AND state = 'running' AND lease_expires_at > now();
+AND @alive;
+
+-- name: alive
+state = 'running' AND lease_expires_at > now();
+
+-- name: owned
+-- Locks the job's row, if it is still ours. Whatever touches a plan or its shards comes after it.
+UPDATE backtest_jobs
+SET @renewed
+WHERE @guard
+RETURNING job_id, cancel_requested_at IS NOT NULL AS cancel_requested;
 
 -- name: renewed
 lease_expires_at = greatest(
@@ -76,6 +87,60 @@ CASE
     WHEN @crashed AND crash_count + 1 > %(max_crashes)s THEN 'failed'
     ELSE 'running'
 END;
+
+-- name: coordinated
+-- The job goes on, and it has an owner who will merge what its shards find. Its row is read and not
+-- locked: a helper never makes the owner wait.
+EXISTS (
+    SELECT
+    FROM backtest_jobs
+    WHERE job_id = %(job_id)s AND @wants_help
+);
+
+-- name: coordinated_alike
+-- By an owner of the same engine, too: any other cannot use what is found.
+EXISTS (
+    SELECT
+    FROM backtest_jobs
+    WHERE job_id = %(job_id)s AND engine_version = %(engine_identity)s AND @wants_help
+);
+
+-- name: wants_help
+@alive AND cancel_requested_at IS NULL;
+
+-- name: of_plan
+-- The shards of one plan.
+job_id = %(job_id)s AND stage = %(stage)s AND plan_id = %(plan_id)s;
+
+-- name: held
+-- The lease of a shard.
+@guard AND stage = %(stage)s AND shard = %(shard)s AND plan_id = %(plan_id)s;
+
+-- name: free
+-- To be had by a helper. A shard whose owners vanished too often is left to the coordinator, with
+-- whose end its job is done for.
+(state = 'open' OR ((@expired) AND crash_count < %(max_crashes)s));
+
+-- name: mine
+-- A claim whose answer was lost finds what it has got. Nobody holds two shards at a time.
+(state = 'running' AND locked_by = %(actor)s);
+
+-- name: shard_taken
+-- What the claim of a shard writes.
+state = 'running',
+locked_by = %(actor)s,
+attempt = piece.attempt + 1,
+crash_count = piece.crash_count + next.crashed::int,
+lease_expires_at = now() + make_interval(secs => %(shard_lease_seconds)s),
+heartbeat_at = now(),
+processed_units = 0,
+error = NULL,
+updated_at = now();
+
+-- name: let_go
+-- Ends the lease of a shard.
+lease_expires_at = NULL,
+updated_at = now();
 
 -- name: end_state
 -- What becomes of a job that its owner ends.

@@ -18,6 +18,8 @@ TABLES = (
     "backtest_job_stage_a_shortlist",
     "backtest_job_validation",
     "backtest_job_surfaces",
+    "backtest_job_plans",
+    "backtest_job_shards",
     "backtest_strategies",
     "backtest_switches",
 )

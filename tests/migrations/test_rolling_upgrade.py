@@ -159,7 +159,7 @@ def revisions(conn: psycopg.Connection, installed: str, oldest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "oldest"), [("0007", "0001"), ("0007", "0007"), ("0008", "0007")]
+    ("installed", "oldest"), [("0008", "0001"), ("0008", "0008"), ("0009", "0008")]
 )
 def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
     upgraded: psycopg.Connection, installed: str, oldest: str
@@ -171,8 +171,8 @@ def test_a_program_runs_on_its_own_revision_and_on_newer_ones_that_allow_it(
 @pytest.mark.parametrize(
     ("installed", "oldest", "advice"),
     [
-        ("0006", "0001", "is at revision 0006, .* needs revision 0007: run `backtest migrate`"),
-        ("0008", "0008", "from revision 0008 on, .* of revision 0007: install the newer release"),
+        ("0007", "0001", "is at revision 0007, .* needs revision 0008: run `backtest migrate`"),
+        ("0009", "0009", "from revision 0009 on, .* of revision 0008: install the newer release"),
     ],
 )
 def test_a_program_refuses_an_older_revision_and_a_newer_one_that_excludes_it(

@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from storage.plan_records import ShardState
 from storage.records import Client, EventName, Mode, Stage, State
+from tests.migrations import shard_rows
 from tests.storage.making import new_database
 
 LEGAL = {
@@ -297,6 +299,8 @@ def test_every_check_has_its_test(conn: psycopg.Connection) -> None:
     tested |= {f"{table}_{NAMED_OTHERWISE.get(column, column)}" for table, column, _ in ROW_CHECKS}
     tested.add("backtest_job_events_client")
     tested |= {f"backtest_switches_{column}" for column, _ in SWITCH_CHECKS}
+    tested |= {f"backtest_job_shards_{constraint}" for constraint, _ in shard_rows.CHECKS}
+    tested |= {"backtest_job_plans_stage", "backtest_job_plans_shards"}
     # Inserted, not updated, and the one row of one table: they have tests of their own.
     assert named - tested == {"backtest_jobs_state", "backtest_jobs_schema_compat_only_row"}
 
@@ -353,6 +357,8 @@ WORDS = {
     "backtest_jobs_mode": Mode,
     "backtest_jobs_stage": Stage,
     "backtest_job_events_event": EventName,
+    "backtest_job_plans_stage": [stage for stage in Stage if stage is not Stage.FINALIZING],
+    "backtest_job_shards_state": ShardState,
 }
 
 

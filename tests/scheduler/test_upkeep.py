@@ -14,6 +14,8 @@ from storage import jobs, switches
 from storage.records import State
 from storage.session import Session
 from tests.scheduler.conftest import Submit, ended, new_session, owned
+from tests.storage.making import claimed, expire, fail, set_crashes
+from tests.storage.sharing import planned
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -62,6 +64,20 @@ def test_the_sweep_leaves_jobs_that_will_go_on(
     job_id = submit(**columns)
     upkeep.sweep(session.run, metrics, max_crashes=3)
     assert state(connection, job_id) is State.RUNNING
+
+
+def test_the_sweep_deletes_the_plans_of_jobs_that_have_ended(
+    connection: psycopg.Connection[Any], session: Session, metrics: Metrics
+) -> None:
+    goes_on, ended_before, given_up = (claimed(connection) for _ in range(3))
+    for lease in (goes_on, ended_before, given_up):
+        planned(connection, lease)
+    fail(connection, ended_before)
+    expire(connection, given_up.job_id)
+    set_crashes(connection, given_up.job_id, 3)
+    upkeep.sweep(session.run, metrics, max_crashes=3)
+    left = connection.execute("SELECT DISTINCT job_id FROM backtest_job_shards").fetchall()
+    assert left == [(goes_on.job_id,)]
 
 
 def test_gauges_are_unknown_before_the_first_reading(metrics: Metrics) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 
 from tests.storage.making import claimed, new_database, save_shortlist, save_snapshot, variants
+from tests.storage.sharing import finished, planned
 
 FINISHED = int(os.environ.get("BACKTEST_FINISHED_JOBS", "20000"))
 """`make chaos` asks for a million."""
@@ -53,5 +54,6 @@ def busy_database(server: str, template: str) -> Iterator[psycopg.Connection]:
             lease = claimed(conn)
             save_shortlist(conn, lease)
             save_snapshot(conn, lease, variants(50))
+            finished(conn, planned(conn, lease, 200), 10)
         conn.execute("VACUUM ANALYZE")
         yield conn

@@ -17,9 +17,11 @@ from storage import (
     jobs,
     leases,
     lists,
+    plans,
     readiness,
     results,
     schema,
+    shards,
     strategies,
     switches,
     watching,
@@ -43,6 +45,7 @@ from tests.storage.making import (
     stored_rows,
     variants,
 )
+from tests.storage.sharing import CANDLES, ENGINE, RESULT, helped, helper, new_plan
 from tests.storage.test_listener import listening
 
 
@@ -91,6 +94,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
         assert mine.run(partial(save_shortlist, lease=lease))
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
     assert mine.run(results.outcomes(job.job_id).of)
+    with_plans(mine, lease)
     snapshot = results.document(variants(2), reports=False)
     for _ in range(2):
         assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
@@ -120,11 +124,34 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert again is not None
     expire(owner, swept.job_id)
     assert mine.run(partial(dispatch.sweep, max_crashes=3)) == {State.CANCELLED: 1}
+    assert mine.run(partial(dispatch.sweep_plans, batch=10)) == 1
 
     owner.execute("UPDATE backtest_jobs SET finished_at = now() - interval '9 days'")
     assert mine.run(partial(jobs.delete_finished, older_than_days=7, batch=10)) == 3
     assert mine.run(jobs.events(job.job_id).of) == []
     assert mine.run(partial(stored_rows, job_id=job.job_id)) == []
+
+
+def with_plans(mine: Session, lease: leases.Lease) -> None:
+    """What they do to share a job."""
+    plan = mine.run(partial(plans.plan, lease=lease, new=new_plan())).value
+    ours = {"engine_identity": ENGINE, "candles_hash": CANDLES}
+    assert mine.run(partial(plans.adopt, lease=lease, stage=plan.stage, **ours)).value == plan
+    assert mine.run(partial(dispatch.help_wanted, max_crashes=3, limit=1))
+    assert mine.run(partial(shards.offer, job_id=lease.job_id, helper=helper())) == plan
+    held = mine.run(partial(helped, plan=plan)).lease
+    assert mine.run(partial(shards.beat, shard=held, processed=1))
+    assert mine.run(partial(shards.finish, shard=held, result=RESULT))
+    held = mine.run(partial(helped, plan=plan)).lease
+    assert mine.run(partial(shards.fail, shard=held, failure=FAILURE))
+    own = mine.run(partial(plans.claim, lease=lease, plan=plan)).value.lease
+    assert mine.run(partial(plans.beat, lease=lease, plan=plan, own=own, processed=1)).value
+    assert mine.run(partial(plans.give_back, lease=lease, own=own)).value
+    assert mine.run(partial(plans.tally, plan=plan)).open == 2
+    assert mine.run(partial(plans.next_result, plan=plan)) == (0, RESULT)
+    assert len(mine.run(shards.lines(lease.job_id).of)) == 3
+    assert mine.run(lambda conn: plans.discard(conn, lease, plan.stage))
+    assert mine.run(partial(plans.plan, lease=lease, new=new_plan()))
 
 
 def with_strategies(mine: Session) -> None:

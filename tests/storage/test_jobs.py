@@ -28,6 +28,7 @@ from tests.storage.making import (
     succeed,
     variants,
 )
+from tests.storage.sharing import planned
 
 
 def test_a_submitted_job_is_queued_and_due_at_once(connection: psycopg.Connection) -> None:
@@ -250,6 +251,7 @@ def test_simultaneous_cancels_of_the_same_jobs_do_not_deadlock(
 def finished(conn: psycopg.Connection, *, days_ago: float) -> UUID:
     lease = claimed(conn)
     save_snapshot(conn, lease, variants(3))
+    planned(conn, lease)
     succeed(conn, lease, variants(3, reports=True), answered())
     conn.execute(
         "UPDATE backtest_jobs SET finished_at = now() - %s * interval '1 day' WHERE job_id = %s",
@@ -277,6 +279,8 @@ def test_retention_takes_everything_of_a_job_with_it(connection: psycopg.Connect
         "backtest_job_top_variants",
         "backtest_job_validation",
         "backtest_job_surfaces",
+        "backtest_job_plans",
+        "backtest_job_shards",
         "backtest_job_events",
     ):
         assert count(connection, table) == 0

@@ -64,7 +64,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.conn = psycopg.connect(self.database, autocommit=True)
-        self.conn.execute("TRUNCATE backtest_jobs CASCADE")
+        self.conn.execute("DELETE FROM backtest_jobs")
         self.jobs: dict[UUID, Model] = {}
         self.leases: list[Lease] = []
         self.marks: list[Due] = []

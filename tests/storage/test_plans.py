@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from storage import leases, results, statements
+from storage import leases, results, shards, statements
 from storage.records import Stage
 from tests.storage.busy import USER
 from tests.storage.making import COVERAGE, OUTCOMES, OWNER, SHORTLIST, claimed
+from tests.storage.sharing import CANDLES, ENGINE, helped, helper, planned
 
 VALUES: dict[str, Any] = {
     "job_id": uuid4(),
@@ -51,7 +52,6 @@ VALUES: dict[str, Any] = {
     "before_id": uuid4(),
     "pattern": "sweep%",
     "examined": 100,
-    "after": 0,
     "seen": [0],
     "user_ids": [USER],
     "listed": [uuid4() for _ in range(50)],
@@ -63,6 +63,16 @@ VALUES: dict[str, Any] = {
     "finalizing": 60,
     "progress": 60,
     "queued": 600,
+    "plan_id": uuid4(),
+    "engine_identity": ENGINE,
+    "candles_hash": CANDLES,
+    "shards": "[]",
+    "shard": 0,
+    "shard_lease_seconds": 10,
+    "result": b"",
+    "after": -1,
+    "stages": ["stage_a"],
+    **dict.fromkeys(("code", "message", "details")),
 }
 NO_FILTER: dict[str, Any] = {"state": None, "symbol": None}
 EARLIER = {"before_created_at": "2020-01-01 00:00Z", "before_id": UUID(int=5)}
@@ -106,6 +116,26 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
         ("watching", "lines", "backtest_jobs_active_of_user"),
         ("watching", "lines", "backtest_jobs_retention"),
         ("watching", "lines", "backtest_jobs_pkey"),
+        ("plans", "plan", "backtest_jobs_pkey"),
+        ("plans", "adopt", "backtest_jobs_pkey"),
+        ("plans", "claim", "backtest_jobs_pkey"),
+        ("plans", "claim", "backtest_job_shards_pkey"),
+        ("plans", "progress", "backtest_jobs_pkey"),
+        ("plans", "progress", "backtest_job_shards_pkey"),
+        ("plans", "tally", "backtest_job_shards_pkey"),
+        ("plans", "next_result", "backtest_job_shards_pkey"),
+        ("plans", "discard", "backtest_jobs_pkey"),
+        ("shards", "offer", "backtest_job_shards_pkey"),
+        ("shards", "claim", "backtest_jobs_pkey"),
+        ("shards", "claim", "backtest_job_shards_pkey"),
+        ("shards", "beat", "backtest_jobs_pkey"),
+        ("shards", "beat", "backtest_job_shards_pkey"),
+        ("shards", "finish", "backtest_job_shards_pkey"),
+        ("shards", "fail", "backtest_job_shards_pkey"),
+        ("shards", "give_back", "backtest_job_shards_pkey"),
+        ("shards", "lines", "backtest_job_shards_pkey"),
+        ("dispatch", "help_wanted", "backtest_job_shards_pkey"),
+        ("dispatch", "sweep_plans", "backtest_jobs_pkey"),
     ],
 )
 def test_a_statement_uses_its_index(
@@ -114,7 +144,7 @@ def test_a_statement_uses_its_index(
     plan = explain(busy, file, name)
     scans = relations(plan)
     assert index in {relation for _, relation in scans}, json.dumps(plan, indent=1)
-    assert ("Seq Scan", "backtest_jobs") not in scans
+    assert not {("Seq Scan", "backtest_jobs"), ("Seq Scan", "backtest_job_shards")} & scans
 
 
 @pytest.mark.parametrize("name", ["queue", "leases", "running_stuck", "queued_stuck"])
@@ -173,7 +203,10 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-@pytest.mark.parametrize("name", ["postpone_waiting", "mark_due", "unmark", "sweep", "gauges"])
+@pytest.mark.parametrize(
+    "name",
+    ["postpone_waiting", "mark_due", "unmark", "sweep", "gauges", "help_wanted", "sweep_plans"],
+)
 def test_the_scheduler_reads_no_finished_job(busy: psycopg.Connection, name: str) -> None:
     assert ("Seq Scan", "backtest_jobs") not in relations(explain(busy, "dispatch", name))
 
@@ -196,7 +229,7 @@ def test_beats_and_progress_touch_no_index_and_copy_no_large_document(
         assert results.save_coverage(connection, lease, COVERAGE)
         assert results.save_shortlist(connection, lease, SHORTLIST, MANY_OUTCOMES)
     connection.execute("SELECT pg_stat_force_next_flush()")
-    before = updates(connection)
+    before = updates(connection, "backtest_jobs")
     documents = pieces_of_large_documents(connection)
     assert documents > 0
     rounds = 100
@@ -205,9 +238,8 @@ def test_beats_and_progress_touch_no_index_and_copy_no_large_document(
             assert leases.renew(connection, lease)
             assert leases.progress(connection, lease, Stage.STAGE_B, number, rounds)
     connection.execute("SELECT pg_stat_force_next_flush()")
-    total, hot = (
-        after - earlier for after, earlier in zip(updates(connection), before, strict=True)
-    )
+    after = updates(connection, "backtest_jobs")
+    total, hot = (now - earlier for now, earlier in zip(after, before, strict=True))
     assert total == rounds * len(held) * 2
     # A snapshot that something else takes meanwhile may keep a few old versions on their page.
     assert hot >= 0.95 * total
@@ -234,12 +266,34 @@ def pieces_of_large_documents(conn: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def updates(conn: psycopg.Connection) -> tuple[int, int]:
+def updates(conn: psycopg.Connection, table: str) -> tuple[int, int]:
+    """How many rows were updated, and how many of them without touching an index."""
     row = conn.execute(
-        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_all_tables WHERE relname = 'backtest_jobs'"
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_all_tables WHERE relname = %s", [table]
     ).fetchone()
     assert row is not None
     return row[0], row[1]
+
+
+def test_what_happens_to_shards_touches_no_index(connection: psycopg.Connection) -> None:
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    before = updates(connection, "backtest_job_shards")
+    plan = planned(connection, claimed(connection), 200)
+    workers = [helper(f"host-{number}-0") for number in range(10)]
+    beats = 4
+    for _ in range(20):
+        held = [helped(connection, plan, who).lease for who in workers]
+        for number in range(beats):
+            assert all(shards.beat(connection, lease, number) for lease in held)
+        assert all(shards.finish(connection, lease, LARGE_RESULT) for lease in held)
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    after = updates(connection, "backtest_job_shards")
+    total, hot = (now - earlier for now, earlier in zip(after, before, strict=True))
+    assert total == 200 * (beats + 2)
+    assert hot >= 0.95 * total  # as above
+
+
+LARGE_RESULT = bytes(5000)
 
 
 BEAT_COLUMNS = {
@@ -253,8 +307,19 @@ BEAT_COLUMNS = {
 }
 
 
-def test_no_index_names_a_column_that_beats_change(connection: psycopg.Connection) -> None:
+SHARD_COLUMNS = {
+    *("state", "locked_by", "attempt", "crash_count", "lease_expires_at", "heartbeat_at"),
+    *("processed_units", "result", "error", "updated_at"),
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"), [("backtest_jobs", BEAT_COLUMNS), ("backtest_job_shards", SHARD_COLUMNS)]
+)
+def test_no_index_names_a_column_that_beats_change(
+    connection: psycopg.Connection, table: str, columns: set[str]
+) -> None:
     for (definition,) in connection.execute(
-        "SELECT indexdef FROM pg_indexes WHERE tablename = 'backtest_jobs'"
+        "SELECT indexdef FROM pg_indexes WHERE tablename = %s", [table]
     ):
-        assert not BEAT_COLUMNS & set(re.findall(r"\w+", definition)), definition
+        assert not columns & set(re.findall(r"\w+", definition)), definition

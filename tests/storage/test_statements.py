@@ -9,7 +9,7 @@ import pytest
 
 from storage import statements
 
-FILES = ("dispatch", "jobs", "leases", "results", "schema")
+FILES = ("dispatch", "jobs", "leases", "plans", "results", "schema", "shards")
 PARTS = "parts"
 
 # Written out here a second time, on purpose.
@@ -17,6 +17,8 @@ GUARD = (
     "job_id = %(job_id)s AND locked_by = %(locked_by)s AND attempt = %(attempt)s"
     " AND state = 'running' AND lease_expires_at > now()"
 )
+
+HELD = f"{GUARD} AND stage = %(stage)s AND shard = %(shard)s AND plan_id = %(plan_id)s"
 
 # Not the writes of an owner: the claims make one, recognising finds one whose attempt is not known
 # yet, the reads change nothing, and top variants and answers follow the lock in their transaction.
@@ -39,6 +41,13 @@ UNGUARDED = {
     ("results", "figures"),
     ("results", "validation"),
     ("results", "surface"),
+    ("plans", "planned"),
+    ("plans", "tally"),
+    ("plans", "next_result"),
+    ("shards", "offer"),
+    ("shards", "claim"),
+    ("shards", "written"),
+    ("shards", "lines"),
 }
 
 
@@ -61,7 +70,7 @@ def places(pattern: str) -> dict[str, int]:
     return {file: count for file, count in found.items() if count}
 
 
-@pytest.mark.parametrize("file", ["leases", "results"])
+@pytest.mark.parametrize("file", ["leases", "plans", "results", "shards"])
 def test_every_write_of_an_owner_carries_the_guard(file: str) -> None:
     unguarded = {
         (file, name)
@@ -71,10 +80,31 @@ def test_every_write_of_an_owner_carries_the_guard(file: str) -> None:
     assert unguarded == {entry for entry in UNGUARDED if entry[0] == file}
 
 
+def test_every_write_about_a_shard_says_which_of_which_plan() -> None:
+    for name, text in statements.load("shards").items():
+        if ("shards", name) not in UNGUARDED:
+            assert f"WHERE {HELD}" in plain(text)
+
+
+def test_whoever_helps_looks_at_the_job_and_never_locks_its_row() -> None:
+    """Giving back is for the end of a job, too."""
+    for name, text in statements.load("shards").items():
+        assert not re.search(r"UPDATE backtest_jobs|OF job|FOR (?!UPDATE OF piece)", text)
+        lives = "state = 'running' AND lease_expires_at > now() AND cancel_requested_at IS NULL"
+        assert (lives in plain(text)) == (name in ("offer", "claim", "beat", "finish", "fail"))
+
+
+@pytest.mark.parametrize("name", ["plan", "adopt", "claim", "discard"])
+def test_a_coordinator_locks_the_row_of_the_job_before_anything_else(name: str) -> None:
+    text = plain(statements.load("plans")[name])
+    assert text.startswith("WITH owned AS ( UPDATE backtest_jobs SET")
+    assert "FROM owned" in text or "USING owned" in text
+
+
 def test_every_write_of_an_owner_but_its_last_renews() -> None:
     renewing = {
         name
-        for file in ("leases", "results")
+        for file in ("leases", "plans", "results")
         for name, text in statements.load(file).items()
         if "lease_expires_at = greatest( lease_expires_at, now() +" in plain(text)
         and "heartbeat_at = now()" in plain(text)
@@ -82,18 +112,14 @@ def test_every_write_of_an_owner_but_its_last_renews() -> None:
     assert renewing == {
         *("recognise", "renew", "progress", "start_stage", "resumed_from_shortlist"),
         *("save_coverage", "save_outcomes"),
+        *("plan", "adopt", "claim", "discard"),
     }
-
-
-def test_a_live_lease_is_stated_once_besides_the_claim_that_recognises_itself() -> None:
-    assert places(r"lease_expires_at > now\(\)") == {PARTS: 1, "leases": 1}
-    recognise = plain(statements.load("leases")["recognise"])
-    assert "lease_expires_at > now()" in recognise
 
 
 @pytest.mark.parametrize(
     ("rule", "pattern"),
     [
+        ("a live lease", r"lease_expires_at > now\(\)"),
         ("an expired lease", r"lease_expires_at <= now\(\)"),
         ("a renewal", r"greatest\("),
         ("a crash", r"locked_by IS NOT NULL"),
@@ -107,7 +133,7 @@ def test_a_rule_is_stated_once(rule: str, pattern: str) -> None:
 
 
 def test_an_owner_ends_its_job_in_one_statement_only() -> None:
-    assert places(r"SET state = ") == {PARTS: 1, "leases": 1, "jobs": 1}
+    assert places(r"SET state = ") == {PARTS: 1, "leases": 1, "jobs": 1, "shards": 3}
     assert places(r"SET @taken") == {"leases": 2}
     for name in ("claim", "claim_queued", "end"):
         assert "SET state = " in plain(statements.load("leases")[name])
