@@ -133,13 +133,17 @@ class TopList:
         entries["low"] = signature[:, 1]
         entries["index"] = indexes
         entries["weight"] = weights if self.distinct else 1
-        self._take(entries)
+        self.take(entries)
 
     def merge(self, other: "TopList") -> None:
-        """Take in another list of the same order.
+        """Take in another list of the same order. Raises what `check` raises."""
+        self.check(other)
+        self.take(other._entries[: other._used])
 
-        Raises `ValueError` when the order differs, or when the other list may have dropped what
-        has a place in this one.
+    def check(self, other: "TopList") -> None:
+        """Raise `ValueError` unless another list can be merged into this one.
+
+        It cannot when the order differs, or when it may have dropped what has a place in this one.
         """
         if self._order() != other._order():
             raise ValueError(f"lists of different order: {self._order()} and {other._order()}")
@@ -147,7 +151,21 @@ class TopList:
             raise ValueError(
                 f"a full list of {other.capacity} places lacks what a list of {self.capacity} needs"
             )
-        self._take(other._entries[: other._used])
+
+    def ranked(self) -> Entries:
+        """Return a copy of the entries ENTRY[k], in rank order."""
+        self._rank()
+        return self._entries[: self._used].copy()
+
+    def take(self, entries: Entries) -> None:
+        """Take in entries of lists of the same order, each variant once only."""
+        start = self._append(entries, 0)
+        while start < len(entries):
+            self._drop()
+            start = self._append(entries, start)
+        if self._used >= self._cut_at:
+            self._cut = _edge(self._entries[: self._used], self.capacity)
+            self._cut_at = self._used + self.capacity // FRESH + 1
 
     def cut(self) -> tuple[int, float]:
         """Return (tier, key): a variant that is larger in these two would not stay.
@@ -196,16 +214,6 @@ class TopList:
     def _column(self, name: str) -> Any:
         self._rank()
         return np.ascontiguousarray(self._entries[: self._used][name])
-
-    def _take(self, entries: Entries) -> None:
-        """Take in `entries` in portions, dropping the worst whenever the room is used up."""
-        start = self._append(entries, 0)
-        while start < len(entries):
-            self._drop()
-            start = self._append(entries, start)
-        if self._used >= self._cut_at:
-            self._cut = _edge(self._entries[: self._used], self.capacity)
-            self._cut_at = self._used + self.capacity // FRESH + 1
 
     def _append(self, entries: Entries, start: int) -> int:
         """Take in what has room, twins always, of `entries[start:]`; return where that ends."""
