@@ -51,7 +51,7 @@ class Partial:
             "min_trades": top.min_trades,
             "distinct": top.distinct,
         }
-        arrays: Arrays = {"entries": top.ranked()}
+        arrays: dict[str, Any] = {"entries": top.ranked()}
         if self.outcomes is not None:
             about["benchmark_return_pct"] = self.outcomes.benchmark_return_pct
             arrays |= _counted(self.outcomes)
