@@ -88,7 +88,7 @@ class Engine:
         for start in range(0, self.variants, rows):
             count = min(rows, self.variants - start)
             tile = Tile(
-                start, count, 1, 0, PREFIXES, start, 0, self.scored,
+                start, count, 1, 0, PREFIXES, start,
                 self._rules.hold, exits=False, entries=1, pause=self._rules.pause,
             )  # fmt: skip
             score_tile(

@@ -32,7 +32,7 @@ from engine.outcomes import Outcomes
 from engine.planes import PlaneStore
 from engine.ranking import TopList
 from engine.request import Request
-from engine.work import Box, Bundle, Division, Numbers
+from engine.work import Box, Bundle, Division, Numbers, Part
 from engine.worker_threads import WorkerThreads
 
 Bits = NDArray[np.uint64]
@@ -88,7 +88,7 @@ class Sweep:
         self._threads = WorkerThreads(threads)
         self._store = PlaneStore(self.grid.blocks, candles, memory_bytes)
         ranking = request.ranking
-        self._division = Division(
+        self.division = Division(
             self.grid,
             self._store.layout,
             words=self._allowed.shape[1],
@@ -101,37 +101,38 @@ class Sweep:
         """How many threads work on it."""
         return self._threads.count
 
-    def stage_a(self, base: range | None = None) -> Iterator[Batch]:
-        """Score base variants (all, or a range of base indexes) without risk levels.
+    def stage_a(self, part: Part | None = None) -> Iterator[Batch]:
+        """Score base variants (all, or those of a part) without risk levels.
 
         The last batch holds the best `preselect` base indexes; with it, `outcomes` counts them all.
         """
-        base = _part(base, self.grid.base_total)
+        part = part or self.division.whole
+        total = self.division.variants(part)
         idle = [self._no_outcomes() for _ in range(self._threads.count)]
         top = self._top_list(min(self.request.preselect, self.grid.base_total))
         processed = 0
-        for numbers in self._division.chunks(base):
+        for numbers in self.division.chunks(part):
             for _ in self._hold(numbers):
-                yield Batch("stage_a", processed, len(base), top)
+                yield Batch("stage_a", processed, total, top)
 
             def score(box: Box, numbers: Numbers = numbers) -> tuple[Found, int, int]:
                 outcomes = idle.pop()  # no more pieces are worked on than there are threads
                 try:
-                    return self._score(box, numbers, base, top, outcomes)
+                    return self._score(box, numbers, top, outcomes)
                 finally:
                     idle.append(outcomes)
 
-            results = self._threads.stream(score, self._division.boxes(numbers))
+            results = self._threads.stream(score, self.division.boxes(numbers))
             for count, (_, (found, kept, scored)) in enumerate(results, start=1):
                 _offer(top, found, kept)
                 processed += scored
                 if count % (PIECES_PER_BATCH * self._threads.count) == 0:
-                    yield Batch("stage_a", processed, len(base), top)
-            yield Batch("stage_a", processed, len(base), top)  # next come planes
+                    yield Batch("stage_a", processed, total, top)
+            yield Batch("stage_a", processed, total, top)  # next come planes
         self.outcomes = idle[0]
         for others in idle[1:]:
             self.outcomes.merge(others)
-        yield Batch("stage_a", processed, len(base), top)
+        yield Batch("stage_a", processed, total, top)
 
     def stage_b(
         self,
@@ -156,14 +157,14 @@ class Sweep:
         total = len(bases) * self.grid.risk_total
         top = self._top_list(min(self.request.top_k, len(shortlist) * self.grid.risk_total))
         processed = 0
-        for group, numbers in self._division.groups(bases):
+        for group, numbers in self.division.groups(bases):
             for _ in self._hold(numbers):
                 yield Batch("stage_b", processed, total, top)
 
             def expand(bundle: Bundle) -> tuple[Found, int]:
                 return self._expand(bundle, top)
 
-            results = self._threads.stream(expand, self._division.bundles(group))
+            results = self._threads.stream(expand, self.division.bundles(group))
             for count, (bundle, (found, kept)) in enumerate(results, start=1):
                 found.weight[:kept] = weights.of(found.variant[:kept])
                 _offer(top, found, kept)
@@ -204,11 +205,10 @@ class Sweep:
 
     def record(self, periods: Periods, records: Records) -> Iterator[int]:
         """Write down what is kept of base variants; yield how many of them were gone through."""
-        base = range(self.grid.base_total)
         ranking = self.request.ranking
         order = order_of(ranking.primary_metric, None, ranking.min_trades, WORST_TIER, np.inf)
         processed = 0
-        for numbers in self._division.chunks(base):
+        for numbers in self.division.chunks(self.division.whole):
             for _ in self._hold(numbers):
                 yield processed
 
@@ -217,7 +217,7 @@ class Sweep:
                     self._store.long,
                     self._store.short,
                     self._allowed,
-                    *self._tile(box, numbers, base),
+                    *self._tile(box, numbers),
                     self.market,
                     self._costs,
                     order,
@@ -225,13 +225,13 @@ class Sweep:
                     records,
                 )
 
-            for box, _ in self._threads.stream(write, self._division.boxes(numbers)):
+            for box, _ in self._threads.stream(write, self.division.boxes(numbers)):
                 processed += len(box.streamed) * len(box.prefixes)
                 yield processed
 
-    def _tile(self, box: Box, numbers: Numbers, base: range) -> tuple[Tile, Int64]:
+    def _tile(self, box: Box, numbers: Numbers) -> tuple[Tile, Int64]:
         """Return a box as kernels know it, and the rows of the blocks that are not streamed."""
-        strides = self._division.strides
+        strides = self.division.strides
         streamed = self._store.layout.streamed
         others = [block for block in range(len(numbers)) if block != streamed]
         entries = self.grid.entries
@@ -243,8 +243,6 @@ class Sweep:
             prefix_stop=box.prefixes.stop,
             offset=sum(numbers[b].start * strides[b] for b in others)
             + box.streamed.start * strides[streamed],
-            base_start=base.start,
-            base_stop=base.stop,
             hold=self.rules.hold,
             exits=streamed >= entries,
             entries=sum(block < entries for block in others),
@@ -256,7 +254,7 @@ class Sweep:
         return tile, np.array(prefix, np.int64).reshape(-1, 3)
 
     def _score(
-        self, box: Box, numbers: Numbers, base: range, top: TopList, outcomes: Outcomes
+        self, box: Box, numbers: Numbers, top: TopList, outcomes: Outcomes
     ) -> tuple[Found, int, int]:
         """Run a box of stage A: the finds, how many there are, how many variants were scored."""
         found = room_for(len(box.streamed) * len(box.prefixes))
@@ -264,7 +262,7 @@ class Sweep:
             self._store.long,
             self._store.short,
             self._allowed,
-            *self._tile(box, numbers, base),
+            *self._tile(box, numbers),
             self.market,
             self._costs,
             self._order(top),
@@ -287,7 +285,7 @@ class Sweep:
             self._store.long,
             self._store.short,
             self._allowed,
-            self._store.rows(self._division.digits(bundle.bases)),
+            self._store.rows(self.division.digits(bundle.bases)),
             bundle.bases,
             RiskTile(
                 part.sl.start,

@@ -33,6 +33,16 @@ GOLDEN_RATIO = 0.6180339887498949
 Numbers = Sequence[range]  # per block: the variants held together
 
 
+class Part(NamedTuple):
+    """A part of stage A: some variants of the two largest blocks × all variants of the others.
+
+    Where there is one block only, `second` is range(1). A part needs the planes of no other.
+    """
+
+    streamed: range
+    second: range
+
+
 class Box(NamedTuple):
     """A piece of stage A: a part of the streamed block's variants × prefixes of the others."""
 
@@ -63,7 +73,7 @@ class Bundle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Divides ranges of base indexes and shortlists of one grid."""
+    """Divides stage A, and shortlists, of one grid."""
 
     grid: Grid
     layout: Layout
@@ -89,13 +99,26 @@ class Division:
         totals = np.array([block.total for block in self.grid.blocks], np.int64)
         return bases[:, None] // np.array(self.strides, np.int64) % totals
 
-    def chunks(self, base: range) -> Iterator[Numbers]:
-        """Yield what to hold, chunk after chunk, until a range of base indexes is covered."""
-        needed = [
-            _digits_of(base, stride, block.total)
-            for block, stride in zip(self.grid.blocks, self.strides, strict=True)
-        ]
+    @property
+    def whole(self) -> Part:
+        """Return the part that is all of stage A."""
+        blocks, layout = self.grid.blocks, self.layout
+        second = blocks[layout.second].total if layout.second != layout.streamed else 1
+        return Part(range(blocks[layout.streamed].total), range(second))
+
+    def variants(self, part: Part) -> int:
+        """Return how many base variants a part has; raises ValueError for one of another grid."""
+        for mine, all_ in zip(part, self.whole, strict=True):
+            if mine.step != 1 or mine.start < 0 or mine.stop > all_.stop:
+                raise ValueError(f"{part} is not a part of {self.whole}")
+        return prod(map(len, self._needed(part)))
+
+    def chunks(self, part: Part) -> Iterator[Numbers]:
+        """Yield what to hold, chunk after chunk, until a part of stage A is covered."""
+        needed = self._needed(part)
         layout = self.layout
+        if not all(needed):
+            return
         for outer in (
             self._cut(layout.second, needed) if layout.second != layout.streamed else [None]
         ):
@@ -105,6 +128,13 @@ class Division:
                 if outer is not None:
                     numbers[layout.second] = outer
                 yield numbers
+
+    def _needed(self, part: Part) -> Numbers:
+        needed = [range(block.total) for block in self.grid.blocks]
+        needed[self.layout.second] = part.second
+        # Of one block only, this is what counts.
+        needed[self.layout.streamed] = part.streamed if part.second else range(0)
+        return needed
 
     def _cut(self, block: int, needed: Numbers) -> list[range]:
         capacity, numbers = self.layout.capacity[block], needed[block]
@@ -207,13 +237,3 @@ def _part_lengths(
         longest = sides.index(max(sides))
         sides[longest] = -(-sides[longest] // 2)
     return sides[0], sides[1], sides[2]
-
-
-def _digits_of(base: range, stride: int, total: int) -> range:
-    """Return a range of the block variants that occur in a range of base indexes."""
-    if len(base) == 0:
-        return range(0)
-    first, last = base.start // stride, (base.stop - 1) // stride
-    if last - first + 1 >= total or first % total > last % total:
-        return range(total)
-    return range(first % total, last % total + 1)

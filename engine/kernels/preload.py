@@ -48,7 +48,7 @@ def preload_report() -> None:
 
 def preload_stage_a() -> None:
     """Compile, or load from the disk cache, stage A."""
-    tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
+    tile = Tile(0, 1, 1, 0, 1, 0)
     prefix = np.zeros((0, 3), np.int64)
     tally = tally_of(Outcomes("total_return_pct", None))
     market, costs, allowed, order = _inputs()
@@ -79,7 +79,7 @@ def preload_records() -> None:
         np.empty(1, np.uint64),
     )
     prefix = np.zeros((0, 3), np.int64)
-    tile = Tile(0, 1, 1, 0, 1, 0, 0, 1)
+    tile = Tile(0, 1, 1, 0, 1, 0)
     record_tile(LONG, SHORT, allowed, tile, prefix, market, costs, order, periods, records)
 
 

@@ -49,17 +49,15 @@ def place(value: float) -> Any:
 
 
 @inlined
-def count(
-    tally: Tally, order: Order, scores: Scores, rows: int, weights: Int64, folded: bool
-) -> int:
-    """Count the first `rows` scores of a prefix, each `weights` times if `folded`; return the sum.
+def count(tally: Tally, order: Order, scores: Scores, rows: int, weights: Int64) -> int:
+    """Count the first `rows` scores of a prefix, each `weights` times; return the sum.
 
     Sums are kept aside until the end: an array would be written for every variant.
     """
     tried = eligible = profitable = beat = ruined = 0
     single = order.primary == TOTAL_RETURN  # of which there is one distribution
     for i in range(rows):
-        weight = weights[i] if folded else 1
+        weight = weights[i]
         value = scores.total_return[i]
         tried += weight
         eligible += weight if scores.trades[i] >= order.min_trades else 0

@@ -43,8 +43,6 @@ class Tile(NamedTuple):
     prefix_start: int
     prefix_stop: int
     offset: int
-    base_start: int  # variants outside [base_start, base_stop) are left out
-    base_stop: int
     hold: bool = False  # positions are held until they are closed
     exits: bool = False  # the streamed block closes them
     entries: int = 0  # how many of the other blocks open them, the first ones
@@ -206,30 +204,26 @@ def score_tile(
     ledger = new_ledger(64 * words, len(market.day_ends)) if recorded else new_ledger(0, 0)
     counting = np.stack((ones, ones)) if tile.hold else allowed
     distinct, weights = distinct_rows(longs, shorts, counting, tile, order, scratch)
-    every, scores = np.arange(tile.rows), new_scores(tile.rows)
+    scores = new_scores(tile.rows)
     n = 0
     scored = 0
     for prefix in range(tile.prefix_start, tile.prefix_stop):
         prefix_planes, offset = climb(
             stack, prefix, tile, others, longs, shorts, allowed, market.closes.shape[0]
         )
-        start = max(0, -((offset - tile.base_start) // tile.stride))
-        stop = max(0, min(tile.rows, -((offset - tile.base_stop) // tile.stride)))
-        whole = start == 0 and stop == tile.rows
-        rows = distinct if whole else every[start:stop]
         if recorded:
             score_by_trades(
-                prefix_planes, longs, shorts, tile.row, rows,
+                prefix_planes, longs, shorts, tile.row, distinct,
                 scratch, market, costs, order, ledger, scores,
             )  # fmt: skip
         else:
             score_by_balance(
-                prefix_planes, longs, shorts, tile.row, rows,
+                prefix_planes, longs, shorts, tile.row, distinct,
                 scratch, market, costs, order, scores,
             )  # fmt: skip
-        scored += count(tally, order, scores, rows.shape[0], weights, whole)
-        for i in range(rows.shape[0]):
-            m, weight = rows[i], weights[i] if whole else 1
+        scored += count(tally, order, scores, distinct.shape[0], weights)
+        for i in range(distinct.shape[0]):
+            m = distinct[i]
             score = Score(
                 scores.ruined[i], scores.trades[i], scores.primary[i], scores.secondary[i],
                 scores.total_return[i],
@@ -240,6 +234,6 @@ def score_tile(
                     prefix_planes, longs[tile.row + m], shorts[tile.row + m],
                     scores.until[i], market, scratch,
                 )  # fmt: skip
-                found.weight[n] = weight
+                found.weight[n] = weights[i]
             n = after
     return n, scored

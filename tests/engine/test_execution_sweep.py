@@ -18,6 +18,7 @@ from engine.metric_names import METRICS
 from engine.ranking import TopList
 from engine.sweep import Batch, Sweep
 from tests.engine.adapter import close_to, signals_from
+from tests.engine.boxes import boxes
 from tests.engine.cases import DIRECTIONS, SIZINGS
 from tests.engine.rederive import rederive
 from tests.engine.simulator import Run
@@ -250,8 +251,7 @@ def test_ranges_of_both_stages_merge_to_the_whole(sizing: str) -> None:
     world = world_of(1, sizing, "long-short")
     sweep = Sweep(world.request("profit_factor", "sqn"), world.candles)
     whole = last(sweep.stage_a())
-    cut = len(world.bases) // 3
-    parts = [last(sweep.stage_a(r)) for r in (range(cut, len(world.bases)), range(cut))]
+    parts = [last(sweep.stage_a(part)) for part in reversed(boxes(sweep, [1]))]
     parts[0].merge(parts[1])
     assert parts[0].indexes().tolist() == whole.indexes().tolist()
 

@@ -24,6 +24,7 @@ from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Sweep
 from tests.engine.adapter import close_to, engine_scores
+from tests.engine.boxes import boxes
 from tests.engine.cases import DIRECTIONS
 from tests.engine.plain_outcomes import groups, positions_of, simulated
 from tests.engine.simulated_terms import flat_bars
@@ -213,7 +214,7 @@ def test_like_rows_of_the_streamed_block_are_scored_once_and_counted(
     together, apart = (
         Sweep(wanted(blocks, distinct=distinct), market()) for distinct in (True, False)
     )
-    (box,) = together._division.boxes([range(block.total) for block in together.grid.blocks])
+    (box,) = together.division.boxes([range(block.total) for block in together.grid.blocks])
     assert (len(box.prefixes) >= WORTH_COMPARING) == (blocks not in ("no exit block",))
     for run in (together, apart):
         batch = last(run.stage_a())
@@ -282,19 +283,17 @@ def test_threads_memory_and_pieces_change_no_outcome_and_no_count(
     cuts=st.lists(st.integers(0, 4), max_size=5),
     random=st.randoms(use_true_random=False),
 )
-def test_ranges_of_whole_variants_of_the_first_block_merge_to_the_same_outcomes_and_counts(
+def test_any_parts_merge_to_the_same_outcomes_and_counts(
     blocks: str, capacity: int, cuts: list[int], random: Random
 ) -> None:
     run = Sweep(wanted(blocks, preselect=capacity), candles(300), memory_bytes=1)
-    total, step = run.grid.base_total, run._division.strides[0]
     whole = last(run.stage_a()).top
     assert run.outcomes is not None
     counted = run.outcomes.document()
-    borders = [0, *sorted(min(cut * step, total) for cut in cuts), total]
-    ranges = [range(a, b) for a, b in pairwise(borders)]
-    random.shuffle(ranges)
+    parts = boxes(run, cuts, cuts)
+    random.shuffle(parts)
     merged, outcomes = TopList(capacity, "total_return_pct"), None
-    for part in ranges:
+    for part in parts:
         merged.merge(last(run.stage_a(part)).top)
         if outcomes is None:
             outcomes = run.outcomes

@@ -14,10 +14,11 @@ from engine.outcomes import Outcomes
 from engine.partial import Partial
 from engine.ranking import TopList
 from engine.sweep import Sweep
+from engine.work import Part
+from tests.engine.boxes import boxes
 from tests.engine.small_sweeps import RISK, THREE, candles, request, ruinous_candles
 from tests.engine.test_sweep import last
 
-BASES = 504
 WAYS = {
     "gains": {"preselect": 33},
     "infinite factors": {"primary": "profit_factor", "secondary": "sqn", "preselect": 90},
@@ -32,10 +33,14 @@ def sweep(way: str) -> Sweep:
     return Sweep(request(*THREE, risk=RISK, top_k=30, **WAYS[way]), bars)
 
 
-def stage_a(way: str, part: range | None = None) -> Partial:
+def stage_a(way: str, part: Part | None = None) -> Partial:
     run = sweep(way)
     top = last(run.stage_a(part)).top
     return Partial(top, run.outcomes)
+
+
+def a_part(way: str) -> Partial:
+    return stage_a(way, boxes(sweep(way), [17])[1])
 
 
 def everything(partial: Partial) -> tuple[bytes, dict[str, Any] | None]:
@@ -46,16 +51,13 @@ def everything(partial: Partial) -> tuple[bytes, dict[str, Any] | None]:
 @settings(max_examples=8, deadline=None)
 @given(
     way=st.sampled_from(sorted(WAYS)),
-    cuts=st.lists(st.integers(0, BASES), max_size=5),
+    cuts=st.lists(st.integers(0, 44), max_size=2),
     order=st.randoms(use_true_random=False),
 )
 def test_parts_of_stage_a_in_any_order_merge_to_the_whole(
     way: str, cuts: list[int], order: Any
 ) -> None:
-    parts = [
-        stage_a(way, range(start, stop)).to_bytes()
-        for start, stop in pairwise([0, *sorted(cuts), BASES])
-    ]
+    parts = [stage_a(way, part).to_bytes() for part in boxes(sweep(way), cuts, cuts)]
     order.shuffle(parts)
     merged, *others = map(Partial.from_bytes, parts)
     for other in others:
@@ -86,7 +88,7 @@ def test_parts_of_stage_b_in_any_order_merge_to_the_whole(
 
 
 def test_a_list_goes_on_from_its_bytes_as_if_it_had_never_been_away() -> None:
-    here, there = stage_a("gains", range(250)), stage_a("gains", range(250))
+    here, there = a_part("gains"), a_part("gains")
     there = Partial.from_bytes(there.to_bytes())
     assert there.top.cut() == here.top.cut()
     assert everything(there) == everything(here)
@@ -129,7 +131,7 @@ def damaged(whole: bytes) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("damage", sorted(damaged(b"0123")))
 def test_anything_but_a_result_is_refused(damage: str) -> None:
-    data = damaged(stage_a("gains", range(100)).to_bytes())[damage]
+    data = damaged(a_part("gains").to_bytes())[damage]
     with pytest.raises(ValueError, match=f"{len(data)} bytes are no result of a part"):
         Partial.from_bytes(data)
 
@@ -141,7 +143,7 @@ def shorter(top: TopList, capacity: int) -> TopList:
 
 
 def test_a_part_of_another_search_or_stage_is_refused_and_changes_nothing() -> None:
-    here = stage_a("gains", range(100))
+    here = a_part("gains")
     before = everything(here)
     others = {
         "different order": Partial(TopList(33, "total_return_pct", "sqn"), here.outcomes),

@@ -6,7 +6,7 @@ only risk combination is "off" repeats stage A bit for bit in `test_execution_sw
 """
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil
 from typing import Any
 
@@ -22,6 +22,7 @@ from engine.indicators.registry import Indicator, Output
 from engine.kernels import Trades, simulate
 from engine.ranking import TopList
 from engine.sweep import Sweep
+from engine.work import Part
 from tests.engine.properties_mirror import mirror_index, mirrored
 from tests.engine.properties_sweeps import (
     BY_RETURN,
@@ -313,13 +314,14 @@ shares_kept = st.floats(0.02, 1)
 
 @law(40)
 @given(sweeps(), cut_points, shares_kept, st.randoms(use_true_random=False))
-def test_any_ranges_of_stage_a_merge_to_one_list_in_any_grouping(
+def test_any_parts_of_stage_a_merge_to_one_list_in_any_grouping(
     small: Small, cuts: list[float], kept: float, order: Any
 ) -> None:
     total = small.sweep().grid.base_total
     run = replace(small, preselect=ceil(kept * total), top_k=1, distinct=True).sweep()
-    ranges = parts_of(total, cuts)
-    merged = merged_in_any_order([last(run.stage_a(part)) for part in ranges], order)
+    sides = [parts_of(len(side), cuts) for side in run.division.whole]
+    parts = [Part(*pair) for pair in product(*sides)]
+    merged = merged_in_any_order([last(run.stage_a(part)) for part in parts], order)
     assert ranked(merged) == ranked(last(run.stage_a()))
 
 

@@ -45,7 +45,7 @@ def stage_a(case: Case, secondary: str | None) -> Found:
         plane(case.signals, LONG)[None],
         plane(case.signals, SHORT)[None],
         allowed_planes(len(closes), rules),
-        Tile(0, 1, 1, 0, 1, 0, 0, 1),
+        Tile(0, 1, 1, 0, 1, 0),
         np.zeros((0, 3), np.int64),
         market_of(closes, costs_of(rules), np.arange(len(closes))),
         costs_of(rules),

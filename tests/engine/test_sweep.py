@@ -17,6 +17,8 @@ from engine.metrics import METRICS, equity_curve, variant_metrics
 from engine.ranking import TopList
 from engine.request import Request
 from engine.sweep import Batch, Sweep
+from engine.work import Part
+from tests.engine.boxes import boxes
 from tests.engine.cases import SIZINGS
 from tests.engine.small_sweeps import (
     AVERAGE,
@@ -251,38 +253,45 @@ def test_any_tiling_of_the_risk_grid_finds_the_same(
     assert divided(wanted, 1, 2**28) == expected
 
 
+CUTS = st.lists(st.integers(0, 44), max_size=3)
+
+
 @settings(max_examples=40, deadline=None)
-@given(cuts=st.lists(st.integers(0, 504), max_size=5), order=st.randoms(use_true_random=False))
-def test_any_ranges_of_base_indexes_merge_to_the_whole(cuts: list[int], order: Any) -> None:
+@given(streamed=CUTS, second=CUTS, order=st.randoms(use_true_random=False))
+def test_any_parts_merge_to_the_whole(streamed: list[int], second: list[int], order: Any) -> None:
     wanted = request(*THREE, preselect=33)
-    borders = [0, *sorted(cuts), 504]
-    ranges = [range(start, stop) for start, stop in pairwise(borders)]
-    order.shuffle(ranges)
     whole = last(Sweep(wanted, candles()).stage_a()).top
     run = Sweep(wanted, candles(), memory_bytes=1)
+    parts = boxes(run, streamed, second)
+    order.shuffle(parts)
     merged = TopList(33, "total_return_pct")
-    for part in ranges:
+    for part in parts:
         batch = last(run.stage_a(part))
-        assert batch.processed == batch.total == len(part)
+        assert batch.processed == batch.total == run.division.variants(part)
         merged.merge(batch.top)
     assert ranking(merged) == ranking(whole)
 
 
 SLOWER = TREND | {"params": {"window": {"mode": "explicit", "values": [10, 25]}}, "name": "n"}
 LARGEST_LAST = (AVERAGE, SLOWER, STRENGTH | {"name": "z"})  # 4 * 2 * 42 variants
+LARGEST_FIRST = (STRENGTH | {"name": "a"}, AVERAGE, SLOWER)
 
 
-@pytest.mark.parametrize("stop", [43, 85, 100, 211, 335])
-def test_a_range_scores_no_variant_outside_it_where_the_last_block_is_the_largest(
-    stop: int,
-) -> None:
-    run = Sweep(request(*LARGEST_LAST, distinct=False), candles())
-    for part in (range(stop), range(stop, 336)):
+@pytest.mark.parametrize("blocks", [LARGEST_LAST, LARGEST_FIRST], ids=["last", "first"])
+def test_a_part_scores_its_own_variants_alone(blocks: tuple[dict[str, Any], ...]) -> None:
+    run = Sweep(request(*blocks, distinct=False), candles())
+    scored: list[int] = []
+    for part in boxes(run, [1, 17], [3]):
         batch = last(run.stage_a(part))
-        assert sorted(batch.top.indexes().tolist()) == list(part)
-        assert batch.processed == batch.total == len(part)
         assert run.outcomes is not None
-        assert run.outcomes.document()["tried"] == len(part)
+        assert run.outcomes.document()["tried"] == batch.total == len(batch.top)
+        for index in batch.top.indexes().tolist():
+            numbers = run.grid.block_variants(index)
+            layout = run.division.layout
+            assert numbers[layout.streamed] in part.streamed
+            assert numbers[layout.second] in part.second
+            scored.append(index)
+    assert sorted(scored) == list(range(336))
 
 
 @settings(max_examples=20, deadline=None)
@@ -296,9 +305,20 @@ def test_any_ranges_of_the_shortlist_merge_to_the_whole(cuts: list[int]) -> None
     assert ranking(merged) == ranking(last(run.stage_b(shortlist)).top)
 
 
-def test_a_range_outside_the_grid_is_refused() -> None:
+@pytest.mark.parametrize("blocks", [ONE, THREE], ids=["one block", "three"])
+def test_a_part_without_variants_of_the_second_block_is_empty(
+    blocks: tuple[dict[str, Any], ...],
+) -> None:
+    run = Sweep(request(*blocks), candles())
+    batch = last(run.stage_a(run.division.whole._replace(second=range(0))))
+    assert (batch.processed, batch.total, len(batch.top)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("streamed", [range(2, 5), range(-1, 2), range(0, 4, 2)])
+def test_a_part_outside_the_grid_is_refused(streamed: range) -> None:
+    run = Sweep(request(*ONE), candles())
     with pytest.raises(ValueError, match="not a part of"):
-        next(Sweep(request(*ONE), candles()).stage_a(range(2, 5)))
+        next(run.stage_a(Part(streamed, run.division.whole.second)))
 
 
 def test_a_closed_stage_leaves_a_usable_sweep(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from engine.kernels.tiles import WORTH_COMPARING
 from engine.outcomes import Outcomes
 from engine.ranking import TopList
 from engine.sweep import Sweep
+from tests.engine.boxes import boxes
 from tests.engine.plain_outcomes import groups, positions_of, trades_of
 from tests.engine.simulator import RiskLevels
 from tests.engine.small_sweeps import (
@@ -87,7 +88,7 @@ def test_like_rows_of_the_streamed_block_are_scored_once_and_counted(trend: floa
     level = candles(300)
     market = replace(level, close=level.close * np.linspace(1.0, trend, len(level.close)))
     run = Sweep(request(*LIKE_ROWS, distinct=False), market)
-    (box,) = run._division.boxes([range(block.total) for block in run.grid.blocks])
+    (box,) = run.division.boxes([range(block.total) for block in run.grid.blocks])
     assert len(box.prefixes) >= WORTH_COMPARING
     assert len(expected_a(run)) < run.grid.base_total / 2
     last(run.stage_a())
@@ -192,20 +193,20 @@ def test_pieces_tiles_and_threads_change_no_outcome_and_no_count(
 @given(
     market=st.sampled_from(("fine", "coarse", "ruinous")),
     capacity=st.integers(1, 30),
-    cuts=st.lists(st.integers(0, 600), max_size=5),
+    cuts=st.lists(st.integers(0, 50), max_size=3),
     random=st.randoms(use_true_random=False),
 )
-def test_any_ranges_of_base_indexes_merge_to_the_same_outcomes_and_counts(
+def test_any_parts_merge_to_the_same_outcomes_and_counts(
     market: str, capacity: int, cuts: list[int], random: Random
 ) -> None:
     run = sweep_of(market, preselect=capacity)
     whole = last(run.stage_a()).top
     assert run.outcomes is not None
     counted = run.outcomes.document()
-    ranges = [range(a, b) for a, b in pairwise([0, *sorted(cuts), run.grid.base_total])]
-    random.shuffle(ranges)
+    parts = boxes(run, cuts, cuts)
+    random.shuffle(parts)
     merged, outcomes = TopList(capacity, "total_return_pct"), None
-    for part in ranges:
+    for part in parts:
         merged.merge(last(run.stage_a(part)).top)
         if outcomes is None:
             outcomes = run.outcomes
