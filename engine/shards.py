@@ -51,7 +51,7 @@ def _wanted(seconds: float, shard_seconds: float) -> int:
 
 
 def _cut(whole: range, pieces: int) -> list[range]:
-    """Cut a range into pieces of like length, none of them empty; so there may be fewer."""
+    """Cut a range into pieces of like length, none of them empty; an empty one is one piece."""
     pieces = max(1, min(pieces, len(whole)))
     edges = [whole.start + len(whole) * number // pieces for number in range(pieces + 1)]
     return [range(a, b) for a, b in pairwise(edges)]
