@@ -8,6 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from engine import kernel_cache
+from engine.object_code import KernelCache
 
 CACHE = kernel_cache.cache_folder()
 numba.config.CACHE_DIR = str(CACHE)  # type: ignore[attr-defined]
@@ -29,16 +30,16 @@ def note_cached() -> None:
     kernel_cache.note_every_kernel(CACHE)
 
 
-kernel = njit(nogil=True, cache=True, error_model="numpy")
-"""Decorator of kernels that Python calls.
-
-Division by zero gives inf or NaN as in numpy. Never fastmath: results are the same bits on every
-machine and with any grouping of variants.
-"""
-
 if TYPE_CHECKING:  # numba's type stubs leave these options out
-    part = borrowing = inlined = njit(nogil=True, error_model="numpy")
+    kernel = part = borrowing = inlined = njit(nogil=True, error_model="numpy")
 else:
+
+    def kernel(function):
+        """Compile a function that Python calls, and keep it on disk."""
+        dispatcher = njit(nogil=True, error_model="numpy")(function)
+        dispatcher._cache = KernelCache(function)
+        return dispatcher
+
     _ONLY_KERNELS_CALL = {
         "nogil": True,
         "error_model": "numpy",
@@ -48,7 +49,12 @@ else:
     part = njit(**_ONLY_KERNELS_CALL)
     borrowing = njit(**_ONLY_KERNELS_CALL, _nrt=False)
     inlined = njit(**_ONLY_KERNELS_CALL, _nrt=False, forceinline=True)
-"""`part`: functions that only kernels call; they are compiled into their callers.
+"""`kernel`: functions that Python calls; they are cached on disk.
+
+Division by zero gives inf or NaN as in numpy. Never fastmath: results are the same bits on every
+machine and with any grouping of variants.
+
+`part`: functions that only kernels call; they are compiled into their callers.
 
 Python cannot call them: what it would call them through took a fifth of the time of compiling.
 

@@ -23,7 +23,9 @@ from engine.fingerprints import of_plugins
 
 ENGINE = Path(__file__).parent
 KERNEL_FOLDERS = (ENGINE / "kernels", ENGINE / "indicators" / "kernels")
-OPTIONS = ENGINE / "compiled.py"  # what kernels are compiled with
+HOW = (ENGINE / "compiled.py", ENGINE / "object_code.py")
+"""What kernels are compiled with, and how they are kept."""
+
 NAMED_BY_POSITION = (
     ENGINE / "metric_names.py",
     ENGINE / "outcomes.py",
@@ -36,9 +38,8 @@ _ALL_THERE = "all-kernels"
 
 def _fingerprint(folders: Iterable[Path]) -> str:
     digest = hashlib.sha256(version("numba").encode())
-    digest.update(OPTIONS.read_bytes())
     kernels = sorted(path for folder in folders for path in folder.glob("*.py"))
-    for source in (*kernels, *NAMED_BY_POSITION):
+    for source in (*HOW, *kernels, *NAMED_BY_POSITION):
         digest.update(source.read_bytes())
     digest.update(" ".join(of_plugins()).encode())
     return digest.hexdigest()[:16]

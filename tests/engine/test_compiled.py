@@ -154,3 +154,27 @@ def test_code_of_others_is_compiled_beside_a_cache_that_holds_every_kernel(
             each.chmod(0o755)
     assert run(installed, USE_BOTH).split() == ["1", "21", "1"]
     assert run(installed, USE_BOTH).split() == ["1", "21", "0"]
+
+
+CALLER = """
+from engine.compiled import kernel
+from some_kernels import twice
+
+@kernel
+def four_times(number):
+    return twice(twice(number))
+"""
+CALL = "from calling_kernels import four_times; print(four_times(5))"
+
+
+def test_a_kernel_that_was_loaded_is_compiled_into_others_which_then_need_it_no_more(
+    installed: Path,
+) -> None:
+    (installed / "calling_kernels.py").write_text(CALLER)
+    (installed / "cache").mkdir()
+    run(installed, USE)
+    assert run(installed, f"{USE}; {CALL}").split() == ["1", "20"]
+    assert run(installed, f"{CALL}; print(sum(four_times.stats.cache_hits.values()))").split() == [
+        "20",
+        "1",
+    ]
