@@ -8,7 +8,7 @@ from uuid import UUID
 
 import jwt
 
-from configs.documents import SettingsError
+from configs.errors import SettingsError
 
 COOKIE = "roehub_session"
 SECRET = "ROEHUB_JWT_SECRET"  # noqa: S105 – the name of the variable

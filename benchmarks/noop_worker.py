@@ -16,7 +16,7 @@ import dramatiq
 import numpy as np
 
 from engine.metric_names import METRICS
-from storage import results
+from storage import result_texts
 from storage.records import TopVariant
 from tasks import runner
 from tasks.backtest import boot, broker
@@ -71,7 +71,7 @@ _SAYS: tuple[FromChild, ...] = (
     CandlesLoaded("0" * 64, COVERAGE, base_variants=8, preloaded=True),
     _FOUND,
     StageBFinished(reports=len(_ROWS)),
-    Finished(results.document(_ROWS, reports=True)),
+    Finished(result_texts.rows(_ROWS, reports=True)),
 )
 
 

@@ -64,7 +64,7 @@ def understood(error: Exception) -> CommandError | None:
     """Return what to tell the user about an error of one of our parts, None for a fault of ours."""
     import alembic.util
 
-    from configs.documents import SettingsError
+    from configs.errors import SettingsError
     from engine.request import DefaultsError, RequestError
     from storage import faults, jobs
     from storage.candles import CandleSourceUnavailable

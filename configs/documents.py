@@ -7,11 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from configs.errors import SettingsError
 from configs.one_line import one_line
-
-
-class SettingsError(Exception):
-    """A setting that cannot be used; the message is one line that says what to change."""
 
 
 class _UniqueKeys(yaml.SafeLoader):

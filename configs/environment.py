@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from configs.documents import SettingsError
+from configs.errors import SettingsError
 
 __all__ = [
     "CandlesFolder",

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from configs.documents import SettingsError, read_yaml, refusals
+from configs.documents import read_yaml, refusals
+from configs.errors import SettingsError
 
 __all__ = [
     "ApiSettings",

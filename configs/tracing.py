@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from configs.documents import SettingsError
+from configs.errors import SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry import trace

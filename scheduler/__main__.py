@@ -8,7 +8,6 @@ import sys
 import structlog
 
 from configs import logs, settings
-from configs.documents import SettingsError
 from configs.environment import (
     assumed_addresses,
     metrics_port,
@@ -16,6 +15,7 @@ from configs.environment import (
     redis_namespace,
     redis_url,
 )
+from configs.errors import SettingsError
 from scheduler.program import Program
 from scheduler.stopping import Stop
 from storage import readiness, schema

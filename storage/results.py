@@ -1,12 +1,11 @@
 """What a job has found: the shortlist of stage A, the top variants, what was asked of its search.
 
 Writes are guarded by the lease like those of `storage.leases`, and belong into one transaction.
-Rows travel as one JSON document that is ready before the transaction begins, so that the job's row
-is locked for a moment only: `document` makes it, and `answers` that of the search.
+Rows travel as one text that is ready before the transaction begins, so that the job's row is locked
+for a moment only; `storage.result_texts` makes it, and that of what was asked.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -84,31 +83,8 @@ def outcomes(job_id: UUID) -> Ask[dict[str, Any] | None]:
     return Ask(_SQL["outcomes"], {"job_id": job_id}, _only)
 
 
-def document(rows: Iterable[TopVariant], *, reports: bool) -> str:
-    """Write rows as the JSON text that `save_snapshot` and `succeed` send.
-
-    Without `reports` the report, trades and equity are left out: they are stored once, when the job
-    succeeds. Raises ValueError for NaN and infinity, which are no JSON.
-    """
-    return _text([_plain(row, reports=reports) for row in rows])
-
-
-def answers(
-    *,
-    figures: Mapping[str, Any],
-    pictures: Mapping[str, Any],
-    surfaces: Sequence[Mapping[str, Any]],
-) -> str:
-    """Write what was asked of a search as the JSON text that `succeed` sends.
-
-    Surfaces are numbered from 1 in their order; of each, `x` and `y` say by `axis` what it lies
-    over. Raises ValueError for NaN and infinity, which are no JSON.
-    """
-    return _text({"figures": figures, "pictures": pictures, "surfaces": surfaces})
-
-
 def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> bool:
-    """Replace all top variants by the best so far, a `document`; False when the lease is lost."""
+    """Replace all top variants by the best so far; False when the lease is lost."""
     if leases.renew(conn, lease) is None:
         return False
     _replace(conn, lease, rows)
@@ -118,11 +94,11 @@ def save_snapshot(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> boo
 def succeed(
     conn: psycopg.Connection[Any], lease: Lease, rows: str, found: str | None = None
 ) -> State | None:
-    """Store the final rows, a `document` with reports, and end the job.
+    """Store the final rows, which have reports, and end the job.
 
-    `found` are the `answers` of its search, where it was asked for any. Returns `succeeded`; or
-    `cancelled` when that was requested, and then no row is written; or None when the lease is lost.
-    After an error, `leases.own_end` tells whether it was committed.
+    `found` is what was asked of its search, where it was asked for anything. Returns `succeeded`;
+    or `cancelled` when that was requested, and then no row is written; or None when the lease is
+    lost. After an error, `leases.own_end` tells whether it was committed.
     """
     state = leases.end(conn, lease, State.SUCCEEDED)  # first: it locks the job's row, and decides
     if state is State.SUCCEEDED:
@@ -212,11 +188,6 @@ def outline(job_id: UUID) -> Ask[list[dict[str, Any]]]:
     return Ask(_SQL["outline"], {"job_id": job_id}, made, rows=dict_row)
 
 
-def _text(plain: Any) -> str:
-    # Characters as they are: a database in SQL_ASCII refuses their escaped form.
-    return json.dumps(plain, allow_nan=False, ensure_ascii=False)
-
-
 def _only(rows: list[tuple[Any]]) -> Any:
     return rows[0][0] if rows else None
 
@@ -224,28 +195,3 @@ def _only(rows: list[tuple[Any]]) -> Any:
 def _replace(conn: psycopg.Connection[Any], lease: Lease, rows: str) -> None:
     # Before them the transaction has locked the job's row.
     conn.execute(_SQL["replace_top"], {"job_id": lease.job_id, "rows": rows})
-
-
-def _plain(row: TopVariant, *, reports: bool) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        "rank": row.rank,
-        "variant_key": row.variant_key,
-        "indicator_variant_key": row.indicator_variant_key,
-        "variant_index": row.variant_index,
-        "total_return_pct": row.total_return_pct,
-        "twins": row.twins,
-        "metrics_json": row.metrics_json,
-        "payload_json": row.payload_json,
-    }
-    if reports:
-        plain |= {
-            "report_table_md": row.report_table_md,
-            "trades_json": row.trades_json,
-            "equity_json": row.equity_json,
-            "trades_omitted": row.trades_omitted,
-            "test_metrics_json": row.test_metrics_json,
-            "test_trades_json": row.test_trades_json,
-            "test_equity_json": row.test_equity_json,
-            "beside_json": row.beside_json,
-        }
-    return plain

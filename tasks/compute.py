@@ -17,7 +17,7 @@ from engine.grid import Variants
 from engine.loading import load
 from engine.request import Request, parse
 from engine.validation.split import Split
-from storage import results
+from storage import result_texts
 from storage.records import Stage, TopVariant
 from tasks import failures, isolation
 from tasks.messages import (
@@ -133,7 +133,7 @@ def _run_stage(
 def _summary_rows(sweep: "Sweep", indexes: Indexes, twins: Indexes) -> str:
     from engine.report import summaries
 
-    return results.document(map(_row, summaries(sweep, indexes, twins=twins)), reports=False)
+    return result_texts.rows(map(_row, summaries(sweep, indexes, twins=twins)), reports=False)
 
 
 def _ask(parent: Parent, sweep: "Sweep", top: "TopList") -> "Answers":
@@ -148,7 +148,7 @@ def _ask(parent: Parent, sweep: "Sweep", top: "TopList") -> "Answers":
 
 
 def _text(answers: "Answers") -> str:
-    return results.answers(
+    return result_texts.answers(
         figures=answers.figures, pictures=answers.pictures, surfaces=answers.surfaces
     )
 
@@ -176,7 +176,7 @@ def _final_rows(
         rows.append(replace(_row(report), beside_json=neighbours))
         parent.report_progress(Stage.FINALIZING, len(rows), len(top))
         parent.listen()
-    return results.document(rows, reports=True)
+    return result_texts.rows(rows, reports=True)
 
 
 def _row(report: "VariantReport") -> TopVariant:

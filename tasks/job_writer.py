@@ -139,7 +139,7 @@ class JobWriter:
             self._heed(beat)
 
     def save_snapshot(self, document: str | None) -> None:
-        """Replace the visible top list by a `results.document`; None: nothing changed since.
+        """Replace the visible top list by `result_texts.rows`; None: nothing changed since.
 
         What could not be saved is tried again the next time.
         """
@@ -182,7 +182,7 @@ class JobWriter:
         self.log.info("resumed_from_shortlist", written_by_attempt=written_by_attempt)
 
     def succeed(self, document: str, answers: str | None) -> None:
-        """Publish the final rows, a `results.document` with reports, and `results.answers`."""
+        """Publish the final rows and what was asked of the search, as `storage.result_texts`."""
         self._end(lambda conn: results.succeed(conn, self.lease, document, answers))
 
     def cancel(self) -> None:

@@ -79,7 +79,7 @@ class StageAFinished:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Answer to `SnapshotWanted`: the best so far as a `storage.results.document`.
+    """Answer to `SnapshotWanted`: the best so far as `storage.result_texts.rows`.
 
     None when it would be the last one again.
     """
@@ -105,10 +105,10 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The final rows with their reports, as a `storage.results.document`; the last message.
+    """The final rows with their reports, as `storage.result_texts.rows`; the last message.
 
-    `answers` is what was asked of the search, as `storage.results.answers`; None where nothing was.
-    The child makes the texts, so that the worker process holds them once and no objects besides.
+    `answers` is what was asked of the search, as `storage.result_texts.answers`; None where nothing
+    was. The child makes the texts, so that the worker process holds them once and nothing besides.
     """
 
     document: str

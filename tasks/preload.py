@@ -10,6 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -55,12 +56,17 @@ def import_all() -> None:
     """Import what a job needs, so that no child has to.
 
     All but the embedded candle engine: chDB starts threads as soon as it is imported, and threads
-    do not survive a fork. Few jobs need it.
+    do not survive a fork. Few jobs need it. And nothing besides: what is imported in vain makes
+    each start of a worker longer.
     """
+    from configs.environment import SettingsError, candle_source
     from engine import ready, report, sweep  # noqa: F401
     from engine.validation import search  # noqa: F401
-    from storage.candles import folder, server  # noqa: F401
+    from storage.candles import open_store
     from tasks import compute  # noqa: F401
+
+    with suppress(SettingsError):  # the worker says what is wrong
+        open_store(candle_source())  # imports what it needs, and opens nothing
 
 
 def _side_by_side(compile_part: Callable[[int, int], object]) -> None:

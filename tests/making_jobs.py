@@ -9,7 +9,7 @@ import psycopg
 
 from configs.environment import CandlesFolder
 from engine import synthetic
-from storage import leases, results
+from storage import leases, result_texts, results
 from storage.candles import Bars, open_store
 from storage.records import Claimed, Shortlist, Stage, TopVariant
 from tests.storage.making import claim, save_shortlist
@@ -132,5 +132,5 @@ def finish(
         )
         for rank in range(1, 5)
     ]
-    document = results.document(rows, reports=True)
+    document = result_texts.rows(rows, reports=True)
     assert results.succeed(connection, lease.lease, document, answers) == "succeeded"

@@ -84,7 +84,7 @@ def configuration(variables: Mapping[str, str]) -> Iterator[Finding]:
 def memory(variables: Mapping[str, str]) -> Iterator[Finding]:
     """Look whether the machine, or the container, holds one job as large as it may be."""
     from configs import settings
-    from configs.documents import SettingsError
+    from configs.errors import SettingsError
     from tasks.memory_watch import room_bytes
 
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

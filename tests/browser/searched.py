@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from engine.request import complete
-from storage import results
+from storage import result_texts, results
 from storage.records import Claimed, State, TopVariant
 from tests.api.running import Caller
 from tests.browser.job_page import lean
@@ -210,7 +210,7 @@ def searched(stack: Stack, owner: Caller, job_id: str, **changes: Any) -> str:
     found = lean(owner, job_id)
     best = owner.get(f"/backtests/jobs/{job_id}/variants/{found[0]['variant_key']}").json()
     rows = [_tested(row) for row in (best, *found[1:])]
-    answers = results.answers(
+    answers = result_texts.answers(
         figures=figures(**changes), pictures=pictures(found[0]["payload_json"]), surfaces=surfaces()
     )
     validated = complete(request | {"validation": {"train_pct": 70}}, DEFAULTS, LIMITS)
@@ -218,7 +218,7 @@ def searched(stack: Stack, owner: Caller, job_id: str, **changes: Any) -> str:
         stored: UUID = submitted(conn, user_id=owner.user_id, request_json=validated).job_id
         taken = claim(conn, stored)
         assert isinstance(taken, Claimed)
-        document = results.document(rows, reports=True)
+        document = result_texts.rows(rows, reports=True)
         assert results.succeed(conn, taken.lease, document, answers) is State.SUCCEEDED
     return str(stored)
 

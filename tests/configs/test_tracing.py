@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from configs import tracing
-from configs.documents import SettingsError
+from configs.errors import SettingsError
 from configs.tracing import Place
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -23,7 +23,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import ProgrammingError
 
 import migrations
-from storage import dispatch, jobs, leases, results, schema
+from storage import dispatch, jobs, leases, result_texts, results, schema
 from storage.records import Claimed, Due, Stage, State
 from tests.storage.making import (
     COVERAGE,
@@ -302,7 +302,7 @@ def test_a_job_with_a_key_that_is_not_accepted_any_more_goes_on(
 
 
 def rows_of_before() -> str:
-    rows = json.loads(results.document(variants(2, reports=True), reports=True))
+    rows = json.loads(result_texts.rows(variants(2, reports=True), reports=True))
     for row in rows:
         del row["trades_omitted"], row["twins"]
     return json.dumps(rows)
@@ -421,7 +421,7 @@ def test_a_program_of_the_second_release_lives_a_whole_life_of_a_job(
     assert old("save_shortlist", **lease, **OLD_SHORTLIST) == [(1,)]
     assert old("renew", **lease) == [(False,)]
     old("delete_top", job_id=job_id)
-    rows = json.loads(results.document(variants(2, reports=True), reports=True))
+    rows = json.loads(result_texts.rows(variants(2, reports=True), reports=True))
     for row in rows:
         del row["twins"]
     assert old("insert_top", job_id=job_id, rows=json.dumps(rows)) == [(2,)]
@@ -450,7 +450,7 @@ def test_a_program_of_the_two_releases_before_lives_a_whole_life_of_a_job(
     assert old("renew", **lease) == [(False,)]
     assert old("progress", **lease, stage="stage_b", processed=1, total=2) == [(False,)]
     old("delete_top", job_id=job_id)
-    rows = results.document(variants(2, reports=True), reports=True)
+    rows = result_texts.rows(variants(2, reports=True), reports=True)
     assert old("insert_top", job_id=job_id, rows=rows) == [(2,)]
     end = {"state": "succeeded", "actor": OLD_OWNER, "code": None, "message": None}
     assert old("end", **lease, **end, details=None) == [("succeeded",)]

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import class_row
 
 from engine.request import VERSION
-from storage import jobs, leases, results
+from storage import jobs, leases, result_texts, results
 from storage.records import (
     Claimed,
     Claimer,
@@ -127,14 +127,14 @@ def save_shortlist(
 
 
 def save_snapshot(conn: psycopg.Connection, lease: Lease, rows: Sequence[TopVariant]) -> bool:
-    document = results.document(rows, reports=False)
+    document = result_texts.rows(rows, reports=False)
     with conn.transaction():
         return results.save_snapshot(conn, lease, document)
 
 
 def answered(*, surfaces: int = 2) -> str:
     """What was asked of a search, as it is stored; the first surface has one axis."""
-    return results.answers(
+    return result_texts.answers(
         figures=FIGURES,
         pictures={"splits": {"λ": [0.5, -1.25]}},
         surfaces=[surface(number) for number in range(1, surfaces + 1)],
@@ -154,7 +154,7 @@ def succeed(
     rows: Sequence[TopVariant],
     answers: str | None = None,
 ) -> State | None:
-    document = results.document(rows, reports=True)
+    document = result_texts.rows(rows, reports=True)
     with conn.transaction():
         return results.succeed(conn, lease, document, answers)
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from storage import jobs, plans, results, shards
+from storage import jobs, plans, result_texts, results, shards
 from storage.plan_records import (
     ClaimedShard,
     Granted,
@@ -421,7 +421,7 @@ def test_what_a_plan_was_merged_to_is_written_as_the_plan_goes(
 def test_the_end_of_a_job_takes_its_plans_with_it(coordinator: Coordinator) -> None:
     conn, lease = coordinator.conn, coordinator.lease
     planned(conn, lease, 2, stage=Stage.STAGE_B)
-    document = results.document(variants(2, reports=True), reports=True)
+    document = result_texts.rows(variants(2, reports=True), reports=True)
     with conn.transaction():
         assert plans.discard(conn, lease, *Stage)
         assert results.succeed(conn, lease, document) is State.SUCCEEDED

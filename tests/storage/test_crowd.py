@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from storage import dispatch, jobs, leases, results
+from storage import dispatch, jobs, leases, result_texts, results
 from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
 from tests.storage.making import claimer, current, expire, session, stored_rows, submitted, variants
@@ -53,8 +53,8 @@ class Crowd:
 
     def run(self, mine: Session, taken: Claimed, fate: random.Random) -> None:
         lease = taken.lease
-        snapshot = results.document(variants(5), reports=False)
-        final = results.document(variants(5, reports=True), reports=True)
+        snapshot = result_texts.rows(variants(5), reports=False)
+        final = result_texts.rows(variants(5, reports=True), reports=True)
         mine.run(partial(leases.start_stage, lease=lease, stage=Stage.STAGE_B, total=10))
         mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
         match fate.randrange(5):

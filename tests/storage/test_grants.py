@@ -19,6 +19,7 @@ from storage import (
     lists,
     plans,
     readiness,
+    result_texts,
     results,
     schema,
     shards,
@@ -95,7 +96,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
     assert mine.run(results.outcomes(job.job_id).of)
     with_plans(mine, lease)
-    snapshot = results.document(variants(2), reports=False)
+    snapshot = result_texts.rows(variants(2), reports=False)
     for _ in range(2):
         assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
     assert mine.run(partial(leases.release, lease=lease))
@@ -105,7 +106,7 @@ def everything(mine: Session, owner: psycopg.Connection) -> None:
     assert mine.run(partial(leases.renew, lease=lease))
     expire(owner, job.job_id)
     lease = claimed(mine, job, SUCCESSOR)
-    final = results.document(variants(2, reports=True), reports=True)
+    final = result_texts.rows(variants(2, reports=True), reports=True)
     succeed = partial(results.succeed, lease=lease, rows=final, found=answered())
     assert mine.run(succeed) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED

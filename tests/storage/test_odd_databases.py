@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import migrations
-from storage import leases, results, schema
+from storage import leases, result_texts, results, schema
 from storage.connection import never
 from storage.readiness import look
 from storage.records import Failure, State, TopVariant
@@ -162,7 +162,7 @@ def test_text_of_every_language_is_kept_in_any_encoding(encoded: str) -> None:
         taken = mine.run(lambda conn: leases.try_claim(conn, job.job_id, claimer()))
         assert isinstance(taken, leases.Claimed)
         row = TopVariant(1, TEXT, TEXT, 0, 1.5, {"a": TEXT}, {"b": TEXT}, TEXT, [TEXT], [[0, TEXT]])
-        document = results.document([row], reports=True)
+        document = result_texts.rows([row], reports=True)
         mine.run(lambda conn: results.save_snapshot(conn, taken.lease, document))
         assert mine.run(lambda conn: stored_rows(conn, job.job_id)) == [row]
         failure = Failure("no_market_data", TEXT, {"symbol": TEXT})

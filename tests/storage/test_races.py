@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from storage import dispatch, jobs, leases, results
+from storage import dispatch, jobs, leases, result_texts, results
 from storage.records import Beat, Claimed, Client, Lease, Stage, State
 from tests.faults.harness import wait_for
 from tests.storage.making import (
@@ -35,8 +35,8 @@ from tests.storage.making import (
 Conn = psycopg.Connection[Any]
 Result = TypeVar("Result")
 
-ROWS = results.document(variants(2, reports=True), reports=True)
-SNAPSHOT = results.document(variants(3), reports=False)
+ROWS = result_texts.rows(variants(2, reports=True), reports=True)
+SNAPSHOT = result_texts.rows(variants(3), reports=False)
 MAX_CRASHES = 3
 
 
@@ -271,7 +271,7 @@ def test_a_snapshot_that_is_being_written_keeps_the_job(race: Race) -> None:
 def test_a_snapshot_that_was_never_committed_leaves_the_rows_of_before(race: Race) -> None:
     lease = claimed(race.observer)
     with race.observer.transaction():
-        results.save_snapshot(race.observer, lease, results.document(variants(1), reports=False))
+        results.save_snapshot(race.observer, lease, result_texts.rows(variants(1), reports=False))
     race.began_in_time(race.first, lease)
     assert snapshot(lease)(race.first)
     race.first.rollback()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from storage import results, statements
+from storage import result_texts, statements
 from tests.storage.busy import FINISHED, RUNNING, USER, WAITING
 from tests.storage.making import OUTCOMES, OWNER, SUCCESSOR, answered, expire, variants
 from tests.storage.test_plans import NO_FILTER, VALUES, nodes
@@ -148,7 +148,7 @@ def in_use(conn: psycopg.Connection, name: str) -> dict[str, Any]:
         "preselect_used": 3,
         "engine_version": "engine-1",
         "candles_hash": "a",
-        "rows": results.document(variants(TOP, reports=True, first_key=1000), reports=True),
+        "rows": result_texts.rows(variants(TOP, reports=True, first_key=1000), reports=True),
         "answers": answered(),
         "number": 1,
         "variant_key": "key-7",

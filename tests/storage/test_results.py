@@ -13,7 +13,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from storage import faults, jobs, leases, results
+from storage import faults, jobs, leases, result_texts, results
 from storage.asking import Ask
 from storage.records import Claimed, Client, Lease, Shortlist, State, TopText, TopVariant
 from tests.storage.making import (
@@ -445,7 +445,7 @@ def test_answers_that_are_refused_leave_everything_as_it_was(
 ) -> None:
     lease = claimed(connection)
     save_snapshot(connection, lease, variants(2))
-    wrong = results.answers(figures={}, pictures={}, surfaces=[{"x": {}}])
+    wrong = result_texts.answers(figures={}, pictures={}, surfaces=[{"x": {}}])
     with pytest.raises(psycopg.errors.NotNullViolation):
         succeed(connection, lease, variants(1), wrong)
     assert current(connection, lease.job_id).state == "running"
@@ -455,7 +455,7 @@ def test_answers_that_are_refused_leave_everything_as_it_was(
 
 def test_answers_with_what_is_no_json_number_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        results.answers(figures={"pbo": math.nan}, pictures={}, surfaces=[])
+        result_texts.answers(figures={"pbo": math.nan}, pictures={}, surfaces=[])
 
 
 def test_one_variant_is_read_whole_by_its_key(connection: psycopg.Connection) -> None:

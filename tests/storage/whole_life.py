@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from storage import dispatch, jobs, leases, results, schema
+from storage import dispatch, jobs, leases, result_texts, results, schema
 from storage.records import Claimed, Client, Stage, State
 from storage.session import Session
 from tests.storage.making import (
@@ -37,11 +37,11 @@ def whole_life(mine: Session, lease_seconds: float = 60) -> Claimed:
     assert mine.run(partial(save_shortlist, lease=lease))
     assert mine.run(results.outcomes(job.job_id).of) == OUTCOMES
     assert mine.run(partial(results.shortlist, job_id=job.job_id))
-    snapshot = results.document(variants(3), reports=False)
+    snapshot = result_texts.rows(variants(3), reports=False)
     assert mine.run(partial(results.save_snapshot, lease=lease, rows=snapshot))
     mine.run(dispatch.gauges)
     mine.run(partial(dispatch.sweep, max_crashes=3))
-    final = results.document(variants(3, reports=True), reports=True)
+    final = result_texts.rows(variants(3, reports=True), reports=True)
     assert mine.run(partial(results.succeed, lease=lease, rows=final)) is State.SUCCEEDED
     assert mine.run(partial(leases.own_end, lease=lease)) is State.SUCCEEDED
     assert mine.run(partial(stored_rows, job_id=job.job_id)) == variants(3, reports=True)

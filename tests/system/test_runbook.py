@@ -15,7 +15,7 @@ import pytest
 import typer
 
 import cli.__main__ as cli
-from storage import leases, results
+from storage import leases, result_texts, results
 from storage.records import Failure, FailureCode, Shortlist, State
 from tests.faults.harness import Program, Stack, running, wait_for
 from tests.storage import test_runbook_queries as known
@@ -81,7 +81,7 @@ def jobs(connection: psycopg.Connection) -> list[UUID]:
     finished = claimed(connection)
     shortlist = Shortlist([1, 2], [1, 5], 1000, 12, 2, "engine-1", "a" * 64)
     save_shortlist(connection, finished, shortlist)
-    document = results.document(variants(3, reports=True), reports=True)
+    document = result_texts.rows(variants(3, reports=True), reports=True)
     results.succeed(connection, finished, document)
     failed = claimed(connection)
     stalled = Failure(FailureCode.STALLED, "no progress", {})

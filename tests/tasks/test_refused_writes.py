@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from storage import results
+from storage import result_texts
 from storage.records import EventName, FailureCode, State
 from tasks import claim, refusals, supervisor
 from tasks.job_writer import JobWriter
@@ -203,7 +203,7 @@ def test_a_snapshot_that_was_refused_is_saved_at_the_next_occasion_though_nothin
     assert taken is not None
     writer = JobWriter(worker, *taken)
     with refused(stack, STATEMENTS["snapshot"], DISK_FULL, times=1):
-        writer.save_snapshot(results.document(rows, reports=False))
+        writer.save_snapshot(result_texts.rows(rows, reports=False))
         assert stack.rows(writer.lease.job_id) == []
         writer.save_snapshot(None)
 
@@ -223,7 +223,7 @@ def test_a_snapshot_that_was_saved_is_not_written_again(stack: Stack, worker: Wo
     taken = claim.take(stack.submit(small_sweep()), worker)
     assert taken is not None
     writer = JobWriter(worker, *taken)
-    writer.save_snapshot(results.document(rows, reports=False))
+    writer.save_snapshot(result_texts.rows(rows, reports=False))
     before = written_at()
     writer.save_snapshot(None)
     assert written_at() == before

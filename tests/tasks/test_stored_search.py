@@ -18,7 +18,7 @@ from configs.environment import CandlesFolder
 from engine.loading import load
 from engine.request import parse
 from engine.sweep import Batch, Sweep
-from storage import leases, results
+from storage import leases, result_texts, results
 from storage.candles import open_store
 from storage.records import Claimed, Claimer, EventName, FailureCode, Shortlist, Stage, State
 from tasks import claim, compute, runner
@@ -52,7 +52,7 @@ def follows_the_script(pipe: Any, _assignment: Assignment) -> None:
         indexes, twins = np.array(INDEXES), np.array(TWINS)
         pipe.send(StageAFinished(indexes, twins, OUTCOMES, total=100, risk_total=6))
     pipe.send(StageBFinished(reports=0))
-    pipe.send(Finished(results.document([], reports=True)))
+    pipe.send(Finished(result_texts.rows([], reports=True)))
 
 
 def says_what_it_is_told(pipe: Any, _assignment: Assignment) -> None:
