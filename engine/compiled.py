@@ -36,7 +36,7 @@ else:
 
     def kernel(function):
         """Compile a function that Python calls, and keep it on disk."""
-        dispatcher = njit(nogil=True, error_model="numpy")(function)
+        dispatcher = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
         dispatcher._cache = KernelCache(function)
         return dispatcher
 

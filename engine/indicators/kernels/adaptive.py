@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, kernel
+from engine.compiled import Floats, kernel, part
 from engine.indicators.kernels.windows import rolling_sum
 
 FASTEST = 2.0 / (2.0 + 1.0)  # alpha of an EMA(2)
@@ -35,7 +35,7 @@ def kama(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) 
             out[p] = x
 
 
-@kernel
+@part
 def _alphas(x: Floats, moves: Floats, window: int, out: Floats) -> None:
     """Write the smoothing factor of each bar, from the efficiency ratio of its last moves.
 
@@ -53,7 +53,7 @@ def _alphas(x: Floats, moves: Floats, window: int, out: Floats) -> None:
         way[i] = alpha * alpha
 
 
-@kernel
+@part
 def _adapt(x: Floats, window: int, stop: int, row: Floats) -> None:
     """Replace the smoothing factors of row[window:stop] by averages; starts from x[window - 1]."""
     if window >= stop:
@@ -64,7 +64,7 @@ def _adapt(x: Floats, window: int, stop: int, row: Floats) -> None:
         row[t] = value
 
 
-@kernel
+@part
 def _adapt_four(x: Floats, last: int, rows: Floats) -> None:
     """Go on after bar `last` with four rows abreast: one alone waits for its own additions."""
     a, b, c, d = rows[0, last], rows[1, last], rows[2, last], rows[3, last]

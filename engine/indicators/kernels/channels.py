@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, kernel
+from engine.compiled import Floats, kernel, part
 from engine.indicators.kernels.extremes import highest, lowest
 from engine.indicators.kernels.prices import hlc3
 from engine.indicators.kernels.rows import ABREAST, window_bounds, windows_of
@@ -27,7 +27,7 @@ def donchian(inputs: tuple[Floats, ...], params: Floats, output: int, out: Float
             _middle(inputs[0], inputs[1], window, top, out[p])
 
 
-@kernel
+@part
 def _middle(high: Floats, low: Floats, window: int, top: Floats, out: Floats) -> None:
     """Write the middle between highest high and lowest low; `top` is scratch, float64[T]."""
     highest(high, window, top)

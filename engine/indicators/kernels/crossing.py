@@ -6,7 +6,7 @@ need no more than `SCRATCH` different ones.
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.ma import EMA, KINDS, averages
 from engine.indicators.kernels.smoothing import subtract_smoothed
 
@@ -35,7 +35,7 @@ def ppo(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) ->
     _oscillate(inputs[0], params, output, True, out)
 
 
-@kernel
+@part
 def _oscillate(x: Floats, params: Floats, output: int, percent: bool, out: Floats) -> None:
     fast = params[:, 0].astype(np.int64)
     slow = params[:, 1].astype(np.int64)
@@ -44,7 +44,7 @@ def _oscillate(x: Floats, params: Floats, output: int, percent: bool, out: Float
         subtract_smoothed(out, slow - 1, params[:, 2].astype(np.int64))
 
 
-@kernel
+@part
 def _compare(x: Floats, kinds: Ints, fast: Ints, slow: Ints, percent: bool, out: Floats) -> None:
     """Write fast - slow average to each row of `out`, in percent of the slow one if `percent`."""
     fast_keys = kinds * LONGEST + fast
@@ -63,7 +63,7 @@ def _compare(x: Floats, kinds: Ints, fast: Ints, slow: Ints, percent: bool, out:
         start = stop
 
 
-@kernel
+@part
 def _averages_of_keys(x: Floats, keys: Ints) -> Floats:
     """Return the average of each key, float64[len(keys), T]; keys ascend."""
     held = np.empty((keys.shape[0], x.shape[0]))
@@ -75,7 +75,7 @@ def _averages_of_keys(x: Floats, keys: Ints) -> Floats:
     return held
 
 
-@kernel
+@part
 def _subtract(fast: Floats, slow: Floats, percent: bool, out: Floats) -> None:
     for t in range(out.shape[0]):
         difference = fast[t] - slow[t]

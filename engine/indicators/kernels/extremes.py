@@ -10,7 +10,7 @@ Series must be finite. All functions write NaN before the first full window.
 
 import numpy as np
 
-from engine.compiled import Floats, inlined, kernel
+from engine.compiled import Floats, inlined, kernel, part
 
 
 @kernel
@@ -25,7 +25,7 @@ def lowest(x: Floats, window: int, out: Floats) -> None:
     _extreme(x, window, -1.0, out)
 
 
-@kernel
+@part
 def _extreme(x: Floats, window: int, sign: float, out: Floats) -> None:
     """Write sign times the highest of sign * x."""
     bars = x.shape[0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.prices import hlc3
 from engine.indicators.kernels.windows import equal_runs
 
@@ -25,7 +25,7 @@ def cci(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -
             out[p, t] = offset[t] / (LAMBERT * out[p, t])
 
 
-@kernel
+@part
 def _typical(high: Floats, low: Floats, close: Floats) -> Floats:
     """Return the typical price; the same sum added up from other prices is the same."""
     typical = hlc3(high, low, close)
@@ -35,7 +35,7 @@ def _typical(high: Floats, low: Floats, close: Floats) -> Floats:
     return typical
 
 
-@kernel
+@part
 def rolling_offset(x: Floats, runs: Ints, window: int, out: Floats) -> None:
     """Write x[t] minus the mean of x[t - window + 1 .. t] to out[t]; `runs`: `equal_runs` of x.
 
@@ -60,7 +60,7 @@ def rolling_offset(x: Floats, runs: Ints, window: int, out: Floats) -> None:
             out[t] = 0.0
 
 
-@kernel
+@part
 def _offsets(
     x: Floats, next_anchor: float, window: int, ends: Floats, next_ends: Floats, out: Floats
 ) -> None:
@@ -76,7 +76,7 @@ def _offsets(
         next_ends[size - 1 - j] = tail
 
 
-@kernel
+@part
 def rolling_mean_deviation(x: Floats, offset: Floats, runs: Ints, window: int, out: Floats) -> None:
     """Write the mean of abs(x[i] - mean) over i = t - window + 1 .. t to out[t].
 
@@ -92,7 +92,7 @@ def rolling_mean_deviation(x: Floats, offset: Floats, runs: Ints, window: int, o
             out[t] = 0.0 if runs[t] >= window else out[t] / window
 
 
-@kernel
+@part
 def _add_distances(x: Floats, offset: Floats, window: int, start: int, out: Floats) -> None:
     """Write the sum of abs(x[t - lag] - mean) over the lags 0 .. window - 1 to each bar of out."""
     count = out.shape[0]
@@ -117,6 +117,6 @@ def _add_distances(x: Floats, offset: Floats, window: int, start: int, out: Floa
         lag += 1
 
 
-@kernel
+@part
 def _lagged(x: Floats, start: int, count: int) -> Floats:
     return x[start : start + count]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.rows import ABREAST
 from engine.indicators.kernels.smoothing import smooth, smooth_again, subtract_smoothed
 
@@ -44,7 +44,7 @@ def trix(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) -
         subtract_smoothed(out, 3 * windows - 2, params[:, 1].astype(np.int64))
 
 
-@kernel
+@part
 def relative_strength(x: Floats, windows: Ints, out: Floats) -> None:
     """Write the RSI of windows[p] to out[p]; NaN until something has moved.
 
@@ -71,7 +71,7 @@ def relative_strength(x: Floats, windows: Ints, out: Floats) -> None:
                     rows[q, bar] = rows[q, bar - 1]
 
 
-@kernel
+@part
 def _share(rise: float, fall: float) -> float:
     """Return 100 rise / (rise + fall), from its smaller part: near 100 it must not jitter."""
     smaller = rise if rise < fall else fall

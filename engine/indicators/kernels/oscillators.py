@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.extremes import highest, lowest
 from engine.indicators.kernels.momentum import relative_strength
 from engine.indicators.kernels.prices import hl2
@@ -81,7 +81,7 @@ def fisher(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats
         _transform(middle, top, window - 1, out[p])
 
 
-@kernel
+@part
 def _agreement(left: Ints, right: Ints) -> int:
     """Return how many leading parameters are the same."""
     same = 0
@@ -90,7 +90,7 @@ def _agreement(left: Ints, right: Ints) -> int:
     return same
 
 
-@kernel
+@part
 def _position(
     high: Floats, low: Floats, close: Floats, window: int, top: Floats, out: Floats
 ) -> None:
@@ -105,7 +105,7 @@ def _position(
         out[t] = 100.0 * ((close[t] - bottom) / (top[t] - bottom))
 
 
-@kernel
+@part
 def _position_of_rsi(x: Floats, strength: Floats, windows: Ints, out: Floats) -> None:
     """Write where the RSI of x (`strength`) stands in its range; windows: rsi, k.
 
@@ -130,7 +130,7 @@ def _position_of_rsi(x: Floats, strength: Floats, windows: Ints, out: Floats) ->
             out[first + t] = 100.0 - position[t]
 
 
-@kernel
+@part
 def _smooth(
     raw: Floats, windows: Ints, fresh: bool, output: int, smoothed: Floats, out: Floats
 ) -> None:
@@ -146,7 +146,7 @@ def _smooth(
     moving_mean(smoothed, windows[1], out)
 
 
-@kernel
+@part
 def _transform(middle: Floats, top: Floats, first: int, row: Floats) -> None:
     """Replace the lowest prices in `row` by the Fisher transform; it starts at bar `first`."""
     for t in range(first, row.shape[0]):

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, Signals, Words, inlined, kernel
+from engine.compiled import Floats, Ints, Signals, Words, inlined, kernel, part
 
 
 class Test(IntEnum):
@@ -92,7 +92,7 @@ def _bits_of(signals: Signals, count: int) -> tuple[np.uint64, np.uint64]:
     return up, down
 
 
-@kernel
+@part
 def _pack_test(
     series: Floats, first: int, reference: Floats, test: int, level: float, lag: int, out: Words
 ) -> None:
@@ -119,7 +119,7 @@ def _pack_test(
                 out[word] &= moved[word]
 
 
-@kernel
+@part
 def _lagged(series: Floats, first: int, lag: int) -> Floats:
     """Return series[t - lag] for the traded bars, NaN where there is no such bar."""
     if lag <= first:
@@ -132,7 +132,7 @@ def _lagged(series: Floats, first: int, lag: int) -> Floats:
     return result
 
 
-@kernel
+@part
 def _pack_above(x: Floats, level: float, out: Words) -> None:
     words = x.shape[0] // 64
     for word in range(words):
@@ -141,7 +141,7 @@ def _pack_above(x: Floats, level: float, out: Words) -> None:
         out[words] = _bits_above(x, level, words * 64, x.shape[0] % 64)
 
 
-@kernel
+@part
 def _pack_below(x: Floats, level: float, out: Words) -> None:
     words = x.shape[0] // 64
     for word in range(words):
@@ -150,7 +150,7 @@ def _pack_below(x: Floats, level: float, out: Words) -> None:
         out[words] = _bits_below(x, level, words * 64, x.shape[0] % 64)
 
 
-@kernel
+@part
 def _pack_greater(left: Floats, right: Floats, out: Words) -> None:
     words = left.shape[0] // 64
     for word in range(words):
@@ -159,7 +159,7 @@ def _pack_greater(left: Floats, right: Floats, out: Words) -> None:
         out[words] = _bits_greater(left, right, words * 64, left.shape[0] % 64)
 
 
-@kernel
+@part
 def _bits_above(x: Floats, level: float, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
@@ -167,7 +167,7 @@ def _bits_above(x: Floats, level: float, start: int, count: int) -> np.uint64:
     return bits
 
 
-@kernel
+@part
 def _bits_below(x: Floats, level: float, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):
@@ -175,7 +175,7 @@ def _bits_below(x: Floats, level: float, start: int, count: int) -> np.uint64:
     return bits
 
 
-@kernel
+@part
 def _bits_greater(left: Floats, right: Floats, start: int, count: int) -> np.uint64:
     bits = np.uint64(0)
     for bit in range(count):

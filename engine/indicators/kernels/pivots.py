@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import Floats, kernel
+from engine.compiled import Floats, kernel, part
 
 Reach = NDArray[np.int32]
 
@@ -21,7 +21,7 @@ def pivots(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats
         _last_pivot(reach, np.int32(params[p, 0]), np.int32(params[p, 1]), out[p])
 
 
-@kernel
+@part
 def _reach(x: Floats, before: Reach, after: Reach) -> None:
     """Write how many bars before and after bar i are below x[i] in a row.
 
@@ -47,7 +47,7 @@ def _reach(x: Floats, before: Reach, after: Reach) -> None:
         after[bar] = j - bar - 1
 
 
-@kernel
+@part
 def _last_pivot(reach: Reach, left: np.int32, right: np.int32, out: Floats) -> None:
     """Write 1 after a pivot low, -1 after a pivot high; both on one bar change nothing."""
     bars = out.shape[0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.windows import equal_runs
 
 TILE = 1024  # bars whose counts stay in the nearest cache while all lags are compared
@@ -36,7 +36,7 @@ def percent_rank(inputs: tuple[Floats, ...], params: Floats, _output: int, out: 
                 out[p, t] = np.nan
 
 
-@kernel
+@part
 def _count_by_lag(x: Floats, windows: Ints, order: Ints, out: Floats) -> None:
     """Write the share of x[t - w .. t - 1] below x[t] for each window w, the smallest first."""
     bars = x.shape[0]
@@ -57,13 +57,13 @@ def _count_by_lag(x: Floats, windows: Ints, order: Ints, out: Floats) -> None:
                 out[p, t] = 100.0 * counts[t - start] / windows[p]
 
 
-@kernel
+@part
 def _compare(x: Floats, before: Floats, counts: Ints) -> None:
     for i in range(x.shape[0]):
         counts[i] += before[i] < x[i]
 
 
-@kernel
+@part
 def _compare_four(x: Floats, before: Floats, counts: Ints) -> None:
     """Compare x[i] with four values before it: it and its count are loaded once."""
     for i in range(x.shape[0]):
@@ -76,7 +76,7 @@ def _compare_four(x: Floats, before: Floats, counts: Ints) -> None:
         )
 
 
-@kernel
+@part
 def _count_by_tree(x: Floats, windows: Ints, order: Ints, out: Floats) -> None:
     """As `_count_by_lag`, by a Fenwick tree over the ranks of the values in the window."""
     ranks = _ranks(x)
@@ -94,14 +94,14 @@ def _count_by_tree(x: Floats, windows: Ints, order: Ints, out: Floats) -> None:
                 _add(tree, ranks[t - windows[p]] + 1, -1)
 
 
-@kernel
+@part
 def _add(tree: Ints, node: int, change: int) -> None:
     while node < tree.shape[0]:
         tree[node] += change
         node += node & -node
 
 
-@kernel
+@part
 def _ranks(x: Floats) -> Ints:
     """Return int64[T]: how many different values of the series are below x[t]."""
     order = np.argsort(x)

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, part
 
 ABREAST = 4
 """Windows whose series are held and smoothed at a time: what `smooth` works on side by side."""
 
 
-@kernel
+@part
 def window_bounds(params: Floats) -> Ints:
     """Return int64[W + 1]: where each of the W runs of neighbouring rows of one window starts.
 
@@ -24,7 +24,7 @@ def window_bounds(params: Floats) -> Ints:
     return bounds[: count + 1]
 
 
-@kernel
+@part
 def windows_of(params: Floats, bounds: Ints) -> Ints:
     """Return int64[W]: the windows of the runs between these bounds."""
     windows = np.empty(bounds.shape[0] - 1, np.int64)

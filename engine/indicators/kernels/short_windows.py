@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from engine.compiled import Floats, kernel
+from engine.compiled import Floats, part
 from engine.indicators.kernels.windows import equal_runs, rolling_mean
 
 SHORT = 24  # up to this many bars adding up each window from nothing is faster
 STRIP = 256  # bars whose sums stay in the nearest cache
 
 
-@kernel
+@part
 def moving_mean(x: Floats, window: int, out: Floats) -> None:
     """Write the mean of x[t - window + 1 .. t] to out[t]; NaN for the windows that hold a NaN.
 
@@ -25,7 +25,7 @@ def moving_mean(x: Floats, window: int, out: Floats) -> None:
         _mean_strip(x, window, start, out[start:stop])
 
 
-@kernel
+@part
 def _mean_strip(x: Floats, window: int, start: int, out: Floats) -> None:
     """Write x[t] plus the mean distance to it, which is exactly 0 where all are equal."""
     count = out.shape[0]

@@ -6,7 +6,7 @@ worked on four abreast, because one row alone waits for its own additions most o
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 
 
 @kernel
@@ -41,7 +41,7 @@ def smooth(x: Floats, first: int, windows: Ints, wilder: bool, out: Floats) -> N
             out[p, first:] = x[first:]
 
 
-@kernel
+@part
 def smooth_again(rows: Floats, firsts: Ints, windows: Ints) -> None:
     """Replace rows[p] (float64[P, T]), defined from bar firsts[p] on, by its exponential average.
 
@@ -51,13 +51,13 @@ def smooth_again(rows: Floats, firsts: Ints, windows: Ints) -> None:
     _replace(rows, firsts, windows, False)
 
 
-@kernel
+@part
 def subtract_smoothed(rows: Floats, firsts: Ints, windows: Ints) -> None:
     """Subtract from rows[p] its own exponential average; otherwise as `smooth_again`."""
     _replace(rows, firsts, windows, True)
 
 
-@kernel
+@part
 def mean_from(x: Floats, first: int, window: int) -> float:
     """Return the mean of x[first : first + window]; exactly the value where all are equal."""
     total = 0.0
@@ -68,7 +68,7 @@ def mean_from(x: Floats, first: int, window: int) -> float:
     return x[first] if equal else total / window
 
 
-@kernel
+@part
 def _advance(x: Floats, seed: int, stop: int, alpha: float, out: Floats) -> None:
     if seed >= stop:
         return
@@ -78,7 +78,7 @@ def _advance(x: Floats, seed: int, stop: int, alpha: float, out: Floats) -> None
         out[t] = value
 
 
-@kernel
+@part
 def _advance_four(x: Floats, seed: int, alphas: Floats, out: Floats) -> None:
     a, b, c, d = out[0, seed], out[1, seed], out[2, seed], out[3, seed]
     alpha_a, alpha_b, alpha_c, alpha_d = alphas[0], alphas[1], alphas[2], alphas[3]
@@ -94,7 +94,7 @@ def _advance_four(x: Floats, seed: int, alphas: Floats, out: Floats) -> None:
         out[3, t] = d
 
 
-@kernel
+@part
 def _replace(rows: Floats, firsts: Ints, windows: Ints, distance: bool) -> None:
     """Put into each row its average, or its distance to it; window 1 is the row itself."""
     bars = rows.shape[1]
@@ -114,7 +114,7 @@ def _replace(rows: Floats, firsts: Ints, windows: Ints, distance: bool) -> None:
         p += abreast
 
 
-@kernel
+@part
 def _replace_one(x: Floats, first: int, window: int, stop: int, distance: bool) -> float:
     """Replace x[:stop] and return the average of its last bar."""
     seed = first + window - 1
@@ -133,7 +133,7 @@ def _replace_one(x: Floats, first: int, window: int, stop: int, distance: bool) 
     return average
 
 
-@kernel
+@part
 def _replace_four(rows: Floats, seed: int, averages: Floats, windows: Ints, distance: bool) -> None:
     a, b, c, d = averages[0], averages[1], averages[2], averages[3]
     alphas = 2.0 / (windows + 1.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, kernel
+from engine.compiled import Floats, kernel, part
 from engine.indicators.kernels.extremes import highest, lowest
 from engine.indicators.kernels.fused import fused_multiply_add
 from engine.indicators.kernels.prices import middle_price
@@ -29,7 +29,7 @@ def supertrend(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Fl
                 _stop_line(high, low, close, averages[k], windows[k], params[p, 1], out[p])
 
 
-@kernel
+@part
 def _stop_line(
     high: Floats, low: Floats, close: Floats, atr: Floats, first: int, mult: float, out: Floats
 ) -> None:
@@ -87,7 +87,7 @@ def psar(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) 
         _parabola(inputs[0], inputs[1], params[p, 0], params[p, 1], params[p, 2], out[p])
 
 
-@kernel
+@part
 def _parabola(
     high: Floats, low: Floats, start: float, step: float, most: float, out: Floats
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.volatility import average_true_ranges
 from engine.indicators.kernels.windows import equal_runs, rolling_deviation
 
@@ -45,7 +45,7 @@ def distance_to_ma(inputs: tuple[Floats, ...], params: Floats, _output: int, out
         row += count
 
 
-@kernel
+@part
 def _distances(x: Floats, windows: Ints, out: Floats) -> None:
     """Write x[t] - ema[t] of each of up to four windows to out[p, t], from bar windows[p] - 1 on.
 
@@ -75,7 +75,7 @@ def _distances(x: Floats, windows: Ints, out: Floats) -> None:
         out[3, t] = d
 
 
-@kernel
+@part
 def _follow(x: Floats, window: int, stop: int, out: Floats) -> None:
     if window > stop:
         return
@@ -90,7 +90,7 @@ def _follow(x: Floats, window: int, stop: int, out: Floats) -> None:
         out[t] = distance
 
 
-@kernel
+@part
 def _faded(distance: float) -> float:
     return distance if abs(distance) >= NOTHING else 0.0
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.extremes import latest_high_since_low
 from engine.indicators.kernels.rows import ABREAST, window_bounds, windows_of
 from engine.indicators.kernels.smoothing import smooth
@@ -42,7 +42,7 @@ def adx(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats) ->
             smooth(ratios[k], first, smoothings, True, out[runs[k] : runs[k + 1]])
 
 
-@kernel
+@part
 def _movements(high: Floats, low: Floats) -> tuple[Floats, Floats]:
     """Return +DM - -DM and +DM + -DM of each bar (one of the two is 0), 0 on bar 0."""
     difference = np.zeros(high.shape[0])
@@ -59,7 +59,7 @@ def _movements(high: Floats, low: Floats) -> tuple[Floats, Floats]:
     return difference, total
 
 
-@kernel
+@part
 def _ratios(difference: Floats, total: Floats, windows: Ints, out: Floats) -> None:
     """Write 100 * smoothed difference / smoothed total of each window, from bar `window` on.
 
@@ -119,7 +119,7 @@ def linreg_slope(inputs: tuple[Floats, ...], params: Floats, _output: int, out: 
         _rolling_slope(inputs[0], int(params[p, 0]), out[p])
 
 
-@kernel
+@part
 def _rolling_slope(x: Floats, window: int, out: Floats) -> None:
     """Write the slope per bar of the least-squares line through each window to out[t].
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 from engine.indicators.kernels.smoothing import smooth
 from engine.indicators.kernels.windows import equal_runs, rolling_deviation, rolling_mean
 
@@ -10,7 +10,7 @@ MIDDLE, UPPER, LOWER, PERCENT_B, BANDWIDTH = 0, 1, 2, 3, 4
 YEAR = np.sqrt(365.0)
 
 
-@kernel
+@part
 def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     """Return float64[T]; NaN on bar 0, which has no previous close."""
     result = np.empty(close.shape[0])
@@ -21,7 +21,7 @@ def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
     return result
 
 
-@kernel
+@part
 def average_true_ranges(
     high: Floats, low: Floats, close: Floats, windows: Ints, out: Floats
 ) -> None:
@@ -95,7 +95,7 @@ def bbands(inputs: tuple[Floats, ...], params: Floats, output: int, out: Floats)
         _band(output, mean, deviation, offset, params[p, 1], out[p])
 
 
-@kernel
+@part
 def _band(
     output: int, mean: Floats, deviation: Floats, offset: Floats, mult: float, out: Floats
 ) -> None:

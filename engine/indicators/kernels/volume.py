@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.compiled import Floats, kernel
+from engine.compiled import Floats, kernel, part
 from engine.indicators.kernels.prices import hlc3, typical_price
 from engine.indicators.kernels.weighted import (
     rolling_weighted_average,
@@ -110,7 +110,7 @@ def mfi(inputs: tuple[Floats, ...], params: Floats, _output: int, out: Floats) -
             out[p, t] = 100.0 * (out[p, t] / (out[p, t] + outward[t]))
 
 
-@kernel
+@part
 def money_flow(high: Floats, low: Floats, close: Floats, volume: Floats) -> Floats:
     """Return volume times the place of the close in its bar, -1 (low) .. 1 (high); 0 if flat."""
     flow = np.zeros(close.shape[0])

@@ -5,7 +5,7 @@ A bar of weight zero takes no part; a window without weight is 0/0: NaN.
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 
 
 @kernel
@@ -64,7 +64,7 @@ def rolling_weighted_average(x: Floats, weights: Floats, windows: Ints, out: Flo
                 out[p, t] = traded[t]
 
 
-@kernel
+@part
 def _rolling_ratio(top: Floats, bottom: Floats, window: int, out: Floats) -> None:
     """Write sum of top / sum of bottom over bars t - window + 1 .. t to out[t].
 
@@ -84,7 +84,7 @@ def _rolling_ratio(top: Floats, bottom: Floats, window: int, out: Floats) -> Non
         ends, next_ends = next_ends, ends
 
 
-@kernel
+@part
 def _divide_sums(top: Floats, bottom: Floats, ends: Floats, next_ends: Floats, out: Floats) -> None:
     """Do one block: heads and tails in one loop, as each waits for its own additions."""
     size = out.shape[0]
@@ -135,7 +135,7 @@ def rolling_weighted_deviation(
             deviation[t] = 0.0
 
 
-@kernel
+@part
 def _grow(
     x: Floats,
     weights: Floats,
@@ -168,7 +168,7 @@ def _grow(
         j += direction
 
 
-@kernel
+@part
 def _join(
     anchor: float,
     head: Floats,

@@ -11,7 +11,7 @@ value and the deviation 0. All functions write NaN before the first full window.
 
 import numpy as np
 
-from engine.compiled import Floats, Ints, kernel
+from engine.compiled import Floats, Ints, kernel, part
 
 
 @kernel
@@ -132,7 +132,7 @@ def rolling_deviation(
             offset[t] = 0.0
 
 
-@kernel
+@part
 def _grow_both_ways(
     x: Floats,
     next_anchor: float,
@@ -169,7 +169,7 @@ def _grow_both_ways(
         end_squares[size - 1 - j] = tail_squares
 
 
-@kernel
+@part
 def _join_halves(
     x: Floats,
     window: int,
