@@ -57,7 +57,7 @@ def import_all() -> None:
     All but the embedded candle engine: chDB starts threads as soon as it is imported, and threads
     do not survive a fork. Few jobs need it.
     """
-    from engine import ready, report, sweep  # noqa: F401
+    from engine import divided, ready, report, sweep  # noqa: F401
     from engine.validation import search  # noqa: F401
     from storage.candles import folder, server  # noqa: F401
     from tasks import compute  # noqa: F401
