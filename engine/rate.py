@@ -21,6 +21,8 @@ from engine.request.validation import trained_bars
 
 FILE = "rate.json"
 
+_remembered: "Rate | None" = None
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -132,6 +134,17 @@ def known() -> Rate | None:
         return Rate(**costs, row=float(document["row"]), signal=float(document["signal"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def remember(rate: Rate) -> None:
+    """Have the rate at hand in this process, and in those that it forks."""
+    global _remembered
+    _remembered = rate
+
+
+def remembered() -> Rate | None:
+    """Return what was remembered: finding the file takes longer than a small job."""
+    return _remembered
 
 
 def keep(rate: Rate) -> None:

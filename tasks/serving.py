@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine import rate
 from storage.records import Stage
 from tasks.messages import (
     Assignment,
@@ -57,12 +58,10 @@ def run_stage(
 ) -> "Partial":
     """Return what a stage has found; with `divided` others may have computed parts of it already.
 
-    A stage is offered to others if it takes one worker longer than `shard_seconds`. Where the rate
-    of this machine is not known, nobody can tell.
+    A stage is offered to others if it takes one worker longer than `shard_seconds`. That can be
+    told where the fork server has loaded the engine, and the rate of this machine with it.
     """
-    from engine import rate  # what only the child needs
-
-    known = rate.known()
+    known = rate.remembered()
     seconds = 0.0 if known is None else work.seconds(known)
     if not divided and seconds <= assignment.shard_seconds:
         return work.found(run(parent, stage, work.run(None), snapshots))

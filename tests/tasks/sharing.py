@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from storage.records import State
+from storage.records import Stage, State
 from tasks import compute, serving
 from tasks.messages import Assignment
 from tasks.metrics import Metrics
@@ -25,8 +25,11 @@ SHORT = 0.005
 
 
 def shared_sweep(**changes: Any) -> dict[str, Any]:
-    """Return a request whose stages take a part of a second each."""
-    return sweep(windows=8, top_k=30, tsl=6, preselect=2000) | changes
+    """Return a request whose stages take a part of a second each, with twins in both."""
+    document = sweep(windows=6, top_k=30, tsl=6, preselect=2000) | changes
+    strength = document["template"]["indicator_grids"][1]
+    strength["signals"]["short_threshold"]["values"] = [30, 30.0001, 40]
+    return document
 
 
 def sharing(worker: Worker, shard_seconds: float = SHORT, **changes: Any) -> Worker:
@@ -58,16 +61,17 @@ def another(stack: Stack, worker: Worker, **changes: Any) -> Iterator[Worker]:
 
 
 class Slow:
-    """Children that wait before each part until they may go on."""
+    """Children that wait before each part of a stage until they may go on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stage: Stage = Stage.STAGE_A) -> None:
         self.gate = folder / "gate"
+        self._stage = stage
 
     def target(self, pipe: Any, assignment: Assignment) -> None:
-        ordered, gate = serving.run, self.gate
+        ordered, gate, stage = serving.run, self.gate, self._stage
 
         def run(*args: Any) -> Any:
-            while not gate.exists():
+            while args[1] is stage and not gate.exists():
                 time.sleep(0.005)
             return ordered(*args)
 

@@ -18,7 +18,7 @@ import pytest
 
 from configs.environment import CandlesFolder
 from engine import synthetic
-from storage import jobs, shards, switches
+from storage import jobs, results, shards, switches
 from storage.candles import Bars, open_store
 from storage.plan_records import ShardState
 from storage.records import Client, Stage, State
@@ -111,15 +111,18 @@ def test_two_workers_find_what_one_finds(
 class Shared:
     """A job whose owner waits before its first shard of a stage until it may go on."""
 
-    def __init__(self, stack: Stack, job_id: UUID, slow: Slow, answered: Future[None]) -> None:
+    def __init__(
+        self, stack: Stack, job_id: UUID, stage: Stage, slow: Slow, answered: Future[None]
+    ) -> None:
         self.stack = stack
+        self.stage = stage
         self.job_id = job_id
         self._slow = slow
         self._answered = answered
 
-    def states(self, stage: Stage = Stage.STAGE_A) -> list[ShardState]:
+    def states(self) -> list[ShardState]:
         lines = shards.lines(self.job_id).of(self.stack.connection)
-        return [line.state for line in lines if line.stage is stage]
+        return [line.state for line in lines if line.stage is self.stage]
 
     def goes_on(self) -> None:
         self._slow.open()
@@ -131,12 +134,16 @@ class Shared:
 
 
 @pytest.fixture
-def shared(stack: Stack, worker: Worker, tmp_path: Path) -> Iterator[Shared]:
-    slow = Slow(tmp_path)
+def shared(
+    request: pytest.FixtureRequest, stack: Stack, worker: Worker, tmp_path: Path
+) -> Iterator[Shared]:
+    """A job in the stage that the test is parametrized with, or in stage A."""
+    stage = getattr(request, "param", Stage.STAGE_A)
+    slow = Slow(tmp_path, stage)
     job_id = stack.submit(shared_sweep())
     owner = with_children(sharing(worker), slow.target, slow.target)
     with answering(owner, runner.run, job_id) as answered:
-        shared = Shared(stack, job_id, slow, answered)
+        shared = Shared(stack, job_id, stage, slow, answered)
         wait_for(lambda: ShardState.RUNNING in shared.states(), "a shard of the owner")
         yield shared
         slow.open()
@@ -145,15 +152,24 @@ def shared(stack: Stack, worker: Worker, tmp_path: Path) -> Iterator[Shared]:
 OPEN, RUNNING, DONE, FAILED = ShardState
 
 
+@pytest.mark.parametrize("shared", [Stage.STAGE_A, Stage.STAGE_B], indirect=True)
 def test_a_helper_computes_what_is_to_be_had_and_ends(
-    shared: Shared, other: Worker, alone: Rows, witness: Witness
+    shared: Shared,
+    other: Worker,
+    alone: Rows,
+    witness: Witness,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(helper, "BEAT_SECONDS", 0.0)  # so that each shard has beats of its own
     helper.run(shared.job_id, other)
     first, *others = shared.states()
     assert (first, set(others)) == (RUNNING, {DONE})
-    assert value(other.metrics.variants.labels("stage_a")) > 0
+    assert value(other.metrics.variants.labels(shared.stage)) > 0
     assert shared.ends() is State.SUCCEEDED
     assert shared.stack.stored_bytes(shared.job_id) == alone
+    stored = results.shortlist(shared.stack.connection, shared.job_id)
+    assert stored is not None
+    assert max(stored.shortlist.twins or ()) > 1
     assert len(witness.owners(shared.job_id)) == 2
 
 

@@ -14,7 +14,8 @@ from storage import plans, shards
 from storage.plan_records import ClaimedShard, Helper, Plan, ShardState
 from storage.records import EventName, Failure, FailureCode, Job, Stage, State
 from tasks import compute, identity, runner, serving, supervisor
-from tasks.messages import Assignment
+from tasks.messages import Assignment, Divided
+from tasks.parent import Parent
 from tasks.worker import Worker
 from tests.faults.harness import Stack, wait_for
 from tests.storage.sharing import expire_shard
@@ -94,6 +95,25 @@ def dies_in_the_fifth_part(pipe: Any, assignment: Assignment) -> None:
     compute.main(pipe, assignment)
 
 
+def dies_in_the_last_part(pipe: Any, assignment: Assignment) -> None:
+    """So there is nothing left for anybody but what it died of."""
+    ordered, sent, left = serving.run, Parent.send, [0]
+
+    def send(parent: Parent, message: Any) -> None:
+        if isinstance(message, Divided):
+            left[0] = len(message.pieces)
+        sent(parent, message)
+
+    def run(*args: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ordered(*args)
+
+    serving.run, Parent.send = run, send  # type: ignore[method-assign]
+    compute.main(pipe, assignment)
+
+
 def fails_in_the_fifth_part(pipe: Any, assignment: Assignment) -> None:
     ordered, left = serving.run, [5]
 
@@ -111,11 +131,12 @@ def forked(worker: Worker, *targets: Any) -> Worker:
     return with_children(sharing(worker), *targets)
 
 
+@pytest.mark.parametrize("dies", [dies_in_the_fifth_part, dies_in_the_last_part])
 def test_a_child_that_takes_the_place_of_a_dead_one_goes_on_with_what_is_done(
-    stack: Stack, worker: Worker, alone: Rows, witness: Witness
+    stack: Stack, worker: Worker, alone: Rows, witness: Witness, dies: Any
 ) -> None:
     with capture_logs() as lines:
-        job = run(stack, forked(worker, dies_in_the_fifth_part, compute.main), shared_sweep())
+        job = run(stack, forked(worker, dies, compute.main), shared_sweep())
     assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
     assert stack.stored_bytes(job.job_id) == alone
     assert witness.none_twice(job.job_id)
@@ -203,7 +224,7 @@ def test_progress_is_the_sum_over_all_shards(stack: Stack, worker: Worker) -> No
             return job.processed_units == total - helper.taken.total_units + half
 
         wait_for(summed, "the sum")
-    assert total == 8 * 60 * 13 * 2
+    assert total == 6 * 60 * 13 * 3
 
 
 def test_a_stage_b_that_waits_for_others_shows_what_it_has(
