@@ -31,7 +31,8 @@ STAGES = [Stage.STAGE_A, Stage.STAGE_B]
 
 
 def document() -> dict[str, Any]:
-    return sweep(windows=16, top_k=60, tsl=8, preselect=3000)
+    """A request of which every part of the shortlist may have a place in the final list."""
+    return sweep(windows=16, top_k=60, tsl=60, preselect=300)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +86,20 @@ def crew(stack: Stack, alone: Rows) -> Iterator[Crew]:
     crew.are(0)
 
 
+class Missed(Exception):
+    """The stage was over, or nothing of it left, before anybody was met in it."""
+
+
 class Work:
     """A job in a stage that is shared, and who computes what of it."""
 
     def __init__(self, stack: Stack, stage: Stage) -> None:
         self._stack = stack
         self.stage = stage
-        self.job_id = stack.submit(document())
+        self._begin()
+
+    def _begin(self) -> None:
+        self.job_id = self._stack.submit(document())
         self._paused: list[psutil.Process] = []
 
     def lines(self) -> list[ShardLine]:
@@ -113,9 +121,20 @@ class Work:
         """Pause what computes for the owner, in a shard of the stage; returns the owner's pid."""
         return self._paused_in_a_shard(lambda pid: pid == self.owner())
 
-    def pause_helper(self) -> int:
-        """The same of another worker."""
-        return self._paused_in_a_shard(lambda pid: pid != self.owner())
+    def pause_both(self) -> tuple[int, int]:
+        """The same of the owner and of a helper; of another job where this one was too fast."""
+        while True:
+            with suppress(Missed):
+                owner = self.pause_owner()
+                return owner, self._paused_in_a_shard(lambda pid: pid != owner)
+            self.end()
+            self._begin()
+
+    def end(self) -> None:
+        """Let the job end, whatever was paused."""
+        self.go_on()
+        jobs.cancel(self._stack.connection, self.job_id, client=Client.CLI)
+        self._stack.ends(self.job_id)
 
     def go_on(self) -> None:
         for child in self._paused:
@@ -135,7 +154,10 @@ class Work:
                     self._paused.append(child)
                     return pid
                 child.resume()
-            assert not self._stack.job(self.job_id).state.terminal, "it was over before"
+            left = [line for line in self.lines() if line.state is not ShardState.DONE]
+            begun = self._stack.in_stage(self.job_id, self.stage) and self.lines()
+            if self._stack.ended(self.job_id) or (begun and len(left) <= len(self._paused)):
+                raise Missed
             return None
 
         return wait_for(there, f"a shard of {self.stage}", 60)
@@ -159,9 +181,7 @@ def work(request: pytest.FixtureRequest, stack: Stack, crew: Crew) -> Iterator[W
     crew.are(2)
     work = Work(stack, getattr(request, "param", Stage.STAGE_A))
     yield work
-    work.go_on()
-    jobs.cancel(stack.connection, work.job_id, client=Client.CLI)
-    stack.ends(work.job_id)
+    work.end()
 
 
 in_both_stages = pytest.mark.parametrize("work", STAGES, indirect=True)
@@ -200,7 +220,7 @@ def test_a_worker_that_comes_later_helps(
 def test_a_killed_owner_costs_its_own_shard_alone(
     stack: Stack, work: Work, alone: Rows, witness: Witness
 ) -> None:
-    owner, _ = work.pause_owner(), work.pause_helper()
+    owner, _ = work.pause_both()
     held = work.at_work()
     everything = stack.master_of(owner).processes()
 
@@ -218,7 +238,7 @@ def test_a_killed_owner_costs_its_own_shard_alone(
 def test_an_owner_that_is_stopped_hands_on_what_is_done(
     stack: Stack, work: Work, alone: Rows, witness: Witness
 ) -> None:
-    owner, _ = work.pause_owner(), work.pause_helper()
+    owner, _ = work.pause_both()
     master = stack.master_of(owner)
 
     master.process.send_signal(signal.SIGTERM)
@@ -233,8 +253,7 @@ def test_an_owner_that_is_stopped_hands_on_what_is_done(
 def test_a_killed_helper_costs_its_own_shard_alone(
     stack: Stack, work: Work, alone: Rows, witness: Witness
 ) -> None:
-    work.pause_owner()
-    helper = work.pause_helper()
+    _, helper = work.pause_both()
     shard = work.at_work()[helper].shard
     everything = stack.master_of(helper).processes()
 
@@ -250,8 +269,7 @@ def test_a_killed_helper_costs_its_own_shard_alone(
 def test_a_helper_that_is_stopped_gives_its_shard_back(
     stack: Stack, work: Work, alone: Rows, witness: Witness
 ) -> None:
-    work.pause_owner()
-    helper = work.pause_helper()
+    _, helper = work.pause_both()
     master = stack.master_of(helper)
 
     master.process.send_signal(signal.SIGTERM)
@@ -266,8 +284,7 @@ def test_a_helper_that_is_stopped_gives_its_shard_back(
 def test_a_helper_that_comes_back_too_late_writes_nothing(
     stack: Stack, work: Work, alone: Rows, witness: Witness
 ) -> None:
-    work.pause_owner()
-    helper = work.pause_helper()
+    _, helper = work.pause_both()
     shard = work.at_work()[helper].shard
     master = stack.master_of(helper)
     os.kill(helper, signal.SIGSTOP)
@@ -284,8 +301,7 @@ def test_a_helper_that_comes_back_too_late_writes_nothing(
 
 @in_both_stages
 def test_a_cancelled_job_ends_with_all_who_compute_it(stack: Stack, work: Work) -> None:
-    pids = work.pause_owner(), work.pause_helper()
-    children = [child_of(pid) for pid in pids]
+    children = [child_of(pid) for pid in work.pause_both()]
 
     jobs.cancel(stack.connection, work.job_id, client=Client.CLI)
 

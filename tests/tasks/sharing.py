@@ -25,10 +25,13 @@ SHORT = 0.005
 
 
 def shared_sweep(**changes: Any) -> dict[str, Any]:
-    """Return a request whose stages take a part of a second each, with twins in both."""
-    document = sweep(windows=6, top_k=30, tsl=6, preselect=2000) | changes
+    """Return a request whose stages take a part of a second each.
+
+    Much of its shortlist has twins, and a place in the final list.
+    """
+    document = sweep(windows=6, top_k=60, tsl=60, preselect=60) | changes
     strength = document["template"]["indicator_grids"][1]
-    strength["signals"]["short_threshold"]["values"] = [30, 30.0001, 40]
+    strength["signals"]["short_threshold"]["values"] = [30, 40, 40.0001]
     return document
 
 

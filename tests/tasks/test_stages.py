@@ -60,7 +60,7 @@ def test_one_worker_computes_a_shared_job_as_it_would_compute_it_alone(
     assert job.state is State.SUCCEEDED, job.last_error_json
     assert stack.stored_bytes(job.job_id) == alone
     assert witness.none_twice(job.job_id)
-    assert (job.processed_units, job.total_units) == (30, 30)
+    assert (job.processed_units, job.total_units) == (60, 60)
     assert stack.events(job.job_id) == [
         EventName.QUEUED,
         EventName.CLAIMED,
