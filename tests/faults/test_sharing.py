@@ -5,11 +5,11 @@ Whoever computes is met in the middle of a shard, by pausing the process that co
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -25,6 +25,7 @@ from tests.faults.harness import Program, Stack, child_of, gone, wait_for
 from tests.tasks.sharing import Witness
 
 Rows = list[tuple[str, ...]]
+Met = TypeVar("Met")
 
 SHARED = {"shard_seconds": 0.1}
 STAGES = [Stage.STAGE_A, Stage.STAGE_B]
@@ -114,21 +115,26 @@ class Work:
         running = [line for line in self.lines() if line.state is ShardState.RUNNING]
         return {pid_of(line.locked_by): line for line in running}
 
-    def owner(self) -> int:
-        return pid_of(self._stack.job(self.job_id).locked_by)
-
     def pause_owner(self) -> int:
         """Pause what computes for the owner, in a shard of the stage; returns the owner's pid."""
-        return self._paused_in_a_shard(lambda pid: pid == self.owner())
+        return self._anew(lambda: self._met(self._is_owner))
 
     def pause_both(self) -> tuple[int, int]:
-        """The same of the owner and of a helper; of another job where this one was too fast."""
+        """The same of the owner, and then of a helper."""
+        return self._anew(
+            lambda: (self._met(self._is_owner), self._met(lambda pid: not self._is_owner(pid)))
+        )
+
+    def _anew(self, meet: Callable[[], Met]) -> Met:
+        """Have another job where this one was too fast."""
         while True:
             with suppress(Missed):
-                owner = self.pause_owner()
-                return owner, self._paused_in_a_shard(lambda pid: pid != owner)
+                return meet()
             self.end()
             self._begin()
+
+    def _is_owner(self, pid: int) -> bool:
+        return pid == pid_of(self._stack.job(self.job_id).locked_by)
 
     def end(self) -> None:
         """Let the job end, whatever was paused."""
@@ -142,7 +148,7 @@ class Work:
                 child.resume()
         self._paused.clear()
 
-    def _paused_in_a_shard(self, wanted: Any) -> int:
+    def _met(self, wanted: Callable[[int], bool]) -> int:
         def there() -> int | None:
             for pid in filter(wanted, self.at_work()):
                 child = child_of(pid)
