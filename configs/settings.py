@@ -75,6 +75,7 @@ class JobSettings(_Section):
     job_memory_limit_bytes: Count = 8 * 2**30
     result_bytes_max: Count = 32 * 2**20
     stall_seconds: Seconds = 600.0
+    shard_seconds: Seconds = 5.0
     dispatch_batch: Count = 100
     dispatch_window: Count = 32
     redispatch_seconds: Seconds = 30.0

@@ -53,9 +53,12 @@ _LEVELS = [1.0, 2.0, 4.0, None]
 
 
 def measure_once() -> None:
-    """Measure the rate unless it is known for these kernels."""
-    if rate.known() is None:
-        rate.keep(measured())
+    """Measure the rate unless it is known for these kernels, and remember it."""
+    found = rate.known()
+    if found is None:
+        found = measured()
+        rate.keep(found)
+    rate.remember(found)
 
 
 def measured() -> Rate:

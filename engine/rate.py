@@ -6,7 +6,7 @@ change decides as much as how many variants there are, and nobody knows that bef
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
@@ -20,6 +20,8 @@ from engine.request.model import Request
 from engine.request.validation import trained_bars
 
 FILE = "rate.json"
+
+_remembered: "Rate | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,30 @@ class Rate:
         """Return the nanoseconds of an item ranked by several metrics."""
         return max(costs[metric].of(words) for metric in metrics)
 
+    def stage_a(self, request: Request, words: int) -> float:
+        """Return the nanoseconds of stage A over so many words of bars, its planes included."""
+        blocks = _blocks(request)
+        scored = self.slowest(self.scored, _metrics(request), words)
+        return self._planes(blocks, words) + prod(block.total for block in blocks) * scored
+
+    def stage_b(self, request: Request, words: int, kept: int) -> float:
+        """Return the nanoseconds of stage B of a shortlist of `kept`."""
+        metrics = _metrics(request)
+        combined = request.risk.total * self.slowest(self.combined, metrics, words)
+        return kept * (self.slowest(self.expanded, metrics, words) + combined)
+
+    def recording(self, request: Request, words: int) -> float:
+        """Return the nanoseconds of the pass that records base variants."""
+        blocks = _blocks(request)
+        recorded = self.slowest(self.scored, {"sharpe"}, words)
+        return self._planes(blocks, words) + prod(block.total for block in blocks) * recorded
+
+    def _planes(self, blocks: Sequence[UnlistedBlock], words: int) -> float:
+        return words * sum(
+            self.row * block.total / block.signal.total + self.signal * block.total
+            for block in blocks
+        )
+
 
 def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
     """Guess how long a sweep computes; candles and reports come on top.
@@ -67,24 +93,22 @@ def seconds(request: Request, rate: Rate, *, threads: int = 1) -> float:
     What is asked of the search is in it. As if the whole time range had candles.
     """
     words = -(-_searched_bars(request) // 64)
-    blocks = [UnlistedBlock.of(block) for block in request.titled_blocks.values()]
-    stage_a = prod(block.total for block in blocks)
-    kept = min(request.preselect, stage_a)
-    ranking = request.ranking
-    metrics = {ranking.primary_metric, ranking.secondary_metric or ranking.primary_metric}
-    planes = words * sum(
-        rate.row * block.total / block.signal.total + rate.signal * block.total for block in blocks
-    )
-    scored = stage_a * rate.slowest(rate.scored, metrics, words)
-    combined = request.risk.total * rate.slowest(rate.combined, metrics, words)
-    expanded = kept * (rate.slowest(rate.expanded, metrics, words) + combined)
-    search = planes + scored + expanded
+    kept = min(request.preselect, prod(block.total for block in _blocks(request)))
+    search = rate.stage_a(request, words) + rate.stage_b(request, words, kept)
     wanted = request.validation
     if wanted is None:
         return search / threads / 1e9
-    recorded = planes + stage_a * rate.slowest(rate.scored, {"sharpe"}, words)
-    asked = recorded * bool(wanted.splits or wanted.walk_forward) + wanted.draws * search
-    return (search + asked) / threads / 1e9
+    recorded = bool(wanted.splits or wanted.walk_forward) * rate.recording(request, words)
+    return (search + recorded + wanted.draws * search) / threads / 1e9
+
+
+def _blocks(request: Request) -> list[UnlistedBlock]:
+    return [UnlistedBlock.of(block) for block in request.titled_blocks.values()]
+
+
+def _metrics(request: Request) -> set[str]:
+    ranking = request.ranking
+    return {ranking.primary_metric, ranking.secondary_metric or ranking.primary_metric}
 
 
 def _searched_bars(request: Request) -> int:
@@ -110,6 +134,17 @@ def known() -> Rate | None:
         return Rate(**costs, row=float(document["row"]), signal=float(document["signal"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def remember(rate: Rate) -> None:
+    """Have the rate at hand in this process, and in those that it forks."""
+    global _remembered
+    _remembered = rate
+
+
+def remembered() -> Rate | None:
+    """Return what was remembered: finding the file takes longer than a small job."""
+    return _remembered
 
 
 def keep(rate: Rate) -> None:

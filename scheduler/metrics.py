@@ -27,6 +27,7 @@ SWEPT_STATES = (State.CANCELLED, State.FAILED)
 COUNTED_STATES = tuple(state for state in State if not state.terminal)
 # A message without content is not told from one that was taken while the queue was read.
 FOREIGN_KINDS = tuple(kind for kind in GarbageKind if kind is not GarbageKind.EMPTY)
+SHARD_STATES = ("open", "running", "done")
 UNKNOWN = float("nan")
 
 
@@ -89,6 +90,12 @@ class Metrics:
             "1 while an operator has paused the queue: nothing is dispatched or claimed; else 0.",
             registry=self.registry,
         )
+        self.shards = Gauge(
+            "backtest_scheduler_shards",
+            "Parts of stages that several workers share, by state.",
+            ["state"],
+            registry=self.registry,
+        )
         self.foreign_messages = Gauge(
             "backtest_scheduler_foreign_messages",
             "Messages that wait in the queue and are no wake-up of a job, by what is wrong.",
@@ -124,6 +131,8 @@ class Metrics:
         self.waiting_sessions.set(UNKNOWN)
         self.finalizing_overdue.set(UNKNOWN)
         self.paused.set(UNKNOWN)
+        for shard_state in SHARD_STATES:
+            self.shards.labels(shard_state).set(UNKNOWN)
 
     def forget_messages(self) -> None:
         """Declare what was read from Redis unknown."""

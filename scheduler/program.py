@@ -11,6 +11,7 @@ from scheduler import upkeep
 from scheduler.clock import Clock
 from scheduler.dispatcher import Dispatcher
 from scheduler.duty import Duty, Transact
+from scheduler.help import CallsForHelp
 from scheduler.metrics import Metrics
 from scheduler.outages import Outages
 from scheduler.stopping import Stop
@@ -71,7 +72,13 @@ class Program:
             session = new_session(statement_seconds)
             return Duty(name, work, session, metrics, outages, stop, **rest)
 
-        self._dispatch = duty("dispatch", dispatcher.run, on_failure=self._dispatch_failed)
+        calls = CallsForHelp(broker, max_crashes=jobs.max_crashes)
+
+        def dispatch(transact: Transact) -> None:
+            dispatcher.run(transact)
+            calls.run(transact)
+
+        self._dispatch = duty("dispatch", dispatch, on_failure=self._dispatch_failed)
         self._sweep = duty(
             "sweep", lambda transact: upkeep.sweep(transact, metrics, max_crashes=jobs.max_crashes)
         )

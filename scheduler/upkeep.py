@@ -37,6 +37,9 @@ def measure(transact: Transact, metrics: Metrics) -> None:
     metrics.waiting_sessions.set(gauges.waiting_sessions)
     metrics.finalizing_overdue.set(gauges.finalizing_overdue)
     metrics.paused.set(gauges.paused)
+    metrics.shards.labels("open").set(gauges.open_shards)
+    metrics.shards.labels("running").set(gauges.running_shards)
+    metrics.shards.labels("done").set(gauges.done_shards)
 
 
 def retain(transact: Transact, *, retention_days: float | None) -> int:

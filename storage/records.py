@@ -377,7 +377,7 @@ class Gauges:
     """The state of the queue at one moment; ages in seconds, 0 when nothing is queued.
 
     `waiting_sessions` are those that wait for a lock, `finalizing_overdue` the jobs that have been
-    finalizing for more than a minute.
+    finalizing for more than a minute. Shards are those of all jobs; a failed one is none of these.
     """
 
     queued: int
@@ -387,3 +387,6 @@ class Gauges:
     waiting_sessions: int
     finalizing_overdue: int
     paused: bool
+    open_shards: int
+    running_shards: int
+    done_shards: int

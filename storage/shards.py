@@ -1,9 +1,11 @@
 """A worker's hold on a shard of somebody's job: claim, beat, result, and the ways it ends.
 
 The lease of a shard is guarded like that of a job (shard, plan, owner, attempt, running, not
-expired), and its owner may go on only while the job does: running, its lease alive, no cancel
-requested. A write that finds it otherwise changes nothing and returns False: the shard is lost,
-whoever computes it is to be ended, and nothing more is to be written about it but `give_back`.
+expired), and its owner may go on only while the job does: running, no cancel requested. A claim
+wants more: an owner of the job whose lease is alive, and no pause of the queue. A write that finds
+it otherwise changes nothing and returns False: the shard is lost, whoever computes it is to be
+ended, and nothing more is to be written about it but `give_back`. So what is being computed
+outlives an owner of the job that vanishes or releases it: the next one adopts the plan.
 
 No function locks the row of the job. Each belongs into one transaction; those that execute one
 statement, `claim` and `beat` among them, may have `storage.session.Session.run_one` send it as one

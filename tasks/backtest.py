@@ -1,14 +1,14 @@
-"""The actor: `dramatiq tasks.backtest` runs workers that compute backtest jobs."""
+"""The actors: `dramatiq tasks.backtest` runs workers that compute backtest jobs."""
 
 from uuid import UUID
 
 import dramatiq
 
 from configs.environment import SettingsError, redis_url
-from tasks import runner
+from tasks import helper, runner
 from tasks.boot import Boot
 from tasks.broker import JobBroker, make_broker
-from tasks.wake_up import ACTOR_NAME, QUEUE
+from tasks.wake_up import ACTOR_NAME, HELP_ACTOR_NAME, HELP_QUEUE, QUEUE
 
 boot = Boot()
 
@@ -29,3 +29,9 @@ dramatiq.set_broker(broker)
 def backtest(job_id: str) -> None:
     """Compute one job; the message only says which one is worth a look."""
     runner.run(UUID(job_id), boot.worker)
+
+
+@dramatiq.actor(broker=broker, actor_name=HELP_ACTOR_NAME, queue_name=HELP_QUEUE)
+def help_out(job_id: str) -> None:
+    """Compute shards of a job that somebody else owns."""
+    helper.run(UUID(job_id), boot.worker)

@@ -33,7 +33,7 @@ from storage.schema import SchemaUnusable
 from storage.session import Session
 from storage.temporary import OwnedFolder
 from tasks import broker as queue
-from tasks import claim, isolation, metrics, shutdown, wake_up
+from tasks import identity, isolation, metrics, shutdown, wake_up
 from tasks.process import EngineNotPreloaded, ForkServer
 from tasks.worker import Worker
 
@@ -162,6 +162,8 @@ class Boot(dramatiq.Middleware):
             metrics=metrics.Metrics(),
             stopping=self._stopping,
             put_back=put_back,
+            idle_workers=lambda: broker.idle_workers,
+            job_waits=broker.job_waits,
             tracer=tracing.start(COMPONENT),
         )
 
@@ -188,8 +190,8 @@ class Boot(dramatiq.Middleware):
         except EngineNotPreloaded as error:  # jobs are better off with any other worker
             log.error("engine_not_preloaded", error=str(error))
             return
-        if engine.identity != claim.ENGINE:
-            log.error("sources_changed", was=claim.ENGINE, error=f"now it is {engine.identity}")
+        if engine.identity != identity.ENGINE:
+            log.error("sources_changed", was=identity.ENGINE, error=f"now it is {engine.identity}")
             self._end_children()
             shutdown.exit_at_once(SOURCES_CHANGED)
         self._ready.set()

@@ -1,8 +1,5 @@
 """Taking the lease of a job, through every error that Postgres may answer with."""
 
-import os
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -10,19 +7,16 @@ from uuid import UUID
 import psycopg
 from structlog.stdlib import BoundLogger
 
-import engine
 from configs.one_line import one_line
 from engine.request import VERSION as REQUEST_VERSION
 from storage import faults, leases
 from storage.connection import Connection, Unreachable
 from storage.records import Claimed, Claimer, FailureCode, State
 from storage.retry import backoff
+from tasks.identity import ENGINE, new_owner
 from tasks.job_writer import count_end, job_log
 from tasks.stopping import set_for
 from tasks.worker import Worker
-
-ENGINE = engine.identity()
-"""What computes here: written by the claim, and compared with that of a stored shortlist."""
 
 STOP_GRACE_SECONDS = 1.0
 GIVE_BACK_SECONDS = 10.0
@@ -36,7 +30,7 @@ def take(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
     While Postgres is away or refuses, it is tried again until the worker is told to stop.
     """
     claimer = Claimer(
-        locked_by=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+        locked_by=new_owner(),
         lease_seconds=worker.jobs.lease_seconds,
         max_crashes=worker.jobs.max_crashes,
         engine_version=ENGINE,

@@ -4,12 +4,10 @@ It never touches Postgres. Whatever it may do to itself – run out of memory, c
 hang – it does to one job only.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from engine.candles import Candles
 from engine.coverage import Coverage
@@ -19,15 +17,15 @@ from engine.request import Request, parse
 from engine.validation.split import Split
 from storage import result_texts
 from storage.records import Stage, TopVariant
-from tasks import failures, isolation
+from tasks import failures, isolation, serving
 from tasks.messages import (
     Assignment,
+    Begin,
     CandlesLoaded,
     Finished,
     FromChild,
     Indexes,
     Retrying,
-    Snapshot,
     StageAFinished,
     StageBFinished,
     Stopped,
@@ -39,7 +37,7 @@ from tasks.parent import Parent, StopRequested
 if TYPE_CHECKING:
     from engine.ranking import TopList
     from engine.report import VariantReport
-    from engine.sweep import Batch, Sweep
+    from engine.sweep import Sweep
     from engine.validation.search import Answers
 
 
@@ -75,23 +73,43 @@ def _compute(parent: Parent, assignment: Assignment, *, preloaded: bool) -> None
     split = Split.of(request, candles)
     seen = candles if split is None else split.train
     sweep = Sweep(request, seen, threads=assignment.threads)
-    shortlist, twins = begin.shortlist, begin.twins
-    if shortlist is None:
-        best = _run_stage(parent, Stage.STAGE_A, sweep.stage_a())
-        shortlist, twins = best.top.indexes(), best.top.twins()
-        assert sweep.outcomes is not None
-        outcomes = sweep.outcomes.document()
-        if split is not None:
-            outcomes |= split.document()
-        parent.send(StageAFinished(shortlist, twins, outcomes, best.total, request.risk.total))
-    best = _run_stage(parent, Stage.STAGE_B, sweep.stage_b(shortlist, twins=twins), sweep)
-    parent.send(StageBFinished(reports=len(best.top), validated=split is not None))
+    top = _search(parent, sweep, split, begin, assignment)
     answers = test = None
     if split is not None:
-        answers, test = _ask(parent, sweep, best.top), Sweep(request, split.test)
+        answers, test = _ask(parent, sweep, top), Sweep(request, split.test)
         parent.send(Validated())
-    rows = _final_rows(parent, sweep, best.top, test, answers)
+    rows = _final_rows(parent, sweep, top, test, answers)
     parent.send(Finished(rows, None if answers is None else _text(answers)))
+
+
+def _search(
+    parent: Parent, sweep: "Sweep", split: Split | None, begin: Begin, assignment: Assignment
+) -> "TopList":
+    """Return the final list of both stages, of which an earlier attempt may have done the first."""
+    from engine.divided import StageA, StageB
+
+    divided = begin.divided
+    shortlist, twins = begin.shortlist, begin.twins
+    if shortlist is None or twins is None:
+        found = serving.run_stage(parent, Stage.STAGE_A, StageA(sweep), assignment, divided=divided)
+        divided = False
+        shortlist, twins = found.top.indexes(), found.top.twins()
+        assert found.outcomes is not None
+        outcomes = found.outcomes.document()
+        if split is not None:
+            outcomes |= split.document()
+        total, risks = sweep.grid.base_total, sweep.grid.risk_total
+        parent.send(StageAFinished(shortlist, twins, outcomes, total, risks))
+    top = serving.run_stage(
+        parent,
+        Stage.STAGE_B,
+        StageB(sweep, shortlist, twins),
+        assignment,
+        divided=divided,
+        snapshots=serving.Snapshots(parent, partial(_summary_rows, sweep)),
+    ).top
+    parent.send(StageBFinished(reports=len(top), validated=split is not None))
+    return top
 
 
 def _load_candles(parent: Parent, request: Request, assignment: Assignment) -> Candles:
@@ -112,22 +130,6 @@ def _load_candles(parent: Parent, request: Request, assignment: Assignment) -> C
             parent.send(Retrying(str(error)))
             parent.pause(delay)
     return loaded()
-
-
-def _run_stage(
-    parent: Parent, stage: Stage, batches: Iterator["Batch"], sweep: "Sweep | None" = None
-) -> "Batch":
-    """Run a stage to its end; with `sweep`, send the snapshots that the parent asks for."""
-    shown: tuple[Indexes, Indexes] | None = None
-    for batch in batches:
-        parent.report_progress(stage, batch.processed, batch.total)
-        if parent.listen() and sweep is not None:
-            top = batch.top.indexes(), batch.top.twins()
-            unchanged = shown is not None and all(map(np.array_equal, top, shown))
-            parent.send(Snapshot(None if unchanged else _summary_rows(sweep, *top)))
-            shown = top
-    parent.report_progress(stage, batch.processed, batch.total, last=True)
-    return batch
 
 
 def _summary_rows(sweep: "Sweep", indexes: Indexes, twins: Indexes) -> str:

@@ -1,4 +1,4 @@
-"""The consumer: takes one message at a time out of Redis and lets only wake-ups through.
+"""The consumers: they take one message at a time out of Redis and let only wake-ups through.
 
 Dramatiq stumbles over foreign payloads: an undecodable one costs it three seconds, one that names
 another queue ends its worker thread for good. So every payload is checked here, before dramatiq
@@ -26,6 +26,33 @@ REFUSING_SECONDS = 0.02
 log = logging.getLogger(__name__)
 
 
+class Gate:
+    """Lets one message of a process out of Redis at a time, whichever queue it comes from."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is open; False when that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._closed, seconds)
+
+    def close(self, seconds: float = 0.0) -> bool:
+        """Close it, once it is open, to take a message; False when that takes longer."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._closed, seconds):
+                return False
+            self._closed = True
+            return True
+
+    def open(self) -> None:
+        """Open it: there is no message, or it is done with."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+
 class JobConsumer(Consumer):
     """Iterates over the wake-ups of one queue; None when none came for `wait_seconds`.
 
@@ -34,8 +61,8 @@ class JobConsumer(Consumer):
 
     `accepting` is asked before a message is taken out of Redis; `on_garbage` is called with a
     reason for every message that was dropped. At most one message is out of Redis and
-    unacknowledged at any time. So what this consumer has not acknowledged in Redis is that one,
-    plus leftovers that could not be acknowledged before.
+    unacknowledged at any time, of all consumers that share a `gate`. So what this consumer has not
+    acknowledged in Redis is that one, plus leftovers that could not be acknowledged before.
     """
 
     def __init__(
@@ -43,34 +70,32 @@ class JobConsumer(Consumer):
         broker: RedisBroker,
         queue_name: str,
         *,
+        gate: Gate,
         wait_seconds: float,
         accepting: Callable[[], bool],
         on_garbage: Callable[[str], object],
     ) -> None:
         self._broker = broker
         self._queue_name = queue_name
+        self._gate = gate
         self._wait_seconds = wait_seconds
         self._accepting = accepting
         self._on_garbage = on_garbage
-        # Cleared by the consumer thread, set by the worker thread that acknowledges.
-        self._free = threading.Event()
-        self._free.set()
 
     def __next__(self) -> MessageProxy | None:
         """Next wake-up, or None after a wait. Raises ConnectionClosed.
 
         The wait for the message that is being worked on ends when it is acknowledged.
         """
-        if not self._free.wait(self._wait_seconds):
+        if not self._gate.wait(self._wait_seconds):
             return None
         try:
-            message = self._take()
+            message = self._take(self._wait_seconds)
             if message is None:
                 self._wait_for_another()
                 return None
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
-        self._free.clear()
         return MessageProxy(message)
 
     def ack(self, message: MessageProxy) -> None:
@@ -83,7 +108,7 @@ class JobConsumer(Consumer):
             self._forget_unacknowledged()
         except redis.RedisError as error:
             log.warning("message %s could not be acknowledged: %s", message.message_id, error)
-        self._free.set()
+        self._gate.open()
 
     def nack(self, message: MessageProxy) -> None:
         """Remove a message for good: a dead letter would be one more copy of a job id."""
@@ -98,7 +123,19 @@ class JobConsumer(Consumer):
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
-    def _take(self) -> Message[Any] | None:
+    def _take(self, seconds: float = 0.0) -> Message[Any] | None:
+        """Take a message out of Redis; then the gate stays closed until it is acknowledged."""
+        if not self._gate.close(seconds):
+            return None
+        message = None
+        try:
+            message = self._first_wake_up()
+        finally:
+            if message is None:
+                self._gate.open()
+        return message
+
+    def _first_wake_up(self) -> Message[Any] | None:
         while self._accepting():
             payloads = self._broker.do_fetch(self._queue_name, 1)
             if not payloads:
@@ -121,9 +158,9 @@ class JobConsumer(Consumer):
         self._broker.client.blmove(key, key, self._wait_seconds, "LEFT", "LEFT")  # type: ignore[arg-type]
 
     def _check(self, payload: bytes | None) -> Message[Any]:
-        if self._queue_name != wake_up.QUEUE:
+        if self._queue_name not in (wake_up.QUEUE, wake_up.HELP_QUEUE):
             raise Garbage(GarbageKind.DELAYED)
-        return wake_up.read(payload)
+        return wake_up.read(payload, self._queue_name)
 
     def _forget_unacknowledged(self) -> None:
         # Not by the id that a message claims to have: a forged one may claim any.
@@ -134,3 +171,50 @@ class JobConsumer(Consumer):
         broker = self._broker
         key = f"{broker.namespace}:__acks__.{broker.broker_id}.{self._queue_name}"
         return list(broker.client.smembers(key))
+
+
+class HelpConsumer(JobConsumer):
+    """Iterates over calls for help: a process takes one when it has nothing else to do.
+
+    While that is so it says so in Redis, and `on_idle` is told how many workers do.
+    """
+
+    def __init__(self, *args: Any, on_idle: Callable[[int], object], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._on_idle = on_idle
+        self._said_idle = False
+
+    def __next__(self) -> MessageProxy | None:
+        """Next call for help while no job waits, or None after a wait. Raises ConnectionClosed."""
+        try:
+            if not self._gate.wait(REFUSING_SECONDS):  # a mere look for a job takes less
+                self._say_busy()
+                self._gate.wait(self._wait_seconds)
+                return None
+            message = self._take_if_idle()
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        return None if message is None else MessageProxy(message)
+
+    def _take_if_idle(self) -> Message[Any] | None:
+        if not self._accepting():
+            self._say_busy()
+            time.sleep(REFUSING_SECONDS)
+            return None
+        now = wake_up.say_idle(self._broker)
+        self._said_idle = True
+        self._on_idle(now.workers)
+        if now.jobs:  # they come first; somebody is about to take them
+            time.sleep(REFUSING_SECONDS)
+            return None
+        message = self._take() if now.calls_for_help else None
+        if message is None:
+            self._wait_for_another()
+        else:
+            self._say_busy()
+        return message
+
+    def _say_busy(self) -> None:
+        if self._said_idle:
+            wake_up.say_busy(self._broker)
+            self._said_idle = False

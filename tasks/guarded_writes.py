@@ -128,10 +128,11 @@ class GuardedWrites:
                 raise
             return ended
 
-    def release(self) -> State | None:
+    def release(self, also: Callable[[Connection], object]) -> State | None:
         """Give the job back, to be picked up by somebody else at once; best effort.
 
-        Returns the state of a job that had ended by our last write already.
+        In the same transaction `also` gives back what else is held. Returns the state of a job that
+        had ended by our last write already.
         """
         self._ownership.close()
         give_up_at = time.monotonic() + RELEASE_SECONDS
@@ -144,6 +145,7 @@ class GuardedWrites:
             if ended is None and not leases.release(conn, self._lease) and not sent:
                 _lost()
             sent = True  # where its answer gets lost, the job is ours no more
+            also(conn)
             return ended
 
         for pause in backoff(longest=LONGEST_PAUSE_SECONDS):

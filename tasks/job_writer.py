@@ -25,6 +25,7 @@ from tasks.guarded_writes import GuardedWrites
 from tasks.lease import Ownership
 from tasks.messages import Failed, Progress
 from tasks.metrics import SCORING, Metrics
+from tasks.plan_writer import PlanWriter
 from tasks.worker import Worker
 
 LEFT, LOST, RELEASED = "left_to_run_out", "lease_lost", "released"
@@ -54,6 +55,7 @@ class JobWriter:
         self._writes = GuardedWrites(
             worker.session, claimed.lease, self.ownership, worker.stopping, lambda: self.log
         )
+        self.plans = PlanWriter(lease, self._writes, self._heed, lambda: self.log)
         self._metrics = worker.metrics
         self._claimed = claimed
         self._claimed_at = self._stage_started_at = time.monotonic()
@@ -100,7 +102,7 @@ class JobWriter:
         """Begin stage B.
 
         With `outcomes`, the statistics of the search, the shortlist was found just now: both are
-        stored in the same transaction.
+        stored in the same transaction, in which the plan of stage A goes.
         """
         total = len(shortlist.indexes) * shortlist.risk_total
         if outcomes is None:
@@ -108,6 +110,8 @@ class JobWriter:
             return
 
         def save_and_start(conn: Connection) -> Beat | None:
+            if not self.plans.discard(conn, Stage.STAGE_A):
+                return None
             if not results.save_shortlist(conn, self.lease, shortlist, outcomes):
                 return None
             commit_with_next(conn)
@@ -127,6 +131,14 @@ class JobWriter:
             done = progress.processed - self.progress.processed
             self._metrics.variants.labels(progress.stage).inc(max(0, done))
         self.progress = progress
+
+    def note_part(self, begin: Progress) -> None:
+        """Remember that the computation begins with a part of the stage."""
+        self.progress = begin
+
+    def note_merge(self, seconds: float) -> None:
+        """Count how long results of shards took to be merged."""
+        self._metrics.merge_seconds.inc(seconds)
 
     def write_progress(self) -> None:
         """Write how far the job is, and read whether it is still ours and still wanted."""
@@ -182,8 +194,17 @@ class JobWriter:
         self.log.info("resumed_from_shortlist", written_by_attempt=written_by_attempt)
 
     def succeed(self, document: str, answers: str | None) -> None:
-        """Publish the final rows and what was asked of the search, as `storage.result_texts`."""
-        self._end(lambda conn: results.succeed(conn, self.lease, document, answers))
+        """Publish the final rows and what was asked of the search, as `storage.result_texts`.
+
+        What they were merged from goes in the same transaction.
+        """
+
+        def discard_and_succeed(conn: Connection) -> State | None:
+            if not self.plans.discard(conn, *Stage):
+                return None
+            return results.succeed(conn, self.lease, document, answers)
+
+        self._end(discard_and_succeed)
 
     def cancel(self) -> None:
         """End the job as cancelled."""
@@ -198,7 +219,7 @@ class JobWriter:
 
     def release(self) -> None:
         """Give the job back, to be picked up by somebody else at once; best effort."""
-        ended = self._writes.release()
+        ended = self._writes.release(self.plans.give_back)
         self.outcome = RELEASED
         if ended is not None:
             self._note_ended(ended, FailureCode.UNEXPECTED_ERROR)

@@ -1,6 +1,6 @@
 """What a worker process and its computing child say to each other over their pipe."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ class Assignment:
     """What the child is to compute, from where, and on how much of the machine.
 
     `request` is as it is stored; the child reads it, within `limits`. `candle_retry_seconds` are
-    the pauses after which it asks a silent candle source once more.
+    the pauses after which it asks a silent candle source once more. A stage that takes one worker
+    longer than `shard_seconds` is cut into parts of that length, for about so many `workers`.
     """
 
     request: Mapping[str, Any]
@@ -28,9 +29,12 @@ class Assignment:
     candle_retry_seconds: tuple[float, ...]
     threads: int
     memory_bytes: int
+    shard_seconds: float
+    workers: int
 
 
-# Child to parent, in this order (Retrying, Progress and Snapshot any number of times).
+# Child to parent, in this order (Retrying, Progress and Snapshot any number of times). After
+# `Divided` the child waits for orders, and answers them by `ShardFinished` and `Merged`.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,34 @@ class CandlesLoaded:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`processed` of `total` units of the stage are done."""
+    """`processed` of `total` units of the stage, or of its part that was ordered, are done."""
 
     stage: Stage
     processed: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """The stage may be shared: `pieces` are its parts, each in JSON types and with its units.
+
+    The child computes and merges what is ordered, until `MergeEnd`.
+    """
+
+    stage: Stage
+    pieces: Sequence[tuple[Mapping[str, Any], int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFinished:
+    """Answer to `Compute`: what the part has found, as bytes that merge."""
+
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Answer to `Merge`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +161,9 @@ FromChild = (
     Retrying
     | CandlesLoaded
     | Progress
+    | Divided
+    | ShardFinished
+    | Merged
     | StageAFinished
     | Snapshot
     | StageBFinished
@@ -149,15 +179,38 @@ FromChild = (
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Compute; a `shortlist` of an earlier attempt, with its `twins`, spares stage A."""
+    """Compute; a `shortlist` of an earlier attempt, with its `twins`, spares stage A.
+
+    With `divided` there is a plan of the first stage already: it is shared, however short it is.
+    """
 
     shortlist: Indexes | None = None
     twins: Indexes | None = None
+    divided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Compute a part of the stage that was `Divided`."""
+
+    part: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Take in what a part of the stage has found; in any order, each once."""
+
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MergeEnd:
+    """All parts are merged: go on as if the stage had been computed here."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotWanted:
-    """Send a `Snapshot` at the next batch boundary of stage B."""
+    """Send a `Snapshot` at the next batch boundary of stage B, or of what is merged of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +218,4 @@ class Stop:
     """Stop at the next batch boundary."""
 
 
-ToChild = Begin | SnapshotWanted | Stop
+ToChild = Begin | Compute | Merge | MergeEnd | SnapshotWanted | Stop

@@ -50,6 +50,11 @@ class Metrics:
         self.lease_lost = counter("lease_lost", "Leases lost to someone else or to time.")
         self.stale_messages = counter("stale_message", "Messages dropped without a claim.")
         self.variants = counter("variants", "Variants computed.", "stage")
+        self.help_seconds = counter("help_seconds", "Time spent on shards of jobs of others.")
+        self.help_declined = counter(
+            "help_declined", "Plans of others that could not be helped with: other candles, mostly."
+        )
+        self.merge_seconds = counter("merge_seconds", "Time spent on merging results of shards.")
         self.job_seconds = Histogram(
             f"{PREFIX}_job_duration_seconds",
             "Time from claim to the end of the ownership.",

@@ -52,22 +52,23 @@ class Parent:
         """Hear what the parent said: whether it wants a snapshot. Raises StopRequested."""
         snapshot_wanted = False
         while self._pipe.poll():
-            snapshot_wanted |= isinstance(self._order(), SnapshotWanted)
+            snapshot_wanted |= isinstance(self.order(), SnapshotWanted)
         return snapshot_wanted
 
     def wait_for_begin(self) -> Begin:
         """Wait for the order to begin; raises StopRequested."""
         while True:
-            order = self._order()
+            order = self.order()
             if isinstance(order, Begin):
                 return order
 
     def pause(self, seconds: float) -> None:
         """Wait; raises StopRequested."""
         if self._pipe.poll(seconds):
-            self._order()
+            self.order()
 
-    def _order(self) -> ToChild:
+    def order(self) -> ToChild:
+        """Wait for the next order; raises StopRequested."""
         try:
             order: ToChild = self._pipe.recv()
         except EOFError:

@@ -60,7 +60,7 @@ def import_all() -> None:
     each start of a worker longer.
     """
     from configs.environment import SettingsError, candle_source
-    from engine import ready, report, sweep  # noqa: F401
+    from engine import divided, ready, report, sweep  # noqa: F401
     from engine.validation import search  # noqa: F401
     from storage.candles import open_store
     from tasks import compute  # noqa: F401

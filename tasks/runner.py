@@ -2,9 +2,9 @@
 
 A wake-up names a job. The worker takes its lease, has a child process check the request and compute
 it, and writes down what the child reports: the shortlist of stage A, snapshots of stage B, and in
-the end the reports, and what was asked of the search, together with the state. It goes on only
-while the lease is its own; a cancelled job, a stopping worker or a lost lease ends the computation
-wherever it is.
+the end the reports, and what was asked of the search, together with the state. Stages that take
+long are shared with other workers (`stages`). It goes on only while the lease is its own; a
+cancelled job, a stopping worker or a lost lease ends the computation wherever it is.
 """
 
 import time
@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 
 from storage.records import Claimed, Failure, FailureCode, Shortlist, Stage
-from tasks import attempts, claim, failures
+from tasks import attempts, claim, failures, identity, stages
 from tasks.job_writer import JobWriter
 from tasks.messages import (
     Assignment,
@@ -84,14 +84,7 @@ def _own(claimed: Claimed, writer: JobWriter, worker: Worker) -> None:
 
 def _compute(claimed: Claimed, writer: JobWriter, worker: Worker) -> Finished:
     """Return what is to be stored; a child that dies may have had nothing to do with the job."""
-    assignment = Assignment(
-        request=claimed.job.request_json,
-        limits=worker.limits,
-        candle_source=worker.candle_source,
-        candle_retry_seconds=worker.candle_retry_seconds,
-        threads=worker.jobs.parallel_workers,
-        memory_bytes=worker.jobs.job_memory_limit_bytes,
-    )
+    assignment = worker.assignment(claimed.job.request_json)
     try:
         return _compute_once(assignment, writer, worker)
     except ChildDied as death:
@@ -109,7 +102,7 @@ def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> 
         found = _resume(candles, child, writer) or _run_stage_a(candles, child, writer)
 
         writer.start_stage_b(*found)
-        top = child.expect(StageBFinished)
+        top = stages.ended(StageBFinished, candles.candles_hash, child, writer)
         writer.finish_stage()
 
         if top.validated:
@@ -166,19 +159,25 @@ def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Sta
     """Spare stage A if all of its result is stored for exactly these candles."""
     stored = writer.stored_shortlist()
     if stored is None or not stored.usable_with(
-        engine_version=claim.ENGINE, candles_hash=candles.candles_hash
+        engine_version=identity.ENGINE, candles_hash=candles.candles_hash
     ):
         return None
     writer.note_resumed(written_by_attempt=stored.attempt)
     shortlist = stored.shortlist
-    child.tell(Begin(np.array(shortlist.indexes, np.int64), np.array(shortlist.twins, np.int64)))
+    child.tell(
+        Begin(
+            np.array(shortlist.indexes, np.int64),
+            np.array(shortlist.twins, np.int64),
+            divided=_is_planned(Stage.STAGE_B, candles, writer),
+        )
+    )
     return shortlist, None
 
 
 def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> StageA:
     writer.start_stage(Stage.STAGE_A, total=candles.base_variants)
-    child.tell(Begin())
-    best = child.expect(StageAFinished)
+    child.tell(Begin(divided=_is_planned(Stage.STAGE_A, candles, writer)))
+    best = stages.ended(StageAFinished, candles.candles_hash, child, writer)
     writer.finish_stage()
     shortlist = Shortlist(
         indexes=best.indexes.tolist(),
@@ -186,10 +185,15 @@ def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -
         stage_a_variants_total=best.total,
         risk_total=best.risk_total,
         preselect_used=len(best.indexes),
-        engine_version=claim.ENGINE,
+        engine_version=identity.ENGINE,
         candles_hash=candles.candles_hash,
     )
     return shortlist, best.outcomes
+
+
+def _is_planned(stage: Stage, candles: CandlesLoaded, writer: JobWriter) -> bool:
+    """Whether an earlier attempt, or child, has left a plan of the stage that is of use."""
+    return writer.plans.adopt(stage, candles.candles_hash) is not None
 
 
 def _fail(failure: Failed, writer: JobWriter) -> None:

@@ -15,6 +15,10 @@ class WorkerStopping(Exception):
     """The worker was told to stop: leave the job to another one."""
 
 
+class ShardLost(Exception):
+    """Somebody else may have the shard by now, or nobody wants it: write nothing more about it."""
+
+
 class JobFailed(Exception):
     """The job cannot be done."""
 

@@ -1,6 +1,7 @@
 """The wake-up of a job, both of its ends: what the scheduler sends and what a worker lets in.
 
-A message carries a job id and nothing else; losing, repeating or forging one changes latency only.
+There are two: one for a job to be claimed, and one for a job of somebody else that wants help. A
+message carries a job id and nothing else; losing, repeating or forging one changes latency only.
 Importing this opens no connection, sets nothing and loads nothing of ours.
 """
 
@@ -8,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import dramatiq
@@ -20,6 +21,13 @@ from redis.retry import Retry
 
 QUEUE = "backtest"
 ACTOR_NAME = "backtest"
+HELP_QUEUE = "backtest.help"
+HELP_ACTOR_NAME = "help"
+
+_ACTORS = {QUEUE: ACTOR_NAME, HELP_QUEUE: HELP_ACTOR_NAME}
+
+IDLE_SECONDS = 2
+"""For so long after it said so a worker counts as idle; it says so twice a second."""
 
 SOCKET_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
@@ -59,6 +67,14 @@ class Waiting:
     garbage: Counter[GarbageKind] = field(default_factory=Counter)
 
 
+class Idleness(NamedTuple):
+    """How many workers are idle, and how many messages of either kind wait."""
+
+    workers: int
+    jobs: int
+    calls_for_help: int
+
+
 def connect(redis_url: str) -> redis.Redis:
     """Client that connects on first use. Raises ValueError when the URL is none.
 
@@ -83,10 +99,10 @@ def make_broker(
     )
 
 
-def enqueue(broker: RedisBroker, job_id: UUID) -> None:
+def enqueue(broker: RedisBroker, job_id: UUID, queue: str = QUEUE) -> None:
     """Send the wake-up of one job. Raises QueueUnavailable; it may have arrived nevertheless."""
     message: dramatiq.Message[None] = dramatiq.Message(
-        queue_name=QUEUE, actor_name=ACTOR_NAME, args=(str(job_id),), kwargs={}, options={}
+        queue_name=queue, actor_name=_ACTORS[queue], args=(str(job_id),), kwargs={}, options={}
     )
     try:
         broker.enqueue(message)
@@ -114,8 +130,26 @@ def waiting(broker: RedisBroker) -> Waiting:
     return Waiting(frozenset(job_ids), garbage)
 
 
-def read(payload: bytes | None) -> dramatiq.Message[Any]:
-    """Decode a payload that asks the actor to run one job; raises Garbage for everything else."""
+def idleness(broker: RedisBroker) -> Idleness:
+    """Read who is idle and what waits. Raises QueueUnavailable."""
+    try:
+        return _idleness(broker, "")
+    except redis.RedisError as error:
+        raise QueueUnavailable(f"Redis: {error}") from error
+
+
+def say_idle(broker: RedisBroker) -> Idleness:
+    """Say that this process has nothing to do; returns what `idleness` does. Raises RedisError."""
+    return _idleness(broker, broker.broker_id)
+
+
+def say_busy(broker: RedisBroker) -> None:
+    """Take back that this process has nothing to do. Raises RedisError."""
+    broker.client.zrem(f"{broker.namespace}:idle", broker.broker_id)
+
+
+def read(payload: bytes | None, queue: str = QUEUE) -> dramatiq.Message[Any]:
+    """Decode a payload that asks an actor to work on one job; raises Garbage for all else."""
     if payload is None:
         raise Garbage(GarbageKind.EMPTY)
     try:
@@ -124,9 +158,9 @@ def read(payload: bytes | None) -> dramatiq.Message[Any]:
         raise Garbage(GarbageKind.UNDECODABLE) from None
     if not isinstance(message.message_id, str) or not isinstance(message.options, dict):
         raise Garbage(GarbageKind.MALFORMED)
-    if message.queue_name != QUEUE:
+    if message.queue_name != queue:
         raise Garbage(GarbageKind.OTHER_QUEUE)
-    if message.actor_name != ACTOR_NAME:
+    if message.actor_name != _ACTORS[queue]:
         raise Garbage(GarbageKind.OTHER_ACTOR)
     if "eta" in message.options:
         raise Garbage(GarbageKind.DELAYED)
@@ -138,6 +172,26 @@ def read(payload: bytes | None) -> dramatiq.Message[Any]:
 def job_id(message: dramatiq.Message[Any]) -> UUID:
     """Return which job a message that was `read` is about."""
     return UUID(message.args[0])
+
+
+# One key for all of them, for those of one worker each could only be counted by a walk through all
+# that Redis holds. Times are those of Redis.
+_IDLENESS = """
+local time = redis.call('time')
+local now = time[1] + time[2] / 1000000
+redis.call('zremrangebyscore', KEYS[1], '-inf', now)
+if ARGV[1] ~= '' then
+    redis.call('zadd', KEYS[1], now + ARGV[2], ARGV[1])
+    redis.call('expire', KEYS[1], ARGV[2])
+end
+return {redis.call('zcard', KEYS[1]), redis.call('llen', KEYS[2]), redis.call('llen', KEYS[3])}
+"""
+
+
+def _idleness(broker: RedisBroker, name: str) -> Idleness:
+    keys = [f"{broker.namespace}:{key}" for key in ("idle", QUEUE, HELP_QUEUE)]
+    found: Any = broker.client.eval(_IDLENESS, len(keys), *keys, name, IDLE_SECONDS)
+    return Idleness(*found)
 
 
 def _is_uuid(text: object) -> bool:

@@ -112,6 +112,23 @@ def jobs() -> Dashboard:
             _seconds(0.95, "stage_duration_seconds", "{{stage}}", by="le, stage"),
             section="worker-port-9204",
         ),
+        graph(
+            "Shards of shared stages",
+            "short",
+            "Parts of stages that take long. Many open ones keep all workers busy; open ones "
+            "while workers are idle: nobody can help.",
+            Query("max by (state) (backtest_scheduler_shards)", "{{state}}"),
+            section="shared-jobs",
+        ),
+        graph(
+            "Merging results of shards",
+            "percentunit",
+            "How many workers are busy with it. More than a tenth: raise shard_seconds.",
+            Query(
+                "sum(rate(backtest_job_runner_merge_seconds_total[$__rate_interval]))", "merging"
+            ),
+            section="shared-jobs",
+        ),
     ]
     trouble = [
         graph(

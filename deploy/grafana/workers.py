@@ -63,6 +63,18 @@ def workers() -> Dashboard:
             section="worker-port-9204",
         ),
         graph(
+            "Workers that help",
+            "short",
+            "How many compute for jobs that others own. None while shards are open and workers "
+            "idle: they decline, see Trouble.",
+            Query(
+                f"sum by (instance) (rate(backtest_job_runner_help_seconds_total{CHOSEN}"
+                "[$__rate_interval]))",
+                "{{instance}}",
+            ),
+            section="shared-jobs",
+        ),
+        graph(
             "Claims",
             "short",
             "Jobs taken within each interval of the graph. Flat while jobs are queued and the "
@@ -98,6 +110,15 @@ def workers() -> Dashboard:
             "Redis; the log says what, event=garbage_dropped.",
             Query(_increase("stale_message_total"), "{{instance}}"),
             section="worker-port-9204",
+        ),
+        graph(
+            "Help declined",
+            "short",
+            "Plans of others that a worker could not help with. Steadily: it reads other "
+            "candles than the rest, or its computation fails; event=help_declined says which.",
+            Query(_increase("help_declined_total"), "{{instance}}"),
+            section="shared-jobs",
+            limit=Limit(1),
         ),
         graph(
             "Starts within 15 minutes",

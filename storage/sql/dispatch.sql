@@ -75,28 +75,38 @@ WITH judged AS (
 SELECT state FROM ended;
 
 -- name: gauges
-SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
-       count(*) FILTER (WHERE state = 'running') AS running,
-       coalesce(
-           extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'queued')), 0
-       )::double precision AS oldest_queued_age_seconds,
-       count(*) FILTER (WHERE @expired) AS expired_leases,
-       (SELECT count(*)
-        FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock') AS waiting_sessions,
-       count(*) FILTER (
-           WHERE state = 'running' AND stage = 'finalizing' AND EXISTS (
-               SELECT FROM backtest_job_events AS event
-               WHERE event.job_id = job.job_id
-                 AND event.attempt = job.attempt
-                 AND event.event = 'stage_started'
-                 AND event.details ->> 'stage' = 'finalizing'
-                 AND event.at < now() - interval '1 minute'
-           )
-       ) AS finalizing_overdue,
-       @paused AS paused
-FROM backtest_jobs AS job
-WHERE state IN ('queued', 'running');
+-- Shards are of jobs that run: plans of others are swept at once.
+SELECT active.*, shards.*
+FROM (
+    SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
+           count(*) FILTER (WHERE state = 'running') AS running,
+           coalesce(
+               extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'queued')), 0
+           )::double precision AS oldest_queued_age_seconds,
+           count(*) FILTER (WHERE @expired) AS expired_leases,
+           (SELECT count(*)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock') AS waiting_sessions,
+           count(*) FILTER (
+               WHERE state = 'running' AND stage = 'finalizing' AND EXISTS (
+                   SELECT FROM backtest_job_events AS event
+                   WHERE event.job_id = job.job_id
+                     AND event.attempt = job.attempt
+                     AND event.event = 'stage_started'
+                     AND event.details ->> 'stage' = 'finalizing'
+                     AND event.at < now() - interval '1 minute'
+               )
+           ) AS finalizing_overdue,
+           @paused AS paused
+    FROM backtest_jobs AS job
+    WHERE state IN ('queued', 'running')
+) AS active
+CROSS JOIN (
+    SELECT count(*) FILTER (WHERE state = 'open') AS open_shards,
+           count(*) FILTER (WHERE state = 'running') AS running_shards,
+           count(*) FILTER (WHERE state = 'done') AS done_shards
+    FROM backtest_job_shards
+) AS shards;
 
 -- name: help_wanted
 -- Plans are of jobs that run, so nothing is read of those that have ended. The owner of a job counts as
@@ -115,7 +125,7 @@ FROM (
         FROM backtest_job_shards AS piece
         WHERE piece.job_id = plan.job_id AND piece.stage = plan.stage
     ) AS counted
-    WHERE @wants_help AND job.engine_version = plan.engine_identity
+    WHERE NOT @paused AND @wants_help AND job.engine_version = plan.engine_identity
     GROUP BY job.job_id
 ) AS job
 WHERE free_shards > 0

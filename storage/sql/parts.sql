@@ -88,21 +88,24 @@ CASE
     ELSE 'running'
 END;
 
--- name: coordinated
--- The job goes on, and it has an owner who will merge what its shards find. Its row is read and not
--- locked: a helper never makes the owner wait.
+-- name: still_wanted
+-- The job has not ended, and nobody wants it to. Whether it has an owner at the moment makes no
+-- difference to what is being computed for it. Its row is read and not locked: a helper never makes the
+-- owner wait.
 EXISTS (
     SELECT
     FROM backtest_jobs
-    WHERE job_id = %(job_id)s AND @wants_help
+    WHERE job_id = %(job_id)s AND state = 'running' AND cancel_requested_at IS NULL
 );
 
 -- name: coordinated_alike
--- By an owner of the same engine, too: any other cannot use what is found.
+-- The job goes on, and it has an owner who will merge what its shards find: one of the same engine, for
+-- any other cannot use it. While the queue is paused, nobody begins anything.
 EXISTS (
     SELECT
     FROM backtest_jobs
     WHERE job_id = %(job_id)s AND engine_version = %(engine_identity)s AND @wants_help
+      AND NOT @paused
 );
 
 -- name: wants_help

@@ -1,4 +1,5 @@
--- What workers do with a shard that they hold. None of it locks the row of the job.
+-- What workers do with a shard that they hold. None of it locks the row of the job. What is claimed is
+-- computed to its end also while the job has no owner: whoever comes next adopts the plan.
 
 -- name: offer
 -- Of several plans with something to do, the one that was made first. Where the job has changed over
@@ -42,7 +43,7 @@ RETURNING piece.shard, attempt, part, total_units, crash_count;
 UPDATE backtest_job_shards
 SET processed_units = %(processed)s,
     @renewed
-WHERE @held AND @coordinated;
+WHERE @held AND @still_wanted;
 
 -- name: finish
 UPDATE backtest_job_shards
@@ -50,7 +51,7 @@ SET state = 'done',
     result = %(result)b,
     processed_units = total_units,
     @let_go
-WHERE @held AND @coordinated;
+WHERE @held AND @still_wanted;
 
 -- name: fail
 UPDATE backtest_job_shards
@@ -62,7 +63,7 @@ SET state = 'failed',
     ),
     processed_units = 0,
     @let_go
-WHERE @held AND @coordinated;
+WHERE @held AND @still_wanted;
 
 -- name: give_back
 -- Whether or not the job goes on: who comes next need not wait for the lease to run out.

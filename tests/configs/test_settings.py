@@ -109,6 +109,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "job_memory_limit_bytes": 8589934592,
         "result_bytes_max": 33554432,
         "stall_seconds": 600,
+        "shard_seconds": 5,
         "dispatch_batch": 100,
         "dispatch_window": 32,
         "redispatch_seconds": 30,
@@ -277,7 +278,7 @@ REFUSED = {
         "  warmup_bars_default: null\n  warmup_bars_default: 100",
         ["line 5", "warmup_bars_default", "twice"],
     ),
-    "bad yaml": ("reporting: {", "reporting: [", ["line 46", "invalid YAML"]),
+    "bad yaml": ("reporting: {", "reporting: [", ["line 47", "invalid YAML"]),
     "tab": ("  guards:", "\tguards:", ["line 12", "invalid YAML"]),
     "negative number of trades": (
         "min_trades_default: 30",

@@ -133,6 +133,18 @@ def test_all_costs_of_this_machine_are_measured_once(
         assert found.expanded[metric].of(100) + found.combined[metric].of(100) > 0
     monkeypatch.setattr(calibration, "measured", pytest.fail)
     calibration.measure_once()
+    assert rate.remembered() == found
+
+
+def test_a_rate_that_cannot_be_kept_is_remembered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write_text("a file where a folder is needed")
+    monkeypatch.setattr(calibration, "measured", lambda: made(sharpe=7.0))
+    monkeypatch.setattr(rate, "_remembered", None)
+    assert rate.remembered() is None
+    calibration.measure_once()
+    assert rate.remembered() == made(sharpe=7.0)
 
 
 def test_the_estimate_and_the_warnings_load_no_compiler() -> None:

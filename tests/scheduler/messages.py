@@ -8,9 +8,9 @@ from dramatiq.brokers.redis import RedisBroker
 from tasks.wake_up import QUEUE
 
 
-def waiting_jobs(broker: RedisBroker) -> list[UUID]:
+def waiting_jobs(broker: RedisBroker, queue: str = QUEUE) -> list[UUID]:
     """Job ids of the waiting messages, in the order workers will take them."""
-    key = f"{broker.namespace}:{QUEUE}"
+    key = f"{broker.namespace}:{queue}"
     ids = broker.client.lrange(key, 0, -1)
     payloads = broker.client.hmget(f"{key}.msgs", ids) if ids else []
     return [UUID(Message.decode(payload).args[0]) for payload in payloads]

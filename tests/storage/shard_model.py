@@ -90,8 +90,13 @@ class JobModel:
 
     @property
     def goes_on(self) -> bool:
-        """Whether helpers may claim and write."""
-        return self.alive and not self.ended and not self.cancel_requested
+        """Whether helpers may claim."""
+        return self.alive and self.wants_results
+
+    @property
+    def wants_results(self) -> bool:
+        """Whether helpers may go on with what they have claimed."""
+        return not self.ended and not self.cancel_requested
 
     def is_of(self, lease: Lease) -> bool:
         """The guard of the coordinator."""

@@ -342,7 +342,7 @@ def test_the_sweep_skips_a_job_that_somebody_holds(
 
 
 def test_an_empty_queue_has_zero_gauges(connection: psycopg.Connection) -> None:
-    assert dispatch.gauges(connection) == Gauges(0, 0, 0.0, 0, 0, 0, False)
+    assert dispatch.gauges(connection) == Gauges(0, 0, 0.0, 0, 0, 0, False, 0, 0, 0)
 
 
 def test_gauges_count_active_jobs_and_expired_leases(connection: psycopg.Connection) -> None:

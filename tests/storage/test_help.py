@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from storage import dispatch, jobs, leases
+from storage import dispatch, jobs, leases, switches
 from storage.plan_records import HelpWanted
 from storage.records import Client, Lease, Stage
 from tests.storage.making import (
@@ -97,6 +97,14 @@ def test_the_plans_of_a_job_count_together(connection: Conn) -> None:
     helped(connection, later, helper("host-5-0"))
     (one,) = wanted(connection)
     assert (one.workers, one.free_shards) == (3, 6)
+
+
+def test_no_help_is_wanted_while_the_queue_is_paused(connection: Conn) -> None:
+    planned(connection, claimed(connection))
+    switches.pause(connection, by="root@host", reason=None)
+    assert wanted(connection) == []
+    switches.resume(connection, by="root@host")
+    assert len(wanted(connection)) == 1
 
 
 def test_no_help_is_wanted_where_none_can_be_given(connection: Conn) -> None:

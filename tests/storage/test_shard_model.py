@@ -219,13 +219,13 @@ class Sharing(RuleBasedStateMachine):
         match what:
             case 0:
                 answer = shards.beat(self.conn, lease, number)
-                self.beats(shard, answer, mine and job.goes_on, number)
+                self.beats(shard, answer, mine and job.wants_results, number)
             case 1:
-                self.finishes(lease, shard, mine and job.goes_on)
+                self.finishes(lease, shard, mine and job.wants_results)
             case 2:
                 answer = shards.fail(self.conn, lease, FAILURE)
                 again = shard is not None and shard.was_ended_by(lease, "failed")
-                assert answer == ((mine and job.goes_on) or again)
+                assert answer == ((mine and job.wants_results) or again)
                 if shard is not None and answer and not again:
                     shard.goes("failed")
             case 3:
@@ -265,7 +265,7 @@ class Sharing(RuleBasedStateMachine):
         assert answer.cancel_requested == job.cancel_requested
         theirs = self.of(own.job_id)
         there = theirs.shard(own)
-        mine = there is not None and there.is_of(own) and theirs.goes_on
+        mine = there is not None and there.is_of(own) and theirs.wants_results
         self.beats(there, answer.value, mine, number)
 
     # --------------------------------------------------------------------------- others, and time

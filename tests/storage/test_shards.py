@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from storage import jobs, leases, plans, shards
+from storage import jobs, leases, plans, shards, switches
 from storage.plan_records import Plan, ShardLease, ShardLine, ShardState
 from storage.records import Client, Lease, Stage
 from tests.storage.making import claim, claimed, current, expire, reclaimed, submitted, succeed
@@ -39,7 +39,7 @@ WRITES: dict[str, Write] = {
 }
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 while_the_job_goes_on = pytest.mark.parametrize(
-    "write", [WRITES[name] for name in ("beat", "finish", "fail")]
+    "write", [WRITES[name] for name in ("beat", "finish", "fail")], ids=["beat", "finish", "fail"]
 )
 
 
@@ -150,10 +150,15 @@ def vanished(conn: Conn, lease: Lease) -> None:
     expire(conn, lease.job_id)
 
 
-ENDS = [vanished, released, cancelled, ended]
+def paused(conn: Conn, _lease: Lease) -> None:
+    switches.pause(conn, by="root@host", reason=None)
 
 
-@pytest.mark.parametrize("end", ENDS)
+WITHOUT_OWNER = [vanished, released]
+ENDS = [cancelled, ended]
+
+
+@pytest.mark.parametrize("end", [*WITHOUT_OWNER, *ENDS, paused])
 def test_no_shard_is_to_be_had_of_a_job_that_does_not_go_on(
     connection: Conn, lease: Lease, plan: Plan, end: Callable[[Conn, Lease], None]
 ) -> None:
@@ -252,6 +257,16 @@ def test_nothing_is_written_into_another_plan(
 
 
 @while_the_job_goes_on
+@pytest.mark.parametrize("end", [*WITHOUT_OWNER, paused])
+def test_what_is_being_computed_outlives_the_owner_of_the_job(
+    connection: Conn, lease: Lease, plan: Plan, end: Callable[[Conn, Lease], None], write: Write
+) -> None:
+    held = helped(connection, plan).lease
+    end(connection, lease)
+    assert write(connection, held)
+
+
+@while_the_job_goes_on
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_is_written_about_a_job_that_does_not_go_on(
     connection: Conn, lease: Lease, plan: Plan, end: Callable[[Conn, Lease], None], write: Write
@@ -263,7 +278,7 @@ def test_nothing_is_written_about_a_job_that_does_not_go_on(
     assert everything_planned(connection, plan.job_id) == before
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", [*WITHOUT_OWNER, *ENDS, paused])
 def test_a_shard_is_given_back_whatever_became_of_the_job(
     connection: Conn, lease: Lease, plan: Plan, end: Callable[[Conn, Lease], None]
 ) -> None:

@@ -29,6 +29,7 @@ from tests.storage.making import (
     submitted,
     variants,
 )
+from tests.storage.sharing import planned
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -92,7 +93,9 @@ def jobs(connection: psycopg.Connection) -> list[UUID]:
     expire(connection, taken_over)
     reclaimed(connection, taken_over)
     set_crashes(connection, taken_over, 1)
-    return [waiting, finished.job_id, failed.job_id, abandoned, taken_over]
+    shared = claimed(connection)
+    planned(connection, shared)
+    return [waiting, finished.job_id, failed.job_id, abandoned, taken_over, shared.job_id]
 
 
 @pytest.mark.parametrize("query", blocks(ENGLISH, "sql"))

@@ -13,7 +13,10 @@ PLENTY = 8 * 2**30
 
 
 def assignment(
-    candles: CandlesFolder, document: dict[str, Any], memory_bytes: int = PLENTY
+    candles: CandlesFolder,
+    document: dict[str, Any],
+    memory_bytes: int = PLENTY,
+    shard_seconds: float = 1e9,
 ) -> Assignment:
     loaded = settings.load(None, {"ROEHUB_ENV": "test"})
     unlimited = Limits(max_variants_per_compute=2**40, max_compute_bytes_total=2**50)
@@ -25,6 +28,8 @@ def assignment(
         candle_retry_seconds=(),
         threads=1,
         memory_bytes=memory_bytes,
+        shard_seconds=shard_seconds,
+        workers=2,
     )
 
 

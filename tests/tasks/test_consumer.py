@@ -13,7 +13,7 @@ import redis
 
 from tasks import wake_up
 from tasks.broker import JobBroker, make_broker
-from tasks.wake_up import ACTOR_NAME, QUEUE, Garbage, enqueue
+from tasks.wake_up import ACTOR_NAME, HELP_ACTOR_NAME, HELP_QUEUE, QUEUE, Garbage, enqueue
 
 JOB_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
@@ -27,6 +27,9 @@ def broker(redis_url: str) -> Iterator[JobBroker]:
     broker.reasons = []  # type: ignore[attr-defined]
     broker.on_garbage = broker.reasons.append  # type: ignore[attr-defined]
     dramatiq.actor(lambda _job_id: None, broker=broker, actor_name=ACTOR_NAME, queue_name=QUEUE)
+    dramatiq.actor(
+        lambda _job_id: None, broker=broker, actor_name=HELP_ACTOR_NAME, queue_name=HELP_QUEUE
+    )
     yield broker
     broker.close()
 
@@ -45,9 +48,9 @@ def push(broker: JobBroker, content: bytes) -> None:
     broker.client.rpush(f"{broker.namespace}:{QUEUE}", name)
 
 
-def waiting(broker: JobBroker) -> int:
+def waiting(broker: JobBroker, queue: str = QUEUE) -> int:
     """How many messages no worker has taken."""
-    return int(broker.client.llen(f"{broker.namespace}:{QUEUE}"))
+    return int(broker.client.llen(f"{broker.namespace}:{queue}"))
 
 
 def until_waiting_in_redis(redis_url: str, count: int) -> None:
@@ -208,7 +211,10 @@ def test_of_all_that_wait_one_gets_the_message(broker: JobBroker, redis_url: str
     stopped = threading.Event()
 
     def look() -> None:
-        consumer = broker.consume(QUEUE)
+        mine = make_broker(redis_url)  # of a process of its own
+        mine.namespace = broker.namespace
+        mine.declare_queue(QUEUE)
+        consumer = mine.consume(QUEUE)
         while not stopped.is_set():
             taken.extend(filter(None, [next(consumer)]))
 
@@ -259,3 +265,136 @@ def test_a_message_that_was_not_worked_on_goes_back(broker: JobBroker) -> None:
     consumer.requeue([message])
 
     assert waiting(broker) == 1
+
+
+# ------------------------------------------------------------------------- calls for help
+
+
+def test_a_call_for_help_is_taken_by_who_has_nothing_else_to_do(broker: JobBroker) -> None:
+    enqueue(broker, job_id := uuid4(), HELP_QUEUE)
+    consumer = broker.consume(HELP_QUEUE)
+
+    message = next(consumer)
+
+    assert message is not None
+    assert (message.actor_name, message.args) == (HELP_ACTOR_NAME, (str(job_id),))
+    consumer.ack(message)
+    assert kept(broker) == 0
+
+
+def test_a_job_that_waits_comes_first(broker: JobBroker) -> None:
+    enqueue(broker, uuid4(), HELP_QUEUE)
+    enqueue(broker, uuid4())
+    job, call = broker.consume(QUEUE), broker.consume(HELP_QUEUE)
+
+    assert next(call) is None
+    message = next(job)
+    assert message is not None
+    assert (next(call), waiting(broker, HELP_QUEUE)) == (None, 1)
+    job.ack(message)
+    assert next(call) is not None
+
+
+def test_a_worker_that_helps_takes_no_job(broker: JobBroker) -> None:
+    enqueue(broker, uuid4(), HELP_QUEUE)
+    job, call = broker.consume(QUEUE), broker.consume(HELP_QUEUE)
+    message = next(call)
+    assert message is not None
+    enqueue(broker, uuid4())
+
+    assert next(job) is None
+    assert waiting(broker) == 1
+    call.ack(message)
+    assert next(job) is not None
+
+
+def test_of_a_job_and_a_call_at_the_same_moment_one_is_out_of_redis(broker: JobBroker) -> None:
+    """Whichever consumer comes first; neither message gets lost."""
+    consumers = {queue: broker.consume(queue) for queue in (QUEUE, HELP_QUEUE)}
+    sent = 40
+    taken: list[str] = []
+    out = threading.Semaphore(1)
+    stopped = threading.Event()
+
+    def look(queue: str) -> None:
+        while not stopped.is_set():
+            message = next(consumers[queue])
+            if message is not None:
+                assert out.acquire(blocking=False), "two messages are out"
+                taken.append(message.args[0])
+                out.release()
+                consumers[queue].ack(message)
+
+    threads = [threading.Thread(target=look, args=(queue,), daemon=True) for queue in consumers]
+    for thread in threads:
+        thread.start()
+    wanted = [uuid4() for _ in range(sent)]
+    for number, job_id in enumerate(wanted):
+        enqueue(broker, job_id, (QUEUE, HELP_QUEUE)[number % 2])
+    deadline = time.monotonic() + 20
+    while len(taken) < sent:
+        assert time.monotonic() < deadline, f"{len(taken)} of {sent} were taken"
+        assert all(thread.is_alive() for thread in threads)
+        time.sleep(0.01)
+    stopped.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(taken) == sorted(map(str, wanted))
+
+
+def test_who_waits_for_calls_counts_as_idle_for_a_while(broker: JobBroker, redis_url: str) -> None:
+    others = [make_broker(redis_url) for _ in range(2)]
+    for other in others:
+        other.namespace = broker.namespace
+        other.declare_queue(HELP_QUEUE)
+    for each in (broker, *others):
+        assert next(each.consume(HELP_QUEUE)) is None
+    assert wake_up.idleness(broker) == (3, 0, 0)
+    assert [each.idle_workers for each in (broker, *others)] == [1, 2, 3]
+    deadline = time.monotonic() + 10
+    while kept(broker):
+        assert time.monotonic() < deadline, "they are idle for ever"
+        time.sleep(0.05)
+    assert wake_up.idleness(broker) == (0, 0, 0)
+
+
+def test_a_worker_that_has_something_to_do_is_not_idle(broker: JobBroker) -> None:
+    job, call = broker.consume(QUEUE), broker.consume(HELP_QUEUE)
+    for consumer, queue in ((job, QUEUE), (call, HELP_QUEUE)):
+        assert next(call) is None
+        assert wake_up.idleness(broker).workers == 1
+        enqueue(broker, uuid4(), queue)
+        message = next(consumer)
+        assert message is not None
+        next(call)
+        assert wake_up.idleness(broker).workers == 0
+        consumer.ack(message)
+
+
+def test_a_worker_that_accepts_nothing_is_not_idle(broker: JobBroker) -> None:
+    call = broker.consume(HELP_QUEUE)
+    assert next(call) is None
+    broker.accepting = lambda: False
+    enqueue(broker, uuid4(), HELP_QUEUE)
+    assert next(call) is None
+    assert wake_up.idleness(broker) == (0, 0, 1)
+
+
+def test_garbage_among_calls_is_removed(broker: JobBroker) -> None:
+    enqueue(broker, uuid4(), HELP_QUEUE)
+    for content in (payload(), payload(queue_name=HELP_QUEUE), b"no json"):
+        name = uuid4().hex
+        broker.client.hset(f"{broker.namespace}:{HELP_QUEUE}.msgs", name, content)
+        broker.client.lpush(f"{broker.namespace}:{HELP_QUEUE}", name)
+    message = next(broker.consume(HELP_QUEUE))
+    assert message is not None
+    assert broker.reasons == ["undecodable", "other_actor", "other_queue"]  # type: ignore[attr-defined]
+
+
+def test_a_broker_tells_whether_a_job_waits(broker: JobBroker) -> None:
+    assert not broker.job_waits()
+    enqueue(broker, uuid4(), HELP_QUEUE)
+    assert not broker.job_waits()
+    enqueue(broker, uuid4())
+    assert broker.job_waits()
+    assert not make_broker("redis://127.0.0.1:1/0").job_waits()

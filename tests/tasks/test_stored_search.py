@@ -21,7 +21,7 @@ from engine.sweep import Batch, Sweep
 from storage import leases, result_texts, results
 from storage.candles import open_store
 from storage.records import Claimed, Claimer, EventName, FailureCode, Shortlist, Stage, State
-from tasks import claim, compute, runner
+from tasks import claim, compute, identity, runner, serving
 from tasks.messages import (
     Assignment,
     Begin,
@@ -87,7 +87,7 @@ def test_a_job_keeps_coverage_shortlist_twins_and_outcomes(stack: Stack, worker:
     assert results.outcomes(job_id).of(stack.connection) == OUTCOMES
     stored = results.shortlist(stack.connection, job_id)
     assert stored is not None
-    assert stored.shortlist == Shortlist(INDEXES, TWINS, 100, 6, 3, claim.ENGINE, HASH)
+    assert stored.shortlist == Shortlist(INDEXES, TWINS, 100, 6, 3, identity.ENGINE, HASH)
 
 
 def test_coverage_replaces_what_the_submission_found(stack: Stack, worker: Worker) -> None:
@@ -125,10 +125,10 @@ def coverage_of_submission(stack: Stack, job_id: UUID, coverage: dict[str, Any])
 def interrupted_after_stage_a(stack: Stack) -> UUID:
     """A job whose first owner stored its shortlist and released it."""
     job_id = stack.submit(small_sweep())
-    claimer = Claimer("host-1-0000000a", 60, 3, claim.ENGINE, claim.REQUEST_VERSION)
+    claimer = Claimer("host-1-0000000a", 60, 3, identity.ENGINE, claim.REQUEST_VERSION)
     claimed = leases.try_claim(stack.connection, job_id, claimer)
     assert isinstance(claimed, Claimed)
-    shortlist = Shortlist(INDEXES, TWINS, 100, 6, 3, claim.ENGINE, HASH)
+    shortlist = Shortlist(INDEXES, TWINS, 100, 6, 3, identity.ENGINE, HASH)
     with stack.connection.transaction():
         results.save_shortlist(stack.connection, claimed.lease, shortlist, OUTCOMES)
     assert leases.release(stack.connection, claimed.lease)
@@ -174,7 +174,9 @@ def test_a_snapshot_is_sent_when_variants_or_twins_have_changed(
             )
             yield Batch("stage_b", 1, 2, found)  # type: ignore[arg-type]
 
-    compute._run_stage(Parent(there), Stage.STAGE_B, batches(), sweep)
+    parent = Parent(there)
+    snapshots = serving.Snapshots(parent, partial(compute._summary_rows, sweep))
+    serving.run(parent, Stage.STAGE_B, batches(), snapshots)
     documents = []
     while here.poll():
         message = here.recv()

@@ -69,9 +69,11 @@ def test_every_counter_is_scraped_with_0_from_the_start(prometheus: Prometheus) 
     assert {labels["__name__"].removesuffix("_total") for labels, _ in found} == {
         *(f"{RUNNER}_{name}" for name in ("claim", "succeeded", "failed", "cancelled")),
         *(f"{RUNNER}_{name}" for name in ("lease_lost", "stale_message", "variants")),
+        *(f"{RUNNER}_{name}" for name in ("help_seconds", "help_declined", "merge_seconds")),
         *(f"{SCHEDULER}_{name}" for name in ("dispatched", "dispatch_errors", "swept")),
     }
-    for gauge in ("jobs", "oldest_queued_age_seconds", "expired_leases", "finalizing_overdue"):
+    gauges = ("jobs", "oldest_queued_age_seconds", "expired_leases", "finalizing_overdue", "shards")
+    for gauge in gauges:
         assert {value for _, value in prometheus.samples(f"{SCHEDULER}_{gauge}")} == {0}, gauge
 
 

@@ -107,6 +107,7 @@ def summary(hurt: Site, harm: Harm, found: Verdict, seconds: float) -> None:
     for outcome, count in sorted(found.outcomes.items()):
         say(f"{outcome:42} {count:4} jobs")
     say("attempts: " + ", ".join(f"{n}: {c} jobs" for n, c in sorted(found.attempts.items())))
+    say("sharing: " + ", ".join(f"{n} workers: {c} jobs" for n, c in found.shared.items()))
     for kind, times in found.rescued.items():
         say(f"next claim after an owner was {kind}: {percentiles(times)}")
     say(f"\nwrong: {len(found.wrong)}")

@@ -39,6 +39,10 @@ JOB_SETTINGS: dict[str, Any] = {
 }
 
 
+SHARING = {"shard_seconds": 0.2}
+"""Of every other worker: what it owns and takes longer is shared by all."""
+
+
 @dataclass
 class Slot:
     """A place for one program, as a service manager keeps it: whoever ends is started again."""
@@ -49,6 +53,7 @@ class Slot:
     postgres: PostgresProxy
     redis: RedisProxy
     temporary: Path
+    config: Path
     program: Program
     harmed: bool = False
     told_to_stop_at: float | None = None
@@ -82,7 +87,9 @@ class Slot:
         late = told is not None and self.paused_until > told  # then it may end by force
         if not self.harmed and (told is None or (code != 0 and not late)):
             self.complain(f"ended with code {code}, told to stop: {told is not None}")
-        self.program = start(self.stack, self.command, self.postgres, self.redis, self.temporary)
+        self.program = start(
+            self.stack, self.command, self.postgres, self.redis, self.temporary, self.config
+        )
         self.harmed, self.told_to_stop_at, self.paused_until = False, None, 0.0
 
     def complain(self, what: str) -> None:
@@ -139,10 +146,15 @@ def start(
     postgres: PostgresProxy,
     redis: RedisProxy,
     temporary: Path,
+    config: Path,
 ) -> Program:
     """Start a program on networks of its own."""
     return stack.start(
-        *command, STRATEGY_PG_DSN=postgres.dsn, REDIS_URL=redis.url, TMPDIR=str(temporary)
+        *command,
+        STRATEGY_PG_DSN=postgres.dsn,
+        REDIS_URL=redis.url,
+        TMPDIR=str(temporary),
+        ROEHUB_BACKTEST_CONFIG=str(config),
     )
 
 
@@ -162,6 +174,7 @@ def site(folder: Path, workers: int, schedulers: int) -> Iterator[Site]:
         cleanup.callback(redis.stop)
         stack = Stack(server.dsn, redis.url, candles, folder)
         stack.config = stack.configure("chaos.yaml", **JOB_SETTINGS)
+        sharing = stack.configure("sharing.yaml", **JOB_SETTINGS | SHARING)
         audit.install(stack.connection)
         made = Site(stack, server, redis)
         cleanup.callback(_end, stack)
@@ -179,8 +192,9 @@ def site(folder: Path, workers: int, schedulers: int) -> Iterator[Site]:
                     )
                 )
             )
-            program = start(stack, command, postgres, network, temporary)
-            slot = Slot(stack, name, command, postgres, network, temporary, program)
+            config = sharing if worker and number % 2 else stack.config
+            program = start(stack, command, postgres, network, temporary, config)
+            slot = Slot(stack, name, command, postgres, network, temporary, config, program)
             (made.workers if worker else made.schedulers).append(slot)
         yield made
 

@@ -33,6 +33,8 @@ BY_OWNER = (
 )
 # What dramatiq keeps of workers that it has not missed yet: it waits a minute for them.
 HEARTBEATS, TAKEN, MESSAGES = b"__heartbeats__", b"__acks__", b".msgs"
+# Who is idle, for two seconds; and calls for help, which nobody misses who was about to end.
+PASSING = (b":idle", b":backtest.help")
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     attempts: Counter[int] = field(default_factory=Counter)
+    shared: dict[int, int] = field(default_factory=dict)
     rescued: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -74,6 +77,7 @@ def judge(site: Site, load: Load, harm: Harm) -> Verdict:
         if job.state is not State.SUCCEEDED and any(r.report_table_md for r in stack.rows(job_id)):
             found.append("it has reports although it did not succeed")
         verdict.wrong += [f"{job_id} ({kind}): {what}" for what in found]
+    verdict.shared = audit.shared(conn)
     _measure_rescues(verdict, harm, conn)
     return verdict
 
@@ -107,6 +111,7 @@ def _left_in_redis(url: str) -> Iterator[str]:
     """Keys that belong to nobody; the message of a killed worker waits until that one is missed."""
     with redis.Redis.from_url(url) as client:
         keys = [key for key in client.scan_iter() if HEARTBEATS not in key]
+        keys = [key for key in keys if not any(name in key for name in PASSING)]
         taken = [name for key in keys if TAKEN in key for name in client.smembers(key)]
         for key in keys:
             if key.endswith(MESSAGES):

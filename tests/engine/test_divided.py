@@ -1,0 +1,146 @@
+"""Stages in parts that travel as JSON: together they are the stage, and nothing else is a part."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import rate
+from engine.divided import MOST_SHARDS, Divided, StageA, StageB, check_partition
+from engine.metric_names import METRICS
+from engine.partial import Partial
+from engine.rate import Cost, Rate
+from engine.sweep import Sweep
+from tests.engine.small_sweeps import ONE, RISK, THREE, candles, request
+from tests.engine.test_sweep import last
+
+
+@cache
+def sweep() -> Sweep:
+    return Sweep(request(*THREE, risk=RISK, preselect=40, top_k=30), candles())
+
+
+@cache
+def stage(name: str) -> Divided:
+    if name == "a":
+        return StageA(sweep())
+    shortlist = last(sweep().stage_a()).top
+    return StageB(sweep(), shortlist.indexes(), shortlist.twins())
+
+
+def everything(found: Partial) -> tuple[bytes, Any]:
+    outcomes = None if found.outcomes is None else found.outcomes.document()
+    return found.top.ranked().tobytes(), outcomes
+
+
+def computed(work: Divided, part: dict[str, Any] | None) -> Partial:
+    return work.found(last(work.run(part)))
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    name=st.sampled_from(["a", "b"]),
+    shard_seconds=st.floats(1.0, 12.0),
+    workers=st.integers(1, 4),
+    order=st.randoms(use_true_random=False),
+)
+def test_parts_that_travelled_merge_to_the_stage(
+    name: str, shard_seconds: float, workers: int, order: Any
+) -> None:
+    work = stage(name)
+    pieces = work.pieces(10.0, shard_seconds, workers)
+    travelled = json.loads(json.dumps([part for part, _ in pieces]))
+    order.shuffle(travelled)
+    whole, *others = [Partial.from_bytes(computed(work, part).to_bytes()) for part in travelled]
+    for other in others:
+        whole.merge(other)
+    assert everything(whole) == everything(computed(work, None))
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_units_are_variants_and_add_up_to_the_stage(name: str) -> None:
+    work = stage(name)
+    pieces = work.pieces(60.0, 5.0, 2)
+    assert len(pieces) > 8
+    for part, units in (pieces[0], pieces[-1]):
+        assert last(work.run(part)).total == units
+    assert sum(units for _, units in pieces) == last(work.run(None)).total
+
+
+def test_a_stage_is_cut_into_so_many_shards_at_most() -> None:
+    work = StageB(sweep(), *[last(sweep().stage_a()).top.indexes().repeat(1000)] * 2)
+    pieces = work.pieces(1e9, 1e-3, 1)
+    assert len(pieces) <= MOST_SHARDS + 4
+
+
+def test_a_stage_of_one_block_has_parts_as_well() -> None:
+    work = StageA(Sweep(request(*ONE), candles()))
+    pieces = work.pieces(100.0, 1.0, 1)
+    assert [part["second"] for part, _ in pieces] == [[0, 1]] * len(pieces)
+    assert sum(units for _, units in pieces) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("a", {}),
+        ("a", {"streamed": [0, 1]}),
+        ("a", {"streamed": [0, 1], "second": [0, 1], "third": [0, 1]}),
+        ("a", {"streamed": [0, 1], "second": [0, 5]}),
+        ("a", {"streamed": [-1, 1], "second": [0, 1]}),
+        ("a", {"streamed": [1, 1], "second": [0, 1]}),
+        ("a", {"streamed": [0, 1, 2], "second": [0, 1]}),
+        ("a", {"streamed": [0.0, 1.0], "second": [0, 1]}),
+        ("a", {"streamed": 7, "second": [0, 1]}),
+        ("a", {"positions": [0, 1]}),
+        ("b", {"positions": [0, 41]}),
+        ("b", {"positions": [3, 2]}),
+        ("b", {"positions": ["0", "1"]}),
+    ],
+    ids=str,
+)
+def test_what_is_no_part_of_a_stage_is_refused(name: str, part: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="part"):
+        stage(name).run(part)
+
+
+WHOLE = (range(4), range(3))
+HALVES = [(range(2), range(3)), (range(2, 4), range(3))]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "text"),
+    [
+        (HALVES[:1], "6 places"),
+        ([*HALVES, HALVES[0]], "shares"),
+        ([HALVES[0], (range(1, 4), range(3))], "shares"),
+        ([HALVES[0], (range(2, 5), range(3))], "beyond"),
+        ([(range(-1, 2), range(3)), HALVES[1]], "beyond"),
+        # As many places as the whole, two of them twice.
+        ([(range(4), range(2)), (range(2), range(1, 3))], "shares"),
+    ],
+    ids=str,
+)
+def test_parts_that_are_no_partition_are_refused(
+    boxes: list[tuple[range, range]], text: str
+) -> None:
+    check_partition(HALVES, WHOLE)
+    with pytest.raises(ValueError, match=text):
+        check_partition(boxes, WHOLE)
+
+
+def test_both_stages_take_as_long_as_the_estimate_says_of_the_search() -> None:
+    def costs(nanoseconds: float) -> dict[str, Cost]:
+        return dict.fromkeys(METRICS, Cost(nanoseconds, 0.0))  # whatever the number of bars
+
+    known = Rate(costs(3e6), costs(5e6), costs(7e6), row=0.0, signal=0.0)
+    asked = sweep().request
+    shortlist = last(sweep().stage_a()).top
+    assert len(shortlist) == asked.preselect
+    stages = [StageA(sweep()), StageB(sweep(), shortlist.indexes(), shortlist.twins())]
+    both = [work.seconds(known) for work in stages]
+    assert both == pytest.approx([504 * 3e-3, 40 * (5e-3 + 24 * 7e-3)])
+    assert sum(both) == pytest.approx(rate.seconds(asked, known))

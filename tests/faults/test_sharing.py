@@ -1,0 +1,341 @@
+"""A job that two workers share, while one of them is killed, paused, stopped, or comes later.
+
+Whoever computes is met in the middle of a shard, by pausing the process that computes for it.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from configs.environment import CandlesFolder
+from engine import synthetic
+from storage import jobs, shards
+from storage.candles import Bars, open_store
+from storage.plan_records import ShardLine, ShardState
+from storage.records import Client, EventName, Stage, State
+from tests.faults.conftest import MINUTES, START_MS, sweep
+from tests.faults.harness import Program, Stack, child_of, gone, wait_for
+from tests.tasks.sharing import Witness
+
+Rows = list[tuple[str, ...]]
+Met = TypeVar("Met")
+
+SHARED = {"shard_seconds": 0.1}
+STAGES = [Stage.STAGE_A, Stage.STAGE_B]
+
+
+def document() -> dict[str, Any]:
+    """A request of which every part of the shortlist may have a place in the final list."""
+    return sweep(windows=16, top_k=60, tsl=60, preselect=300)
+
+
+@pytest.fixture(scope="module")
+def alone(stack: Stack) -> Rows:
+    """What is stored of the job when one worker computes it without shards."""
+    stack.workers(1)
+    job = stack.ends(stack.submit(document()))
+    assert job.state is State.SUCCEEDED, job.last_error_json
+    return stack.stored_bytes(job.job_id)
+
+
+@pytest.fixture(scope="module")
+def witness(stack: Stack) -> Iterator[Witness]:
+    witness = Witness(stack.connection)
+    yield witness
+    witness.close()
+
+
+@dataclass
+class Crew:
+    """Workers that share jobs; who was hurt is replaced by the next test."""
+
+    stack: Stack
+    config: Path
+    programs: list[Program]
+
+    def are(self, count: int) -> list[Program]:
+        """Have so many, and no other."""
+        self.programs = [program for program in self.programs if program.alive()]
+        for program in self.programs[count:]:
+            program.kill()
+        del self.programs[count:]
+        while len(self.programs) < count:
+            self.joins()
+        for program in self.programs:
+            program.logged("event=ready")
+        return self.programs
+
+    def joins(self, **environ: str) -> Program:
+        """Have one more."""
+        program = self.stack.worker(ROEHUB_BACKTEST_CONFIG=str(self.config), **environ)
+        self.programs.append(program)
+        return program
+
+
+@pytest.fixture(scope="module")
+def crew(stack: Stack, alone: Rows) -> Iterator[Crew]:
+    stack.workers(0)
+    crew = Crew(stack, stack.configure("sharing.yaml", **SHARED), [])
+    yield crew
+    crew.are(0)
+
+
+class Missed(Exception):
+    """The stage was over, or nothing of it left, before anybody was met in it."""
+
+
+class Work:
+    """A job in a stage that is shared, and who computes what of it."""
+
+    def __init__(self, stack: Stack, stage: Stage) -> None:
+        self._stack = stack
+        self.stage = stage
+        self._begin()
+
+    def _begin(self) -> None:
+        self.job_id = self._stack.submit(document())
+        self._paused: list[psutil.Process] = []
+
+    def lines(self) -> list[ShardLine]:
+        found = shards.lines(self.job_id).of(self._stack.connection)
+        return [line for line in found if line.stage is self.stage]
+
+    def done(self) -> int:
+        return sum(line.state is ShardState.DONE for line in self.lines())
+
+    def at_work(self) -> dict[int, ShardLine]:
+        """By the pid of the worker process."""
+        running = [line for line in self.lines() if line.state is ShardState.RUNNING]
+        return {pid_of(line.locked_by): line for line in running}
+
+    def pause_owner(self) -> int:
+        """Pause what computes for the owner, in a shard of the stage; returns the owner's pid."""
+        return self._anew(lambda: self._met(self._is_owner))
+
+    def pause_both(self) -> tuple[int, int]:
+        """The same of the owner, and then of a helper."""
+        return self._anew(
+            lambda: (self._met(self._is_owner), self._met(lambda pid: not self._is_owner(pid)))
+        )
+
+    def _anew(self, meet: Callable[[], Met]) -> Met:
+        """Have another job where this one was too fast."""
+        while True:
+            with suppress(Missed):
+                return meet()
+            self.end()
+            self._begin()
+
+    def _is_owner(self, pid: int) -> bool:
+        return pid == pid_of(self._stack.job(self.job_id).locked_by)
+
+    def end(self) -> None:
+        """Let the job end, whatever was paused."""
+        self.go_on()
+        jobs.cancel(self._stack.connection, self.job_id, client=Client.CLI)
+        self._stack.ends(self.job_id)
+
+    def go_on(self) -> None:
+        for child in self._paused:
+            with suppress(psutil.NoSuchProcess):
+                child.resume()
+        self._paused.clear()
+
+    def _met(self, wanted: Callable[[int], bool]) -> int:
+        def there() -> int | None:
+            for pid in filter(wanted, self.at_work()):
+                child = child_of(pid)
+                if child is None:
+                    continue
+                child.suspend()
+                # It may have finished its shard before; what it has said then is written soon.
+                if any(self._rests(pid) for _ in range(4)):
+                    self._paused.append(child)
+                    return pid
+                child.resume()
+            left = [line for line in self.lines() if line.state is not ShardState.DONE]
+            begun = self._stack.in_stage(self.job_id, self.stage) and self.lines()
+            if self._stack.ended(self.job_id) or (begun and len(left) <= len(self._paused)):
+                raise Missed
+            return None
+
+        return wait_for(there, f"a shard of {self.stage}", 60)
+
+    def _rests(self, pid: int) -> bool:
+        """Whether a worker has one and the same shard for a while."""
+        before = self.at_work().get(pid)
+        with suppress(AssertionError):
+            wait_for(lambda: self.at_work().get(pid) != before, "another shard", 0.3)
+            return False
+        return before is not None
+
+
+def pid_of(locked_by: str | None) -> int:
+    return int(locked_by.rsplit("-", 2)[1]) if locked_by else 0
+
+
+@pytest.fixture
+def work(request: pytest.FixtureRequest, stack: Stack, crew: Crew) -> Iterator[Work]:
+    """A job of two workers, in the stage that the test is parametrized with, or in stage A."""
+    crew.are(2)
+    work = Work(stack, getattr(request, "param", Stage.STAGE_A))
+    yield work
+    work.end()
+
+
+in_both_stages = pytest.mark.parametrize("work", STAGES, indirect=True)
+
+
+def assert_succeeded(stack: Stack, work: Work, alone: Rows, witness: Witness, **is_: int) -> None:
+    """With the result of one worker, and no shard computed twice."""
+    job = stack.ends(work.job_id)
+    assert job.state is State.SUCCEEDED, job.last_error_json
+    assert {"attempt": job.attempt, "crash_count": job.crash_count} == (
+        {"attempt": 1, "crash_count": 0} | is_
+    )
+    assert stack.stored_bytes(work.job_id) == alone
+    assert witness.none_twice(work.job_id)
+
+
+def test_a_worker_that_comes_later_helps(
+    stack: Stack, crew: Crew, alone: Rows, witness: Witness
+) -> None:
+    crew.are(1)
+    work = Work(stack, Stage.STAGE_A)
+    work.pause_owner()
+    helper = crew.joins()
+    wait_for(lambda: work.done() == len(work.lines()) - 1, "all that is to be had", 60)
+    work.go_on()
+    assert_succeeded(stack, work, alone, witness)
+    assert len(witness.owners(work.job_id)) >= 2
+    wait_for(
+        lambda: helper.metric("backtest_job_runner_help_seconds_total") > 0,
+        "the help to be counted",
+    )
+    assert helper.metric("backtest_job_runner_stale_message_total") == 0
+
+
+@in_both_stages
+def test_a_killed_owner_costs_its_own_shard_alone(
+    stack: Stack, work: Work, alone: Rows, witness: Witness
+) -> None:
+    owner, _ = work.pause_both()
+    held = work.at_work()
+    everything = stack.master_of(owner).processes()
+
+    os.kill(owner, signal.SIGKILL)
+
+    gone(everything)
+    work.go_on()
+    assert_succeeded(stack, work, alone, witness, attempt=2, crash_count=1)
+    ends = dict(witness.ends(work.job_id, work.stage))
+    theirs = [line for pid, line in held.items() if pid != owner]
+    assert [ends[line.shard] for line in theirs] == [line.locked_by for line in theirs]
+
+
+@in_both_stages
+def test_an_owner_that_is_stopped_hands_on_what_is_done(
+    stack: Stack, work: Work, alone: Rows, witness: Witness
+) -> None:
+    owner, _ = work.pause_both()
+    master = stack.master_of(owner)
+
+    master.process.send_signal(signal.SIGTERM)
+
+    assert master.exit_code(30) == 0
+    assert [line.state for pid, line in work.at_work().items() if pid == owner] == []
+    work.go_on()
+    assert_succeeded(stack, work, alone, witness, attempt=2)
+    assert stack.events(work.job_id).count(EventName.LEASE_RELEASED) == 1
+
+
+def test_a_killed_helper_costs_its_own_shard_alone(
+    stack: Stack, work: Work, alone: Rows, witness: Witness
+) -> None:
+    _, helper = work.pause_both()
+    shard = work.at_work()[helper].shard
+    everything = stack.master_of(helper).processes()
+
+    os.kill(helper, signal.SIGKILL)
+
+    gone(everything)
+    work.go_on()
+    assert_succeeded(stack, work, alone, witness)
+    ends = dict(witness.ends(work.job_id, work.stage))
+    assert pid_of(ends[shard]) != helper
+
+
+def test_a_helper_that_is_stopped_gives_its_shard_back(
+    stack: Stack, work: Work, alone: Rows, witness: Witness
+) -> None:
+    _, helper = work.pause_both()
+    master = stack.master_of(helper)
+
+    master.process.send_signal(signal.SIGTERM)
+
+    assert master.exit_code(30) == 0
+    assert "event=shard_given_back" in master.text()
+    assert helper not in work.at_work()
+    work.go_on()
+    assert_succeeded(stack, work, alone, witness)
+
+
+def test_a_helper_that_comes_back_too_late_writes_nothing(
+    stack: Stack, work: Work, alone: Rows, witness: Witness
+) -> None:
+    _, helper = work.pause_both()
+    shard = work.at_work()[helper].shard
+    master = stack.master_of(helper)
+    os.kill(helper, signal.SIGSTOP)
+    try:
+        work.go_on()  # its child ends the shard, and nobody hears of it
+        assert_succeeded(stack, work, alone, witness)
+    finally:
+        os.kill(helper, signal.SIGCONT)
+    ends = dict(witness.ends(work.job_id, work.stage))
+    assert pid_of(ends[shard]) != helper
+    master.logged("event=shard_lost", 30)
+    assert_succeeded(stack, work, alone, witness)
+
+
+@in_both_stages
+def test_a_cancelled_job_ends_with_all_who_compute_it(stack: Stack, work: Work) -> None:
+    children = [child_of(pid) for pid in work.pause_both()]
+
+    jobs.cancel(stack.connection, work.job_id, client=Client.CLI)
+
+    assert stack.ends(work.job_id).state is State.CANCELLED
+    gone([child for child in children if child is not None])
+    wait_for(lambda: work.lines() == [], "the plan to be swept")
+
+
+def test_a_worker_with_other_candles_does_not_help(
+    stack: Stack, crew: Crew, alone: Rows, witness: Witness, tmp_path: Path
+) -> None:
+    with open_store(CandlesFolder(tmp_path)) as store:
+        minutes = synthetic.minutes(seed=8, start_ms=START_MS, count=MINUTES)
+        store.append(1, "BTCUSDT", [Bars.of(minutes)])
+    crew.are(1)
+    stranger = crew.joins(ROEHUB_CANDLES_DIR=str(tmp_path))
+    stranger.logged("event=ready")
+    stopped = stranger.processes()
+    for process in stopped:
+        process.suspend()  # so that it does not become the owner
+    work = Work(stack, Stage.STAGE_A)
+    work.pause_owner()
+    for process in stopped:
+        process.resume()
+    stranger.logged("event=help_declined", 30)
+    assert work.done() == 0 or len(witness.owners(work.job_id)) == 1
+    work.go_on()
+    assert_succeeded(stack, work, alone, witness)
+    assert stranger.metric("backtest_job_runner_help_declined_total") >= 1
+    assert stranger.metric("backtest_job_runner_stale_message_total") == 0
+    stranger.kill()
