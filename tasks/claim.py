@@ -14,7 +14,7 @@ from storage.connection import Connection, Unreachable
 from storage.records import Claimed, Claimer, FailureCode, State
 from storage.retry import backoff
 from tasks.identity import ENGINE, new_owner
-from tasks.job_writer import count_end, job_log
+from tasks.job_log import job_log
 from tasks.stopping import set_for
 from tasks.worker import Worker
 
@@ -71,7 +71,7 @@ def take(job_id: UUID, worker: Worker) -> tuple[Claimed, float] | None:
         worker.metrics.stale_messages.inc()
         log.debug("message_dropped")
     else:
-        count_end(worker.metrics, outcome, FailureCode.WORKER_CRASHED_REPEATEDLY)
+        worker.metrics.count_end(outcome, FailureCode.WORKER_CRASHED_REPEATEDLY)
         log.info("ended_by_claim", state=str(outcome))
     return None
 

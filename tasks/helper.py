@@ -22,7 +22,7 @@ from storage.connection import Connection
 from storage.plan_records import ClaimedShard, Helper, Plan
 from storage.records import Failure, Stage, StoredShortlist
 from tasks import identity
-from tasks.job_writer import job_log
+from tasks.job_log import job_log
 from tasks.listening import Listener
 from tasks.messages import Begin, CandlesLoaded, Compute, Divided, Progress, ShardFinished
 from tasks.process import Child, ChildDied

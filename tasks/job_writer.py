@@ -3,9 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
-import structlog
 from structlog.stdlib import BoundLogger
 
 from storage import leases, results
@@ -22,9 +20,10 @@ from storage.records import (
     StoredShortlist,
 )
 from tasks.guarded_writes import GuardedWrites
+from tasks.job_log import job_log
 from tasks.lease import Ownership
 from tasks.messages import Failed, Progress
-from tasks.metrics import SCORING, Metrics
+from tasks.metrics import SCORING
 from tasks.plan_writer import PlanWriter
 from tasks.worker import Worker
 
@@ -233,7 +232,7 @@ class JobWriter:
 
     def _note_ended(self, state: State, code: FailureCode) -> None:
         self.outcome = str(state)
-        count_end(self._metrics, state, code)
+        self._metrics.count_end(state, code)
         self.log.info(str(state))
 
     def _start_stage(
@@ -253,22 +252,3 @@ class JobWriter:
     def _heed(self, beat: Beat) -> None:
         if beat.cancel_requested:
             self.ownership.cancel_requested.set()
-
-
-def job_log(job_id: UUID, locked_by: str, attempt: int | None = None) -> BoundLogger:
-    """Logger whose every line says which job it is about, and whose."""
-    log: BoundLogger = structlog.get_logger().bind(
-        job_id=str(job_id), attempt=attempt, locked_by=locked_by, stage=None
-    )
-    return log
-
-
-def count_end(metrics: Metrics, state: State, code: FailureCode) -> None:
-    """Count a job that ended; `code` matters only for one that failed."""
-    match state:
-        case State.SUCCEEDED:
-            metrics.succeeded.inc()
-        case State.FAILED:
-            metrics.failed.labels(code).inc()
-        case State.CANCELLED:
-            metrics.cancelled.inc()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from configs.one_line import one_line
-from storage.records import FailureCode, Stage
+from storage.records import FailureCode, Stage, State
 from storage.retry import backoff
 from storage.temporary import OwnedFolder
 
@@ -80,6 +80,16 @@ class Metrics:
             self.stage_seconds.labels(stage)
         for stage in SCORING:
             self.variants.labels(stage)
+
+    def count_end(self, state: State, code: FailureCode) -> None:
+        """Count a job that ended; `code` matters only for one that failed."""
+        match state:
+            case State.SUCCEEDED:
+                self.succeeded.inc()
+            case State.FAILED:
+                self.failed.labels(code).inc()
+            case State.CANCELLED:
+                self.cancelled.inc()
 
 
 def choose_folder(master_pid: int) -> OwnedFolder:
