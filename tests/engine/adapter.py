@@ -72,16 +72,16 @@ def rules_of(execution: Execution, sl: float | None = None) -> ExecutionRules:
 
 def plane(signals: Sequence[int], wanted: int) -> Bits:
     """Pack the bars whose signal is `wanted`: bar i is bit i % 64 of word i // 64."""
-    words = [0] * (-(-len(signals) // 64))
-    for bar, signal in enumerate(signals):
-        if signal == wanted:
-            words[bar // 64] |= 1 << (bar % 64)
-    return np.array(words, dtype=np.uint64)
+    bits = np.zeros(64 * -(-len(signals) // 64), dtype=bool)
+    bits[: len(signals)] = np.array(signals) == wanted
+    return np.packbits(bits, bitorder="little").view("<u8")
 
 
 def bars_of_plane(words: Bits, count: int) -> list[bool]:
     """Unpack a plane into one flag per bar."""
-    return [bool((int(words[bar // 64]) >> (bar % 64)) & 1) for bar in range(count)]
+    bits = np.unpackbits(words.view(np.uint8), count=count, bitorder="little")
+    flags: list[bool] = bits.astype(bool).tolist()
+    return flags
 
 
 def signals_from(long: Bits, short: Bits, count: int) -> list[int]:
@@ -92,15 +92,19 @@ def signals_from(long: Bits, short: Bits, count: int) -> list[int]:
 
 
 def trade_list(trades: Trades) -> list[Trade]:
+    exact = (trades.entry_bar, trades.exit_bar, trades.direction, trades.reason)
+    amounts = [getattr(trades, name).tolist() for name in FLOATS]
     return [
         Trade(
-            entry_bar=int(trades.entry_bar[i]),
-            exit_bar=int(trades.exit_bar[i]),
-            direction=int(trades.direction[i]),
-            reason=REASONS[trades.reason[i]],
-            **{name: float(getattr(trades, name)[i]) for name in FLOATS},
+            entry_bar=entry_bar,
+            exit_bar=exit_bar,
+            direction=direction,
+            reason=REASONS[reason],
+            **dict(zip(FLOATS, row, strict=True)),
         )
-        for i in range(len(trades))
+        for entry_bar, exit_bar, direction, reason, *row in zip(
+            *(column.tolist() for column in exact), *amounts, strict=True
+        )
     ]
 
 
@@ -137,8 +141,12 @@ def engine_trades(
     risk: RiskLevels,
     prices: Prices | None = None,
     exits: Exits = None,
+    market: Market | None = None,
 ) -> Trades:
-    """Run the engine's single-variant simulation on the simulator's input."""
+    """Run the engine's single-variant simulation on the simulator's input.
+
+    `market` is that of the prices, where the caller has made it.
+    """
     return kernels.simulate(
         plane(signals, LONG),
         plane(signals, SHORT),
@@ -147,7 +155,7 @@ def engine_trades(
         risk.sl,
         risk.tp,
         risk.tsl,
-        market=market_for(closes, execution, prices),
+        market=market or market_for(closes, execution, prices),
         exits=exit_planes(exits, len(signals)),
     )
 
@@ -170,10 +178,12 @@ def engine_scores(
     secondary: str | None = None,
     prices: Prices | None = None,
     exits: Exits = None,
+    market: Market | None = None,
 ) -> Found:
     """Return the scores of one variant in stage B under every combination of sl, tp and tsl.
 
     With a `secondary` metric of trades each of them is recorded, else only balances are kept.
+    `market` is that of the prices, where the caller has made it.
     """
     rules = rules_of(execution)
     combinations = prod(map(len, axes))
@@ -190,7 +200,7 @@ def engine_scores(
         np.zeros(1, np.int64),
         RiskTile(0, 0, 0, len(axes[1]), len(axes[2]), combinations, rules.hold, 1, rules.pause),
         levels_of(*axes),
-        market_for(closes, execution, prices),
+        market or market_for(closes, execution, prices),
         costs,
         shares,
         order_of("total_return_pct", secondary, 0, WORST_TIER, np.inf),
@@ -209,12 +219,14 @@ def engine_run(
     exits: Exits = None,
 ) -> Run:
     """Return the engine's run in the simulator's terms."""
-    trades = engine_trades(signals, closes, execution, risk, prices, exits)
     market = market_for(closes, execution, prices)
+    trades = engine_trades(signals, closes, execution, risk, prices, exits, market)
     curve = equity_curve(trades, market.closes, rules_of(execution, risk.sl), market=market)
-    equity = [float(value) for value in curve]
+    equity = curve.tolist()
     axes = (risk.sl,), (risk.tp,), (risk.tsl,)
-    scored = engine_scores(signals, closes, execution, axes, prices=prices, exits=exits)
+    scored = engine_scores(
+        signals, closes, execution, axes, prices=prices, exits=exits, market=market
+    )
     return Run(
         trades=trade_list(trades),
         equity=equity,

@@ -12,6 +12,7 @@ import itertools
 import math
 import random
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -238,7 +239,11 @@ def long_mode_cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
     )
 
 
+@cache
 def mode_cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
-    """Return short and long cases mixed, with some fields of the execution held fixed."""
+    """Return short and long cases mixed, with some fields of the execution held fixed.
+
+    Made once for each choice of them: a thousand combinations to draw from take milliseconds.
+    """
     long = long_mode_cases(**fixed)
     return st.one_of(short_mode_cases(**fixed), long, long)

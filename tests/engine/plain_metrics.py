@@ -116,7 +116,8 @@ def daily_metrics(
     days: Sequence[float], init_cash: float, worst: float, equity_roundings: int
 ) -> Measured:
     undefined = {"sharpe": NAN, "sortino": NAN, "calmar": NAN}
-    if any(abs(value) <= TINY * max(init_cash, *days) for value in days):
+    most = max(init_cash, *days)
+    if any(abs(value) <= TINY * most for value in days):
         return Measured(undefined, frozenset(undefined))
     if len(days) < 2 or min(days) <= 0:
         return Measured(undefined, frozenset())
@@ -134,7 +135,7 @@ def daily_metrics(
     # Equity is a sum of amounts as large as any so far, each rounded a few times a day.
     a_day = (8 + equity_roundings / len(days)) * ROUNDING
     error = max(
-        (1 + r) * a_day * max(init_cash, *days) / min(now, then)
+        (1 + r) * a_day * most / min(now, then)
         for r, now, then in zip(returns, days, before, strict=True)
     )
     fragile = {

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 
 from engine.sweep import Sweep
 from tests.engine.adapter import Exits, bars_of_plane, signals_from
 from tests.engine.rederive import traded_prices
 from tests.engine.simulated_signals import HoldSignals
-from tests.engine.simulator import NEUTRAL, Execution, RiskLevels, Run, allowed, simulate
+from tests.engine.simulator import NEUTRAL, Execution, Prices, RiskLevels, Run, allowed, simulate
 
 OFF = RiskLevels()
 
@@ -50,8 +51,13 @@ def execution_of(run: Sweep) -> Execution:
 
 def simulated(run: Sweep, base: int, risk: RiskLevels = OFF) -> Run:
     """Return the trades of one variant, bar by bar."""
-    prices, exits = traded_prices(run.candles), exits_of(run, base)
-    return simulate(signals_of(run, base), prices.close, execution_of(run), risk, prices, exits)
+    signals, prices, exits = _traded(run, base)
+    return simulate(signals, prices.close, execution_of(run), risk, prices, exits)
+
+
+@lru_cache(maxsize=1)  # of a base variant all combinations are simulated one after the other
+def _traded(run: Sweep, base: int) -> tuple[list[int], Prices, Exits]:
+    return signals_of(run, base), traded_prices(run.candles), exits_of(run, base)
 
 
 def positions_of(run: Sweep, base: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ sweep has at most a few hundred base variants on at most 320 bars, which takes m
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -34,7 +35,13 @@ MONEY = {"init_cash_quote": 1_000.0, "fixed_quote": 100.0, "fee_pct": 0.0, "slip
 BY_TRADES = {"primary_metric": "num_trades"}
 BY_RETURN = {"primary_metric": "total_return_pct"}
 OUTPUTS = [(indicator, output) for indicator in catalogue() for output in indicator.outputs]
-IDS = [f"{indicator.id}-{output.name}" for indicator, output in OUTPUTS]
+
+
+def id_of(indicator: Indicator, output: Output) -> str:
+    return f"{indicator.id}-{output.name}"
+
+
+IDS = [id_of(*each) for each in OUTPUTS]
 SHORTEST = 25  # so many first values of a default axis are drawn from: windows that fit the candles
 MOST_VARIANTS = 240
 
@@ -120,24 +127,18 @@ def ranked(top: TopList) -> Ranked:
 def blocks(*rules: str) -> st.SearchStrategy[dict[str, Any]]:
     """One block of any indicator, or of those that are read by one of these rules."""
     outputs = [(i, output) for i, output in OUTPUTS if not rules or output.rule in rules]
-    return st.sampled_from(outputs).flatmap(lambda chosen: block_of(*chosen))
+    return st.sampled_from(outputs).flatmap(lambda chosen: BLOCKS[id_of(*chosen)])
 
 
 @st.composite
 def block_of(draw: st.DrawFn, indicator: Indicator, output: Output) -> dict[str, Any]:
     """One block of one to six variants: at most two of its axes have several values."""
-    grids = GRIDS[indicator.id]
-    knobs = [param.name for param in RULES[output.rule].params]
-    offered: dict[str, Sequence[Any]] = {
-        name: axis(grids["params"][name])[:SHORTEST] for name in output.params
-    }
-    offered |= {name: axis(grids["signals"][name]) for name in knobs}
-    if indicator.has_source:
-        offered["source"] = ("close", "open", "hl2", "hlc3", "ohlc4")
-    plural = draw(st.permutations(sorted(offered)))[:2]
+    id_ = id_of(indicator, output)
+    offered = _offered(id_)
+    plural = draw(_in_any_order(id_))[:2]
     chosen = {
-        name: draw(_some_of(values, {n: 3 - i for i, n in enumerate(plural)}.get(name, 1)))
-        for name, values in offered.items()
+        name: draw(_some_of(id_, name, {n: 3 - i for i, n in enumerate(plural)}.get(name, 1)))
+        for name in offered
     }
     for low, high in indicator.ordered:
         if low in chosen and high in chosen and max(chosen[high]) <= min(chosen[low]):
@@ -146,20 +147,44 @@ def block_of(draw: st.DrawFn, indicator: Indicator, output: Output) -> dict[str,
         "indicator_id": indicator.id,
         "output": output.name,
         "params": {name: explicit(*chosen[name]) for name in output.params},
-        "signals": {name: explicit(*chosen[name]) for name in knobs},
+        "signals": {p.name: explicit(*chosen[p.name]) for p in RULES[output.rule].params},
     }
     return grid | ({"source": explicit(*chosen["source"])} if indicator.has_source else {})
+
+
+BLOCKS = {id_of(*each): block_of(*each) for each in OUTPUTS}
+
+
+@cache
+def _offered(id_: str) -> dict[str, Sequence[Any]]:
+    """Return what the values of each axis of a block are drawn from."""
+    indicator, output = OUTPUTS[IDS.index(id_)]
+    grids = GRIDS[indicator.id]
+    offered: dict[str, Sequence[Any]] = {
+        name: axis(grids["params"][name])[:SHORTEST] for name in output.params
+    }
+    offered |= {p.name: axis(grids["signals"][p.name]) for p in RULES[output.rule].params}
+    if indicator.has_source:
+        offered["source"] = ("close", "open", "hl2", "hlc3", "ohlc4")
+    return offered
+
+
+@cache
+def _in_any_order(id_: str) -> st.SearchStrategy[list[str]]:
+    return st.permutations(sorted(_offered(id_)))
+
+
+@cache
+def _some_of(id_: str, name: str, most: int) -> st.SearchStrategy[list[Any]]:
+    values = _offered(id_)[name]
+    size = min(most, len(values))
+    return st.lists(st.sampled_from(values), min_size=size, max_size=size, unique=True)
 
 
 def variants_at_most(block: dict[str, Any]) -> int:
     """Return the variants of a block before its validity rules leave some out."""
     axes = [*block["params"].values(), *block["signals"].values(), block.get("source")]
     return prod(len(axis(spec)) for spec in axes)
-
-
-def _some_of(values: Sequence[Any], most: int) -> st.SearchStrategy[list[Any]]:
-    size = min(most, len(values))
-    return st.lists(st.sampled_from(values), min_size=size, max_size=size, unique=True)
 
 
 def named(parts: Blocks) -> Blocks:
@@ -170,9 +195,8 @@ def named(parts: Blocks) -> Blocks:
 def several_blocks(*rules: str) -> st.SearchStrategy[Blocks]:
     """One to three blocks; without `rules` the first one is seldom NEUTRAL."""
     first = blocks(*(rules or ("price_vs_output", "sign", "delta_sign")))
-    others = st.sampled_from((0, 1, 1, 2)).flatmap(
-        lambda count: st.lists(blocks(*rules), min_size=count, max_size=count)
-    )
+    so_many = [st.lists(blocks(*rules), min_size=n, max_size=n) for n in range(3)]
+    others = st.sampled_from((0, 1, 1, 2)).flatmap(lambda count: so_many[count])
     return st.builds(lambda one, more: named([one, *more]), first, others).filter(
         lambda parts: prod(map(variants_at_most, parts)) <= MOST_VARIANTS
     )

@@ -104,8 +104,8 @@ BAND_RULE = {"momentum.rsi", "volume.mfi"}
 class Decision:
     """Comparisons of one bar that remember whether rounding could have turned one of them."""
 
-    def __init__(self, still: bool) -> None:
-        self.still = still  # no price in the window differs, so that an exact tie is no chance
+    def __init__(self, block: Payload, price: Series, t: int) -> None:
+        self.block, self.price, self.t = block, price, t
         self.close_call = False
 
     def above(self, a: float, b: float) -> bool:
@@ -117,8 +117,17 @@ class Decision:
         return a >= b
 
     def _weigh(self, a: float, b: float) -> None:
-        if abs(a - b) <= TOLERANCE * max(1.0, abs(b)) and not (a == b and self.still):
+        if abs(a - b) <= TOLERANCE * max(1.0, abs(b)) and not (a == b and self._still()):
             self.close_call = True
+
+    def _still(self) -> bool:
+        """Return whether no price in the window differs, so that an exact tie is no chance."""
+        params, knobs = (
+            [v for v in self.block[part].values() if isinstance(v, int)]
+            for part in ("params", "signals")
+        )
+        span = max(params) + max(knobs, default=0)
+        return self.t >= span and len(set(self.price[self.t - span + 1 : self.t + 1])) == 1
 
 
 def block_signal(
@@ -127,9 +136,7 @@ def block_signal(
     """Return the signal of one block on bar t, and whether rounding could have decided it."""
     indicator, output, knobs = block["indicator_id"], block["output"], block["signals"]
     price, value = inputs["source"], values[t]
-    lengths = [v for v in block["params"].values() if isinstance(v, int)]
-    span = max(lengths) + max([v for v in knobs.values() if isinstance(v, int)], default=0)
-    call = Decision(still=t >= span and len(set(price[t - span + 1 : t + 1])) == 1)
+    call = Decision(block, price, t)
     long = short = False
     if math.isnan(value):
         return NEUTRAL, False
@@ -266,16 +273,14 @@ MONEY = (
 
 
 def traded_closes(candles: CandleArrays) -> list[float]:
-    return [float(close) for close in candles.close[candles.first :]]
+    closes: list[float] = candles.close[candles.first :].tolist()
+    return closes
 
 
 def traded_prices(candles: CandleArrays) -> Prices:
     prices = (candles.open, candles.high, candles.low, candles.close)
     times = (candles.ts_open, candles.close_time())
-    return Prices(
-        *([float(price) for price in column[candles.first :]] for column in prices),
-        *([int(time) for time in column[candles.first :]] for column in times),
-    )
+    return Prices(*(column[candles.first :].tolist() for column in (*prices, *times)))
 
 
 def payments_of(candles: CandleArrays) -> list[tuple[int, float]]:
@@ -286,9 +291,12 @@ def payments_of(candles: CandleArrays) -> list[tuple[int, float]]:
     return list(zip(times, rates, strict=True))
 
 
-def rederive(payload: Payload, candles: CandleArrays) -> Rederived:
-    """Recompute a stored variant from its own parameters and the candles of its job."""
-    known = Signals(candles)
+def rederive(payload: Payload, candles: CandleArrays, known: Signals | None = None) -> Rederived:
+    """Recompute a stored variant from its own parameters and the candles of its job.
+
+    `known` are the signals on these candles, where the caller recomputes several variants.
+    """
+    known = Signals(candles) if known is None else known
     signals, doubtful = known.of(payload["blocks"])
     exits, unsure = known.exits_of(payload.get("exit_blocks", ()))
     execution = execution_of(payload, payments_of(candles))

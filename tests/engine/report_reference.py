@@ -7,6 +7,8 @@ of `plain_metrics`. NaN is undefined, +inf a positive numerator over zero.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from tests.engine.simulator import LONG, SHORT, Execution, Prices, Trade
 NAN = math.nan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """What a report is about: the trades, one equity per traded bar, the bars and the rules."""
 
@@ -53,13 +55,14 @@ class Facts:
             "Duration": f"{length.days} days {str(clock).split()[-1]}",
         }
 
+    @cached_property
     def trade_frame(self) -> pd.DataFrame:
         """Return the trades, with the bar and the time in ms of their fills.
 
         A fill at an open belongs to the bar that opens there and has its time; every other fill
         has the close time of its bar.
         """
-        frame = pd.DataFrame({n: [getattr(t, n) for t in self.trades] for n in Trade.__slots__})
+        frame = pd.DataFrame.from_records(list(self.trades), columns=Trade._fields)
         last = len(self.equity) - 1
         at_open = {
             "entry": [self.execution.entry_fill == "next_open" for _ in self.trades],
@@ -92,28 +95,26 @@ def drawdown_figures(facts: Facts) -> dict[str, float]:
     equity = facts.equity_series()
     peak = equity.cummax().clip(lower=facts.init_cash)
     drawdown = (peak - equity) / peak
-    lengths = [length / pd.Timedelta(milliseconds=1) for length in episodes(equity < peak)]
+    lengths = episodes(equity < peak) / pd.Timedelta(milliseconds=1)
     return {
         "max_drawdown_pct": 100 * drawdown.max(),
         "avg_drawdown_pct": 100 * drawdown.mean(),
-        "max_drawdown_duration_ms": max(lengths, default=NAN),
-        "avg_drawdown_duration_ms": float(np.mean(lengths)) if lengths else NAN,
+        "max_drawdown_duration_ms": float(lengths.max()),  # NaN where there is none
+        "avg_drawdown_duration_ms": float(lengths.mean()),
     }
 
 
-def episodes(below: "pd.Series[bool]") -> list[pd.Timedelta]:
+def episodes(below: "pd.Series[bool]") -> "pd.Series[pd.Timedelta]":
     """Return the length of each stretch below the peak: from the bar before it to the bar after.
 
     Where there is no such bar, the first or the last one stands in.
     """
     number = (below != below.shift(fill_value=False)).cumsum()
     places = pd.Series(range(len(below)), index=below.index)
-    lengths = []
-    for _, stretch in places[below].groupby(number[below]):
-        start = max(int(stretch.iloc[0]) - 1, 0)
-        stop = min(int(stretch.iloc[-1]) + 1, len(below) - 1)
-        lengths.append(below.index[stop] - below.index[start])
-    return lengths
+    stretches = places[below].groupby(number[below])
+    starts = (stretches.first() - 1).clip(lower=0)
+    stops = (stretches.last() + 1).clip(upper=len(below) - 1)
+    return pd.Series(below.index[stops] - below.index[starts])
 
 
 def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
@@ -138,7 +139,7 @@ def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
 
 
 def trade_figures(facts: Facts) -> dict[str, float]:
-    trades = facts.trade_frame()
+    trades = facts.trade_frame
     held = trades["exit_ms"] - trades["entry_ms"]
     returns = 100 * trades["net"] / trades["quote"]
     won = trades["net"] > 1e-12 * trades["quote"]
@@ -158,13 +159,11 @@ def trade_figures(facts: Facts) -> dict[str, float]:
 
 
 def exposure_figures(facts: Facts) -> dict[str, float]:
-    bars = np.arange(len(facts.equity))
-    invested = np.zeros(len(bars))
-    covered = np.zeros(len(bars), dtype=bool)
-    for trade in facts.trade_frame().itertuples():
-        since = bars >= trade.entry_fill_bar
-        covered |= since & (bars <= trade.exit_fill_bar)
-        invested[since & (bars < trade.exit_fill_bar)] = trade.quote  # at closes
+    invested = np.zeros(len(facts.equity))
+    covered = np.zeros(len(facts.equity), dtype=bool)
+    for trade in facts.trade_frame.itertuples():
+        covered[trade.entry_fill_bar : trade.exit_fill_bar + 1] = True
+        invested[trade.entry_fill_bar : trade.exit_fill_bar] = trade.quote  # at closes
     equity = np.asarray(facts.equity)
     exposure = NAN if (equity <= 0).any() else float((invested / equity).mean())
     return {"position_coverage_pct": 100 * float(covered.mean()), "gross_exposure": exposure}
@@ -226,6 +225,10 @@ TABLE = {  # label -> (stored key, decimals), in the order of the table
 DIRECTIONS = {LONG: "long", SHORT: "short"}
 
 
+def second_of(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def unequal_trades(
     listed: Sequence[Mapping[str, Any]], facts: Facts
 ) -> list[tuple[int, str, Any, Any]]:
@@ -233,14 +236,14 @@ def unequal_trades(
     assert len(listed) == len(facts.trades)
     wrong = []
     for number, (row, trade) in enumerate(
-        zip(listed, facts.trade_frame().itertuples(), strict=True), start=1
+        zip(listed, facts.trade_frame.itertuples(), strict=True), start=1
     ):
         exact = {
             "id": number,
             "direction": DIRECTIONS[trade.direction],
             "exit_reason": trade.reason,
-            "entry_time": f"{pd.Timestamp(trade.entry_ms, unit='ms'):%Y-%m-%dT%H:%M:%SZ}",
-            "exit_time": f"{pd.Timestamp(trade.exit_ms, unit='ms'):%Y-%m-%dT%H:%M:%SZ}",
+            "entry_time": second_of(trade.entry_ms),
+            "exit_time": second_of(trade.exit_ms),
         }
         amounts = {
             "entry_price": trade.entry_fill,

@@ -41,6 +41,7 @@
 """
 
 import math
+from bisect import bisect_right
 
 from tests.engine.simulated_stops import liquidation_of, liquidation_price
 from tests.engine.simulated_terms import LONG, Execution, Exit, Position, Trade
@@ -56,6 +57,7 @@ class Account:
         self.rules = execution
         self.fee = execution.fee_pct / 100
         self.slippage = execution.slippage_pct / 100
+        self.due_ms = [due_ms for due_ms, _ in execution.funding_rates or ()]
         self.available = execution.init_cash
         self.safe = 0.0
         self.position: Position | None = None
@@ -174,9 +176,9 @@ class Account:
         total = 0.0
         last_ms = until_ms - 1 if inside else until_ms
         if self.rules.funding_rates is not None:
-            for due_ms, percent in self.rules.funding_rates:
-                if position.entry_ms < due_ms <= last_ms:
-                    total += position.direction * position.quote * percent / 100
+            paid = bisect_right(self.due_ms, position.entry_ms)  # up to the entry
+            for _, percent in self.rules.funding_rates[paid : bisect_right(self.due_ms, last_ms)]:
+                total += position.direction * position.quote * percent / 100
         elif self.rules.funding_pct_per_8h != 0:
             stamps = last_ms // EIGHT_HOURS - position.entry_ms // EIGHT_HOURS
             total += (

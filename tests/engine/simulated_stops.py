@@ -24,13 +24,12 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.engine.simulated_terms import LONG, Position, RiskLevels
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     reason: str
     price: float
     from_above: bool

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LONG, SHORT, NEUTRAL = 1, -1, 0
 FOUR_HOURS = 4 * 3_600_000
@@ -29,7 +30,7 @@ class Execution:
     )
     leverage: float | None = None
     funding_pct_per_8h: float = 0.0
-    # times in ms and percents, instead of one percent for ever
+    # times in ms, ascending, and percents, instead of one percent for ever
     funding_rates: Sequence[tuple[int, float]] | None = None
     borrow_pct_per_year: float = 0.0
 
@@ -58,8 +59,7 @@ class Prices:
     close_ms: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(NamedTuple):
     entry_bar: int  # of the decision
     exit_bar: int  # of the decision; of a stop that fills inside a bar, that bar
     direction: int
@@ -101,8 +101,7 @@ class Position:
     liquidation: float | None  # None without leverage
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(NamedTuple):
     """A position's end: the bar it was decided on, why, and the raw price and time of the fill."""
 
     bar: int

@@ -78,6 +78,8 @@ class Simulation:
     ) -> None:
         self.signals, self.prices = signals, prices
         self.rules, self.risk = rules, risk
+        self.at_next_open = rules.entry_fill == "next_open"
+        self.inside = rules.stop_fill == "intrabar"
         self.account = Account(rules)
         self.last = len(prices.close) - 1
         self.leaving: str | None = None  # why the position closes at the next open
@@ -86,21 +88,25 @@ class Simulation:
 
     def live_through(self, bar: int) -> None:
         """Let happen what happens to one bar, in the order of rule 11."""
-        at_next_open = self.rules.entry_fill == "next_open"
-        if at_next_open:
+        if self.at_next_open:
             self.fill_what_is_due(bar)
-        if self.rules.stop_fill == "intrabar":
-            self.stop_inside(bar)
-        if at_next_open:
-            self.ruin(bar)
-        if self.rules.stop_fill == "close":
-            self.stop_at_close(bar)
-        self.exit_by_signal(bar)
-        if not at_next_open:
-            self.ruin(bar)
+        if self.account.position is not None:
+            self.hold_through(bar)
         self.enter(bar)
         if bar == self.last:
             self.close_on_the_last_bar(bar)
+
+    def hold_through(self, bar: int) -> None:
+        """Let happen what happens to an open position."""
+        if self.inside:
+            self.stop_inside(bar)
+        if self.at_next_open:
+            self.ruin(bar)
+        if not self.inside:
+            self.stop_at_close(bar)
+        self.exit_by_signal(bar)
+        if not self.at_next_open:
+            self.ruin(bar)
 
     def fill_what_is_due(self, bar: int) -> None:
         at, raw = self.prices.open_ms[bar], self.prices.open[bar]
@@ -148,12 +154,14 @@ class Simulation:
 
     def enter(self, bar: int) -> None:
         direction = self.signals.opens(bar)
-        last = self.last - 1 if self.rules.entry_fill == "next_open" else self.last  # 15
-        if direction == NEUTRAL or self.staying() is not None or bar >= last:
+        if direction == NEUTRAL or self.staying() is not None:
+            return
+        last = self.last - 1 if self.at_next_open else self.last  # 15
+        if bar >= last:
             return
         if self.waits_after_a_risk_exit(bar, direction):
             return
-        if self.rules.entry_fill == "next_open":
+        if self.at_next_open:
             self.entering = direction
         else:
             raw, at = self.prices.close[bar], self.prices.close_ms[bar]
@@ -165,7 +173,7 @@ class Simulation:
 
     def leave(self, bar: int, reason: str) -> None:
         """Decide at this bar's close that the position closes (rule 12)."""
-        if self.rules.entry_fill == "next_open" and bar != self.last:
+        if self.at_next_open and bar != self.last:
             self.leaving = reason
         else:
             self.close_now(bar, reason)

@@ -283,7 +283,7 @@ def backtesting_py() -> Peer:
                 fees=row["Commission"],
                 net=row["PnL"],
             )
-            for _, row in stats["_trades"].sort_values("EntryBar").iterrows()
+            for row in stats["_trades"].sort_values("EntryBar").to_dict("records")
         ]
         return deals, stats["Equity Final [$]"] / CASH
 

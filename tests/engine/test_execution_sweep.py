@@ -20,8 +20,8 @@ from engine.sweep import Batch, Sweep
 from tests.engine.adapter import close_to, signals_from
 from tests.engine.boxes import boxes
 from tests.engine.cases import DIRECTIONS, SIZINGS
-from tests.engine.rederive import rederive
-from tests.engine.simulator import Run
+from tests.engine.rederive import Signals, rederive
+from tests.engine.simulator import Run, Trade
 from tests.engine.worlds import Reference, World
 
 SEEDS = (1, 2, 4)
@@ -144,9 +144,9 @@ def assert_best(
 
 def assert_equal_runs_score_equally(top: TopList, references: Mapping[int, Reference]) -> None:
     """Variants with the same trades must have the same bits, or ties would not go by index."""
-    seen: dict[str, list[float]] = {}
+    seen: dict[tuple[Trade, ...], list[float]] = {}
     for index, scores in zip(top.indexes().tolist(), scores_of(top, 1), strict=True):
-        run = repr(references[index].run.trades)
+        run = tuple(references[index].run.trades)
         assert same(*seen.setdefault(run, scores), *scores)
         assert math.isnan(scores[0]) or seen[run] == scores
 
@@ -204,9 +204,9 @@ def assert_ranks_are_reproduced(world: World) -> None:
     request = world.request()
     sweep = Sweep(request, world.candles)
     top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
-    grid = Grid.of(request)
+    grid, known = Grid.of(request), Signals(world.candles)
     for index, (score,) in zip(top.indexes().tolist(), scores_of(top, 1), strict=True):
-        rederived = rederive(grid.variant(index), world.candles)
+        rederived = rederive(grid.variant(index), world.candles, known)
         assert not rederived.doubtful
         assert close_to(score, rederived.total_return_pct)
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def paid(case: ModeCase, seed: int) -> ModeCase:
     return case.with_rules(funding_rates=random_payments(case, random.Random(seed)))
 
 
+@cache
 def cases(**fixed: Any) -> st.SearchStrategy[ModeCase]:
     return st.builds(paid, mode_cases(funding_pct_per_8h=0.0, **fixed), st.integers(0, 2**32))
 

@@ -22,7 +22,7 @@ from engine.sweep import Sweep
 from tests.engine.adapter import bars_of_plane, close_to, signals_from
 from tests.engine.cases import DIRECTIONS, SIZINGS
 from tests.engine.hold_shapes import SHAPES
-from tests.engine.rederive import rederive
+from tests.engine.rederive import Signals, rederive
 from tests.engine.test_execution_sweep import (
     bits,
     bits_by_index,
@@ -128,8 +128,9 @@ def test_a_stored_variant_reproduces_its_rank(way: Way) -> None:
     world = world_of(way)
     sweep = Sweep(world.request(), world.candles)
     top = last(sweep.stage_b(last(sweep.stage_a()).indexes()))
+    known = Signals(world.candles)
     for index, (score,) in zip(top.indexes().tolist(), scores_of(top, 1), strict=True):
-        rederived = rederive(sweep.grid.variant(index), world.candles)
+        rederived = rederive(sweep.grid.variant(index), world.candles, known)
         assert not rederived.doubtful
         assert close_to(score, rederived.total_return_pct)
 

@@ -93,14 +93,12 @@ def test_a_sweep_over_several_timeframes_finds_what_the_simulator_finds(
     shortlist = last(sweep.stage_a()).indexes()
     indexes = last(sweep.stage_b(shortlist)).indexes().tolist()
     assert len(indexes) == sweep.grid.base_total * 4
+    prices, known = traded_prices(candles()), Signals(candles())
     trades = 0
     for row in reports(sweep, indexes, top_trades_n=len(indexes), result_bytes=2**30):
-        found = rederive(row.payload, candles())
+        found = rederive(row.payload, candles(), known)
         assert not found.doubtful
-        facts = Facts(
-            *(found.run.trades, found.run.equity),
-            *(traded_prices(candles()), execution_of(row.payload)),
-        )
+        facts = Facts(found.run.trades, found.run.equity, prices, execution_of(row.payload))
         assert close_to(row.total_return_pct, found.total_return_pct)
         assert row.trades is not None
         assert unequal_trades(row.trades, facts) == []

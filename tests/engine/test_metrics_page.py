@@ -181,7 +181,7 @@ def test_the_simulator_does_what_the_page_says(title: str) -> None:
         case, prices = EXAMPLES[title].case(execution, risk)
         exits = EXAMPLES[title].exits
         run = simulate(case.signals, case.closes, execution, risk, prices, exits)
-        frame = Facts(run.trades, run.equity, prices, execution).trade_frame()
+        frame = Facts(run.trades, run.equity, prices, execution).trade_frame
         trades = [
             {
                 "direction": DIRECTIONS[trade.direction],

@@ -20,9 +20,9 @@ from engine.sweep import Sweep
 from engine.timeframes import TIMEFRAMES
 from tests.engine.adapter import close_to, signals_from
 from tests.engine.plain_metrics import measure
-from tests.engine.rederive import Rederived, execution_of, rederive, traded_prices
+from tests.engine.rederive import Rederived, Signals, execution_of, rederive, traded_prices
 from tests.engine.report_reference import TABLE, Facts, figures, unequal, unequal_trades
-from tests.engine.simulator import RiskLevels, simulate
+from tests.engine.simulator import Prices, RiskLevels, simulate
 from tests.engine.test_report_reference import table_rows, wrong_cell
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit, iso, steps
 
@@ -144,19 +144,24 @@ def market(request: pytest.FixtureRequest, market_data: Path) -> tuple[Candles, 
     return real_candles(market_data / name, time_column, timeframe), timeframe
 
 
+@pytest.fixture(scope="module")
+def known(market: tuple[Candles, str]) -> Signals:
+    return Signals(market[0])
+
+
 @pytest.fixture(scope="module", params=TRADING, ids=" ".join)
-def job(request: pytest.FixtureRequest, market: tuple[Candles, str]) -> Job:
+def job(request: pytest.FixtureRequest, market: tuple[Candles, str], known: Signals) -> Job:
     candles, timeframe = market
     sweep = Sweep(real_request(candles, timeframe, request.param), candles)
     *_, stage_a = sweep.stage_a()
     *_, stage_b = sweep.stage_b(stage_a.top.indexes())
     indexes = stage_b.top.indexes().tolist()
     every = reports(sweep, indexes, top_trades_n=len(indexes), result_bytes=2**40)
-    return Job(sweep.request, [reported(sweep, report) for report in every])
+    prices = traded_prices(candles)
+    return Job(sweep.request, [reported(sweep, report, prices, known) for report in every])
 
 
-def reported(sweep: Sweep, report: VariantReport) -> Reported:
-    prices = traded_prices(sweep.candles)
+def reported(sweep: Sweep, report: VariantReport, prices: Prices, known: Signals) -> Reported:
     base, _ = sweep.grid.split(report.variant_index)
     signals = signals_from(*sweep.planes_of(base), len(prices.close))
     execution = execution_of(report.payload)
@@ -164,7 +169,7 @@ def reported(sweep: Sweep, report: VariantReport) -> Reported:
     fragile = measure(run, execution.init_cash, prices.open_ms).fragile
     assert fragile == frozenset(), "choose another grid"
     facts = Facts(run.trades, run.equity, prices, execution)
-    rederived = rederive(report.payload, sweep.candles)
+    rederived = rederive(report.payload, sweep.candles, known)
     return Reported(report, signals, rederived, facts, figures(facts))
 
 

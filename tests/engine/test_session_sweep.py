@@ -15,7 +15,7 @@ from engine.sweep import Sweep
 from tests.engine.adapter import close_to
 from tests.engine.markets import DAY, HOUR, ms, priced, reading, stock_hours, working_days
 from tests.engine.plain_metrics import measure
-from tests.engine.rederive import execution_of, rederive, traded_prices
+from tests.engine.rederive import Signals, execution_of, rederive, traded_prices
 from tests.engine.report_reference import Facts, figures, unequal, unequal_trades
 from tests.engine.worlds import DEFAULTS, LIMITS, explicit, steps
 
@@ -100,16 +100,16 @@ def assert_found(market: str, metric: str, fills: tuple[str, str]) -> None:
     candles: Candles = sweep.candles
     assert candles.first == 30
     assert set(candles.ts_open.tolist()) <= set(MARKETS[market][0])
-    opens_at = candles.ts_open[candles.first :].tolist()
+    prices, known = traded_prices(candles), Signals(candles)
     compared = 0
     for report in found:
-        rederived = rederive(report.payload, candles)
+        rederived = rederive(report.payload, candles, known)
         execution = execution_of(report.payload)
         run = rederived.run
-        if rederived.doubtful or measure(run, execution.init_cash, opens_at).fragile:
+        if rederived.doubtful or measure(run, execution.init_cash, prices.open_ms).fragile:
             continue
         assert close_to(report.total_return_pct, rederived.total_return_pct)
-        facts = Facts(run.trades, run.equity, traded_prices(candles), execution)
+        facts = Facts(run.trades, run.equity, prices, execution)
         assert unequal(report.metrics, figures(facts), frozenset()) == {}
         assert unequal_trades(report.trades, facts) == []
         compared += 1

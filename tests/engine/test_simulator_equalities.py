@@ -51,7 +51,7 @@ def test_where_bars_are_joined_the_next_open_is_the_close(case: ModeCase) -> Non
     opens = case.with_rules(entry_fill="next_open").run()
     for at_close, at_open in zip(closes.trades, opens.trades, strict=True):
         if "ruin" in (at_close.reason, at_open.reason):  # which has another place in the order
-            at_open = replace(at_open, reason=at_close.reason)
+            at_open = at_open._replace(reason=at_close.reason)
         assert at_close == at_open
     assert closes.ruined == opens.ruined
 

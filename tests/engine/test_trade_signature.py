@@ -1,6 +1,7 @@
 """In stage B equal money is no identity: what is signed are the trades themselves."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from random import Random
 
@@ -183,7 +184,15 @@ def test_every_signature_is_the_one_written_down_of_the_simulated_trades(
 
 STOPS = [0.02 * level for level in range(1, 151)]
 MANY = [LONG, LONG, 0] * 1_000
+MOVES = np.random.default_rng(4).normal(0.0, 0.01, len(MANY))
+MANY_PRICES = (100.0 * np.exp(np.cumsum(MOVES - MOVES.mean()))).tolist()
 ROWS_KEPT = KEPT_HITS // (len(STOPS) + 2)
+
+
+@cache
+def outcomes_of_many(fee_pct: float) -> list[tuple[Traded, float]]:
+    axes = (STOPS, (None,), (None,))
+    return simulated([MANY], MANY_PRICES, axes, Execution(fee_pct=fee_pct))
 
 
 @pytest.mark.parametrize(
@@ -192,11 +201,9 @@ ROWS_KEPT = KEPT_HITS // (len(STOPS) + 2)
     ids=["all", "few", "all, and closed"],
 )
 def test_runs_whose_hits_were_not_kept_are_signed_as_well(fee_pct: float, passing: int) -> None:
-    moves = np.random.default_rng(4).normal(0.0, 0.01, len(MANY))
-    prices = (100.0 * np.exp(np.cumsum(moves - moves.mean()))).tolist()
     axes: tuple[Axis, Axis, Axis] = (STOPS, (None,), (None,))
     execution = Execution(fee_pct=fee_pct)
-    outcomes = simulated([MANY], prices, axes, execution)
+    prices, outcomes = MANY_PRICES, outcomes_of_many(fee_pct)
     longest = max(len(trades) for trades, _ in outcomes)
     assert longest == 1_000 if fee_pct == 0.0 else ROWS_KEPT < longest < 1_000
     returns = sorted((total for _, total in outcomes), reverse=True)

@@ -21,7 +21,7 @@ from tests.engine.enumeration import base_variants, percents, risk_variants
 from tests.engine.plain_metrics import Measured, measure
 from tests.engine.plain_outcomes import held_and_starts
 from tests.engine.rederive import Exits, Signals, execution_of, payments_of, traded_prices
-from tests.engine.simulator import RiskLevels, Run, simulate
+from tests.engine.simulator import Prices, RiskLevels, Run, simulate
 
 HOUR_MS = 3_600_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -307,13 +307,20 @@ class World:
         self, base: int, risk: RiskLevels, percent: float | None = None, sl: float | None = None
     ) -> Reference:
         """Return what a variant does; `sl` sizes its trades where no stop of its own does."""
-        execution = replace(execution_of(self.template, payments_of(self.candles)), sizing_sl=sl)
+        execution = replace(execution_of(self.template, self._payments), sizing_sl=sl)
         if percent is not None:
             execution = replace(execution, percent=percent)
-        prices = traded_prices(self.candles)
+        prices = self._prices
         run = simulate(self.signals[base], prices.close, execution, risk, prices, self.exits[base])
-        opens_at = self.candles.ts_open[self.candles.first :].tolist()
-        return Reference(run, measure(run, execution.init_cash, opens_at))
+        return Reference(run, measure(run, execution.init_cash, prices.open_ms))
+
+    @cached_property
+    def _payments(self) -> list[tuple[int, float]]:
+        return payments_of(self.candles)
+
+    @cached_property
+    def _prices(self) -> Prices:
+        return traded_prices(self.candles)
 
     @cached_property
     def stage_a(self) -> dict[int, Reference]:

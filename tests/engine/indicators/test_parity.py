@@ -24,17 +24,12 @@ def expected(indicator: Indicator, output: Output, inputs: SimpleNamespace, row:
     series = [getattr(inputs, name) for name in indicator.inputs]
     finite = np.all(np.isfinite(series), axis=0)
     result = np.full(finite.size, np.nan)
-    start = 0
-    while start < finite.size:
-        stop = start
-        while stop < finite.size and finite[stop]:
-            stop += 1
-        if stop > start:
-            parts = {name: getattr(inputs, name)[start:stop] for name in indicator.inputs}
-            oracle = ORACLES[f"{indicator.id}-{output.name}"]
-            stretch = SimpleNamespace(**parts)
-            result[start:stop] = oracle(stretch, **named(indicator, row))
-        start = stop + 1
+    borders = np.flatnonzero(np.diff(finite, prepend=False, append=False))
+    for start, stop in borders.reshape(-1, 2):
+        parts = {name: getattr(inputs, name)[start:stop] for name in indicator.inputs}
+        oracle = ORACLES[f"{indicator.id}-{output.name}"]
+        stretch = SimpleNamespace(**parts)
+        result[start:stop] = oracle(stretch, **named(indicator, row))
     return result
 
 

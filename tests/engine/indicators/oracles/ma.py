@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import talib
 
-from tests.engine.indicators.oracles.series import Floats
+from tests.engine.indicators.oracles.series import Floats, any_within
 
 
 def cross(s: SimpleNamespace, ma: str, fast: int, slow: int) -> Floats:
@@ -16,10 +16,7 @@ def cross(s: SimpleNamespace, ma: str, fast: int, slow: int) -> Floats:
 
 def vwma(s: SimpleNamespace, window: int) -> Floats:
     values = talib.VWMA(s.source, s.volume, window)
-    for t in range(window - 1, values.size):
-        if not s.volume[t - window + 1 : t + 1].any():
-            values[t] = np.nan
-    return values
+    return np.where(any_within(s.volume != 0.0, window), values, np.nan)
 
 
 ORACLES: dict[str, Callable[..., Floats]] = {

@@ -9,7 +9,12 @@ import talib
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from tests.engine.indicators.oracles.series import Floats, from_first_value, typical_price
+from tests.engine.indicators.oracles.series import (
+    Floats,
+    any_within,
+    from_first_value,
+    typical_price,
+)
 
 
 def rsi(s: SimpleNamespace, window: int) -> Floats:
@@ -43,11 +48,10 @@ def histogram(line: Callable[..., Floats]) -> Callable[..., Floats]:
 def cci(s: SimpleNamespace, window: int) -> Floats:
     values = talib.CCI(s.high, s.low, s.close, window)
     typical = typical_price(s.high, s.low, s.close)
-    moved = np.abs(np.diff(typical)) > 1e-13 * typical[1:]
-    for t in range(window - 1, values.size):
-        if not moved[t - window + 1 : t].any():
-            values[t] = np.nan
-    return values
+    moved = np.append(False, np.abs(np.diff(typical)) > 1e-13 * typical[1:])
+    if window == 1:  # which holds no move
+        return np.full(values.size, np.nan)
+    return np.where(any_within(moved, window - 1), values, np.nan)
 
 
 def of_windows(function: Callable[..., Floats], x: Floats, window: int) -> Floats:
@@ -85,8 +89,8 @@ def stoch_d(s: SimpleNamespace, k: int, smoothing: int, d: int) -> Floats:
 
 def stoch_rsi_k(s: SimpleNamespace, k: int, smoothing: int, **others: int) -> Floats:
     strength = rsi(s, others["rsi"])
-    for t in range(others["rsi"] + 1, strength.size):
-        if s.source[t] == s.source[t - 1]:
+    for t in np.flatnonzero(np.diff(s.source) == 0.0) + 1:
+        if t > others["rsi"]:
             strength[t] = strength[t - 1]
     raw = from_first_value(lambda x: position(x, x, x, k), strength)
     return of_windows(np.mean, raw, smoothing)

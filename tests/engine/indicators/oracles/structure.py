@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import talib
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.engine.indicators.oracles.series import Floats
 
@@ -42,19 +43,21 @@ def distance_to_ma(s: SimpleNamespace, window: int) -> Floats:
 
 def zscore(s: SimpleNamespace, window: int) -> Floats:
     values = np.full(s.source.size, np.nan)
-    for t in range(window - 1, values.size):
-        part = s.source[t - window + 1 : t + 1].astype(np.longdouble)
-        if (part != part[0]).any():
-            values[t] = (part[-1] - part.mean()) / part.std()
+    if window <= values.size:
+        parts = sliding_window_view(s.source.astype(np.longdouble), window)
+        moved = (parts != parts[:, :1]).any(axis=1)
+        parts = parts[moved]
+        scores = (parts[:, -1] - parts.mean(axis=1)) / parts.std(axis=1)
+        values[window - 1 :][moved] = scores
     return values
 
 
 def percent_rank(s: SimpleNamespace, window: int) -> Floats:
     """Undefined where a price equals all those before it: an outage is not a low."""
     values = talib.PERCENTRANK(s.source, window)
-    for t in range(window, values.size):
-        if (s.source[t - window : t] == s.source[t]).all():
-            values[t] = np.nan
+    if window < values.size:
+        before = sliding_window_view(s.source, window)[:-1]
+        values[window:][(before == s.source[window:, None]).all(axis=1)] = np.nan
     return values
 
 

@@ -12,12 +12,13 @@ from tests.engine.indicators.oracles.series import Floats, from_first_value
 def moves(s: SimpleNamespace) -> tuple[list[float], list[float], list[float]]:
     """+DM, -DM and true range of each bar but the first."""
     plus, minus, ranges = [], [], []
-    for t in range(1, s.close.size):
-        up, down = s.high[t] - s.high[t - 1], s.low[t - 1] - s.low[t]
+    high, low, close = s.high.tolist(), s.low.tolist(), s.close.tolist()
+    for t in range(1, len(close)):
+        up, down = high[t] - high[t - 1], low[t - 1] - low[t]
         plus.append(up if up > down and up > 0 else 0.0)
         minus.append(down if down > up and down > 0 else 0.0)
-        before = s.close[t - 1]
-        ranges.append(max(s.high[t], before) - min(s.low[t], before))
+        before = close[t - 1]
+        ranges.append(max(high[t], before) - min(low[t], before))
     return plus, minus, ranges
 
 

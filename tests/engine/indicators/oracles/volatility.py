@@ -5,17 +5,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import talib
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.engine.indicators.oracles.series import Floats, band
 
 
 def percent_b(s: SimpleNamespace, window: int, mult: float) -> Floats:
     values = np.full(s.source.size, np.nan)
-    for t in range(window - 1, values.size):
-        part = s.source[t - window + 1 : t + 1].astype(np.longdouble)
-        half = mult * np.sqrt(((part - part.mean()) ** 2).mean())
-        if (part != part[0]).any():
-            values[t] = (part[-1] - (part.mean() - half)) / (2.0 * half)
+    if window <= values.size:
+        parts = sliding_window_view(s.source.astype(np.longdouble), window)
+        moved = (parts != parts[:, :1]).any(axis=1)
+        parts = parts[moved]
+        mean = parts.mean(axis=1)
+        half = mult * np.sqrt(((parts - mean[:, None]) ** 2).mean(axis=1))
+        values[window - 1 :][moved] = (parts[:, -1] - (mean - half)) / (2.0 * half)
     return values
 
 
@@ -34,8 +37,9 @@ def hv(s: SimpleNamespace, window: int) -> Floats:
     values = np.full(s.source.size, np.nan)
     x = s.source.astype(np.longdouble)
     returns = np.log(x[1:] / x[:-1])
-    for t in range(window, values.size):
-        values[t] = 100.0 * np.sqrt(365.0) * returns[t - window : t].std(ddof=1)
+    if window <= returns.size:
+        parts = sliding_window_view(returns, window)
+        values[window:] = 100.0 * np.sqrt(365.0) * parts.std(axis=1, ddof=1)
     return values
 
 

@@ -6,12 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import talib
 
-from tests.engine.indicators.oracles.series import Floats, typical_price
-
-
-def traded(volume: Floats, window: int) -> Floats:
-    """Whether anything was traded in the window that ends at each bar."""
-    return np.convolve(volume > 0.0, np.ones(window))[: volume.size] > 0.0
+from tests.engine.indicators.oracles.series import Floats, any_within, typical_price
 
 
 def mfi(s: SimpleNamespace, window: int) -> Floats:
@@ -19,20 +14,17 @@ def mfi(s: SimpleNamespace, window: int) -> Floats:
     typical = typical_price(s.high, s.low, s.close)
     moves = np.abs(np.diff(typical)) > 1e-13 * typical[1:]
     moved = np.append(False, moves & (s.volume[1:] > 0.0))
-    for t in range(window, values.size):
-        if not moved[t - window + 1 : t + 1].any():
-            values[t] = np.nan
-    return values
+    return np.where(any_within(moved, window), values, np.nan)
 
 
 def cmf(s: SimpleNamespace, window: int) -> Floats:
     values = talib.CMF(s.high, s.low, s.close, s.volume, window)
-    return np.where(traded(s.volume, window), values, np.nan)
+    return np.where(any_within(s.volume > 0.0, window), values, np.nan)
 
 
 def vwap(s: SimpleNamespace, window: int) -> Floats:
     values = talib.VWMA(typical_price(s.high, s.low, s.close), s.volume, window)
-    return np.where(traded(s.volume, window), values, np.nan)
+    return np.where(any_within(s.volume > 0.0, window), values, np.nan)
 
 
 def vwap_band(s: SimpleNamespace, window: int, mult: float) -> Floats:
