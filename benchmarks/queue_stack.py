@@ -65,7 +65,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Stack:
-    """Postgres, Redis and a folder with two months of candles."""
+    """Postgres, Redis and a folder with candles."""
 
     dsn: str
     redis_url: str
@@ -86,10 +86,16 @@ class Stack:
                 program.wait_for(READY if command[0] == "dramatiq" else "event=started")
             yield started
 
-    def submit(self, count: int = 1, *, coverage: Mapping[str, Any] | None = None) -> list[UUID]:
-        """Submit so many tiny jobs in one transaction, each of a user of its own."""
+    def submit(
+        self,
+        count: int = 1,
+        *,
+        request: Mapping[str, Any] = REQUEST,
+        coverage: Mapping[str, Any] | None = None,
+    ) -> list[UUID]:
+        """Submit so many jobs, by default tiny ones, at once, each of a user of its own."""
         with self.conn.transaction():
-            return [self._submit(coverage) for _ in range(count)]
+            return [self._submit(request, coverage) for _ in range(count)]
 
     def clear(self) -> None:
         """Forget all jobs and messages."""
@@ -120,10 +126,10 @@ class Stack:
         assert row is not None
         return float(row[0] / row[1])
 
-    def _submit(self, coverage: Mapping[str, Any] | None) -> UUID:
+    def _submit(self, given: Mapping[str, Any], coverage: Mapping[str, Any] | None) -> UUID:
         loaded = settings.load(None, {"ROEHUB_ENV": "test"})
         request = complete(
-            REQUEST, read_defaults(*loaded.request_defaults()), Limits(**loaded.request_limits())
+            given, read_defaults(*loaded.request_defaults()), Limits(**loaded.request_limits())
         )
         new = NewJob(
             user_id=uuid4(),
@@ -164,8 +170,8 @@ class Stack:
 
 
 @contextmanager
-def stack() -> Iterator[Stack]:
-    """Start the services; they end with the context."""
+def stack(days: int = 70) -> Iterator[Stack]:
+    """Start the services and store so many days of minutes; they end with the context."""
     import tempfile
 
     with ExitStack() as services:
@@ -176,7 +182,7 @@ def stack() -> Iterator[Stack]:
         migrations.upgrade(dsn)
         (folder / "candles").mkdir()
         with open_store(CandlesFolder(folder / "candles")) as store:
-            minutes = synthetic.minutes(seed=7, start_ms=START_MS - 30 * DAY_MS, count=70 * 1440)
+            minutes = synthetic.minutes(seed=7, start_ms=START_MS - 30 * DAY_MS, count=days * 1440)
             store.append(1, "BTCUSDT", [Bars.of(minutes)])
         conn = services.enter_context(psycopg.connect(dsn, autocommit=True))
         yield Stack(dsn, redis_url, folder, conn)
