@@ -10,20 +10,20 @@ MIB = 2**20
 def test_a_job_whose_engines_alone_exceed_its_memory_limit_fails_and_its_worker_goes_on(
     stack: Stack,
 ) -> None:
-    with stack.only(job_memory_limit_bytes=250 * MIB) as worker:
+    with stack.only(job_memory_limit_bytes=160 * MIB) as worker:
         failed = [stack.ends(stack.submit(small_sweep())) for _ in range(2)]
         assert worker.alive()
 
     for job in failed:
         assert (job.state, job.attempt) == (State.FAILED, 1)
         assert error_code(job) == FailureCode.MEMORY_LIMIT_EXCEEDED
-        assert "250 MiB" in (job.last_error or "")
+        assert "160 MiB" in (job.last_error or "")
 
 
 def test_a_job_whose_sweep_exceeds_its_memory_limit_fails(stack: Stack) -> None:
     minutes = sweep(windows=3000)  # 190,000 bars: more than 200 MiB of signals
     minutes["template"]["timeframe"] = "1m"
-    with stack.only(job_memory_limit_bytes=300 * MIB) as worker:
+    with stack.only(job_memory_limit_bytes=230 * MIB) as worker:
         ended = stack.ends(stack.submit(minutes))
         assert worker.alive()
 
