@@ -31,7 +31,8 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed: `make packages` as root does it")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        options = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=found, args=options)
         yield browser
         browser.close()
 

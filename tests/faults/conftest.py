@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def sweep(
-    *, windows: int = 40, top_k: int = 300, tsl: int = 12, preselect: int = 4000
+    *, windows: int = 24, top_k: int = 300, tsl: int = 12, preselect: int = 3000
 ) -> dict[str, Any]:
     """A request whose stages last long enough to be hit; ranked by a costly metric."""
     return {
