@@ -123,7 +123,7 @@ def latency(services: Stack, options: argparse.Namespace) -> None:
 def rescue(services: Stack, options: argparse.Namespace) -> None:
     """Kill the owner of a job in the middle of stage A, and count what is computed again."""
     services.clear()
-    with _running(services, 2, lease_seconds=6.0) as workers:
+    with _running(services, 2, lease_seconds=6.0, heartbeat_seconds=2.0) as workers:
         (job,) = services.submit(request=reference(options.times))
         _until_done(services, job, shards=4)
         done, planned = _shards(services, job, "done"), _shards(services, job)
