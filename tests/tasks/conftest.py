@@ -18,6 +18,7 @@ from tests.faults.harness import Stack, running
 from tests.network import PostgresProxy, postgres_proxy
 from tests.storage.making import new_database
 from tests.tasks.answering import session_to
+from tests.tasks.sharing import Witness, computed_alone
 
 
 @pytest.fixture(scope="package")
@@ -79,3 +80,17 @@ def network(stack: Stack) -> Iterator[PostgresProxy]:
     """A breakable way to the stack's database."""
     with postgres_proxy(stack.dsn) as network:
         yield network
+
+
+@pytest.fixture(scope="module")
+def witness(stack: Stack) -> Iterator[Witness]:
+    """What is seen of shards by somebody who only looks."""
+    witness = Witness(stack.connection)
+    yield witness
+    witness.close()
+
+
+@pytest.fixture
+def alone(stack: Stack, worker: Worker) -> list[tuple[str, ...]]:
+    """What is stored of a shared job when one worker computes it without shards."""
+    return computed_alone(stack, worker)

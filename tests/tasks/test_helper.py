@@ -33,25 +33,12 @@ from tests.tasks.sharing import (
     Slow,
     Witness,
     another,
-    computed_alone,
     shared_sweep,
     sharing,
     with_children,
 )
 
 Rows = list[tuple[str, ...]]
-
-
-@pytest.fixture(scope="module")
-def witness(stack: Stack) -> Iterator[Witness]:
-    witness = Witness(stack.connection)
-    yield witness
-    witness.close()
-
-
-@pytest.fixture
-def alone(stack: Stack, worker: Worker) -> Rows:
-    return computed_alone(stack, worker)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,25 +22,12 @@ from tests.tasks.answering import answering, counted, run
 from tests.tasks.sharing import (
     Slow,
     Witness,
-    computed_alone,
     shared_sweep,
     sharing,
     with_children,
 )
 
 Rows = list[tuple[str, ...]]
-
-
-@pytest.fixture(scope="module")
-def witness(stack: Stack) -> Iterator[Witness]:
-    witness = Witness(stack.connection)
-    yield witness
-    witness.close()
-
-
-@pytest.fixture
-def alone(stack: Stack, worker: Worker) -> Rows:
-    return computed_alone(stack, worker)
 
 
 def plans_left(stack: Stack, job_id: UUID) -> int:
