@@ -152,14 +152,8 @@ class Work:
         def there() -> int | None:
             for pid in filter(wanted, self.at_work()):
                 child = child_of(pid)
-                if child is None:
-                    continue
-                child.suspend()
-                # It may have finished its shard before; what it has said then is written soon.
-                if any(self._rests(pid) for _ in range(4)):
-                    self._paused.append(child)
+                if child is not None and self._pauses(child, pid):
                     return pid
-                child.resume()
             left = [line for line in self.lines() if line.state is not ShardState.DONE]
             begun = self._stack.in_stage(self.job_id, self.stage) and self.lines()
             if self._stack.ended(self.job_id) or (begun and len(left) <= len(self._paused)):
@@ -167,6 +161,17 @@ class Work:
             return None
 
         return wait_for(there, f"a shard of {self.stage}", 60)
+
+    def _pauses(self, child: psutil.Process, pid: int) -> bool:
+        """Pause what computes for a worker; False where its shard, or it itself, ended before."""
+        with suppress(psutil.NoSuchProcess):
+            child.suspend()
+            # It may have finished its shard before; what it has said then is written soon.
+            if any(self._rests(pid) for _ in range(4)):
+                self._paused.append(child)
+                return True
+            child.resume()
+        return False
 
     def _rests(self, pid: int) -> bool:
         """Whether a worker has one and the same shard for a while."""

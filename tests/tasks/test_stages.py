@@ -241,8 +241,8 @@ def test_a_coordinator_whose_shard_was_taken_over_leaves_it_to_the_other(
         wait_for(lambda: plans.tally(conn, plan).running, "a shard of the coordinator")
         with conn.transaction():  # between two of its beats
             conn.execute(
-                "UPDATE backtest_job_shards SET lease_expires_at = now() WHERE job_id = %s"
-                " AND state = 'running'",
+                "UPDATE backtest_job_shards SET lease_expires_at = now() - interval '1 minute'"
+                " WHERE job_id = %s AND state = 'running'",
                 (job_id,),
             )
             theirs = shards.claim(conn, plan, HELPER)
