@@ -7,6 +7,7 @@ import numpy as np
 
 from engine import rate
 from storage.records import Stage
+from tasks import trial
 from tasks.messages import (
     Assignment,
     Compute,
@@ -20,6 +21,7 @@ from tasks.messages import (
     SnapshotWanted,
 )
 from tasks.parent import Parent
+from tasks.trial import TakesLong
 
 if TYPE_CHECKING:
     from engine.divided import Divided as DividedStage
@@ -58,13 +60,17 @@ def run_stage(
 ) -> "Partial":
     """Return what a stage has found; with `divided` others may have computed parts of it already.
 
-    A stage is offered to others if it takes one worker longer than `shard_seconds`. That can be
-    told where the fork server has loaded the engine, and the rate of this machine with it.
+    A stage is offered to others if it takes one worker longer than `shard_seconds`. That is found
+    out by computing alone for a moment (`trial`).
     """
     known = rate.remembered()
     seconds = 0.0 if known is None else work.seconds(known)
-    if not divided and seconds <= assignment.shard_seconds:
-        return work.found(run(parent, stage, work.run(None), snapshots))
+    if not divided:
+        try:
+            batches = trial.alone(work.run(None), seconds, assignment.shard_seconds)
+            return work.found(run(parent, stage, batches, snapshots))
+        except TakesLong as tried:
+            seconds = tried.seconds
     pieces = work.pieces(seconds, assignment.shard_seconds, assignment.workers)
     parent.send(Divided(stage, pieces))
     return _serve(parent, stage, work, snapshots)

@@ -1,0 +1,56 @@
+"""Finding out whether a stage takes long, by computing it for a moment.
+
+How often positions change decides how fast a sweep goes, as much as how many variants there are, and
+nobody knows that before: what is known of the machine is a guess to within a factor of ten.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.sweep import Batch
+
+SHARE = 0.05
+"""The part of a shard that is computed before it is decided."""
+
+LEAST_SECONDS = 0.05
+"""What takes less is no measurement."""
+
+
+class TakesLong(Exception):
+    """A stage takes one worker `seconds`: too long for one."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the stage takes {seconds:.1f} s")
+        self.seconds = seconds
+
+
+def alone(batches: Iterator["Batch"], guess: float, shard_seconds: float) -> Iterator["Batch"]:
+    """Pass on the batches of a stage; raises TakesLong if more is left than a shard.
+
+    That is decided once, after a part of a shard: so what is computed in vain is small beside the
+    stage. Where a shard is too short to measure a part of it, the guess is believed.
+    """
+    if shard_seconds * SHARE >= LEAST_SECONDS:
+        yield from _tried(batches, shard_seconds)
+    elif guess > shard_seconds:
+        raise TakesLong(guess)
+    else:
+        yield from batches
+
+
+def _tried(batches: Iterator["Batch"], shard_seconds: float) -> Iterator["Batch"]:
+    begin = first = time.monotonic()
+    for batch in batches:
+        now = time.monotonic()
+        if batch.processed == 0:  # planes are prepared, which goes at a speed of its own
+            first = now
+        elif now - first >= SHARE * shard_seconds:
+            left = (now - first) / batch.processed * (batch.total - batch.processed)
+            if left > shard_seconds:
+                raise TakesLong(now - begin + left)
+            yield batch
+            break
+        yield batch
+    yield from batches
