@@ -33,11 +33,10 @@ def alone(batches: Iterator["Batch"], guess: float, shard_seconds: float) -> Ite
     stage. Where a shard is too short to measure a part of it, the guess is believed.
     """
     if shard_seconds * SHARE >= LEAST_SECONDS:
-        yield from _tried(batches, shard_seconds)
-    elif guess > shard_seconds:
+        return _tried(batches, shard_seconds)
+    if guess > shard_seconds:
         raise TakesLong(guess)
-    else:
-        yield from batches
+    return batches
 
 
 def _tried(batches: Iterator["Batch"], shard_seconds: float) -> Iterator["Batch"]:
