@@ -53,7 +53,7 @@ class RankingSettings(_Section):
 class GuardSettings(_Section):
     """The largest request that is accepted: variants by stage, values of an axis, bytes."""
 
-    max_variants_per_compute: Count = 100_000_000
+    max_variants_per_compute: Count = 1_000_000_000
     max_stage_b_variants: Count = 20_000_000
     max_axis_values: Count = 1_000_000
     max_compute_bytes_total: Count = 5 * 2**30

@@ -124,7 +124,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "fee_pct_default_by_market_id": {1: 0.075, 2: 0.1, 3: 0.075, 4: 0.1},
     }
     assert backtest.guards.model_dump() == {
-        "max_variants_per_compute": 100_000_000,
+        "max_variants_per_compute": 1_000_000_000,
         "max_stage_b_variants": 20_000_000,
         "max_axis_values": 1_000_000,
         "max_compute_bytes_total": 5368709120,
@@ -144,7 +144,7 @@ def test_the_settings_fill_what_the_engine_asks_for() -> None:
     assert sorted(values) == sorted(origins) == sorted(field.name for field in fields(Defaults))
     assert (values["top_k"], values["result_bytes_max"]) == (300, 33_554_432)
     limits = Limits(**settings.request_limits())
-    assert (limits.max_variants_per_compute, limits.max_stage_b_variants) == (10**8, 2 * 10**7)
+    assert (limits.max_variants_per_compute, limits.max_stage_b_variants) == (10**9, 2 * 10**7)
 
 
 @pytest.mark.parametrize("key", REQUEST_DEFAULTS.values())
@@ -394,7 +394,7 @@ def test_what_can_change_a_result_changes_the_hash(tmp_path: Path, old: str, new
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("max_variants_per_compute: 100000000", "max_variants_per_compute: 700000"),
+        ("max_variants_per_compute: 1000000000", "max_variants_per_compute: 700000"),
         ("max_stage_b_variants: 20000000", "max_stage_b_variants: 1000"),
         ("lease_seconds: 60", "lease_seconds: 90"),
         ("parallel_workers: 1 ", "parallel_workers: 2 "),
