@@ -2,7 +2,8 @@
 -- job's row first, and says whether that is still its own.
 
 -- name: plan
--- Sent again after its answer was lost, it changes nothing.
+-- Sent again after its answer was lost, it changes nothing. A new plan is a reason to dispatch at once:
+-- idle workers are called to its help.
 WITH owned AS (
     @owned
 ), planned AS (
@@ -20,7 +21,8 @@ WITH owned AS (
     FROM planned,
          jsonb_array_elements(%(shards)s::jsonb) WITH ORDINALITY AS piece (listed, number)
 )
-SELECT cancel_requested FROM owned;
+SELECT cancel_requested, (SELECT pg_notify('backtest_jobs', job_id::text)::text FROM planned)
+FROM owned;
 
 -- name: planned
 SELECT job_id, stage, plan_id, engine_identity, candles_hash, shards, created_at

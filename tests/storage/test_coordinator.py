@@ -75,6 +75,22 @@ class Coordinator:
         return everything_planned(self.conn, self.lease.job_id)
 
 
+def test_a_new_plan_is_told_to_the_scheduler_and_its_repetition_is_not(
+    database: str, connection: Conn
+) -> None:
+    lease, new = claimed(connection), new_plan()
+    with psycopg.connect(database, autocommit=True) as listening:
+        listening.execute("LISTEN backtest_jobs")
+        for _ in range(2):
+            with connection.transaction():
+                assert plans.plan(connection, lease, new) is not None
+        connection.execute("NOTIFY backtest_jobs, 'end'")
+        told = []
+        while "end" not in told:
+            told += [n.payload for n in listening.notifies(timeout=20, stop_after=1)]
+    assert told == [str(lease.job_id), "end"]
+
+
 @pytest.fixture
 def coordinator(connection: Conn) -> Coordinator:
     return Coordinator(connection)
