@@ -9,7 +9,7 @@ import psycopg
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from storage import leases, plans, watching
+from storage import leases, plans, statements, watching
 from storage.plan_records import Plan, ShardState
 from storage.records import Lease, Stage
 from storage.sharing import Run, Share, Sharing
@@ -23,6 +23,7 @@ from tests.storage.sharing import (
     helper,
     planned,
 )
+from tests.storage.test_plans import nodes
 
 Conn = psycopg.Connection[Any]
 OPEN, RUNNING, DONE, FAILED = ShardState
@@ -90,6 +91,22 @@ def test_a_job_between_two_owners_is_still_shared(connection: Conn) -> None:
     assert sharing is not None
     assert sharing.strip == [Run(RUNNING, OTHER, 1), Run(OPEN, None, 1)]
     assert seen(connection, reclaimed(connection, lease.job_id)) == sharing
+
+
+def test_where_a_job_has_no_plan_no_shard_is_read(connection: Conn) -> None:
+    planned(connection, started(connection), 2000)
+    connection.execute("ANALYZE")  # from now on a plan of somebody else seems to be all there is
+    row = connection.execute(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {statements.load('watching')['watched']}",
+        {"job_ids": [started(connection).job_id]},
+    ).fetchone()
+    assert row is not None
+    scans = [
+        node["Actual Loops"]
+        for node in nodes(row[0][0]["Plan"])
+        if node.get("Relation Name") == "backtest_job_shards"
+    ]
+    assert scans == [0]
 
 
 def test_a_job_that_is_queued_is_not_shared(connection: Conn) -> None:
