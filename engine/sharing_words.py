@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from engine.phrases import counted, whole
-
 STAGES: Mapping[str, str] = {"stage_a": "stage A", "stage_b": "stage B"}
 """What stages are called beside their shards; others by their own names."""
 
@@ -13,11 +11,16 @@ def sharing_text(stage: str, states: Mapping[str, int], workers: int) -> str:
 
     `states` counts them by `open`, `running`, `done` and `failed`.
     """
-    said = [f"{whole(states['done'])} of {counted(sum(states.values()), 'shard')} done"]
-    if states["running"]:
-        said.append(f"{whole(states['running'])} running on {counted(workers, 'worker')}")
-    if states["open"]:
-        said.append(f"{whole(states['open'])} open")
-    if states["failed"]:
-        said.append(f"{whole(states['failed'])} failed, which the job's owner tries once more")
+    done, running, left, failed = (states[name] for name in ("done", "running", "open", "failed"))
+    said = [f"{done:,} of {_counted(sum(states.values()), 'shard')} done"]
+    if running:
+        said.append(f"{running:,} running on {_counted(workers, 'worker')}")
+    if left:
+        said.append(f"{left:,} open")
+    if failed:
+        said.append(f"{failed:,} failed, to be tried once more by the job's owner")
     return f"{STAGES.get(stage, stage)}: {', '.join(said)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -76,8 +76,8 @@ def test_what_is_said_leaves_out_what_there_is_none_of() -> None:
     assert sharing_text("validation", states, 0) == "validation: 1 of 1 shard done"
     states |= {"running": 1, "failed": 2, "done": 1234}
     assert sharing_text("stage_b", states, 1) == (
-        "stage B: 1 234 of 1 237 shards done, 1 running on 1 worker, "
-        "2 failed, which the job's owner tries once more"
+        "stage B: 1,234 of 1,237 shards done, 1 running on 1 worker, "
+        "2 failed, to be tried once more by the job's owner"
     )
 
 
