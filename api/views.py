@@ -11,9 +11,9 @@ import orjson
 
 from api.charts import Drawn
 from api.owners import worker
+from api.sharing_words import sharing_text
 from engine.outcomes import TOTAL_RETURN
 from engine.outcomes import distribution as drawn_distribution
-from engine.sharing_words import sharing_text
 from engine.verdict import verdict
 from storage.candles import Instrument, length
 from storage.lists import Count, JobLine

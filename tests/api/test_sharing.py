@@ -6,7 +6,7 @@ import jsonschema_rs
 import psycopg
 
 from api import owners
-from engine.sharing_words import sharing_text
+from api.sharing_words import sharing_text
 from storage import leases, plans
 from storage.records import Stage
 from tests.api.running import Api, Caller
