@@ -13,7 +13,10 @@ from tests.storage.sharing import RESULT, UNITS, coordinated, finished, helped, 
 
 STAGE = "stage A: 12 of 49 shards done, 3 running on 3 workers, 34 open"
 LATER = "stage A: 13 of 49 shards done, 2 running on 2 workers, 34 open"
-DRAWN = "(runs) => runs.map((run) => [run.getAttribute('class'), run.width.baseVal.value])"
+DRAWN = (
+    "(runs) => runs.map((run) =>"
+    " [run.getAttribute('class'), run.x.baseVal.value, run.width.baseVal.value])"
+)
 COLOURS = (
     "(marks) => marks.map((mark) => getComputedStyle(mark))"
     ".map((style) => style.stroke === 'none' ? style.backgroundColor : style.fill)"
@@ -42,7 +45,7 @@ def test_a_shared_stage_is_a_strip_of_shards_that_follows_the_stream_and_goes_wi
         first = helped(conn, plan)
         helped(conn, plan, helper("host-8-00000008"))
         expect(sharing.locator("p")).to_have_text(STAGE)
-        drawn = [["done", 12], *[["running", 1]] * 3, ["open", 34]]
+        drawn = [["done", 0, 12], *(["running", at, 1] for at in (12, 13, 14)), ["open", 15, 34]]
         assert runs.evaluate_all(DRAWN) == drawn
         names = sharing.locator(".legend li")
         expect(names).to_have_text(
