@@ -73,7 +73,9 @@ _SHARING = _or_null(
         strip=_many(
             {
                 "type": "array",
-                "prefixItems": [_words(ShardState), _or_null(_TEXT), _NUMBERED],
+                "description": "State, worker where it is running, number of shards.",
+                # Not `prefixItems`, which would say which is which: not every tool can read it.
+                "items": {"anyOf": [_TEXT, {"type": "null"}, _NUMBERED]},
                 "minItems": 3,
                 "maxItems": 3,
             }
