@@ -1,17 +1,15 @@
 """What operators are shown, as JSON; with what is wrong with a job, and what to do about it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from api.owners import host
 from api.views import Json, rated
 from storage.operating import AGES, LeaseLine, Problem, Stuck, StuckJobs, Waiting
 from storage.records import State
 from storage.switches import Pause
 
 RUNBOOK = "docs/runbook.md"
-
-_OWNER = re.compile(r"(.+)-\d+-[0-9a-f]{8}")
 
 
 class Advice(NamedTuple):
@@ -135,12 +133,6 @@ def stuck(*found: StuckJobs) -> Json:
         "found": sum(some.found for some in found),
         "items": [_stuck(job) for some in found for job in some.jobs],
     }
-
-
-def host(owner: str) -> str:
-    """Return the machine in an owner's name, `<hostname>-<pid>-<8 hex digits>`."""
-    match = _OWNER.fullmatch(owner)
-    return owner if match is None else match[1]
 
 
 def _waiting(found: Waiting) -> Json:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.metric_names import METRICS
 from engine.timeframes import TIMEFRAMES
+from storage.plan_records import ShardState
 from storage.records import EventName, Mode, Stage, State
 
 Schema = Mapping[str, Any]
@@ -62,6 +63,26 @@ _PROGRESS = _or_null(
         eta=_or_null(_NUMBER),
     )
 )
+_SHARING = _or_null(
+    _object(
+        stage=_words(Stage),
+        shards=_NUMBERED,
+        states=_object(**{str(state): _COUNT for state in ShardState}),
+        units=_object(done=_COUNT, total=_COUNT),
+        workers=_many(_object(worker=_TEXT, running=_COUNT, done=_COUNT)),
+        strip=_many(
+            {
+                "type": "array",
+                "description": "State, worker where it is running, number of shards.",
+                # Not `prefixItems`, which would say which is which: not every tool can read it.
+                "items": {"anyOf": [_TEXT, {"type": "null"}, _NUMBERED]},
+                "minItems": 3,
+                "maxItems": 3,
+            }
+        ),
+        said=_TEXT,
+    )
+)
 _STATE = _words(State)
 _STAGE = _or_null(_words(Stage))
 
@@ -93,6 +114,7 @@ _ITEM = _object(
 )
 _STATUS_MEMBERS: dict[str, Schema] = {
     **_LIFE,
+    "sharing": _SHARING,
     "note": _or_null(_TEXT),
     "progress_updated_at": _or_null(_TIME),
     "request_hash": _HASH,

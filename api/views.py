@@ -3,19 +3,24 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
 
 from api.charts import Drawn
+from api.owners import worker
+from api.sharing_words import sharing_text
 from engine.outcomes import TOTAL_RETURN
 from engine.outcomes import distribution as drawn_distribution
 from engine.verdict import verdict
 from storage.candles import Instrument, length
 from storage.lists import Count, JobLine
 from storage.operating import LeaseLine
+from storage.plan_records import ShardState
 from storage.records import Event, Job, State, SurfaceText, TopText, ValidationText
+from storage.sharing import Run, Sharing
 from storage.strategies import Strategy
 from storage.switches import Pause
 from storage.watching import Watched
@@ -32,13 +37,13 @@ def time(at: datetime) -> str:
 
 
 def status(
-    job: Job, rows: Sequence[Json], figures: Json | None, line: JobLine | None = None
+    job: Job, rows: Sequence[Json], figures: Json | None, watched: Watched | None = None
 ) -> Json:
     """Return what a user may know of a job: no lease, no wake-ups.
 
     `rows` is what a verdict needs of its top rows, from `storage.results.outline`, and `figures`
-    what was found for its search, None until there are some; `line` is the job as lists show it,
-    which knows when a running job's stage began.
+    what was found for its search, None until there are some; `watched` is what moves about a
+    running job.
     """
     shown = {
         "job_id": job.job_id,
@@ -47,7 +52,8 @@ def status(
         "mode": job.mode,
         "state": job.state,
         "stage": job.stage,
-        "progress": None if line is None else progress(line),
+        "progress": None if watched is None else progress(watched),
+        "sharing": None if watched is None else sharing(watched.sharing),
         "attempt": job.attempt,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -101,6 +107,37 @@ def rated(job: JobLine | Watched | LeaseLine) -> Json:
         "rate": None if rate is None else float(f"{rate:.4g}"),
         "eta": None if eta is None else round(eta, 1),
     }
+
+
+def sharing(found: Sharing | None) -> Json | None:
+    """Return how a stage is shared, and by whom; in the strip neighbours that are alike are one."""
+    if found is None:
+        return None
+    shares: dict[str, Json] = {}
+    for share in sorted(found.shares):
+        name = worker(share.owner)
+        counted = shares.setdefault(name, {"worker": name, "running": 0, "done": 0})
+        counted["running"] += share.running
+        counted["done"] += share.done
+    strip = [
+        [state, name, sum(run.length for run in runs)]
+        for (state, name), runs in groupby(found.strip, key=_state_and_worker)
+    ]
+    states = {str(state): number for state, number in found.states.items()}
+    running = sum(share["running"] > 0 for share in shares.values())
+    return {
+        "stage": found.stage,
+        "shards": sum(states.values()),
+        "states": states,
+        "units": {"done": found.processed_units, "total": found.total_units},
+        "workers": list(shares.values()),
+        "strip": strip,
+        "said": sharing_text(found.stage, states, running),
+    }
+
+
+def _state_and_worker(run: Run) -> tuple[ShardState, str | None]:
+    return run.state, None if run.owner is None else worker(run.owner)
 
 
 def item(line: JobLine) -> Json:
@@ -180,6 +217,7 @@ def moving(job: Watched) -> Json:
         "state": job.state,
         "stage": job.stage,
         "progress": progress(job),
+        "sharing": sharing(job.sharing),
         "attempt": job.attempt,
         "cancel_requested_at": job.cancel_requested_at,
         "snapshot_at": job.snapshot_at,

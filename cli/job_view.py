@@ -19,6 +19,7 @@ from cli.render import (
     value_text,
     verdict,
 )
+from cli.sharing_view import sharing_rows
 
 Json = Mapping[str, Any]
 
@@ -62,6 +63,7 @@ def _state(item: Json) -> Iterator[tuple[str, str | Text]]:
         yield "error", f"{item['last_error']} ({item['last_error_json']['code']})"
     if progress := progress_text(item):
         yield "progress", progress
+    yield from sharing_rows(item)
     if item["cancel_requested_at"] and item["state"] == "running":
         yield "cancel", f"asked for at {moment(item['cancel_requested_at'])} UTC"
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cli.job_view import STAGES
 from cli.render import STATE_STYLES, duration
+from cli.sharing_view import on_workers
 from cli.transport import Away
 
 POLL_SECONDS = 0.5
@@ -20,6 +21,7 @@ OUTAGE_SECONDS = 120.0
 QUEUED = "queued"
 ORDER = (QUEUED, *STAGES)
 UNITS_WIDTH = 80
+SHARED_WIDTH = 120
 
 Json = dict[str, Any]
 
@@ -103,6 +105,7 @@ class Lines:
             done, total = progress["done"], progress["total"]
             text += f" {done:>12,} / {total:,}  {100 * done / total:5.1f} %"
             text += f"  {rate_text(progress['rate'])}  {eta_text(progress['eta'])}"
+            text += f"  {on_workers(status)}"
         self._console.print(text.rstrip())
 
     def note(self, text: str) -> None:
@@ -115,6 +118,7 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         units = [_Units()] if console.width >= UNITS_WIDTH else []
+        shared = [_Shared()] if console.width >= SHARED_WIDTH else []
         self._progress = Progress(
             TextColumn("{task.description:<16}"),
             _Bar(bar_width=None),
@@ -122,6 +126,7 @@ class Bars:
             *units,
             _Rate(),
             TextColumn("{task.fields[eta]:<8}"),
+            *shared,
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -154,27 +159,30 @@ class Bars:
     def _move(self, stage: str, status: Json) -> None:
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(
-                STAGES.get(stage, stage), total=None, rate="", eta="", style=""
+                STAGES.get(stage, stage), total=None, rate="", eta="", shared="", style=""
             )
         progress = status["progress"]
         if progress is None:  # it waits, or has ended: the bar stays where it was
             return
         done, total = progress["done"], progress["total"] or None
         eta = eta_text(progress["eta"]) if total and done < total else ""
-        self._progress.update(self._tasks[stage], total=total, completed=done, eta=eta)
+        task, shared = self._tasks[stage], on_workers(status)
+        self._progress.update(task, total=total, completed=done, eta=eta, shared=shared)
         if progress["rate"] and total:
-            self._progress.update(self._tasks[stage], rate=rate_text(progress["rate"]))
+            self._progress.update(task, rate=rate_text(progress["rate"]))
 
     def _finish(self, stage: str) -> None:
         total = self._total(stage)
-        self._progress.update(self._tasks[stage], total=total, completed=total, eta="")
+        self._progress.update(self._tasks[stage], total=total, completed=total, eta="", shared="")
 
     def _break_off(self, stage: str, status: Json) -> None:
         """Leave the bar where it was and say how the job ended."""
         state = str(status["state"])
         style = STATE_STYLES[state]
         total = self._total(stage)
-        self._progress.update(self._tasks[stage], total=total, rate=state, eta="", style=style)
+        self._progress.update(
+            self._tasks[stage], total=total, rate=state, eta="", shared="", style=style
+        )
 
     def _total(self, stage: str) -> float:
         return self._progress.tasks[self._progress.task_ids.index(self._tasks[stage])].total or 1
@@ -195,6 +203,13 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.fields['rate']:>9}", style=task.fields["style"])
+
+
+class _Shared(ProgressColumn):
+    """On how many workers a shared stage runs."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["shared"])
 
 
 class _Units(ProgressColumn):

@@ -14,8 +14,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from storage import statements
+from storage.asking import Ask
 from storage.lists import JobLine, lines_of
 from storage.records import Event, EventName, Stage, State
+from storage.sharing import Sharing
 
 _SQL = statements.load("watching")
 
@@ -24,7 +26,10 @@ FINISHED_WITHIN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What moves about a job; `snapshot_at` is when its top variants were last written."""
+    """What moves about a job; `snapshot_at` is when its top variants were last written.
+
+    `sharing` is None unless the job is running and its stage has a plan.
+    """
 
     job_id: UUID
     user_id: UUID
@@ -37,6 +42,7 @@ class Watched:
     attempt: int
     cancel_requested_at: datetime | None
     snapshot_at: datetime | None
+    sharing: Sharing | None
 
 
 class Seen(NamedTuple):
@@ -45,6 +51,15 @@ class Seen(NamedTuple):
     jobs: list[Watched]
     events: list[Event]
     lines: list[JobLine]
+
+
+def watched(job_ids: Collection[UUID]) -> Ask[list[Watched]]:
+    """Read what moves about these jobs; those that do not exist are left out."""
+
+    def made(rows: list[Any]) -> list[Watched]:
+        return [_watched(row) for row in rows]
+
+    return Ask(_SQL["watched"], {"job_ids": list(job_ids)}, made, dict_row)
 
 
 def look(
@@ -76,17 +91,17 @@ def look(
         "finished_within": finished_within,
     }
     lines = conn.execute(_SQL["lines"], values).fetchall() if user_ids else []
+    jobs = watched(after).of(conn) if after else []
     with conn.cursor(row_factory=dict_row) as cursor:
-        jobs = cursor.execute(_SQL["watched"], values).fetchall() if after else []
         events = cursor.execute(_SQL["events"], values).fetchall() if after else []
     return Seen(
-        [_watched(row) for row in jobs],
+        jobs,
         [Event(**(row | {"event": EventName(row["event"])})) for row in events],
         lines_of(lines),
     )
 
 
 def _watched(row: Mapping[str, Any]) -> Watched:
-    stage = row["stage"]
-    typed = {"state": State(row["state"]), "stage": None if stage is None else Stage(stage)}
-    return Watched(**{**row, **typed})
+    stage = None if row["stage"] is None else Stage(row["stage"])
+    shared = None if stage is None or row["sharing"] is None else Sharing.of(stage, row["sharing"])
+    return Watched(**{**row, "state": State(row["state"]), "stage": stage, "sharing": shared})

@@ -25,7 +25,7 @@ from engine.request import Request as Wanted
 from engine.request import read_label, request_hash
 from engine.request.label import LABEL
 from engine.request.words import shown
-from storage import jobs, lists, results, switches
+from storage import jobs, lists, results, switches, watching
 from storage.connection import Connection
 from storage.paging import Page
 from storage.records import Job, State
@@ -175,11 +175,11 @@ async def status(call: Call) -> Response:
         jobs.by_id(job_id), results.outline(job_id), results.figures(job_id)
     )
     job = owned(found, job_id, who)
-    line = None
+    watched = None
     if job.state is State.RUNNING:
-        (lines,) = await pool.ask(lists.lines(who.user_id, [job_id]))
-        line = next(iter(lines), None)
-    shown = views.status(job, rows, figures, line)
+        (moving,) = await pool.ask(watching.watched([job_id]))
+        watched = next(iter(moving), None)
+    shown = views.status(job, rows, figures, watched)
     if "distribution" in (call.asked["include"] or ()):
         (outcomes,) = await pool.ask(results.outcomes(job_id))
         shown["distribution"] = await to_thread.run_sync(views.distribution, outcomes, rows)
@@ -304,9 +304,9 @@ def _submitted(
 
 def _status(conn: Connection, job: Job) -> dict[str, Any]:
     running = job.state is State.RUNNING
-    lines = lists.lines(job.user_id, [job.job_id]).of(conn) if running else []
+    moving = watching.watched([job.job_id]).of(conn) if running else []
     rows, figures = results.outline(job.job_id).of(conn), results.figures(job.job_id).of(conn)
-    return views.status(job, rows, figures, next(iter(lines), None))
+    return views.status(job, rows, figures, next(iter(moving), None))
 
 
 def _ids(given: Any) -> list[str]:

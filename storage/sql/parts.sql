@@ -352,6 +352,55 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS best ON true;
 
+-- name: sharing_source
+-- How the stage of a running job is shared. Its limit keeps the look for a plan in front: where there is
+-- none, no shard is read, and shards of other jobs are not read at all. Within a run of neighbours the
+-- number of a shard is ahead of its place among its like by the same.
+LEFT JOIN LATERAL (
+    SELECT told.found
+    FROM (
+        SELECT job_id, stage
+        FROM backtest_job_plans
+        WHERE job.state = 'running' AND job_id = job.job_id AND stage = job.stage
+        LIMIT 1
+    ) AS plan
+    CROSS JOIN LATERAL (
+        WITH piece AS MATERIALIZED (
+            SELECT shard, locked_by, processed_units, total_units,
+                   CASE WHEN @expired THEN 'open' ELSE state END AS state
+            FROM backtest_job_shards
+            WHERE job_id = plan.job_id AND stage = plan.stage
+        ), placed AS (
+            SELECT shard, state, owner,
+                   shard - row_number() OVER (PARTITION BY state, owner ORDER BY shard) AS ahead
+            FROM piece
+            CROSS JOIN LATERAL (
+                SELECT CASE state WHEN 'running' THEN locked_by END AS owner
+            ) AS held
+        ), run AS (
+            SELECT state, owner, count(*) AS length, min(shard) AS first
+            FROM placed
+            GROUP BY state, owner, ahead
+        ), share AS (
+            SELECT locked_by AS owner,
+                   count(*) FILTER (WHERE state = 'running') AS running,
+                   count(*) FILTER (WHERE state = 'done') AS done
+            FROM piece
+            WHERE state IN ('running', 'done')
+            GROUP BY locked_by
+        )
+        SELECT jsonb_build_object(
+            'strip',
+            (SELECT jsonb_agg(jsonb_build_array(state, owner, length) ORDER BY first) FROM run),
+            'shares',
+            (SELECT jsonb_agg(jsonb_build_array(owner, running, done)) FROM share),
+            'processed_units', sum(processed_units),
+            'total_units', sum(total_units)
+        ) AS found
+        FROM piece
+    ) AS told
+) AS sharing ON true;
+
 -- name: strategy
 strategy_id, user_id, name, note, template_json, source_job_id, source_variant_key,
 created_at, updated_at;

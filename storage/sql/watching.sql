@@ -3,10 +3,11 @@
 -- name: watched
 SELECT job.job_id, job.user_id, job.state, job.stage, job.processed_units, job.total_units,
        job.progress_updated_at, stage.started_at AS stage_started_at, job.attempt,
-       job.cancel_requested_at, best.updated_at AS snapshot_at
+       job.cancel_requested_at, best.updated_at AS snapshot_at, sharing.found AS sharing
 FROM backtest_jobs AS job
 @stage_source
 @best_source
+@sharing_source
 WHERE job.job_id = ANY(%(job_ids)s);
 
 -- name: events

@@ -109,7 +109,8 @@ def test_progress_is_the_latest_one_without_an_id(
         )
         assert sent.event_id is None
         assert sorted(sent.data) == [
-            *("attempt", "cancel_requested_at", "progress", "snapshot_at", "stage", "state")
+            *("attempt", "cancel_requested_at", "progress", "sharing", "snapshot_at", "stage"),
+            "state",
         ]
         assert sent.data["progress"]["total"] == 1000
         assert sent.data["progress"]["stage"] == sent.data["stage"] == "stage_b"

@@ -189,6 +189,18 @@ def test_what_the_data_cover_and_what_the_search_found_are_named() -> None:
     assert "unsettled" not in shown
 
 
+def test_a_shared_job_says_how_far_its_shards_are_and_who_computes_them() -> None:
+    shares = [{"worker": f"host-{n}", "running": n % 2, "done": 1000 * n} for n in range(1, 15)]
+    said = "stage A: 12 of 49 shards done, 3 running on 2 workers, 34 open"
+    shown = facts(page(job("running", sharing={"said": said, "workers": shares})))
+    assert shown["shared"] == said
+    first, second, *_, last, more = shown["workers"].split(" | ")
+    assert (first, second) == ("host-1: 1 running, 1,000 done", "host-2: 2,000 done")
+    assert (last, more) == ("host-12: 12,000 done", "and 2 more")
+    for alone in ({"sharing": None}, {}):
+        assert not {"shared", "workers"} & set(facts(page(job("running", **alone))))
+
+
 def test_an_event_says_who_acted_and_through_what() -> None:
     event = {
         "at": "2024-02-01T00:00:00.5Z",

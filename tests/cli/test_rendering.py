@@ -169,6 +169,33 @@ def test_a_pipe_gets_one_line_a_stage() -> None:
     assert printed[1].endswith("30 / 100   30.0 %  2.5k/s  ETA 1m 1s")
 
 
+def test_a_line_says_on_how_many_workers_a_shared_stage_runs() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    shares = [{"worker": f"host-{n}", "running": n % 3, "done": 1} for n in range(5)]
+    watching.Lines(console).show(
+        running(30, rate=2_500.0, eta=61.0) | {"sharing": {"workers": shares}}
+    )
+    assert console.export_text().endswith("2.5k/s  ETA 1m 1s  on 3 workers\n")
+
+
+@pytest.mark.parametrize(("width", "said"), [(100, False), (120, True)])
+def test_the_bar_of_a_shared_stage_says_so_where_there_is_room_and_while_it_is(
+    width: int, said: bool
+) -> None:
+    shared = {"sharing": {"workers": [{"worker": "host-1", "running": 1, "done": 0}]}}
+    shown = []
+    for last in ([], [running(99_999_999, 100_000_000) | {"sharing": None}], [after("succeeded")]):
+        console = Console(width=width, record=True, file=io.StringIO())
+        with watching.Bars(console) as bars:
+            for status in (running(12_345_678, 100_000_000) | shared, *last):
+                bars.show(status)
+        text = console.export_text()
+        assert all(len(line) <= width for line in text.splitlines())
+        assert "…" not in text
+        shown.append(text.rstrip().endswith(" on 1 worker"))
+    assert shown == [said, False, False]
+
+
 def test_bars_start_again_with_a_new_owner() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     with watching.Bars(console) as bars:

@@ -13,11 +13,12 @@ import psycopg
 import pytest
 
 from storage import jobs, leases
-from storage.records import Client, Failure, State
+from storage.records import Client, Failure, Stage, State
 from tests.api.running import Api
 from tests.cli.conftest import REQUEST, Backtest, become, finish, submitted, taken, written
 from tests.making_jobs import BESIDE
 from tests.storage.making import OUTCOMES, answered, without_bins
+from tests.storage.sharing import helped, planned
 
 JOB_KEYS = {
     *("job_id", "name", "mode", "state", "stage", "progress", "attempt", "created_at"),
@@ -164,6 +165,22 @@ def test_show_tells_the_history(service: Backtest, tmp_path: Path) -> None:
     assert shown.code == 0
     assert "TESTUSDT" in shown.out
     assert "queued" in shown.out
+
+
+def test_show_passes_on_how_a_stage_is_shared(
+    service: Backtest, tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    job_id = submitted(service, tmp_path)
+    lease = taken(connection, job_id)
+    leases.start_stage(connection, lease, Stage.STAGE_A, 10)
+    helped(connection, planned(connection, lease))
+    said = "stage A: 0 of 3 shards done, 1 running on 1 worker, 2 open"
+    assert said in service("show", job_id).out
+    sharing = service("show", job_id, "--json").json["sharing"]
+    assert (sharing["said"], sharing["strip"]) == (
+        said,
+        [["running", "host-7", 1], ["open", None, 2]],
+    )
 
 
 def test_cancel_ends_a_queued_job_and_may_be_repeated(service: Backtest, tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ FINISHED = int(os.environ.get("BACKTEST_FINISHED_JOBS", "20000"))
 
 WAITING = 10_000
 RUNNING = 20
+SHARDS = 200
+"""Of the stage that a running job is in."""
+
 USER = uuid4()
 OTHER = uuid4()
 
@@ -54,6 +57,6 @@ def busy_database(server: str, template: str) -> Iterator[psycopg.Connection]:
             lease = claimed(conn)
             save_shortlist(conn, lease)
             save_snapshot(conn, lease, variants(50))
-            finished(conn, planned(conn, lease, 200), 10)
+            finished(conn, planned(conn, lease, SHARDS), 10)
         conn.execute("VACUUM ANALYZE")
         yield conn

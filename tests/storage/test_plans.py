@@ -112,6 +112,7 @@ def relations(plan: dict[str, Any]) -> set[tuple[str, str]]:
         ("operating", "ended", "backtest_jobs_retention"),
         ("operating", "events", "backtest_job_events_pkey"),
         ("watching", "watched", "backtest_jobs_pkey"),
+        ("watching", "watched", "backtest_job_shards_pkey"),
         ("watching", "events", "backtest_job_events_of_job"),
         ("watching", "lines", "backtest_jobs_active_of_user"),
         ("watching", "lines", "backtest_jobs_retention"),

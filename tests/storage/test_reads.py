@@ -13,7 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from storage import result_texts, statements
-from tests.storage.busy import FINISHED, RUNNING, USER, WAITING
+from tests.storage.busy import FINISHED, RUNNING, SHARDS, USER, WAITING
 from tests.storage.making import OUTCOMES, OWNER, SUCCESSOR, answered, expire, variants
 from tests.storage.test_plans import NO_FILTER, VALUES, nodes
 
@@ -41,10 +41,12 @@ BOUNDS: dict[str, Bound] = {
             *("results.figures", "results.validation", "results.surface"),
             *("jobs.get_job", "jobs.get_by_idempotency_key", "jobs.alike", "jobs.give_key_up"),
             *("jobs.insert_job", "jobs.cancel_jobs", "jobs.events_of_job", "jobs.jobs_of_user"),
-            *("jobs.describe", "watching.watched", "watching.events", "lists.lines"),
+            *("jobs.describe", "watching.events", "lists.lines"),
         ],
         ONE_JOB,
     ),
+    # With all shards of the stage, which are as many rows as it tells of.
+    "watching.watched": Bound(rows=20 + SHARDS, blocks=150),
     "results.forget_twins": Bound(rows=60, blocks=150),
     "results.outline": Bound(rows=60, blocks=150),
     "results.replace_top": Bound(rows=2 * TOP, blocks=30 * TOP),

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { duration, number } from "./format.js";
 import { rateText } from "./measures.js";
+import { showSharing } from "./sharing.js";
 import { stageWords } from "./timeline.js";
 
 /** "scoring variants: 12,345 of 20,000, 1.2k/s, about 12 s left". */
@@ -31,12 +32,14 @@ export function showProgress(section, status) {
     section.bar = el("progress", { "aria-label": "Progress of this stage", max: 1 });
     section.words = el("p", {});
     section.percent = el("b", { class: "percent" });
-    section.replaceChildren(el("div", { class: "spread" }, section.words, section.percent), section.bar);
+    section.sharing = el("div", { class: "sharing" });
+    section.replaceChildren(el("div", { class: "spread" }, section.words, section.percent), section.bar, section.sharing);
   }
   section.words.textContent = words;
   section.percent.textContent = done === null ? "" : `${Math.floor(100 * done)} %`;
   if (done === null) section.bar.removeAttribute("value");
   else section.bar.value = done;
+  showSharing(section.sharing, status.sharing);
 }
 
 /** What the tab says: `43 % · BTCUSDT` while it runs. */
