@@ -100,7 +100,7 @@ def test_progress_is_of_the_part(fork_server: ForkServer, candles: CandlesFolder
 def test_a_stage_that_is_short_is_shared_where_it_was_planned_before(
     fork_server: ForkServer, candles: CandlesFolder
 ) -> None:
-    child = begun(fork_server, candles, Begin(divided=True), shard_seconds=1e9)
+    child = begun(fork_server, candles, Begin(planned=[Stage.STAGE_A]), shard_seconds=1e9)
     assert len(served(child, Stage.STAGE_A)) == 1
     expect(child, StageAFinished)
     expect(child, StageBFinished)  # only the first stage was
