@@ -30,7 +30,7 @@ from tasks.messages import (
 from tasks.process import Child, ForkServer
 from tests.faults.conftest import small_sweep
 from tests.tasks.children import assignment, expect, heard
-from tests.tasks.sharing import SHORT, shared_sweep
+from tests.tasks.sharing import SHORT, shared_in, shared_sweep
 
 
 def begun(
@@ -82,6 +82,25 @@ def test_parts_that_were_ordered_merge_to_what_a_child_finds_alone(
     assert len(served(child, Stage.STAGE_B)) > 4
     assert expect(child, StageBFinished) == StageBFinished(reports=60)
     assert expect(child, Finished).document == document
+    child.end()
+
+
+def test_draws_are_searched_without_what_was_found(
+    fork_server: ForkServer, candles: CandlesFolder
+) -> None:
+    document = shared_in(Stage.VALIDATION)
+    child = fork_server.fork(assignment(candles, document, shard_seconds=SHORT))
+    expect(child, CandlesLoaded)
+    child.send(Begin(planned=[Stage.VALIDATION], draws=True))
+    divided = expect(child, Divided)
+    assert (divided.stage, divided.before) == (Stage.VALIDATION, 0)
+    part, units = divided.pieces[-1]
+    assert part.keys() == {"draws", "streamed", "second"}
+    child.send(Compute(json.loads(json.dumps(part))))
+    said = []
+    while not isinstance(message := heard(child), ShardFinished):
+        said.append(message)
+    assert said[-1] == Progress(Stage.VALIDATION, units, units)
     child.end()
 
 
