@@ -79,20 +79,12 @@ class PlanWriter:
             self._log().debug("shard_claimed", shard=taken.lease.shard, units=taken.total_units)
         return taken
 
-    def own_of(self, plan: Plan) -> ShardLease | None:
-        """Return the shard of a plan that is ours: the one a child has died of may be of another.
-
-        A later child comes to the stage of that once more, and a claim gives it again.
-        """
-        own = self.own
-        return own if own is not None and own.plan_id == plan.plan_id else None
-
     def beat(self, plan: Plan, before: int, processed: int) -> None:
         """Write how far the stage is, and the own shard, which somebody may have taken over.
 
         So many units were done `before` the stage was shared, and are in no shard.
         """
-        own = self.own_of(plan)
+        own = self.own
 
         def write(conn: Connection) -> Granted[bool] | None:
             if own is not None:

@@ -48,7 +48,6 @@ def _share(divided: Divided, candles_hash: str, child: Supervisor, writer: JobWr
         writer.log.info("plan_made", shards=plan.shards)
     else:
         writer.log.info("plan_adopted", shards=plan.shards)
-    writer.note_part(Progress(stage, 0, 0))  # nothing of a shard, whatever of the stage is done
     sharing = _Sharing(plan, divided.before, child, writer)
     with child.sharing(sharing.beat):
         sharing.run()
@@ -68,7 +67,7 @@ class _Sharing:
         plans = self._writer.plans
         while not (counted := plans.tally(self._plan)).complete:
             # What the child before this one died of is still ours, and a claim gives it again.
-            to_be_had = counted.claimable or plans.own_of(self._plan) is not None
+            to_be_had = counted.claimable or plans.own is not None
             taken = plans.claim(self._plan) if to_be_had else None
             if taken is None:
                 self._child.rest(WAIT_SECONDS)

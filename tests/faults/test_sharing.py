@@ -207,6 +207,7 @@ def work(request: pytest.FixtureRequest, stack: Stack, crew: Crew) -> Iterator[W
 
 
 in_every_stage = pytest.mark.parametrize("work", STAGES, indirect=True)
+in_both_of_a_search = pytest.mark.parametrize("work", STAGES[:2], indirect=True)
 
 
 def assert_succeeded(
@@ -258,7 +259,7 @@ def test_a_killed_owner_costs_its_own_shard_alone(
     assert [ends[line.shard] for line in theirs] == [line.locked_by for line in theirs]
 
 
-@in_every_stage
+@in_both_of_a_search
 def test_an_owner_that_is_stopped_hands_on_what_is_done(
     stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness
 ) -> None:

@@ -178,13 +178,13 @@ def test_a_helper_searches_draws_and_what_its_child_died_of_is_left_to_others(
     assert shared.states()[:3] == [RUNNING, RUNNING, OPEN]
     with another(stack, other, declined=deque()) as third:
         helper.run(shared.job_id, third)
+    assert third.metrics.variants._metrics.keys() == {("stage_a",), ("stage_b",)}
     assert shared.states()[:2] == [RUNNING, RUNNING]
     assert set(shared.states()[2:]) == {DONE}
     runs_out(shared, 1)
     assert shared.ends() is State.SUCCEEDED
     assert stack.stored_bytes(shared.job_id) == computed_alone(stack, worker, shared.stage)
     assert witness.none_twice(shared.job_id, shared.stage)
-    assert other.metrics.variants._metrics.keys() == {("stage_a",), ("stage_b",)}
 
 
 def test_a_helper_yields_after_its_shard_when_a_job_waits(shared: Shared, other: Worker) -> None:
