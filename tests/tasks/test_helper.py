@@ -398,3 +398,26 @@ def test_what_a_helper_computes_outlives_the_owner(
     assert stack.job(shared.job_id).state is State.SUCCEEDED
     assert stack.stored_bytes(shared.job_id) == alone
     assert witness.none_twice(shared.job_id)
+
+
+@pytest.mark.parametrize("shared", [Stage.VALIDATION], indirect=True)
+def test_draws_are_searched_while_the_next_owner_repeats_what_comes_before_them(
+    stack: Stack, shared: Shared, worker: Worker, other: Worker, tmp_path: Path, witness: Witness
+) -> None:
+    worker.stopping.set()
+    wait_for(lambda: stack.job(shared.job_id).locked_by is None, "the release")
+    worker.stopping.clear()
+    slow = Slow(tmp_path / "next", Stage.STAGE_B)
+    slow.gate.parent.mkdir()
+    following = with_children(sharing(worker), slow.target)
+    with answering(following, runner.run, shared.job_id) as answered:
+        wait_for(lambda: stack.in_stage(shared.job_id, Stage.STAGE_B), "stage B once more")
+        helper.run(shared.job_id, other)
+        assert set(shared.states()) == {DONE}
+        assert stack.job(shared.job_id).stage is Stage.STAGE_B
+        slow.open()
+        answered.result(20)
+    worker.stopping.clear()
+    assert stack.job(shared.job_id).state is State.SUCCEEDED
+    assert stack.stored_bytes(shared.job_id) == computed_alone(stack, worker, shared.stage)
+    assert witness.none_twice(shared.job_id, shared.stage)

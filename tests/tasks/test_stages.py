@@ -83,19 +83,6 @@ def dies_in_the_fifth_part(pipe: Any, assignment: Assignment) -> None:
     compute.main(pipe, assignment)
 
 
-def dies_in_the_fifth_part_of_the_draws(pipe: Any, assignment: Assignment) -> None:
-    ordered, left = serving.run, [5]
-
-    def run(*args: Any) -> Any:
-        left[0] -= args[1] is Stage.VALIDATION
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return ordered(*args)
-
-    serving.run = run
-    compute.main(pipe, assignment)
-
-
 def dies_in_the_last_part(pipe: Any, assignment: Assignment) -> None:
     """So there is nothing left for anybody but what it died of."""
     ordered, sent, left = serving.run, Parent.send, [0]
@@ -144,18 +131,6 @@ def test_a_child_that_takes_the_place_of_a_dead_one_goes_on_with_what_is_done(
     assert [line["event"] for line in lines if line["event"].startswith("plan_")] == [
         *("plan_made", "plan_adopted", "plan_made"),
     ]
-
-
-def test_a_child_that_takes_the_place_of_one_that_died_in_a_draw_repeats_no_draw(
-    stack: Stack, worker: Worker, witness: Witness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "WRITE_SECONDS", 0.0)  # also of what it repeats before
-    alone = computed_alone(stack, worker, Stage.VALIDATION)
-    dies = dies_in_the_fifth_part_of_the_draws
-    job = run(stack, forked(worker, dies, compute.main), shared_in(Stage.VALIDATION))
-    assert (job.state, job.attempt) == (State.SUCCEEDED, 1), job.last_error_json
-    assert stack.stored_bytes(job.job_id) == alone
-    assert witness.none_twice(job.job_id, Stage.VALIDATION)
 
 
 def test_what_fails_in_the_coordinator_s_own_child_fails_the_job(
