@@ -1,35 +1,51 @@
-"""The stages of a sweep that workers may share: what one takes, its parts, and what is found there.
+"""The stages of a job that workers may share: what one takes, its parts, and what is found there.
 
-A part is a JSON object, which whoever plans a stage stores and whoever computes it reads. It means
-the same to all that have the same request, candles and engine.
+Here are both stages of a search; the draws of a validation are in `engine.validation.draws`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.partial import Partial
+from engine.parts import Piece, check_partition, document, not_too_short, ranges_of
 from engine.rate import Rate
-from engine.shards import shards_of_shortlist, shards_of_stage_a
+from engine.shards import shards_of_range, shards_of_stage_a
 from engine.sweep import Batch, Sweep
 from engine.work import Part
 
 Int64 = NDArray[np.int64]
 
-MOST_SHARDS = 10_000
-"""A stage is cut into no more, however long it takes: each is a row that is counted each second."""
+
+class Step(Protocol):
+    """How far a stage, or a part of it, is: `processed` of `total` units."""
+
+    @property
+    def processed(self) -> int:
+        """How many units are done."""
+
+    @property
+    def total(self) -> int:
+        """Of how many."""
 
 
-class Piece(NamedTuple):
-    """A part as JSON, and how many variants it has."""
+class Found(Protocol):
+    """What parts of a stage have found."""
 
-    part: dict[str, Any]
-    units: int
+    def merge(self, other: Self) -> None:
+        """Take in what another part has found; in any order the result is the same."""
+
+    def to_bytes(self) -> bytes:
+        """Return all of it, for `Divided.read`."""
 
 
-class Divided(Protocol):
+StepT = TypeVar("StepT", bound=Step)
+FoundT = TypeVar("FoundT", bound=Found, covariant=True)
+
+
+class Divided(Protocol[StepT, FoundT]):
     """A stage that can be computed part by part."""
 
     def seconds(self, rate: Rate) -> float:
@@ -38,11 +54,14 @@ class Divided(Protocol):
     def pieces(self, seconds: float, shard_seconds: float, workers: int) -> list[Piece]:
         """Cut it, which takes one worker `seconds`; the parts are all of it, and none twice."""
 
-    def run(self, part: Mapping[str, Any] | None) -> Iterator[Batch]:
+    def run(self, part: Mapping[str, Any] | None) -> Iterator[StepT]:
         """Compute a part, or all; raises `ValueError` for what is none of its parts."""
 
-    def found(self, batch: Batch) -> Partial:
-        """Return what the last batch of a part, or of all, has found."""
+    def found(self, step: StepT) -> FoundT:
+        """Return what a part, or all, has found when this was its last step."""
+
+    def read(self, data: bytes) -> FoundT:
+        """Read what a part has found; raises `ValueError` for anything else."""
 
 
 class StageA:
@@ -60,21 +79,25 @@ class StageA:
     def pieces(self, seconds: float, shard_seconds: float, workers: int) -> list[Piece]:
         """Cut it, which takes one worker `seconds`; the parts are all of it, and none twice."""
         parts = shards_of_stage_a(
-            self._division, seconds, _not_too_short(seconds, shard_seconds), workers
+            self._division, seconds, not_too_short(seconds, shard_seconds), workers
         )
         check_partition(parts, self._division.whole)
-        return [Piece(_document(part._asdict()), self._division.variants(part)) for part in parts]
+        return [Piece(document(part._asdict()), self._division.variants(part)) for part in parts]
 
     def run(self, part: Mapping[str, Any] | None) -> Iterator[Batch]:
         """Compute a part, or all; raises `ValueError` for what is none of its parts."""
         if part is None:
             return self._sweep.stage_a()
         whole = self._division.whole
-        return self._sweep.stage_a(Part(*_ranges(part, whole._asdict())))
+        return self._sweep.stage_a(Part(*ranges_of(part, whole._asdict())))
 
-    def found(self, batch: Batch) -> Partial:
-        """Return what the last batch of a part, or of all, has found."""
-        return Partial(batch.top, self._sweep.outcomes)
+    def found(self, step: Batch) -> Partial:
+        """Return what a part, or all, has found when this was its last batch."""
+        return Partial(step.top, self._sweep.outcomes)
+
+    def read(self, data: bytes) -> Partial:
+        """Read what a part has found; raises `ValueError` for anything else."""
+        return Partial.from_bytes(data)
 
 
 class StageB:
@@ -93,62 +116,24 @@ class StageB:
 
     def pieces(self, seconds: float, shard_seconds: float, workers: int) -> list[Piece]:
         """Cut it, which takes one worker `seconds`; the parts are all of it, and none twice."""
-        parts = shards_of_shortlist(
-            len(self._shortlist), seconds, _not_too_short(seconds, shard_seconds), workers
+        parts = shards_of_range(
+            len(self._shortlist), seconds, not_too_short(seconds, shard_seconds), workers
         )
         check_partition([(part,) for part in parts], (range(len(self._shortlist)),))
         combinations = self._sweep.grid.risk_total
-        return [Piece(_document({"positions": at}), len(at) * combinations) for at in parts]
+        return [Piece(document({"positions": at}), len(at) * combinations) for at in parts]
 
     def run(self, part: Mapping[str, Any] | None) -> Iterator[Batch]:
         """Compute a part, or all; raises `ValueError` for what is none of its parts."""
         positions = None
         if part is not None:
-            (positions,) = _ranges(part, {"positions": range(len(self._shortlist))})
+            (positions,) = ranges_of(part, {"positions": range(len(self._shortlist))})
         return self._sweep.stage_b(self._shortlist, positions, twins=self._twins)
 
-    def found(self, batch: Batch) -> Partial:
-        """Return what the last batch of a part, or of all, has found."""
-        return Partial(batch.top)
+    def found(self, step: Batch) -> Partial:
+        """Return what a part, or all, has found when this was its last batch."""
+        return Partial(step.top)
 
-
-def check_partition(boxes: Sequence[tuple[range, ...]], whole: tuple[range, ...]) -> None:
-    """Raise `ValueError` unless boxes lie within the whole, share nothing, and fill it."""
-    edges = np.array([[(side.start, side.stop) for side in box] for box in boxes], np.int64)
-    starts, stops = edges[:, :, 0], edges[:, :, 1]
-    begin, end = np.array([(side.start, side.stop) for side in whole], np.int64).T
-    if (starts < begin).any() or (stops > end).any():
-        raise ValueError(f"a part reaches beyond {whole}")
-    for at in range(len(boxes)):
-        later = slice(at + 1, None)
-        shared = np.minimum(stops[at], stops[later]) > np.maximum(starts[at], starts[later])
-        if shared.all(axis=1).any():
-            raise ValueError(f"{boxes[at]} shares variants with another part")
-    filled = int((stops - starts).prod(axis=1).sum())
-    if filled != int((end - begin).prod()):
-        raise ValueError(f"the parts have {filled} places of {whole}")
-
-
-def _not_too_short(seconds: float, shard_seconds: float) -> float:
-    return max(shard_seconds, seconds / MOST_SHARDS)
-
-
-def _document(ranges: Mapping[str, range]) -> dict[str, Any]:
-    return {name: [side.start, side.stop] for name, side in ranges.items()}
-
-
-def _ranges(part: Mapping[str, Any], whole: Mapping[str, range]) -> list[range]:
-    """Read the ranges of a part in the order of the whole, within which they are not empty."""
-    if set(part) != set(whole):
-        raise ValueError(f"a part has {', '.join(whole)}; this one is {dict(part)}")
-    ranges = []
-    for name, all_ in whole.items():
-        match part[name]:
-            case [int(start), int(stop)] if all_.start <= start < stop <= all_.stop:
-                ranges.append(range(start, stop))
-            case other:
-                raise ValueError(
-                    f"{name} of a part is {other}; it must be two numbers [start, stop] "
-                    f"with {all_.start} <= start < stop <= {all_.stop}"
-                )
-    return ranges
+    def read(self, data: bytes) -> Partial:
+        """Read what a part has found; raises `ValueError` for anything else."""
+        return Partial.from_bytes(data)

@@ -116,20 +116,32 @@ def claim(
     return Granted(cancel_requested, found)
 
 
-def progress(conn: psycopg.Connection[Any], lease: Lease, plan: Plan) -> Beat | None:
-    """Write how far the stage is: the sum over all shards, which may fall after a crash."""
-    row = conn.execute(_SQL["progress"], plan.values() | lease.values()).fetchone()
+def progress(
+    conn: psycopg.Connection[Any], lease: Lease, plan: Plan, *, before: int = 0
+) -> Beat | None:
+    """Write how far the stage is: the sum over all shards, which may fall after a crash.
+
+    So many units of the stage were done `before`, and are in no shard.
+    """
+    values = plan.values() | lease.values() | {"before": before}
+    row = conn.execute(_SQL["progress"], values).fetchone()
     return None if row is None else Beat(cancel_requested=row[0])
 
 
 def beat(
-    conn: psycopg.Connection[Any], lease: Lease, plan: Plan, own: ShardLease, processed: int
+    conn: psycopg.Connection[Any],
+    lease: Lease,
+    plan: Plan,
+    own: ShardLease,
+    processed: int,
+    *,
+    before: int = 0,
 ) -> Granted[bool] | None:
     """Write `progress`, and how far the coordinator's own shard is, whose lease is renewed.
 
     The answer says whether it is still its own: where it is not, its child computes in vain.
     """
-    answer = progress(conn, lease, plan)
+    answer = progress(conn, lease, plan, before=before)
     if answer is None:
         return None
     return Granted(answer.cancel_requested, shards.beat(conn, own, processed))

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from engine.ranking import TopList
     from engine.report import VariantReport
     from engine.sweep import Sweep
+    from engine.validation.drawn import Drawn
+    from engine.validation.draws import Draws
     from engine.validation.search import Answers
 
 
@@ -73,10 +75,14 @@ def _compute(parent: Parent, assignment: Assignment, *, preloaded: bool) -> None
     split = Split.of(request, candles)
     seen = candles if split is None else split.train
     sweep = Sweep(request, seen, threads=assignment.threads)
+    if begin.draws:
+        _draw(parent, sweep, assignment)
+        return
     top = _search(parent, sweep, split, begin, assignment)
     answers = test = None
     if split is not None:
-        answers, test = _ask(parent, sweep, top), Sweep(request, split.test)
+        answers = _ask(parent, sweep, top, begin, assignment)
+        test = Sweep(request, split.test)
         parent.send(Validated())
     rows = _final_rows(parent, sweep, top, test, answers)
     parent.send(Finished(rows, None if answers is None else _text(answers)))
@@ -88,11 +94,15 @@ def _search(
     """Return the final list of both stages, of which an earlier attempt may have done the first."""
     from engine.divided import StageA, StageB
 
-    divided = begin.divided
     shortlist, twins = begin.shortlist, begin.twins
     if shortlist is None or twins is None:
-        found = serving.run_stage(parent, Stage.STAGE_A, StageA(sweep), assignment, divided=divided)
-        divided = False
+        found = serving.run_stage(
+            parent,
+            Stage.STAGE_A,
+            StageA(sweep),
+            assignment,
+            planned=Stage.STAGE_A in begin.planned,
+        )
         shortlist, twins = found.top.indexes(), found.top.twins()
         assert found.outcomes is not None
         outcomes = found.outcomes.document()
@@ -105,8 +115,8 @@ def _search(
         Stage.STAGE_B,
         StageB(sweep, shortlist, twins),
         assignment,
-        divided=divided,
-        snapshots=serving.Snapshots(parent, partial(_summary_rows, sweep)),
+        planned=Stage.STAGE_B in begin.planned,
+        show=serving.Snapshots(parent, partial(_summary_rows, sweep)).send,
     ).top
     parent.send(StageBFinished(reports=len(top), validated=split is not None))
     return top
@@ -138,7 +148,9 @@ def _summary_rows(sweep: "Sweep", indexes: Indexes, twins: Indexes) -> str:
     return result_texts.rows(map(_row, summaries(sweep, indexes, twins=twins)), reports=False)
 
 
-def _ask(parent: Parent, sweep: "Sweep", top: "TopList") -> "Answers":
+def _ask(
+    parent: Parent, sweep: "Sweep", top: "TopList", begin: Begin, assignment: Assignment
+) -> "Answers":
     """Ask how far the winners of the search can be believed."""
     from engine.validation.search import ask
 
@@ -146,7 +158,20 @@ def _ask(parent: Parent, sweep: "Sweep", top: "TopList") -> "Answers":
         parent.report_progress(Stage.VALIDATION, done, total, last=done == total)
         parent.listen()
 
-    return ask(sweep, top, report, threads=sweep.threads)
+    def search_draws(draws: "Draws", before: int) -> "Drawn":
+        planned = Stage.VALIDATION in begin.planned
+        return serving.run_stage(
+            parent, Stage.VALIDATION, draws, assignment, planned=planned, before=before
+        )
+
+    return ask(sweep, top, report, threads=sweep.threads, search_draws=search_draws)
+
+
+def _draw(parent: Parent, sweep: "Sweep", assignment: Assignment) -> None:
+    """Search draws of a search that somebody else asks."""
+    from engine.validation.search import draws_of
+
+    serving.run_stage(parent, Stage.VALIDATION, draws_of(sweep), assignment, planned=True)
 
 
 def _text(answers: "Answers") -> str:

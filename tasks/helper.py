@@ -25,6 +25,7 @@ from tasks import identity
 from tasks.job_log import job_log
 from tasks.listening import Listener
 from tasks.messages import Begin, CandlesLoaded, Compute, Divided, Progress, ShardFinished
+from tasks.metrics import SCORING
 from tasks.process import Child, ChildDied
 from tasks.shard_writer import ShardWriter
 from tasks.stop_reasons import JobFailed, ShardLost, WorkerStopping
@@ -149,15 +150,18 @@ class _HelpersChild(Listener):
         found = self.expect(CandlesLoaded).candles_hash
         if found != plan.candles_hash:
             raise Declined("the candles here are others than those of the plan")
-        if plan.stage is not Stage.STAGE_B:
-            self.tell(Begin(divided=True))
-        else:
+        if plan.stage is Stage.STAGE_B:
             stored = offer.shortlist
             ours = {"engine_version": identity.ENGINE, "candles_hash": found}
             if stored is None or not stored.usable_with(**ours):
                 raise Declined("the stored shortlist is not that of the plan")
             indexes, twins = stored.shortlist.indexes, stored.shortlist.twins
-            self.tell(Begin(np.array(indexes, np.int64), np.array(twins, np.int64), divided=True))
+            begin = Begin(
+                np.array(indexes, np.int64), np.array(twins, np.int64), planned=(plan.stage,)
+            )
+        else:
+            begin = Begin(planned=(plan.stage,), draws=plan.stage is Stage.VALIDATION)
+        self.tell(begin)
         self.expect(Divided)
 
     def compute(self, taken: ClaimedShard) -> bytes:
@@ -180,8 +184,9 @@ class _HelpersChild(Listener):
 
     def note_progress(self, progress: Progress) -> None:
         """Remember how far the shard is, and count its variants."""
-        more = progress.processed - self._done
-        self._worker.metrics.variants.labels(progress.stage).inc(more)
+        if progress.stage in SCORING:
+            more = progress.processed - self._done
+            self._worker.metrics.variants.labels(progress.stage).inc(more)
         self._done = progress.processed
 
 

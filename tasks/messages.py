@@ -1,6 +1,6 @@
 """What a worker process and its computing child say to each other over their pipe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,11 +70,13 @@ class Progress:
 class Divided:
     """The stage may be shared: `pieces` are its parts, each in JSON types and with its units.
 
-    The child computes and merges what is ordered, until `MergeEnd`.
+    So many units of the stage were done `before`, and are in no part. The child computes and merges
+    what is ordered, until `MergeEnd`.
     """
 
     stage: Stage
     pieces: Sequence[tuple[Mapping[str, Any], int]]
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +183,14 @@ FromChild = (
 class Begin:
     """Compute; a `shortlist` of an earlier attempt, with its `twins`, spares stage A.
 
-    With `divided` there is a plan of the first stage already: it is shared, however short it is.
+    Stages that are `planned` have a plan already: they are shared, however short they are. With
+    `draws` nothing but the draws of the validation is computed, which need nothing that was found.
     """
 
     shortlist: Indexes | None = None
     twins: Indexes | None = None
-    divided: bool = False
+    planned: Collection[Stage] = ()
+    draws: bool = False
 
 
 @dataclass(frozen=True, slots=True)

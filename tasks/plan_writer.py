@@ -79,14 +79,17 @@ class PlanWriter:
             self._log().debug("shard_claimed", shard=taken.lease.shard, units=taken.total_units)
         return taken
 
-    def beat(self, plan: Plan, processed: int) -> None:
-        """Write how far the stage is, and the own shard, which somebody may have taken over."""
+    def beat(self, plan: Plan, before: int, processed: int) -> None:
+        """Write how far the stage is, and the own shard, which somebody may have taken over.
+
+        So many units were done `before` the stage was shared, and are in no shard.
+        """
         own = self.own
 
         def write(conn: Connection) -> Granted[bool] | None:
             if own is not None:
-                return plans.beat(conn, self._lease, plan, own, processed)
-            answer = plans.progress(conn, self._lease, plan)
+                return plans.beat(conn, self._lease, plan, own, processed, before=before)
+            answer = plans.progress(conn, self._lease, plan, before=before)
             return None if answer is None else Granted(answer.cancel_requested, True)
 
         answer = self._writes.write_or_skip("progress", write, several=own is not None)

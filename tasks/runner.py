@@ -107,7 +107,7 @@ def _compute_once(assignment: Assignment, writer: JobWriter, worker: Worker) -> 
 
         if top.validated:
             writer.start_stage(Stage.VALIDATION, total=0)  # the child says how much there is to ask
-            child.expect(Validated)
+            stages.ended(Validated, candles.candles_hash, child, writer)
             writer.finish_stage()
 
         writer.start_stage(Stage.FINALIZING, total=top.reports)
@@ -168,7 +168,7 @@ def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Sta
         Begin(
             np.array(shortlist.indexes, np.int64),
             np.array(shortlist.twins, np.int64),
-            divided=_is_planned(Stage.STAGE_B, candles, writer),
+            planned=_planned(candles, writer, Stage.STAGE_B, Stage.VALIDATION),
         )
     )
     return shortlist, None
@@ -176,7 +176,7 @@ def _resume(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> Sta
 
 def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -> StageA:
     writer.start_stage(Stage.STAGE_A, total=candles.base_variants)
-    child.tell(Begin(divided=_is_planned(Stage.STAGE_A, candles, writer)))
+    child.tell(Begin(planned=_planned(candles, writer, Stage.STAGE_A)))
     best = stages.ended(StageAFinished, candles.candles_hash, child, writer)
     writer.finish_stage()
     shortlist = Shortlist(
@@ -191,9 +191,10 @@ def _run_stage_a(candles: CandlesLoaded, child: Supervisor, writer: JobWriter) -
     return shortlist, best.outcomes
 
 
-def _is_planned(stage: Stage, candles: CandlesLoaded, writer: JobWriter) -> bool:
-    """Whether an earlier attempt, or child, has left a plan of the stage that is of use."""
-    return writer.plans.adopt(stage, candles.candles_hash) is not None
+def _planned(candles: CandlesLoaded, writer: JobWriter, *stages_: Stage) -> list[Stage]:
+    """Of which of these stages an earlier attempt, or child, has left a plan that is of use."""
+    plans, hash_ = writer.plans, candles.candles_hash
+    return [stage for stage in stages_ if plans.adopt(stage, hash_) is not None]
 
 
 def _fail(failure: Failed, writer: JobWriter) -> None:

@@ -21,13 +21,14 @@ from tasks.messages import (
     ShardFinished,
     StageAFinished,
     StageBFinished,
+    Validated,
 )
 from tasks.supervisor import Supervisor
 
 WAIT_SECONDS = 0.1
 """Between two looks whether others have finished, or left, what is theirs."""
 
-End = TypeVar("End", StageAFinished, StageBFinished)
+End = TypeVar("End", StageAFinished, StageBFinished, Validated)
 
 
 def ended(kind: type[End], candles_hash: str, child: Supervisor, writer: JobWriter) -> End:
@@ -47,15 +48,17 @@ def _share(divided: Divided, candles_hash: str, child: Supervisor, writer: JobWr
         writer.log.info("plan_made", shards=plan.shards)
     else:
         writer.log.info("plan_adopted", shards=plan.shards)
-    with child.sharing(lambda: writer.plans.beat(plan, writer.progress.processed)):
-        _Sharing(plan, child, writer).run()
+    sharing = _Sharing(plan, divided.before, child, writer)
+    with child.sharing(sharing.beat):
+        sharing.run()
 
 
 class _Sharing:
     """The life of one plan under one coordinator."""
 
-    def __init__(self, plan: Plan, child: Supervisor, writer: JobWriter) -> None:
+    def __init__(self, plan: Plan, before: int, child: Supervisor, writer: JobWriter) -> None:
         self._plan = plan
+        self._before = before
         self._child = child
         self._writer = writer
         self._merged: set[int] = set()
@@ -72,10 +75,14 @@ class _Sharing:
                 self._compute(taken)
             if self._plan.stage is Stage.STAGE_B:
                 self._show(counted.processed_units)
-        plans.beat(self._plan, 0)  # all of it is done, also where that was written a second ago
+        self.beat()  # all of it is done, also where that was written a second ago
         self._merge()
         assert len(self._merged) == self._plan.shards, "a shard is missing"
         self._child.tell(MergeEnd())
+
+    def beat(self) -> None:
+        """Write how far the stage is."""
+        self._writer.plans.beat(self._plan, self._before, self._writer.progress.processed)
 
     def _compute(self, taken: ClaimedShard) -> None:
         """Compute a shard; its failure, and the death of the child over it, are the job's."""

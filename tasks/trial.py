@@ -1,15 +1,17 @@
 """Finding out whether a stage takes long, by computing it for a moment.
 
-How often positions change decides how fast a sweep goes, as much as how many variants there are, and
-nobody knows that before: what is known of the machine is a guess to within a factor of ten.
+How often positions change decides how fast a sweep goes, as much as how many variants there are,
+and nobody knows that before: what is known of the machine is a guess to within a factor of ten.
 """
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from engine.sweep import Batch
+    from engine.divided import Step
+
+StepT = TypeVar("StepT", bound="Step")
 
 SHARE = 0.05
 """The part of a shard that is computed before it is decided."""
@@ -26,30 +28,30 @@ class TakesLong(Exception):
         self.seconds = seconds
 
 
-def alone(batches: Iterator["Batch"], guess: float, shard_seconds: float) -> Iterator["Batch"]:
-    """Pass on the batches of a stage; raises TakesLong if more is left than a shard.
+def alone(steps: Iterator[StepT], guess: float, shard_seconds: float) -> Iterator[StepT]:
+    """Pass on the steps of a stage; raises TakesLong if more is left than a shard.
 
     That is decided once, after a part of a shard: so what is computed in vain is small beside the
     stage. Where a shard is too short to measure a part of it, the guess is believed.
     """
     if shard_seconds * SHARE >= LEAST_SECONDS:
-        return _tried(batches, shard_seconds)
+        return _tried(steps, shard_seconds)
     if guess > shard_seconds:
         raise TakesLong(guess)
-    return batches
+    return steps
 
 
-def _tried(batches: Iterator["Batch"], shard_seconds: float) -> Iterator["Batch"]:
+def _tried(steps: Iterator[StepT], shard_seconds: float) -> Iterator[StepT]:
     begin = first = time.monotonic()
-    for batch in batches:
+    for step in steps:
         now = time.monotonic()
-        if batch.processed == 0:  # planes are prepared, which goes at a speed of its own
+        if step.processed == 0:  # planes are prepared, which goes at a speed of its own
             first = now
         elif now - first >= SHARE * shard_seconds:
-            left = (now - first) / batch.processed * (batch.total - batch.processed)
+            left = (now - first) / step.processed * (step.total - step.processed)
             if left > shard_seconds:
                 raise TakesLong(now - begin + left)
-            yield batch
+            yield step
             break
-        yield batch
-    yield from batches
+        yield step
+    yield from steps

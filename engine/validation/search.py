@@ -12,8 +12,10 @@ from engine.request.hashes import request_hash
 from engine.request.model import Validation
 from engine.validation.axes import NONE, ordered_axes
 from engine.validation.deflated_sharpe import DailyMoments, deflated_sharpe, trials_of
+from engine.validation.drawn import Drawn
+from engine.validation.draws import Draws
 from engine.validation.neighbours import Summary, listed, neighbours
-from engine.validation.null import Null, null, units
+from engine.validation.null import Null, compared, searched
 from engine.validation.overfitting import overfitting
 from engine.validation.recording import Recorded, record
 from engine.validation.replays import preload_kernels as preload_replays
@@ -25,12 +27,16 @@ from engine.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
     from engine.ranking import TopList
+    from engine.request import Request
     from engine.sweep import Sweep
 
 Int64 = NDArray[np.int64]
 
 Report = Callable[[int, int], None]
 """(units done, of so many): called between pieces of work; what it raises ends the work."""
+
+SearchDraws = Callable[[Draws, int], Drawn]
+"""Has all draws searched by whoever has time; so many units of what is asked were done before."""
 
 ROWS_AT_ONCE = 50
 """Kept variants whose neighbours are scored between two reports."""
@@ -64,31 +70,41 @@ class _Progress:
     def __init__(self, report: Report, total: int) -> None:
         self._report = report
         self._total = total
-        self._before = 0
+        self.before = 0
+        """Units of the pieces that have ended."""
 
     def at(self, done: int) -> None:
         """Tell how many units of the present piece are done."""
-        self._report(self._before + done, self._total)
+        self._report(self.before + done, self._total)
 
     def finish(self, size: int) -> None:
         """End the present piece, which had so many units."""
-        self._before += size
+        self.before += size
         self.at(0)
 
 
-def ask(sweep: "Sweep", top: "TopList", report: Report, *, threads: int = 1) -> Answers:
+def ask(
+    sweep: "Sweep",
+    top: "TopList",
+    report: Report,
+    *,
+    threads: int = 1,
+    search_draws: SearchDraws | None = None,
+) -> Answers:
     """Ask of a search what its request wants to know; `top` are its best variants.
 
-    Deterministic, whatever the threads. Raises what `report` raises, and ValueError for a request
-    without `validation`.
+    Deterministic, whatever the threads, and whoever searches the draws, which come last; without
+    `search_draws` that is done here. Raises what `report` and `search_draws` raise, and ValueError
+    for a request without `validation`.
     """
     wanted = sweep.request.validation
     if wanted is None:
         raise ValueError("the request has no validation: there is nothing to ask of its search")
-    seed = int(request_hash(sweep.request.document)[:16], 16)
+    seed = seed_of(sweep.request)
     kept, replays = top.indexes(), min(len(top), sweep.request.top_trades_n)
     recording = sweep.grid.base_total if wanted.splits or wanted.walk_forward else 0
-    drawing = wanted.draws * units(sweep.request)
+    draws = draws_of(sweep)
+    drawing = draws.count * draws.units
     progress = _Progress(report, len(kept) + replays + recording + drawing)
 
     answers = Answers()
@@ -99,12 +115,28 @@ def ask(sweep: "Sweep", top: "TopList", report: Report, *, threads: int = 1) -> 
         _ask_records(sweep, recorded, wanted, seed, threads, answers)
         del recorded  # it is large, and the draws need room
     if drawing:
-        drawn = null(sweep, top.best(), draws=wanted.draws, seed=seed, report=progress.at)
-        answers.figures["search"] = drawn.document()
-        if isinstance(drawn, Null):
-            answers.pictures["search"] = drawn.picture()
+        if search_draws is None:
+            drawn = searched(draws, progress.at)
+        else:
+            drawn = search_draws(draws, progress.before)
+        found = compared(top.best(), draws, drawn)
+        answers.figures["search"] = found.document()
+        if isinstance(found, Null):
+            answers.pictures["search"] = found.picture()
         progress.finish(drawing)
     return answers
+
+
+def draws_of(sweep: "Sweep") -> Draws:
+    """Return the draws that a request with `validation` wants: the same wherever it is computed."""
+    wanted = sweep.request.validation
+    assert wanted is not None
+    return Draws(sweep, wanted.draws, seed_of(sweep.request))
+
+
+def seed_of(request: "Request") -> int:
+    """Return what all that is random about the answers follows from."""
+    return int(request_hash(request.document)[:16], 16)
 
 
 def _ask_rows(

@@ -74,8 +74,8 @@ LEFT JOIN claimed ON true;
 -- name: progress
 UPDATE backtest_jobs
 SET stage = %(stage)s,
-    processed_units = found.processed,
-    total_units = found.total,
+    processed_units = %(before)s::bigint + found.processed,
+    total_units = %(before)s::bigint + found.total,
     progress_updated_at = now(),
     @renewed
 FROM (

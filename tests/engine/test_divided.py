@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import rate
-from engine.divided import MOST_SHARDS, Divided, StageA, StageB, check_partition
+from engine.divided import Divided, StageA, StageB
 from engine.metric_names import METRICS
 from engine.partial import Partial
+from engine.parts import MOST_SHARDS, check_partition
 from engine.rate import Cost, Rate
-from engine.sweep import Sweep
+from engine.sweep import Batch, Sweep
 from tests.engine.small_sweeps import ONE, RISK, THREE, candles, request
 from tests.engine.test_sweep import last
 
@@ -24,7 +25,7 @@ def sweep() -> Sweep:
 
 
 @cache
-def stage(name: str) -> Divided:
+def stage(name: str) -> Divided[Batch, Partial]:
     if name == "a":
         return StageA(sweep())
     shortlist = last(sweep().stage_a()).top
@@ -36,7 +37,7 @@ def everything(found: Partial) -> tuple[bytes, Any]:
     return found.top.ranked().tobytes(), outcomes
 
 
-def computed(work: Divided, part: dict[str, Any] | None) -> Partial:
+def computed(work: Divided[Batch, Partial], part: dict[str, Any] | None) -> Partial:
     return work.found(last(work.run(part)))
 
 
@@ -54,7 +55,7 @@ def test_parts_that_travelled_merge_to_the_stage(
     pieces = work.pieces(10.0, shard_seconds, workers)
     travelled = json.loads(json.dumps([part for part, _ in pieces]))
     order.shuffle(travelled)
-    whole, *others = [Partial.from_bytes(computed(work, part).to_bytes()) for part in travelled]
+    whole, *others = [work.read(computed(work, part).to_bytes()) for part in travelled]
     for other in others:
         whole.merge(other)
     assert everything(whole) == everything(computed(work, None))

@@ -28,21 +28,32 @@ Rows = list[tuple[str, ...]]
 Met = TypeVar("Met")
 
 SHARED = {"shard_seconds": 0.1}
-STAGES = [Stage.STAGE_A, Stage.STAGE_B]
+STAGES = [Stage.STAGE_A, Stage.STAGE_B, Stage.VALIDATION]
 
 
-def document() -> dict[str, Any]:
-    """A request of which every part of the shortlist may have a place in the final list."""
-    return sweep(windows=16, top_k=60, tsl=60, preselect=300)
+def document(stage: Stage) -> dict[str, Any]:
+    """A request whose job is shared in a stage.
+
+    Every part of its shortlist may have a place in the final list; of a validation, whose search is
+    short, each draw is a shard.
+    """
+    if stage is not Stage.VALIDATION:
+        return sweep(windows=16, top_k=60, tsl=60, preselect=300)
+    validation = {"train_pct": 80, "draws": 8, "splits": 0, "walk_forward": None}
+    return sweep(windows=4, top_k=5, tsl=12, preselect=100) | {"validation": validation}
 
 
 @pytest.fixture(scope="module")
-def alone(stack: Stack) -> Rows:
-    """What is stored of the job when one worker computes it without shards."""
+def alone(stack: Stack) -> dict[Stage, Rows]:
+    """What is stored of the jobs when one worker computes them without shards."""
     stack.workers(1)
-    job = stack.ends(stack.submit(document()))
-    assert job.state is State.SUCCEEDED, job.last_error_json
-    return stack.stored_bytes(job.job_id)
+    search, validated = (
+        stack.submit(document(stage)) for stage in (Stage.STAGE_A, Stage.VALIDATION)
+    )
+    for job in map(stack.ends, (search, validated)):
+        assert job.state is State.SUCCEEDED, job.last_error_json
+    both = dict.fromkeys(STAGES, stack.stored_bytes(search))
+    return both | {Stage.VALIDATION: stack.stored_bytes(validated)}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +91,7 @@ class Crew:
 
 
 @pytest.fixture(scope="module")
-def crew(stack: Stack, alone: Rows) -> Iterator[Crew]:
+def crew(stack: Stack, alone: dict[Stage, Rows]) -> Iterator[Crew]:
     stack.workers(0)
     crew = Crew(stack, stack.configure("sharing.yaml", **SHARED), [])
     yield crew
@@ -100,7 +111,7 @@ class Work:
         self._begin()
 
     def _begin(self) -> None:
-        self.job_id = self._stack.submit(document())
+        self.job_id = self._stack.submit(document(self.stage))
         self._paused: list[psutil.Process] = []
 
     def lines(self) -> list[ShardLine]:
@@ -195,22 +206,25 @@ def work(request: pytest.FixtureRequest, stack: Stack, crew: Crew) -> Iterator[W
     work.end()
 
 
-in_both_stages = pytest.mark.parametrize("work", STAGES, indirect=True)
+in_every_stage = pytest.mark.parametrize("work", STAGES, indirect=True)
+in_both_of_a_search = pytest.mark.parametrize("work", STAGES[:2], indirect=True)
 
 
-def assert_succeeded(stack: Stack, work: Work, alone: Rows, witness: Witness, **is_: int) -> None:
+def assert_succeeded(
+    stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness, **is_: int
+) -> None:
     """With the result of one worker, and no shard computed twice."""
     job = stack.ends(work.job_id)
     assert job.state is State.SUCCEEDED, job.last_error_json
     assert {"attempt": job.attempt, "crash_count": job.crash_count} == (
         {"attempt": 1, "crash_count": 0} | is_
     )
-    assert stack.stored_bytes(work.job_id) == alone
-    assert witness.none_twice(work.job_id)
+    assert stack.stored_bytes(work.job_id) == alone[work.stage]
+    assert witness.none_twice(work.job_id, work.stage)
 
 
 def test_a_worker_that_comes_later_helps(
-    stack: Stack, crew: Crew, alone: Rows, witness: Witness
+    stack: Stack, crew: Crew, alone: dict[Stage, Rows], witness: Witness
 ) -> None:
     crew.are(1)
     work = Work(stack, Stage.STAGE_A)
@@ -227,9 +241,9 @@ def test_a_worker_that_comes_later_helps(
     assert helper.metric("backtest_job_runner_stale_message_total") == 0
 
 
-@in_both_stages
+@in_every_stage
 def test_a_killed_owner_costs_its_own_shard_alone(
-    stack: Stack, work: Work, alone: Rows, witness: Witness
+    stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness
 ) -> None:
     owner, _ = work.pause_both()
     held = work.at_work()
@@ -245,9 +259,9 @@ def test_a_killed_owner_costs_its_own_shard_alone(
     assert [ends[line.shard] for line in theirs] == [line.locked_by for line in theirs]
 
 
-@in_both_stages
+@in_both_of_a_search
 def test_an_owner_that_is_stopped_hands_on_what_is_done(
-    stack: Stack, work: Work, alone: Rows, witness: Witness
+    stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness
 ) -> None:
     owner, _ = work.pause_both()
     master = stack.master_of(owner)
@@ -262,7 +276,7 @@ def test_an_owner_that_is_stopped_hands_on_what_is_done(
 
 
 def test_a_killed_helper_costs_its_own_shard_alone(
-    stack: Stack, work: Work, alone: Rows, witness: Witness
+    stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness
 ) -> None:
     _, helper = work.pause_both()
     shard = work.at_work()[helper].shard
@@ -278,7 +292,7 @@ def test_a_killed_helper_costs_its_own_shard_alone(
 
 
 def test_a_helper_that_is_stopped_gives_its_shard_back(
-    stack: Stack, work: Work, alone: Rows, witness: Witness
+    stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness
 ) -> None:
     _, helper = work.pause_both()
     master = stack.master_of(helper)
@@ -293,7 +307,7 @@ def test_a_helper_that_is_stopped_gives_its_shard_back(
 
 
 def test_a_helper_that_comes_back_too_late_writes_nothing(
-    stack: Stack, work: Work, alone: Rows, witness: Witness
+    stack: Stack, work: Work, alone: dict[Stage, Rows], witness: Witness
 ) -> None:
     _, helper = work.pause_both()
     shard = work.at_work()[helper].shard
@@ -310,7 +324,7 @@ def test_a_helper_that_comes_back_too_late_writes_nothing(
     assert_succeeded(stack, work, alone, witness)
 
 
-@in_both_stages
+@in_every_stage
 def test_a_cancelled_job_ends_with_all_who_compute_it(stack: Stack, work: Work) -> None:
     children = [child_of(pid) for pid in work.pause_both()]
 
@@ -322,7 +336,7 @@ def test_a_cancelled_job_ends_with_all_who_compute_it(stack: Stack, work: Work) 
 
 
 def test_a_worker_with_other_candles_does_not_help(
-    stack: Stack, crew: Crew, alone: Rows, witness: Witness, tmp_path: Path
+    stack: Stack, crew: Crew, alone: dict[Stage, Rows], witness: Witness, tmp_path: Path
 ) -> None:
     with open_store(CandlesFolder(tmp_path)) as store:
         minutes = synthetic.minutes(seed=8, start_ms=START_MS, count=MINUTES)

@@ -367,6 +367,16 @@ def test_the_progress_of_a_job_is_the_sum_over_its_shards(coordinator: Coordinat
     assert job.progress_updated_at == job.heartbeat_at
 
 
+def test_what_was_done_before_a_stage_was_shared_counts(coordinator: Coordinator) -> None:
+    conn, lease, plan = coordinator.conn, coordinator.lease, coordinator.plan
+    assert plans.progress(conn, lease, plan, before=2**40) is not None
+    job = current(conn, lease.job_id)
+    assert (job.processed_units, job.total_units) == (2**40, 2**40 + 3 * UNITS)
+    assert plans.beat(conn, lease, plan, coordinator.own, 3, before=5) is not None
+    plans.progress(conn, lease, plan, before=5)
+    assert current(conn, lease.job_id).processed_units == 8
+
+
 def test_shards_are_counted_by_state(connection: Conn) -> None:
     lease = claimed(connection)
     plan = planned(connection, lease, 7)

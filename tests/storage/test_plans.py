@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "state": "queued",
     "stage": "stage_a",
     "processed": 1,
+    "before": 0,
     "total": 2,
     "job_ids": [uuid4()],
     "first": UUID(hex="3f0c" + "0" * 28),

@@ -35,6 +35,20 @@ def shared_sweep(**changes: Any) -> dict[str, Any]:
     return document
 
 
+def shared_in(stage: Stage) -> dict[str, Any]:
+    """Return a request whose job is shared in a stage, among others.
+
+    Of a validation each draw is: no levels are chosen, and its best is that of its parts.
+    """
+    if stage is not Stage.VALIDATION:
+        return shared_sweep()
+    document = shared_sweep(
+        top_k=5, validation={"train_pct": 80, "draws": 3, "splits": 10, "walk_forward": None}
+    )
+    document["template"]["risk_grid"] = {}
+    return document
+
+
 def sharing(worker: Worker, shard_seconds: float = SHORT, **changes: Any) -> Worker:
     """Return a worker that shares stages which are longer than this."""
     jobs = worker.jobs.model_copy(update={"shard_seconds": shard_seconds} | changes)
@@ -42,16 +56,17 @@ def sharing(worker: Worker, shard_seconds: float = SHORT, **changes: Any) -> Wor
 
 
 Rows = list[tuple[str, ...]]
-_ALONE: dict[str, Rows] = {}  # by database
+_ALONE: dict[tuple[str, bool], Rows] = {}  # by database, and whether it is validated
 
 
-def computed_alone(stack: Stack, worker: Worker) -> Rows:
-    """Return what is stored of the job when nobody shares it."""
-    if stack.dsn not in _ALONE:
-        job = run(stack, sharing(worker, 1e9), shared_sweep())
+def computed_alone(stack: Stack, worker: Worker, stage: Stage = Stage.STAGE_A) -> Rows:
+    """Return what is stored of a job that is shared in a stage when nobody shares it."""
+    key = stack.dsn, stage is Stage.VALIDATION
+    if key not in _ALONE:
+        job = run(stack, sharing(worker, 1e9), shared_in(stage))
         assert job.state is State.SUCCEEDED, job.last_error_json
-        _ALONE[stack.dsn] = stack.stored_bytes(job.job_id)
-    return _ALONE[stack.dsn]
+        _ALONE[key] = stack.stored_bytes(job.job_id)
+    return _ALONE[key]
 
 
 @contextmanager
@@ -118,12 +133,12 @@ class Witness:
 
     def owners(self, job_id: UUID) -> set[str]:
         """Who has computed shards of a job."""
-        return {owner for stage in ("stage_a", "stage_b") for _, owner in self.ends(job_id, stage)}
+        return {owner for stage in Stage for _, owner in self.ends(job_id, stage)}
 
-    def none_twice(self, job_id: UUID) -> bool:
-        """Whether each shard was computed once, and there were several."""
-        for stage in ("stage_a", "stage_b"):
-            done = [shard for shard, _ in self.ends(job_id, stage)]
-            if sorted(done) != list(range(len(done))) or len(done) < 2:
-                return False
-        return True
+    def none_twice(self, job_id: UUID, stage: Stage | None = None) -> bool:
+        """Whether each shard was computed once, and there were several: in this stage, or both."""
+        done = {each: [shard for shard, _ in self.ends(job_id, each)] for each in Stage}
+        several = [stage] if stage else [Stage.STAGE_A, Stage.STAGE_B]
+        return all(sorted(shards) == list(range(len(shards))) for shards in done.values()) and all(
+            len(done[each]) > 1 for each in several
+        )

@@ -33,7 +33,8 @@ from tests.tasks.sharing import (
     Slow,
     Witness,
     another,
-    shared_sweep,
+    computed_alone,
+    shared_in,
     sharing,
     with_children,
 )
@@ -69,16 +70,25 @@ def value(counter: Any) -> float:
     return float(counter._value.get())
 
 
-@pytest.mark.parametrize("shard_seconds", [0.002, 0.005, 0.01])
+@pytest.mark.parametrize(
+    ("stage", "shard_seconds"),
+    [
+        (Stage.STAGE_B, 0.002),
+        (Stage.STAGE_B, 0.005),
+        (Stage.STAGE_B, 0.01),
+        (Stage.VALIDATION, 0.005),
+    ],
+)
 def test_two_workers_find_what_one_finds(
     stack: Stack,
     worker: Worker,
     other: Worker,
-    alone: Rows,
     witness: Witness,
+    stage: Stage,
     shard_seconds: float,
 ) -> None:
-    job_id = stack.submit(shared_sweep())
+    alone = computed_alone(stack, worker, stage)
+    job_id = stack.submit(shared_in(stage))
     with (
         helping(other, job_id),
         answering(sharing(worker, shard_seconds), runner.run, job_id) as answered,
@@ -86,7 +96,7 @@ def test_two_workers_find_what_one_finds(
         answered.result(60)
     assert stack.job(job_id).state is State.SUCCEEDED
     assert stack.stored_bytes(job_id) == alone
-    assert witness.none_twice(job_id)
+    assert witness.none_twice(job_id, stage)
     assert value(other.metrics.help_seconds) > 0
     assert value(worker.metrics.help_seconds) == 0
     assert value(other.metrics.help_declined) == value(other.metrics.stale_messages) == 0
@@ -127,7 +137,7 @@ def shared(
     """A job in the stage that the test is parametrized with, or in stage A."""
     stage = getattr(request, "param", Stage.STAGE_A)
     slow = Slow(tmp_path, stage)
-    job_id = stack.submit(shared_sweep())
+    job_id = stack.submit(shared_in(stage))
     owner = with_children(sharing(worker), slow.target, slow.target)
     with answering(owner, runner.run, job_id) as answered:
         shared = Shared(stack, job_id, stage, slow, answered)
@@ -158,6 +168,23 @@ def test_a_helper_computes_what_is_to_be_had_and_ends(
     assert stored is not None
     assert max(stored.shortlist.twins or ()) > 1
     assert len(witness.owners(shared.job_id)) == 2
+
+
+@pytest.mark.parametrize("shared", [Stage.VALIDATION], indirect=True)
+def test_a_helper_searches_draws_and_what_its_child_died_of_is_left_to_others(
+    stack: Stack, worker: Worker, shared: Shared, other: Worker, witness: Witness
+) -> None:
+    helper.run(shared.job_id, with_children(other, dies))
+    assert shared.states()[:3] == [RUNNING, RUNNING, OPEN]
+    with another(stack, other, declined=deque()) as third:
+        helper.run(shared.job_id, third)
+    assert third.metrics.variants._metrics.keys() == {("stage_a",), ("stage_b",)}
+    assert shared.states()[:2] == [RUNNING, RUNNING]
+    assert set(shared.states()[2:]) == {DONE}
+    runs_out(shared, 1)
+    assert shared.ends() is State.SUCCEEDED
+    assert stack.stored_bytes(shared.job_id) == computed_alone(stack, worker, shared.stage)
+    assert witness.none_twice(shared.job_id, shared.stage)
 
 
 def test_a_helper_yields_after_its_shard_when_a_job_waits(shared: Shared, other: Worker) -> None:
@@ -241,8 +268,8 @@ def runs_out(shared: Shared, shard: int) -> None:
     """
     shared.stack.connection.execute(
         "UPDATE backtest_job_shards SET lease_expires_at = now() - interval '1 minute'"
-        " WHERE job_id = %s AND stage = 'stage_a' AND shard = %s",
-        (shared.job_id, shard),
+        " WHERE job_id = %s AND stage = %s AND shard = %s",
+        (shared.job_id, shared.stage, shard),
     )
 
 
@@ -371,3 +398,26 @@ def test_what_a_helper_computes_outlives_the_owner(
     assert stack.job(shared.job_id).state is State.SUCCEEDED
     assert stack.stored_bytes(shared.job_id) == alone
     assert witness.none_twice(shared.job_id)
+
+
+@pytest.mark.parametrize("shared", [Stage.VALIDATION], indirect=True)
+def test_draws_are_searched_while_the_next_owner_repeats_what_comes_before_them(
+    stack: Stack, shared: Shared, worker: Worker, other: Worker, tmp_path: Path, witness: Witness
+) -> None:
+    worker.stopping.set()
+    wait_for(lambda: stack.job(shared.job_id).locked_by is None, "the release")
+    worker.stopping.clear()
+    slow = Slow(tmp_path / "next", Stage.STAGE_B)
+    slow.gate.parent.mkdir()
+    following = with_children(sharing(worker), slow.target)
+    with answering(following, runner.run, shared.job_id) as answered:
+        wait_for(lambda: stack.in_stage(shared.job_id, Stage.STAGE_B), "stage B once more")
+        helper.run(shared.job_id, other)
+        assert set(shared.states()) == {DONE}
+        assert stack.job(shared.job_id).stage is Stage.STAGE_B
+        slow.open()
+        answered.result(20)
+    worker.stopping.clear()
+    assert stack.job(shared.job_id).state is State.SUCCEEDED
+    assert stack.stored_bytes(shared.job_id) == computed_alone(stack, worker, shared.stage)
+    assert witness.none_twice(shared.job_id, shared.stage)

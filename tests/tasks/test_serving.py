@@ -30,7 +30,7 @@ from tasks.messages import (
 from tasks.process import Child, ForkServer
 from tests.faults.conftest import small_sweep
 from tests.tasks.children import assignment, expect, heard
-from tests.tasks.sharing import SHORT, shared_sweep
+from tests.tasks.sharing import SHORT, shared_in, shared_sweep
 
 
 def begun(
@@ -85,6 +85,25 @@ def test_parts_that_were_ordered_merge_to_what_a_child_finds_alone(
     child.end()
 
 
+def test_draws_are_searched_without_what_was_found(
+    fork_server: ForkServer, candles: CandlesFolder
+) -> None:
+    document = shared_in(Stage.VALIDATION)
+    child = fork_server.fork(assignment(candles, document, shard_seconds=SHORT))
+    expect(child, CandlesLoaded)
+    child.send(Begin(planned=[Stage.VALIDATION], draws=True))
+    divided = expect(child, Divided)
+    assert (divided.stage, divided.before) == (Stage.VALIDATION, 0)
+    part, units = divided.pieces[-1]
+    assert part.keys() == {"draws", "streamed", "second"}
+    child.send(Compute(json.loads(json.dumps(part))))
+    said = []
+    while not isinstance(message := heard(child), ShardFinished):
+        said.append(message)
+    assert said[-1] == Progress(Stage.VALIDATION, units, units)
+    child.end()
+
+
 def test_progress_is_of_the_part(fork_server: ForkServer, candles: CandlesFolder) -> None:
     child = begun(fork_server, candles, Begin())
     part, units = expect(child, Divided).pieces[0]
@@ -100,7 +119,7 @@ def test_progress_is_of_the_part(fork_server: ForkServer, candles: CandlesFolder
 def test_a_stage_that_is_short_is_shared_where_it_was_planned_before(
     fork_server: ForkServer, candles: CandlesFolder
 ) -> None:
-    child = begun(fork_server, candles, Begin(divided=True), shard_seconds=1e9)
+    child = begun(fork_server, candles, Begin(planned=[Stage.STAGE_A]), shard_seconds=1e9)
     assert len(served(child, Stage.STAGE_A)) == 1
     expect(child, StageAFinished)
     expect(child, StageBFinished)  # only the first stage was

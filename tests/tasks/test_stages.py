@@ -22,6 +22,8 @@ from tests.tasks.answering import answering, counted, run
 from tests.tasks.sharing import (
     Slow,
     Witness,
+    computed_alone,
+    shared_in,
     shared_sweep,
     sharing,
     with_children,
@@ -169,15 +171,16 @@ class ByHand:
         assert self._stack.job(self.plan.job_id).state is State.RUNNING
 
 
-every_stage = pytest.mark.parametrize("stage", [Stage.STAGE_A, Stage.STAGE_B])
+every_stage = pytest.mark.parametrize("stage", [Stage.STAGE_A, Stage.STAGE_B, Stage.VALIDATION])
 
 
 @every_stage
 @pytest.mark.parametrize("end", ["fails", "gives back", "vanishes"])
 def test_a_shard_that_a_helper_leaves_is_computed_by_the_coordinator(
-    stack: Stack, worker: Worker, alone: Rows, witness: Witness, stage: Stage, end: str
+    stack: Stack, worker: Worker, witness: Witness, stage: Stage, end: str
 ) -> None:
-    job_id = stack.submit(shared_sweep())
+    alone = computed_alone(stack, worker, stage)
+    job_id = stack.submit(shared_in(stage))
     with answering(sharing(worker), runner.run, job_id) as answered:
         helper = ByHand(stack, job_id, stage)
         helper.until_the_others_are_done()
@@ -193,24 +196,35 @@ def test_a_shard_that_a_helper_leaves_is_computed_by_the_coordinator(
         answered.result(60)
     assert stack.job(job_id).state is State.SUCCEEDED
     assert stack.stored_bytes(job_id) == alone
-    assert witness.none_twice(job_id)
+    assert witness.none_twice(job_id, stage)
 
 
-def test_progress_is_the_sum_over_all_shards(stack: Stack, worker: Worker) -> None:
-    job_id = stack.submit(shared_sweep())
+BASES = 6 * 60 * 13 * 3
+
+
+@pytest.mark.parametrize(
+    ("stage", "units"),
+    [
+        (Stage.STAGE_A, BASES),
+        (Stage.VALIDATION, 5 + 3 + BASES + 3 * BASES),  # rows, replays, records, draws
+    ],
+)
+def test_progress_is_the_sum_over_all_shards_and_what_was_done_before(
+    stack: Stack, worker: Worker, stage: Stage, units: int
+) -> None:
+    job_id = stack.submit(shared_in(stage))
     with answering(sharing(worker), runner.run, job_id):
-        helper = ByHand(stack, job_id, Stage.STAGE_A)
+        helper = ByHand(stack, job_id, stage)
         helper.until_the_others_are_done()
         half = helper.taken.total_units // 2
         assert shards.beat(stack.connection, helper.taken.lease, half)
-        total = stack.job(job_id).total_units
+        left = helper.taken.total_units - half
 
         def summed() -> bool:
             job = stack.job(job_id)
-            return job.processed_units == total - helper.taken.total_units + half
+            return (job.processed_units, job.total_units) == (units - left, units)
 
         wait_for(summed, "the sum")
-    assert total == 6 * 60 * 13 * 3
 
 
 def test_a_stage_b_that_waits_for_others_shows_what_it_has(
@@ -260,9 +274,10 @@ def test_a_coordinator_whose_shard_was_taken_over_leaves_it_to_the_other(
 
 @every_stage
 def test_who_comes_next_computes_what_is_not_done(
-    stack: Stack, worker: Worker, alone: Rows, witness: Witness, stage: Stage
+    stack: Stack, worker: Worker, witness: Witness, stage: Stage
 ) -> None:
-    job_id = stack.submit(shared_sweep())
+    alone = computed_alone(stack, worker, stage)
+    job_id = stack.submit(shared_in(stage))
     with answering(sharing(worker), runner.run, job_id) as answered:
         helper = ByHand(stack, job_id, stage)
         wait_for(lambda: plans.tally(stack.connection, helper.plan).done >= 2, "two shards")

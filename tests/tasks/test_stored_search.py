@@ -176,7 +176,7 @@ def test_a_snapshot_is_sent_when_variants_or_twins_have_changed(
 
     parent = Parent(there)
     snapshots = serving.Snapshots(parent, partial(compute._summary_rows, sweep))
-    serving.run(parent, Stage.STAGE_B, batches(), snapshots)
+    serving.run(parent, Stage.STAGE_B, batches(), snapshots.send)
     documents = []
     while here.poll():
         message = here.recv()

@@ -16,7 +16,7 @@ from storage import jobs, results
 from storage.candles import open_store
 from storage.records import EventName, Job, Stage, State, TopVariant
 from tasks import compute
-from tasks.messages import Progress, Stop
+from tasks.messages import Assignment, Begin, Progress, Stop
 from tasks.parent import Parent, StopRequested
 from tasks.worker import Worker
 from tests.engine.requests import explicit
@@ -136,20 +136,22 @@ def test_of_a_search_without_a_test_nothing_is_asked(stack: Stack, worker: Worke
 
 
 @pytest.fixture(scope="module")
-def trained(candles: CandlesFolder) -> tuple[Sweep, TopList]:
-    """A search, and the best of it."""
-    document = assignment(candles, sweep(START, END, {"test_start": BORDER})).request
-    request = parse(document)
+def trained(candles: CandlesFolder) -> tuple[Sweep, TopList, Begin, Assignment]:
+    """A search, the best of it, and what a child was told about it."""
+    assigned = assignment(candles, sweep(START, END, {"test_start": BORDER}))
+    request = parse(assigned.request)
     with open_store(candles) as store:
         split = Split.of(request, load(request, store.bars, store.known))
     assert split is not None
     search = Sweep(request, split.train)
     *_, first = search.stage_a()
     *_, last = search.stage_b(first.top.indexes())
-    return search, last.top
+    return search, last.top, Begin(), assigned
 
 
-def test_a_child_tells_how_far_it_is_with_asking(trained: tuple[Sweep, TopList]) -> None:
+def test_a_child_tells_how_far_it_is_with_asking(
+    trained: tuple[Sweep, TopList, Begin, Assignment],
+) -> None:
     here, there = Pipe()
     answers = compute._ask(Parent(there), *trained)
     assert len(answers.beside) == 12
@@ -160,7 +162,9 @@ def test_a_child_tells_how_far_it_is_with_asking(trained: tuple[Sweep, TopList])
     assert told[-1].processed == told[-1].total > 0
 
 
-def test_a_child_hears_while_it_asks_that_it_is_to_stop(trained: tuple[Sweep, TopList]) -> None:
+def test_a_child_hears_while_it_asks_that_it_is_to_stop(
+    trained: tuple[Sweep, TopList, Begin, Assignment],
+) -> None:
     here, there = Pipe()
     here.send(Stop())
     with pytest.raises(StopRequested):

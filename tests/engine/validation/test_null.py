@@ -9,7 +9,8 @@ import pytest
 from engine.ranking import Best
 from engine.sweep import Sweep
 from engine.validation import Unknown
-from engine.validation.null import Null, null, units
+from engine.validation.draws import units
+from engine.validation.null import Null, null
 from engine.validation.sign_flips import without_edge
 from tests.engine.worlds import World
 

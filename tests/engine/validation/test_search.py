@@ -11,7 +11,7 @@ from engine.ranking import TopList
 from engine.report import reports
 from engine.request.model import Validation, WalkForward
 from engine.sweep import Sweep
-from engine.validation.null import units
+from engine.validation.draws import units
 from engine.validation.rerun import moments
 from engine.validation.search import Answers, ask
 from tests.engine.worlds import World
