@@ -1,4 +1,4 @@
-"""Measuring the rate of this machine: small sweeps of seeded synthetic candles, in less than a second.
+"""Measuring the rate of this machine: small sweeps of seeded synthetic candles, in a second.
 
 Time is that of the thread, not of the wall, and the best of a few turns: what else the machine does
 now says little about when the sweep will run. They are large enough for what a sweep of any size
