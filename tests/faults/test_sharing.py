@@ -83,6 +83,13 @@ class Crew:
             program.logged("event=ready")
         return self.programs
 
+    def share(self, shard_seconds: float) -> None:
+        """Have shards of another length from now on."""
+        self.are(0)
+        self.config = self.stack.configure(
+            "sharing.yaml", **SHARED | {"shard_seconds": shard_seconds}
+        )
+
     def joins(self, **environ: str) -> Program:
         """Have one more."""
         program = self.stack.worker(ROEHUB_BACKTEST_CONFIG=str(self.config), **environ)
@@ -221,6 +228,40 @@ def assert_succeeded(
     )
     assert stack.stored_bytes(work.job_id) == alone[work.stage]
     assert witness.none_twice(work.job_id, work.stage)
+
+
+@pytest.mark.parametrize(("workers", "shard_seconds"), [(2, 0.03), (2, 0.3), (4, 0.1), (1, 0.1)])
+def test_workers_of_any_number_with_shards_of_any_length_find_what_one_finds_alone(
+    stack: Stack,
+    crew: Crew,
+    alone: dict[Stage, Rows],
+    witness: Witness,
+    workers: int,
+    shard_seconds: float,
+) -> None:
+    crew.share(shard_seconds)
+    crew.are(workers)
+    for stage in (Stage.STAGE_A, Stage.VALIDATION):
+        job = stack.ends(stack.submit(document(stage)))
+        assert job.state is State.SUCCEEDED, job.last_error_json
+        assert stack.stored_bytes(job.job_id) == alone[stage]
+        assert 1 <= len(witness.owners(job.job_id)) <= workers
+
+
+def test_an_owner_that_is_killed_when_all_is_merged_changes_nothing(
+    stack: Stack, crew: Crew, alone: dict[Stage, Rows]
+) -> None:
+    crew.are(2)
+    job_id = stack.submit(document(Stage.STAGE_A))
+    owner = pid_of(stack.reaches(job_id, Stage.FINALIZING).locked_by)
+    everything = stack.master_of(owner).processes()
+
+    os.kill(owner, signal.SIGKILL)
+
+    gone(everything)
+    job = stack.ends(job_id)
+    assert (job.state, job.attempt, job.crash_count) == (State.SUCCEEDED, 2, 1)
+    assert stack.stored_bytes(job_id) == alone[Stage.STAGE_A]
 
 
 def test_a_worker_that_comes_later_helps(
