@@ -4,6 +4,7 @@ Here are both stages of a search; the draws of a validation are in `engine.valid
 """
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.partial import Partial
 from engine.parts import Piece, check_partition, document, not_too_short, ranges_of
+from engine.ranking import NO_CUT, Cut, TopList
 from engine.rate import Rate
 from engine.shards import shards_of_range, shards_of_stage_a
 from engine.sweep import Batch, Sweep
@@ -64,12 +66,42 @@ class Divided(Protocol[StepT, FoundT]):
         """Read what a part has found; raises `ValueError` for anything else."""
 
 
+class Known:
+    """What one process knows of a stage after some of its parts: what has no place in the end.
+
+    Without it each part would collect a list of its own from nothing, send it, and have it merged,
+    most of it in vain.
+    """
+
+    def __init__(self) -> None:
+        self._top: TopList | None = None
+        self._parts: list[Mapping[str, Any]] = []
+
+    @property
+    def cut(self) -> Cut:
+        """The cut of all parts so far."""
+        return NO_CUT if self._top is None else self._top.cut()
+
+    def of(self, part: Mapping[str, Any], batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Pass on the batches of a part, and remember what it has found."""
+        for batch in batches:
+            yield batch
+        if part in self._parts:  # computed before: no variant may be counted twice
+            return
+        self._parts.append(part)
+        if self._top is None:
+            self._top = deepcopy(batch.top)
+        else:
+            self._top.merge(batch.top)
+
+
 class StageA:
     """Stage A; a part is `{"streamed": [start, stop], "second": [start, stop]}`."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._division = sweep.division
+        self._known = Known()
 
     def seconds(self, rate: Rate) -> float:
         """Guess how long one worker computes it."""
@@ -88,11 +120,14 @@ class StageA:
         """Compute a part, or all; raises `ValueError` for what is none of its parts."""
         if part is None:
             return self._sweep.stage_a()
-        whole = self._division.whole
-        return self._sweep.stage_a(Part(*ranges_of(part, whole._asdict())))
+        box = Part(*ranges_of(part, self._division.whole._asdict()))
+        return self._known.of(part, self._sweep.stage_a(box, cut=self._known.cut))
 
     def found(self, step: Batch) -> Partial:
-        """Return what a part, or all, has found when this was its last batch."""
+        """Return what a part, or all, has found when this was its last batch.
+
+        Of a part, what of it may have a place beside the parts that were computed here before.
+        """
         return Partial(step.top, self._sweep.outcomes)
 
     def read(self, data: bytes) -> Partial:
@@ -107,6 +142,7 @@ class StageB:
         self._sweep = sweep
         self._shortlist = shortlist
         self._twins = twins
+        self._known = Known()
 
     def seconds(self, rate: Rate) -> float:
         """Guess how long one worker computes it."""
@@ -125,13 +161,16 @@ class StageB:
 
     def run(self, part: Mapping[str, Any] | None) -> Iterator[Batch]:
         """Compute a part, or all; raises `ValueError` for what is none of its parts."""
-        positions = None
-        if part is not None:
-            (positions,) = ranges_of(part, {"positions": range(len(self._shortlist))})
-        return self._sweep.stage_b(self._shortlist, positions, twins=self._twins)
+        if part is None:
+            return self._sweep.stage_b(self._shortlist, twins=self._twins)
+        (positions,) = ranges_of(part, {"positions": range(len(self._shortlist))})
+        batches = self._sweep.stage_b(
+            self._shortlist, positions, twins=self._twins, cut=self._known.cut
+        )
+        return self._known.of(part, batches)
 
     def found(self, step: Batch) -> Partial:
-        """Return what a part, or all, has found when this was its last batch."""
+        """Return what a part, or all, has found when this was its last batch; as in stage A."""
         return Partial(step.top)
 
     def read(self, data: bytes) -> Partial:

@@ -36,6 +36,8 @@ ENTRY = np.dtype(
         ("weight", np.int64),  # how many variants this one stands for
     ]
 )
+Cut = tuple[int, float]
+NO_CUT: Cut = (WORST_TIER, np.inf)
 FIELDS = ENTRY.names or ()
 ORDER = FIELDS[:9]
 
@@ -75,6 +77,9 @@ class TopList:
     outcome that ranks among the best of all ranks among the best of each part it occurs in; so any
     division of variants into offers and lists gives the same list and the same counts. Without
     `distinct` each variant is an outcome of its own. A variant must be offered once only.
+
+    A list of a part, of which it is known what will not stay in the list of all, begins with a
+    `cut`: that of a list of other parts. What is worse need not be offered to it.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class TopList:
         min_trades: int = 0,
         *,
         distinct: bool = True,
+        cut: Cut = NO_CUT,
     ) -> None:
         self.capacity = capacity
         self.primary = primary
@@ -99,7 +105,7 @@ class TopList:
         self._cut_at = capacity  # so many entries are needed to find a better cut
         self._ranked = True  # what is used is distinct, within the capacity and in rank order
         # No better list can come of a variant with a larger (tier, key) than this.
-        self._cut = (WORST_TIER, np.inf)
+        self._cut = cut
 
     def offer(
         self,
@@ -167,7 +173,7 @@ class TopList:
             self._cut = _edge(self._entries[: self._used], self.capacity)
             self._cut_at = self._used + self.capacity // FRESH + 1
 
-    def cut(self) -> tuple[int, float]:
+    def cut(self) -> Cut:
         """Return (tier, key): a variant that is larger in these two would not stay.
 
         `tier` adds 4 for ruin, 2 for too few trades and 1 for an undefined primary metric; `key` is
@@ -270,7 +276,7 @@ def _rows(entries: Entries) -> Words:
     return entries.view(np.uint64).reshape(len(entries), len(FIELDS))
 
 
-def _edge(entries: Entries, capacity: int) -> tuple[int, float]:
+def _edge(entries: Entries, capacity: int) -> Cut:
     """Return (tier, key) of the worst of the best `capacity` of at least so many entries."""
     tier = entries["tier"]
     edge_tier = np.partition(tier, capacity - 1)[capacity - 1]

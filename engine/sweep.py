@@ -30,7 +30,7 @@ from engine.kernels.tiles import Tile, score_tile
 from engine.memory import PLANES_BYTES
 from engine.outcomes import Outcomes
 from engine.planes import PlaneStore
-from engine.ranking import TopList
+from engine.ranking import NO_CUT, Cut, TopList
 from engine.request import Request
 from engine.work import Box, Bundle, Division, Numbers, Part
 from engine.worker_threads import WorkerThreads
@@ -101,15 +101,16 @@ class Sweep:
         """How many threads work on it."""
         return self._threads.count
 
-    def stage_a(self, part: Part | None = None) -> Iterator[Batch]:
+    def stage_a(self, part: Part | None = None, *, cut: Cut = NO_CUT) -> Iterator[Batch]:
         """Score base variants (all, or those of a part) without risk levels.
 
         The last batch holds the best `preselect` base indexes; with it, `outcomes` counts them all.
+        What is worse than `cut`, which a list of other parts knows, need not be in the list.
         """
         part = part or self.division.whole
         total = self.division.variants(part)
         idle = [self._no_outcomes() for _ in range(self._threads.count)]
-        top = self._top_list(min(self.request.preselect, self.grid.base_total))
+        top = self._top_list(min(self.request.preselect, self.grid.base_total), cut)
         processed = 0
         for numbers in self.division.chunks(part):
             for _ in self._hold(numbers):
@@ -140,13 +141,15 @@ class Sweep:
         positions: range | None = None,
         *,
         twins: Int64 | None = None,
+        cut: Cut = NO_CUT,
     ) -> Iterator[Batch]:
         """Score every risk combination of the shortlisted base variants.
 
         `twins` int64[k] says how many base variants each of the shortlist stands for; without it,
         each for itself. A combination counts as many twins as its base.
         `positions` restricts the work to a range of positions in the shortlist. The last batch
-        holds the best `top_k` stage-B indexes (`base_index * risk_total + risk_index`).
+        holds the best `top_k` stage-B indexes (`base_index * risk_total + risk_index`). `cut` is as
+        in stage A.
         """
         if twins is not None and len(twins) != len(shortlist):
             raise ValueError(f"{len(twins)} counts of twins for a shortlist of {len(shortlist)}")
@@ -155,7 +158,7 @@ class Sweep:
         stands_for = None if twins is None else twins[part.start : part.stop]
         weights = _Weights(bases, stands_for, self.grid.risk_total)
         total = len(bases) * self.grid.risk_total
-        top = self._top_list(min(self.request.top_k, len(shortlist) * self.grid.risk_total))
+        top = self._top_list(min(self.request.top_k, len(shortlist) * self.grid.risk_total), cut)
         processed = 0
         for group, numbers in self.division.groups(bases):
             for _ in self._hold(numbers):
@@ -314,7 +317,7 @@ class Sweep:
             top.primary, top.secondary, top.min_trades, *top.cut(), distinct=top.distinct
         )
 
-    def _top_list(self, capacity: int) -> TopList:
+    def _top_list(self, capacity: int, cut: Cut) -> TopList:
         ranking = self.request.ranking
         return TopList(
             capacity,
@@ -322,6 +325,7 @@ class Sweep:
             ranking.secondary_metric,
             ranking.min_trades,
             distinct=ranking.distinct,
+            cut=cut,
         )
 
     def _no_outcomes(self) -> Outcomes:

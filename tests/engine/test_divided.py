@@ -13,6 +13,7 @@ from engine.divided import Divided, StageA, StageB
 from engine.metric_names import METRICS
 from engine.partial import Partial
 from engine.parts import MOST_SHARDS, check_partition
+from engine.ranking import TopList
 from engine.rate import Cost, Rate
 from engine.sweep import Batch, Sweep
 from tests.engine.small_sweeps import ONE, RISK, THREE, candles, request
@@ -20,16 +21,23 @@ from tests.engine.test_sweep import last
 
 
 @cache
-def sweep() -> Sweep:
-    return Sweep(request(*THREE, risk=RISK, preselect=40, top_k=30), candles())
+def sweep(*, distinct: bool = True) -> Sweep:
+    asked = request(*THREE, risk=RISK, preselect=40, top_k=30, distinct=distinct)
+    return Sweep(asked, candles())
 
 
 @cache
-def stage(name: str) -> Divided[Batch, Partial]:
+def shortlist(*, distinct: bool) -> TopList:
+    return last(sweep(distinct=distinct).stage_a()).top
+
+
+def stage(name: str, *, distinct: bool = True) -> Divided[Batch, Partial]:
+    """A stage as one process has it, that has computed nothing of it."""
+    asked = sweep(distinct=distinct)
     if name == "a":
-        return StageA(sweep())
-    shortlist = last(sweep().stage_a()).top
-    return StageB(sweep(), shortlist.indexes(), shortlist.twins())
+        return StageA(asked)
+    kept = shortlist(distinct=distinct)
+    return StageB(asked, kept.indexes(), kept.twins())
 
 
 def everything(found: Partial) -> tuple[bytes, Any]:
@@ -41,24 +49,51 @@ def computed(work: Divided[Batch, Partial], part: dict[str, Any] | None) -> Part
     return work.found(last(work.run(part)))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     name=st.sampled_from(["a", "b"]),
-    shard_seconds=st.floats(1.0, 12.0),
-    workers=st.integers(1, 4),
-    order=st.randoms(use_true_random=False),
+    distinct=st.booleans(),
+    shard_seconds=st.floats(0.5, 6.0),
+    workers=st.integers(1, 3),
+    chance=st.randoms(use_true_random=False),
 )
 def test_parts_that_travelled_merge_to_the_stage(
-    name: str, shard_seconds: float, workers: int, order: Any
+    name: str, distinct: bool, shard_seconds: float, workers: int, chance: Any
 ) -> None:
-    work = stage(name)
-    pieces = work.pieces(10.0, shard_seconds, workers)
+    """Whoever computes which of them, in any order."""
+    processes = [stage(name, distinct=distinct) for _ in range(workers)]
+    pieces = processes[0].pieces(10.0, shard_seconds, workers)
     travelled = json.loads(json.dumps([part for part, _ in pieces]))
-    order.shuffle(travelled)
-    whole, *others = [work.read(computed(work, part).to_bytes()) for part in travelled]
+    chance.shuffle(travelled)
+    results = [computed(chance.choice(processes), part).to_bytes() for part in travelled]
+    whole, *others = map(processes[0].read, results)
     for other in others:
         whole.merge(other)
-    assert everything(whole) == everything(computed(work, None))
+    assert everything(whole) == everything(computed(stage(name, distinct=distinct), None))
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_part_that_is_computed_again_leaves_no_less_room_for_others(
+    name: str, distinct: bool
+) -> None:
+    work = stage(name, distinct=distinct)
+    whole, *others = [
+        [computed(work, part) for _ in range(2)][-1] for part, _ in work.pieces(10.0, 1.0, 1)
+    ]
+    for other in others:
+        whole.merge(other)
+    assert everything(whole) == everything(computed(stage(name, distinct=distinct), None))
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_what_has_no_place_beside_the_parts_before_is_not_sent(name: str) -> None:
+    work = stage(name)
+    parts = [part for part, _ in work.pieces(10.0, 1.0, 1)]
+    sent = [len(computed(work, part).top) for part in parts]
+    alone = [len(computed(stage(name), part).top) for part in parts]
+    assert sent[0] == alone[0]
+    assert sum(sent) < sum(alone)
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
@@ -72,7 +107,7 @@ def test_units_are_variants_and_add_up_to_the_stage(name: str) -> None:
 
 
 def test_a_stage_is_cut_into_so_many_shards_at_most() -> None:
-    work = StageB(sweep(), *[last(sweep().stage_a()).top.indexes().repeat(1000)] * 2)
+    work = StageB(sweep(), *[shortlist(distinct=True).indexes().repeat(1000)] * 2)
     pieces = work.pieces(1e9, 1e-3, 1)
     assert len(pieces) <= MOST_SHARDS + 4
 
@@ -139,9 +174,8 @@ def test_both_stages_take_as_long_as_the_estimate_says_of_the_search() -> None:
 
     known = Rate(costs(3e6), costs(5e6), costs(7e6), row=0.0, signal=0.0)
     asked = sweep().request
-    shortlist = last(sweep().stage_a()).top
-    assert len(shortlist) == asked.preselect
-    stages = [StageA(sweep()), StageB(sweep(), shortlist.indexes(), shortlist.twins())]
+    assert len(shortlist(distinct=True)) == asked.preselect
+    stages = [stage("a"), stage("b")]
     both = [work.seconds(known) for work in stages]
     assert both == pytest.approx([504 * 3e-3, 40 * (5e-3 + 24 * 7e-3)])
     assert sum(both) == pytest.approx(rate.seconds(asked, known))
