@@ -6,7 +6,8 @@ Real Postgres and Redis, a real scheduler and real workers of one thread each, o
 speedup: the job with one worker, with one that shares with nobody, and with two, in turns.
 latency: how long tiny jobs wait for a worker while two share the job, and while they are idle.
 rescue: the owner is killed in the middle of stage A; which shards are computed again.
-size: the job at several sizes on two workers: seconds, peak memory of each process, rows.
+size: the job at several sizes on two workers: seconds, rows, peak memory of each process, and what
+Postgres has of it: transactions and log written per second, connections.
 """
 
 import argparse
@@ -155,18 +156,21 @@ def size(services: Stack, options: argparse.Namespace) -> None:
         services.clear()
         with _running(services, 2) as workers, _peaks(workers) as peaks:
             begin = time.monotonic()
+            written = _written(services)
             (job,) = services.submit(request=reference(times))
-            most = 0
+            most = connections = 0
 
             def ended(job: UUID = job) -> bool:
-                nonlocal most
+                nonlocal most, connections
                 most = max(most, _shards(services, job))
+                connections = max(connections, _connections(services))
                 time.sleep(0.2)
                 active = "SELECT FROM backtest_jobs WHERE state IN ('queued', 'running')"
                 return services.conn.execute(active).fetchone() is None
 
             until(ended, "the end of the job", SECONDS)
             seconds = time.monotonic() - begin
+            commits, log = (b - a for a, b in zip(written, _written(services), strict=True))
         listed = ", ".join(f"{mebibytes:.0f}" for mebibytes in sorted(peaks.values(), reverse=True))
         rows = services.conn.execute(
             "SELECT count(*), max(processed_units) FROM backtest_jobs AS job"
@@ -176,9 +180,31 @@ def size(services: Stack, options: argparse.Namespace) -> None:
         variants = 300_664 * 2 * times
         print(
             f"  {variants:,} variants: {seconds:.0f} s, {most} shards, {rows[0]} rows; "
-            f"peaks of all processes, MiB: {listed}",
+            f"peaks of all processes, MiB: {listed}\n"
+            f"    Postgres: {commits / seconds:.0f} transactions a second, "
+            f"{log / 2**20 / seconds:.2f} MiB of log a second, {connections} connections",
             flush=True,
         )
+
+
+def _written(services: Stack) -> tuple[int, int]:
+    """Return how many transactions there were, and how many bytes of log."""
+    row = services.conn.execute(
+        "SELECT xact_commit, pg_current_wal_lsn() - '0/0'::pg_lsn"
+        " FROM pg_stat_database WHERE datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def _connections(services: Stack) -> int:
+    """Return how many connections others have to the database."""
+    row = services.conn.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 @contextmanager

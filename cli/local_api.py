@@ -1,6 +1,7 @@
 """The API of a stack on this machine: its port, its secret, and waiting until it answers."""
 
 import http.client
+import random
 import secrets
 import socket
 import time
@@ -14,19 +15,27 @@ START_SECONDS = 60.0
 POLL_SECONDS = 0.1
 SECRET_BYTES = 32
 
+# Linux gives connections ports from 32768 on: one of those that is free now may be taken before the
+# API listens.
+NEVER_OF_CONNECTIONS = range(10_000, 32_768)
+TRIES = 20
+
 
 def free_port(asked: int) -> int:
     """Return `asked`, or any free port for 0; raises CommandError when it cannot be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, asked))
-        except OSError as error:
-            raise CommandError(
-                f"port {asked} of {HOST} cannot be listened on ({error.strerror}): "
-                "give another --api-port, 0 takes a free one"
-            ) from None
-        return int(probe.getsockname()[1])
+    ports = [asked] if asked else random.sample(NEVER_OF_CONNECTIONS, TRIES)
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+                return port
+            except OSError as error:
+                refusal = error
+    raise CommandError(
+        f"port {ports[-1]} of {HOST} cannot be listened on ({refusal.strerror}): "
+        "give another --api-port, 0 takes a free one"
+    )
 
 
 def secret(folder: Path) -> str:

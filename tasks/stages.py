@@ -70,6 +70,8 @@ class _Sharing:
             to_be_had = counted.claimable or plans.own is not None
             taken = plans.claim(self._plan) if to_be_had else None
             if taken is None:
+                if counted.done > len(self._merged):  # while others compute what is left
+                    self._merge()
                 self._child.rest(WAIT_SECONDS)
             else:
                 self._compute(taken)

@@ -81,11 +81,11 @@ def axis(**values: Any) -> dict[str, Any]:
                 **{
                     f"{GRID}__params__fast": axis(mode="range", start=2, stop_incl=9999, step=1),
                     f"{GRID}__params__slow": axis(
-                        mode="range", start=10**4, stop_incl=30_000, step=1
+                        mode="range", start=10**4, stop_incl=130_000, step=1
                     ),
                 }
             ),
-            ["100000000 variants"],
+            ["1000000000 variants"],
             id="guard exceeded",
         ),
         pytest.param(
