@@ -1,4 +1,4 @@
-"""The port of a stack's API: found before the programs start, and listened on a while after that."""
+"""The port of a stack's API: found before programs start, and listened on a while after that."""
 
 import socket
 from pathlib import Path
