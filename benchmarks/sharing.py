@@ -227,7 +227,7 @@ def _peaks(workers: list[Program]) -> Iterator[dict[int, float]]:
                 with suppress(psutil.Error):
                     leader = psutil.Process(worker.process.pid)
                     for process in (leader, *leader.children(recursive=True)):
-                        with suppress(psutil.Error, OSError, ValueError):
+                        with suppress(psutil.Error, OSError, LookupError):
                             peaks[process.pid] = _peak(process.pid)
 
     watcher = threading.Thread(target=watch)
