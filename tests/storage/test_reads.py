@@ -45,8 +45,9 @@ BOUNDS: dict[str, Bound] = {
         ],
         ONE_JOB,
     ),
-    # With all shards of the stage, which are as many rows as it tells of.
-    "watching.watched": Bound(rows=20 + SHARDS, blocks=150),
+    # With all shards of the stage, which are as many rows as it tells of; the plans, one of each
+    # job that runs, are a page that is read through.
+    "watching.watched": Bound(rows=20 + RUNNING + SHARDS, blocks=150),
     "results.forget_twins": Bound(rows=60, blocks=150),
     "results.outline": Bound(rows=60, blocks=150),
     "results.replace_top": Bound(rows=2 * TOP, blocks=30 * TOP),
