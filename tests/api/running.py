@@ -4,7 +4,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from api import tokens
+from tests import zygote
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ class Api:
     skipped: int = 0
 
     def __post_init__(self) -> None:
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: zygote.Process | None = None
         self._callers: list[Caller] = []
         self.a = self.as_user(self.user_id)
 
@@ -130,17 +130,10 @@ class Api:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "uvicorn", "--factory", "api.app:create_app"]
-        options = ("--host", "127.0.0.1", "--port", str(self.port))
+        command = ("uvicorn", "--factory", "api.app:create_app")
+        options = ("--host", "127.0.0.1", "--port", str(self.port), *self.options)
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [*command, *options, *self.options],
-                cwd=ROOT,
-                env=self.environ(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.process = zygote.start(*command, *options, env=self.environ(), stdout=output)
         deadline = time.monotonic() + STARTED_WITHIN
         with client(self.url) as asking:
             while True:

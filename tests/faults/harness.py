@@ -4,8 +4,6 @@ import os
 import re
 import secrets
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +27,7 @@ from engine.request import Limits, complete, engine_params_hash, read_defaults, 
 from storage import jobs
 from storage.records import Client, EventName, Job, NewJob, Stage, State, TopVariant
 from storage.session import Session
+from tests import zygote
 from tests.ports import free_port
 from tests.storage.making import stored_rows
 
@@ -65,7 +64,7 @@ def wait_for(
 class Program:
     """A program in a session of its own, with everything it logs in a file."""
 
-    process: subprocess.Popen[bytes]
+    process: zygote.Process
     log: Path
     metrics_port: int
 
@@ -213,13 +212,8 @@ class Stack:
         log = self.folder / f"{len(self.programs)}.log"
         environ = {"ROEHUB_METRICS_PORT": str(free_port())} | environ
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                env=self.environ(**environ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            process = zygote.start(
+                *command, env=self.environ(**environ), stdout=output, start_new_session=True
             )
         program = Program(process, log, int(environ["ROEHUB_METRICS_PORT"]))
         self.programs.append(program)
@@ -275,11 +269,12 @@ class Stack:
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs on this stack, wherever it was reparented to."""
-        found = []
+        found, sessions = [], {program.pid for program in self.programs}
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                running = process.status() != psutil.STATUS_ZOMBIE
-                if running and process.environ().get(MARK) == self.mark:
+            with suppress(psutil.Error, ProcessLookupError):
+                marked = process.environ().get(MARK) == self.mark
+                ours = marked or os.getsid(process.pid) in sessions
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 

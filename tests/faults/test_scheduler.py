@@ -20,7 +20,7 @@ from tasks import wake_up
 from tests.network import PostgresProxy, RedisProxy, postgres_proxy, redis_proxy
 from tests.scheduler.messages import waiting_jobs
 from tests.scheduler.processes import (
-    MODULE,
+    PROGRAM,
     Running,
     configuration,
     environment,
@@ -29,7 +29,7 @@ from tests.scheduler.processes import (
 )
 from tests.storage.making import submitted
 
-SHIFTED_CLOCK = Path(__file__).parents[1] / "scheduler" / "shifted_clock.py"
+SHIFTED_CLOCK = "tests.scheduler.shifted_clock"
 HOUR = 3600
 LEASE_SECONDS = 3.0
 REDISPATCH_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Ground:
         self,
         name: str = "scheduler",
         *arguments: str,
-        program: tuple[str, ...] = MODULE,
+        program: tuple[str, ...] = PROGRAM,
         lease_seconds: float = LEASE_SECONDS,
     ) -> Running:
         config = configuration(
@@ -222,7 +222,7 @@ def test_stuck_connections_are_given_up_by_their_deadline_and_told(ground: Groun
 def test_nothing_stops_when_the_time_of_day_is_set(ground: Ground, shift: int) -> None:
     file = ground.folder / "shift"
     file.write_text("0")
-    scheduler = ground.scheduler(program=(str(SHIFTED_CLOCK), str(file)))
+    scheduler = ground.scheduler(program=(SHIFTED_CLOCK, str(file)))
     ground.wakes_up(scheduler)
 
     file.write_text(str(shift))

@@ -3,20 +3,22 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import psycopg
 import yaml
 
+from tests import zygote
+
 SECONDS = 40.0
 SHIPPED = Path(__file__).parents[2] / "configs" / "test" / "backtest.yaml"
-MODULE = ("-m", "scheduler")
+PROGRAM = ("scheduler",)
 
 
 def configuration(path: Path, **jobs: object) -> Path:
@@ -38,20 +40,21 @@ def environment(dsn: str, redis_url: str, **changes: str) -> dict[str, str]:
 
 def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a scheduler that ends by itself."""
-    return subprocess.run(
-        [sys.executable, *MODULE, *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with TemporaryFile("w+") as said, TemporaryFile("w+") as complained:
+        process = zygote.start(*PROGRAM, *arguments, env=environ, stdout=said, stderr=complained)
+        try:
+            code = process.wait(SECONDS)
+        finally:
+            process.kill()
+        said.seek(0)
+        complained.seek(0)
+        return subprocess.CompletedProcess(arguments, code, said.read(), complained.read())
 
 
 class Running:
     """A scheduler process and what it has logged so far."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, process: zygote.Process, log: Path) -> None:
         self.process = process
         self._log = log
 
@@ -102,17 +105,13 @@ def running(
     environ: dict[str, str],
     log: Path,
     *arguments: str,
-    program: tuple[str, ...] = MODULE,
+    program: tuple[str, ...] = PROGRAM,
     port: int = 0,
 ) -> Iterator[Running]:
     """Run a scheduler that logs into the file `log`."""
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, *program, "--metrics-port", str(port), *arguments],
-            env=environ,
-            stderr=output,
-            text=True,
-        )
+        options = ("--metrics-port", str(port), *arguments)
+        process = zygote.start(*program, *options, env=environ, stdout=output)
         try:
             yield Running(process, log)
         finally:
