@@ -80,7 +80,8 @@ def test_a_message_that_cannot_be_read_ends_the_job_at_once(stack: Stack, worker
 def test_a_result_that_has_no_room_in_memory_ends_the_job_at_once(
     stack: Stack, worker: Worker
 ) -> None:
-    job, _ = run(stack, worker, cannot_make_its_last_message)
+    limited = worker.jobs.model_copy(update={"job_memory_limit_bytes": 2**30})
+    job, _ = run(stack, replace(worker, jobs=limited), cannot_make_its_last_message)
     assert error(job)["code"] == FailureCode.MEMORY_LIMIT_EXCEEDED
 
 

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 import psutil
@@ -19,7 +18,7 @@ from tasks import claim, runner, supervisor
 from tasks.job_writer import JobWriter
 from tasks.process import ForkServer
 from tasks.worker import Worker
-from tests.faults.conftest import sweep
+from tests.faults.conftest import small_sweep, sweep
 from tests.faults.harness import Stack, gone, wait_for
 from tests.network import PostgresProxy
 from tests.tasks.answering import answering, counted, session_to, waits_for_a_lock
@@ -38,8 +37,13 @@ def worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
     return replace(worker, jobs=worker.jobs.model_copy(update=changes))
 
 
-def longer_than_the_lease() -> dict[str, Any]:
-    return sweep(top_k=20, tsl=100, preselect=20_000)
+def held(fork_server: ForkServer) -> psutil.Process:
+    """Have the child stand still, so that its job lasts for longer than the lease."""
+    assert fork_server._pid is not None
+    server = psutil.Process(fork_server._pid)
+    (child,) = wait_for(server.children, "the child", every=0.05)
+    child.suspend()
+    return child
 
 
 def lease_end(stack: Stack, job_id: UUID) -> datetime:
@@ -49,12 +53,13 @@ def lease_end(stack: Stack, job_id: UUID) -> datetime:
 
 
 def test_a_job_lives_by_its_progress_while_no_heartbeat_can_connect(
-    stack: Stack, worker: Worker
+    stack: Stack, worker: Worker, fork_server: ForkServer
 ) -> None:
-    job_id = stack.submit(longer_than_the_lease())
+    job_id = stack.submit(sweep())
     alone = replace(worker, new_session=lambda: session_to(NOBODY_LISTENS))
     with answering(alone, runner.run, job_id):
-        stack.reaches(job_id, Stage.STAGE_A)
+        stack.claimed(job_id)
+        held(fork_server)
         after_the_first = lease_end(stack, job_id) + timedelta(seconds=LEASE_SECONDS)
         wait_for(lambda: lease_end(stack, job_id) > after_the_first, "a lease twice as long")
 
@@ -62,17 +67,19 @@ def test_a_job_lives_by_its_progress_while_no_heartbeat_can_connect(
 
 
 def test_a_job_lives_by_its_heartbeat_while_nothing_else_can_connect(
-    stack: Stack, worker: Worker, network: PostgresProxy
+    stack: Stack, worker: Worker, network: PostgresProxy, fork_server: ForkServer
 ) -> None:
-    job_id = stack.submit(sweep(top_k=20, tsl=60, preselect=8000))
+    job_id = stack.submit(sweep())
     away = replace(worker, session=session_to(network.dsn))
     with answering(away, runner.run, job_id) as done:
         before = stack.reaches(job_id, Stage.STAGE_B)
+        child = held(fork_server)
         network.refuse()
         away_since = monotonic()
         wait_for(lambda: monotonic() > away_since + 1.2 * LEASE_SECONDS, "a lease to run out")
         assert stack.job(job_id).locked_by == before.locked_by
         network.heal()
+        child.resume()
         done.result(timeout=60)
 
     assert (stack.job(job_id).state, stack.job(job_id).attempt) == (State.SUCCEEDED, 1)
@@ -81,7 +88,7 @@ def test_a_job_lives_by_its_heartbeat_while_nothing_else_can_connect(
 def test_the_lease_is_counted_from_before_the_progress_was_sent(
     stack: Stack, worker: Worker
 ) -> None:
-    job_id = stack.submit(longer_than_the_lease())
+    job_id = stack.submit(sweep())
     patient = Session(stack.dsn, application_name="test", lock_seconds=60, statement_seconds=60)
     taken = claim.take(job_id, replace(worker, session=patient))
     assert taken is not None
@@ -102,11 +109,10 @@ def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(
 ) -> None:
     dsn = f"{network.dsn} connect_timeout=120"
     owner = replace(worker, session=session_to(dsn), new_session=lambda: session_to(dsn))
-    job_id = stack.submit(sweep(tsl=100, preselect=6000))
+    job_id = stack.submit(sweep())
     with answering(owner, runner.run, job_id) as done:
         stack.reaches(job_id, Stage.STAGE_B)
-        assert fork_server._pid is not None
-        (child,) = psutil.Process(fork_server._pid).children()
+        child = held(fork_server)
         network.blackhole()
         network.cut()  # whoever connects again waits two minutes for a word
 
@@ -120,12 +126,13 @@ def test_a_lost_lease_ends_the_child_at_once_whatever_its_owner_is_waiting_for(
 
 
 def test_a_released_job_is_released_once_though_the_answer_is_lost(
-    stack: Stack, worker: Worker, network: PostgresProxy
+    stack: Stack, worker: Worker, network: PostgresProxy, fork_server: ForkServer
 ) -> None:
-    job_id = stack.submit(sweep(tsl=100, preselect=6000))
+    job_id = stack.submit(sweep())
     owner = replace(worker, session=session_to(network.dsn))
     with answering(owner, runner.run, job_id) as done:
         stack.reaches(job_id, Stage.STAGE_B)
+        held(fork_server)
         network.drop_answer_of(b"COMMIT", after=b"lease_released")
         worker.stopping.set()
         done.result(timeout=30)
@@ -139,7 +146,7 @@ def test_a_released_job_is_released_once_though_the_answer_is_lost(
 def test_a_job_that_was_published_is_known_to_be_though_the_answer_is_lost(
     stack: Stack, worker: Worker, network: PostgresProxy
 ) -> None:
-    job_id = stack.submit(sweep(windows=1, top_k=5, tsl=1))
+    job_id = stack.submit(small_sweep())
     network.drop_answer_of(b"COMMIT", after=ENDING)
 
     with capture_logs() as lines:
@@ -155,7 +162,7 @@ def test_a_job_that_was_published_is_known_to_be_though_the_answer_is_lost(
 def test_an_owner_whose_lease_ran_out_before_it_knew_of_its_success_looks_once_more(
     stack: Stack, worker: Worker, network: PostgresProxy
 ) -> None:
-    job_id = stack.submit(sweep(windows=1, top_k=5, tsl=1))
+    job_id = stack.submit(small_sweep())
     network.drop_answer_of(b"COMMIT", after=ENDING)
     others = set(threading.enumerate())  # a test before may have left a watchdog
 

@@ -49,7 +49,7 @@ def worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Worker:
 def job_that_meets(name: str) -> dict[str, Any]:
     """Progress and snapshots are for jobs that take a while."""
     if name in ("progress", "snapshot"):
-        return sweep(top_k=20, tsl=40, preselect=6000)
+        return sweep(preselect=2000)
     return small_sweep()
 
 
@@ -131,7 +131,7 @@ def test_nobody_notices_a_statement_that_is_refused_for_a_moment(
 def test_what_is_refused_again_and_again_while_others_succeed_is_broken(
     stack: Stack, worker: Worker, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "SECONDS", 1.0)
+    monkeypatch.setattr(refusals, "SECONDS", 0.2)
     with refused(stack, STATEMENTS[name], DISK_FULL, FOR_GOOD):
         job = run(stack, worker, job_that_meets(name))
         assert refusals_so_far(stack) >= refusals.TRIES
