@@ -236,17 +236,20 @@ class Stack:
             scheduler.kill()
 
     def workers(self, count: int) -> list[Program]:
-        """Have `count` masters that take jobs, and no other; some may be left from other tests."""
-        alive = [program for program in self._ordinary if program.alive()]
-        for master in alive[count:]:
-            master.kill()
-        alive = alive[:count]
-        while len(alive) < count:
-            alive.append(self.worker())
-            self._ordinary.append(alive[-1])
-        for master in alive:
+        """Have `count` masters that take jobs, and no other; some may be left from other tests.
+
+        Those that are not wanted now stand still: to start one takes longer than most tests.
+        """
+        self._ordinary = [program for program in self._ordinary if program.alive()]
+        for master in self._ordinary[count:]:
+            master.signal_group(signal.SIGSTOP)
+        for master in self._ordinary[:count]:
+            master.signal_group(signal.SIGCONT)
+        while len(self._ordinary) < count:
+            self._ordinary.append(self.worker())
+        for master in self._ordinary[:count]:
             master.logged("event=ready")
-        return alive
+        return self._ordinary[:count]
 
     @contextmanager
     def only(

@@ -16,6 +16,22 @@ from tests.storage.clickhouse_endpoint import Endpoint
 AWAY_MID_READ = ["disconnect", "cut"]
 
 
+def test_a_folder_that_is_away_for_a_moment_is_asked_again(
+    stack: Stack, undisturbed: list[tuple[str, ...]]
+) -> None:
+    (worker,) = stack.workers(1)
+    away = stack.candles.with_name("away")
+    stack.candles.rename(away)
+    try:
+        job_id = stack.submit(sweep())
+        worker.logged(f"event=candle_source_unavailable job_id={job_id}")
+    finally:
+        away.rename(stack.candles)
+    ended = stack.ends(job_id)
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1), ended.last_error_json
+    assert stack.stored_bytes(job_id) == undisturbed
+
+
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
     server = Endpoint()
@@ -34,9 +50,9 @@ def server(endpoint: Endpoint) -> ClickHouseServer:
     return server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker(stack: Stack, server: ClickHouseServer) -> Iterator[Program]:
-    """The only worker; it reads from the server."""
+    """From here on the only worker; it reads from the server."""
     environ = {
         "ROEHUB_CANDLES_DIR": "",
         "CH_HOST": server.host,
@@ -59,23 +75,7 @@ def test_a_source_that_breaks_off_in_the_middle_of_an_answer_is_asked_again(
 ) -> None:
     with endpoint.failing(how):
         job_id = stack.submit(sweep())
-        worker.logged("event=candle_source_unavailable")
-    ended = stack.ends(job_id)
-    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1), ended.last_error_json
-    assert stack.stored_bytes(job_id) == undisturbed
-
-
-def test_a_folder_that_is_away_for_a_moment_is_asked_again(
-    stack: Stack, undisturbed: list[tuple[str, ...]]
-) -> None:
-    (worker,) = stack.workers(1)
-    away = stack.candles.with_name("away")
-    stack.candles.rename(away)
-    try:
-        job_id = stack.submit(sweep())
         worker.logged(f"event=candle_source_unavailable job_id={job_id}")
-    finally:
-        away.rename(stack.candles)
     ended = stack.ends(job_id)
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1), ended.last_error_json
     assert stack.stored_bytes(job_id) == undisturbed

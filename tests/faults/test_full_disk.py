@@ -64,7 +64,6 @@ def server(disk: Path) -> Iterator[OwnPostgres]:
 def test_jobs_survive_a_full_disk_of_postgres(
     server: OwnPostgres, disk: Path, stack: Stack, undisturbed: Rows, tmp_path: Path
 ) -> None:
-    stack.workers(0)
     with (
         embedded.redis_server(tmp_path / "redis") as redis_url,
         running(Stack(server.dsn, redis_url, stack.candles, tmp_path)) as own,

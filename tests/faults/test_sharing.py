@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from tests.tasks.sharing import Witness
 Rows = list[tuple[str, ...]]
 Met = TypeVar("Met")
 
-SHARED = {"shard_seconds": 0.1}
+SHARD_SECONDS = 0.1
 STAGES = [Stage.STAGE_A, Stage.STAGE_B, Stage.VALIDATION]
 
 
@@ -68,31 +68,38 @@ class Crew:
     """Workers that share jobs; who was hurt is replaced by the next test."""
 
     stack: Stack
-    config: Path
-    programs: list[Program]
+    shard_seconds: float
+    programs: list[Program] = field(default_factory=list)
 
     def are(self, count: int) -> list[Program]:
-        """Have so many, and no other."""
+        """Have so many, and no other: those that are not wanted now stand still."""
         self.programs = [program for program in self.programs if program.alive()]
         for program in self.programs[count:]:
-            program.kill()
-        del self.programs[count:]
+            program.signal_group(signal.SIGSTOP)
+        for program in self.programs[:count]:
+            program.signal_group(signal.SIGCONT)
         while len(self.programs) < count:
             self.joins()
-        for program in self.programs:
+        for program in self.programs[:count]:
             program.logged("event=ready")
-        return self.programs
+        return self.programs[:count]
 
     def share(self, shard_seconds: float) -> None:
         """Have shards of another length from now on."""
-        self.are(0)
-        self.config = self.stack.configure(
-            "sharing.yaml", **SHARED | {"shard_seconds": shard_seconds}
-        )
+        if shard_seconds != self.shard_seconds:
+            self.end()
+            self.shard_seconds = shard_seconds
+
+    def end(self) -> None:
+        """Have nobody any more."""
+        for program in self.programs:
+            program.kill()
+        self.programs.clear()
 
     def joins(self, **environ: str) -> Program:
         """Have one more."""
-        program = self.stack.worker(ROEHUB_BACKTEST_CONFIG=str(self.config), **environ)
+        config = self.stack.configure("sharing.yaml", shard_seconds=self.shard_seconds)
+        program = self.stack.worker(ROEHUB_BACKTEST_CONFIG=str(config), **environ)
         self.programs.append(program)
         return program
 
@@ -100,9 +107,9 @@ class Crew:
 @pytest.fixture(scope="module")
 def crew(stack: Stack, alone: dict[Stage, Rows]) -> Iterator[Crew]:
     stack.workers(0)
-    crew = Crew(stack, stack.configure("sharing.yaml", **SHARED), [])
+    crew = Crew(stack, SHARD_SECONDS)
     yield crew
-    crew.are(0)
+    crew.end()
 
 
 class Missed(Exception):
@@ -230,7 +237,9 @@ def assert_succeeded(
     assert witness.none_twice(work.job_id, work.stage)
 
 
-@pytest.mark.parametrize(("workers", "shard_seconds"), [(2, 0.03), (2, 0.3), (4, 0.1), (1, 0.1)])
+@pytest.mark.parametrize(
+    ("workers", "shard_seconds"), [(2, 0.03), (2, 0.3), (1, SHARD_SECONDS), (4, SHARD_SECONDS)]
+)
 def test_workers_of_any_number_with_shards_of_any_length_find_what_one_finds_alone(
     stack: Stack,
     crew: Crew,
