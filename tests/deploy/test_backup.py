@@ -16,11 +16,12 @@ from configs.environment import CandlesFolder
 from engine import synthetic
 from storage.candles import Bars, open_store
 from storage.records import EventName, Stage, State
-from tests.faults.conftest import MINUTES, START_MS, small_sweep, sweep
+from tests.faults.conftest import MINUTES, START_MS, small_sweep, sweep_through
 from tests.faults.harness import Stack, running
 from tests.own_postgres import NEWEST, POSTGRES_VERSIONS
 from tests.storage.making import new_database
 
+IN_FLIGHT = (Stage.STAGE_A, Stage.STAGE_B)
 PAGE = Path(__file__).resolve().parents[2] / "deploy" / "backup.md"
 BACKUP, RESTORE = re.findall(r"^```bash\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
@@ -74,13 +75,14 @@ def test_jobs_in_flight_end_in_a_restored_copy_with_the_same_rows(
     stack.workers(2)
     ended = stack.submit(small_sweep())
     stack.ends(ended)
-    in_stage_b = stack.submit(sweep(preselect=8000))
-    in_stage_a = stack.submit(sweep(windows=80))
+    in_flight = [stack.caught(sweep_through(stage), stage) for stage in IN_FLIGHT]
+    in_stage_a, in_stage_b = (job.job_id for job, _ in in_flight)
     queued = [stack.submit(small_sweep()) for _ in range(2)]
-    stack.reaches(in_stage_b, Stage.STAGE_B)
 
     typed(BACKUP, stack.folder, POSTGRES_DSN=stack.dsn)
 
+    for _, child in in_flight:
+        child.resume()
     jobs = [ended, in_stage_b, in_stage_a, *queued]
     rows = [rows_at_the_end(stack, job) for job in jobs]
     stack.workers(0)

@@ -31,9 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def sweep(
-    *, windows: int = 24, top_k: int = 300, tsl: int = 12, preselect: int = 3000
+    *, windows: int = 4, top_k: int = 20, tsl: int = 24, preselect: int = 1000
 ) -> dict[str, Any]:
-    """A request whose stages last long enough to be hit; ranked by a costly metric."""
+    """A request whose stage B lasts long enough to be hit; ranked by a costly metric."""
     return {
         "time_range": {"start": "2024-01-10T00:00:00Z", "end": "2024-05-20T00:00:00Z"},
         "template": {
@@ -62,18 +62,26 @@ def sweep(
 
 
 def sweep_through(stage: Stage) -> dict[str, Any]:
-    """A request whose job comes through a stage: not every search is validated."""
-    return validated_sweep() if stage is Stage.VALIDATION else sweep()
+    """A request whose job is in a stage long enough to be hit there, and not for long elsewhere."""
+    match stage:
+        case Stage.STAGE_A:
+            return sweep(windows=16, tsl=1, preselect=100)
+        case Stage.STAGE_B:
+            return sweep()
+        case Stage.VALIDATION:
+            return validated_sweep()
+        case Stage.FINALIZING:
+            return sweep(windows=2, tsl=1, preselect=300, top_k=300)
 
 
 def validated_sweep() -> dict[str, Any]:
-    """The same request, with bars kept aside."""
-    return sweep() | {"validation": {"train_pct": 80, "draws": 1}}
+    """A request with bars kept aside: its job can be hit in every stage that there is."""
+    return sweep(preselect=300, top_k=60) | {"validation": {"train_pct": 80, "draws": 1}}
 
 
 def small_sweep() -> dict[str, Any]:
     """A request that takes a fraction of a second."""
-    return sweep(windows=1, top_k=5, tsl=1)
+    return sweep(windows=1, top_k=5, tsl=1, preselect=100)
 
 
 @pytest.fixture(scope="package")
@@ -122,7 +130,6 @@ def own_server() -> Iterator[OwnPostgres]:
 @pytest.fixture
 def own_stack(own_server: OwnPostgres, stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     """A stack on that server, with a Redis and a scheduler of its own."""
-    stack.workers(0)
     with (
         embedded.redis_server(tmp_path / "redis") as redis_url,
         running(Stack(own_server.dsn, redis_url, stack.candles, tmp_path)) as own,
@@ -140,9 +147,9 @@ def network(stack: Stack) -> Iterator[PostgresProxy]:
 
 @pytest.fixture(scope="package")
 def undisturbed(lasting_stack: Stack) -> list[tuple[str, ...]]:
-    """The stored rows of a job that nothing happened to."""
+    """The stored rows of a job that nothing happened to, and what is stored of its search."""
     rows = _stored(lasting_stack, sweep())
-    assert len(rows) == 301
+    assert len(rows) == 20 + 1
     return rows
 
 
@@ -150,14 +157,19 @@ def undisturbed(lasting_stack: Stack) -> list[tuple[str, ...]]:
 def undisturbed_through(
     lasting_stack: Stack, undisturbed: list[tuple[str, ...]]
 ) -> dict[Stage, list[tuple[str, ...]]]:
-    """The same of a job that comes through a stage."""
-    rows = _stored(lasting_stack, validated_sweep())
-    assert len(rows) == 301 + 6  # a surface for each pair of its axes
-    return dict.fromkeys(Stage, undisturbed) | {Stage.VALIDATION: rows}
+    """The same of jobs that can be hit in a stage."""
+    others = {
+        stage: _stored(lasting_stack, sweep_through(stage))
+        for stage in Stage
+        if stage is not Stage.STAGE_B
+    }
+    assert len(others[Stage.VALIDATION]) == 60 + 1 + 6  # a surface for each pair of its axes
+    assert len(others[Stage.FINALIZING]) == 300 + 1
+    return {Stage.STAGE_B: undisturbed} | others
 
 
 def _stored(stack: Stack, document: dict[str, Any]) -> list[tuple[str, ...]]:
-    stack.workers(2)
+    stack.workers(1)
     with stack.scheduled():
         job = stack.ends(stack.submit(document))
     assert job.state is State.SUCCEEDED, job.last_error_json

@@ -337,7 +337,8 @@ class Stack:
     def caught(self, document: dict[str, Any], stage: Stage) -> tuple[Job, psutil.Process]:
         """Submit until a job is met in a stage, and return it with the child that computes it.
 
-        On a machine that is busy elsewhere a short stage may be over before anybody has looked.
+        The child stands still until it is resumed, so the job does not leave the stage. On a
+        machine that is busy elsewhere a short stage may be over before anybody has looked.
         """
 
         def there() -> tuple[Job, psutil.Process] | None:
@@ -345,12 +346,24 @@ class Stack:
             job = wait_for(lambda: self.in_stage(job_id, stage) or self.ended(job_id), f"{stage}")
             assert job.state in (State.RUNNING, State.SUCCEEDED), job.last_error_json
             child = None if job.state.terminal else child_of(owner_pid(job))
-            if child is not None and not self.ended(job_id):
-                return job, child
+            with suppress(psutil.NoSuchProcess):
+                if child is not None:
+                    child.suspend()
+                    if self._stays(job_id, stage):
+                        return job, child
+                    child.resume()
+            jobs.cancel(self.connection, job_id, client=Client.CLI)
             self.ends(job_id)
             return None
 
         return wait_for(there, f"a job in {stage}", 120)
+
+    def _stays(self, job_id: UUID, stage: Stage) -> bool:
+        """Whether a job is in a stage still when what its child has said is written."""
+        with suppress(AssertionError):
+            wait_for(lambda: not self.in_stage(job_id, stage), "another stage", 0.2, every=0.05)
+            return False
+        return True
 
     def in_stage(self, job_id: UUID, stage: Stage) -> Job | None:
         """Return the job if it has begun a stage, has not left it, and has an owner."""
@@ -374,7 +387,7 @@ class Stack:
             job = self.job(job_id)
             return job if job.attempt >= attempt else None
 
-        return wait_for(there, f"attempt {attempt} of {job_id}", 60)
+        return wait_for(there, f"attempt {attempt} of {job_id}", 60, every=0.05)
 
     def ends(self, job_id: UUID, seconds: float = 60) -> Job:
         """Wait until the job has ended."""

@@ -73,7 +73,7 @@ def beside(folder: Folder) -> dict[str, str]:
 
 def submit(stack: Stack, folder: Folder, document: dict[str, Any], indicator_id: str) -> UUID:
     """Submit a request with signals of a plugin in the place of its first block."""
-    windows = {"mode": "range", "start": 2, "stop_incl": 20, "step": 1}
+    windows = {"mode": "range", "start": 2, "stop_incl": 8, "step": 1}
     block = {"indicator_id": indicator_id, "params": {"window": windows}}
     document["template"]["indicator_grids"][0] = block
     with folder.imported():  # this process has to know the plugin, too

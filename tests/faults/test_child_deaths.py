@@ -33,6 +33,8 @@ def test_a_killed_child_is_replaced_and_changes_nothing_in_the_result(
     job_id, worker_pid = job.job_id, owner_pid(job)
 
     child.send_signal(number)
+    with suppress(psutil.NoSuchProcess):
+        child.resume()  # who stands still dies of SIGKILL alone
 
     ended = stack.ends(job_id)
     gone([child])
@@ -45,7 +47,7 @@ def test_a_killed_child_is_replaced_and_changes_nothing_in_the_result(
 
 def test_a_child_that_is_killed_twice_fails_its_job_and_nothing_else(stack: Stack) -> None:
     stack.workers(1)
-    job_id = stack.submit(sweep())
+    job_id = stack.submit(sweep_through(Stage.STAGE_A))
     worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
     first = computing_child(worker_pid)
     first.kill()
@@ -61,10 +63,10 @@ def test_a_child_that_is_killed_twice_fails_its_job_and_nothing_else(stack: Stac
 
 
 def test_a_fork_server_that_is_killed_under_a_job_is_replaced_and_the_job_succeeds(
-    stack: Stack, undisturbed: Rows
+    stack: Stack, undisturbed_through: dict[Stage, Rows]
 ) -> None:
     (worker,) = stack.workers(1)
-    job_id = stack.submit(sweep())
+    job_id = stack.submit(sweep_through(Stage.STAGE_A))
     child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
     server = child.parent()
     assert server is not None
@@ -74,39 +76,39 @@ def test_a_fork_server_that_is_killed_under_a_job_is_replaced_and_the_job_succee
     gone([child, server])
     ended = stack.ends(job_id)
     assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
-    assert stack.stored_bytes(job_id) == undisturbed
-    assert "event=computing_once_more" in worker.text()
+    assert stack.stored_bytes(job_id) == undisturbed_through[Stage.STAGE_A]
+    assert f"event=computing_once_more job_id={job_id}" in worker.text()
     assert "engine_not_preloaded" not in worker.text()
 
 
 def test_a_fork_server_that_refuses_before_it_has_ended_costs_no_attempt(
-    stack: Stack, undisturbed: Rows
+    stack: Stack, undisturbed_through: dict[Stage, Rows]
 ) -> None:
     """As in the moment in which its sockets are closed and its children killed, but it is there."""
-    with stack.only() as worker:
-        job_id = stack.submit(sweep())
-        child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
-        server = child.parent()
-        assert server is not None
-        for socket in server.net_connections("unix"):
-            if socket.laddr:
-                Path(socket.laddr).unlink()
-        child.kill()
-        worker.logged("event=computing_once_more")
-        server.kill()
-        ended = stack.ends(job_id)
+    (worker,) = stack.workers(1)
+    job_id = stack.submit(sweep_through(Stage.STAGE_A))
+    child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
+    server = child.parent()
+    assert server is not None
+    for socket in server.net_connections("unix"):
+        if socket.laddr:
+            Path(socket.laddr).unlink()
+    child.kill()
+    worker.logged(f"event=computing_once_more job_id={job_id}")
+    server.kill()
+    ended = stack.ends(job_id)
     assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
-    assert stack.stored_bytes(job_id) == undisturbed
+    assert stack.stored_bytes(job_id) == undisturbed_through[Stage.STAGE_A]
 
 
 def test_a_fork_server_that_does_not_answer_is_replaced_and_costs_no_attempt(stack: Stack) -> None:
-    with stack.only() as worker:
-        server = wait_for(lambda: fork_server_among(worker.processes()), "the fork server")
-        server.suspend()
+    (worker,) = stack.workers(1)
+    server = wait_for(lambda: fork_server_among(worker.processes()), "the fork server")
+    server.suspend()
 
-        ended = stack.ends(stack.submit(small_sweep()))
+    ended = stack.ends(stack.submit(small_sweep()))
 
-        gone([server])
+    gone([server])
     assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
 
 
@@ -119,43 +121,44 @@ def test_a_job_is_released_while_its_fork_server_is_being_replaced(stack: Stack)
 
 def released_while_a_server_loads(stack: Stack) -> UUID | None:
     """Return the released job; None where the server had loaded before it could be frozen."""
-    with stack.only() as worker:
-        job_id = stack.submit(sweep())
-        worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
-        server = computing_child(worker_pid).parent()
-        assert server is not None
-        server.kill()
-        wait_for(lambda: not server.is_running(), "the old server to be reaped")
-        worker_process = psutil.Process(worker_pid)
-        successor = wait_for(
-            lambda: fork_server_among(worker_process.children()), "the next server", every=0.001
-        )
-        successor.suspend()
-        worker.logged("event=computing_once_more")
-        if worker.text().count("event=ready") > 1:
-            successor.resume()
-            stack.ends(job_id)
-            return None
-        everything = worker.processes()
+    (worker,) = stack.workers(1)
+    ready_before = worker.text().count("event=ready")
+    job_id = stack.submit(sweep_through(Stage.STAGE_A))
+    worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
+    server = computing_child(worker_pid).parent()
+    assert server is not None
+    server.kill()
+    wait_for(lambda: not server.is_running(), "the old server to be reaped")
+    worker_process = psutil.Process(worker_pid)
+    successor = wait_for(
+        lambda: fork_server_among(worker_process.children()), "the next server", every=0.001
+    )
+    successor.suspend()
+    worker.logged(f"event=computing_once_more job_id={job_id}")
+    if worker.text().count("event=ready") > ready_before:
+        successor.resume()
+        stack.ends(job_id)
+        return None
+    everything = worker.processes()
 
-        worker.process.terminate()
+    worker.process.terminate()
 
-        assert worker.exit_code(30) == 0
-        gone(everything)
+    assert worker.exit_code(30) == 0
+    gone(everything)
     return job_id
 
 
 def test_a_child_that_the_kernel_kills_for_memory_fails_its_job(stack: Stack) -> None:
     hungry = sweep(windows=3000)  # 190,000 bars: more than 200 MiB of signals
     hungry["template"]["timeframe"] = "1m"
-    with stack.only() as worker:
-        job_id = stack.submit(hungry)
-        worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
-        child = computing_child(worker_pid)
-        with small_cgroup(worker_pid, child.pid):
-            ended = stack.ends(job_id)
-        assert worker.alive()
-        assert "event=computing_once_more" not in worker.text()
+    (worker,) = stack.workers(1)
+    job_id = stack.submit(hungry)
+    worker_pid = owner_pid(stack.reaches(job_id, Stage.STAGE_A))
+    child = computing_child(worker_pid)
+    with small_cgroup(worker_pid, child.pid):
+        ended = stack.ends(job_id)
+    assert worker.alive()
+    assert f"event=computing_once_more job_id={job_id}" not in worker.text()
 
     assert failure(ended)["code"] == FailureCode.MEMORY_LIMIT_EXCEEDED
     assert ended.attempt == 1

@@ -36,8 +36,8 @@ def test_a_killed_master_takes_its_worker_along_and_the_job_moves_on(
     stack: Stack, undisturbed: Rows
 ) -> None:
     stack.workers(2)
-    job_id = stack.submit(sweep())
-    job = stack.reaches(job_id, Stage.STAGE_B)
+    job, _ = stack.caught(sweep(), Stage.STAGE_B)
+    job_id = job.job_id
     master = stack.master_of(owner_pid(job))
     everything = master.processes()
 

@@ -9,14 +9,7 @@ import pytest
 
 from storage.records import Stage, State
 from tests.faults.conftest import sweep, validated_sweep
-from tests.faults.harness import (
-    LEASE_SECONDS,
-    Stack,
-    computing_child,
-    gone,
-    owner_pid,
-    wait_for,
-)
+from tests.faults.harness import LEASE_SECONDS, Stack, gone, wait_for
 from tests.network import PostgresProxy
 
 Rows = list[tuple[str, ...]]
@@ -63,8 +56,8 @@ def test_an_owner_who_gets_no_answers_stops_by_its_deadline(
     hurt: Callable[[PostgresProxy], None],
 ) -> None:
     with stack.only({"STRATEGY_PG_DSN": network.dsn}) as cut_off:
-        job_id = stack.submit(sweep())
-        child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_B)))
+        job, child = stack.caught(sweep(), Stage.STAGE_B)
+        job_id = job.job_id
 
         hurt(network)
 
@@ -87,8 +80,8 @@ def test_a_role_that_may_have_one_connection_only_keeps_its_job(
     worker = stack.worker(STRATEGY_PG_DSN=f"{stack.dsn} user={role}")
     try:
         worker.logged("event=ready")
-        job_id = stack.submit(sweep())
-        stack.reaches(job_id, Stage.STAGE_B)
+        job, child = stack.caught(sweep(), Stage.STAGE_B)
+        job_id = job.job_id
         conn.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1")
         for pid in stack.backends():
             conn.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -99,8 +92,10 @@ def test_a_role_that_may_have_one_connection_only_keeps_its_job(
                 and time.monotonic() > limited_since + 2 * LEASE_SECONDS
             ),
             "more than a lease with one connection",
+            every=0.05,
         )
         conn.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        child.resume()
         ended = stack.ends(job_id)
     finally:
         worker.kill()

@@ -1,7 +1,7 @@
 """A job that takes too much memory or no time at all."""
 
 from storage.records import FailureCode, Job, Stage, State
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import small_sweep, sweep, sweep_through
 from tests.faults.harness import Stack, computing_child, gone, owner_pid
 
 MIB = 2**20
@@ -40,7 +40,7 @@ def test_what_the_candle_engine_reserves_in_vain_does_not_count_as_memory_of_the
 
 def test_a_child_that_hangs_is_ended_and_its_job_fails(stack: Stack) -> None:
     with stack.only(stall_seconds=3):
-        job_id = stack.submit(sweep())
+        job_id = stack.submit(sweep_through(Stage.STAGE_A))
         child = computing_child(owner_pid(stack.reaches(job_id, Stage.STAGE_A)))
 
         child.suspend()

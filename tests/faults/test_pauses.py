@@ -7,8 +7,8 @@ import signal
 import psycopg
 import pytest
 
-from storage.records import Stage, State
-from tests.faults.conftest import sweep
+from storage.records import Job, Stage, State
+from tests.faults.conftest import sweep, sweep_through
 from tests.faults.harness import Stack, computing_child, gone, owner_pid, wait_for
 
 
@@ -44,15 +44,19 @@ def test_an_owner_that_comes_back_too_late_writes_nothing_more(
 
 @pytest.mark.parametrize("stage", [Stage.STAGE_B, Stage.FINALIZING])
 def test_an_owner_that_was_paused_between_guard_and_commit_writes_nothing(
-    stack: Stack, undisturbed: list[tuple[str, ...]], stage: Stage
+    stack: Stack, undisturbed_through: dict[Stage, list[tuple[str, ...]]], stage: Stage
 ) -> None:
     stack.workers(2)
-    job, _ = stack.caught(sweep(), stage)
+    job, child = stack.caught(sweep_through(stage), stage)
     job_id = job.job_id
     master = stack.master_of(owner_pid(job))
+    if stage is Stage.STAGE_B:
+        # With its progress the owner asks for a snapshot, which the child makes when it goes on.
+        wait_for(lambda: written_later(stack, job), "the progress of the stage", every=0.05)
     with psycopg.connect(stack.dsn) as other:
         # A snapshot, and the end, renew the lease, which locks the job's row; then they wait.
         other.execute("LOCK TABLE backtest_job_top_variants IN ACCESS EXCLUSIVE MODE")
+        child.resume()
         wait_for(lambda: waits_in_a_transaction(stack), "a write between guard and commit")
         os.kill(owner_pid(job), signal.SIGSTOP)
         in_between = waits_in_a_transaction(stack)
@@ -67,7 +71,12 @@ def test_an_owner_that_was_paused_between_guard_and_commit_writes_nothing(
     assert stored == [] or stored[0].rank == 1
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
     assert ended.locked_by == successor.locked_by
-    assert stack.stored_bytes(job_id) == undisturbed
+    assert stack.stored_bytes(job_id) == undisturbed_through[stage]
+
+
+def written_later(stack: Stack, begun: Job) -> bool:
+    """Whether the progress of a job was written once more since its stage began."""
+    return stack.job(begun.job_id).progress_updated_at != begun.progress_updated_at
 
 
 def waits_in_a_transaction(stack: Stack) -> bool:

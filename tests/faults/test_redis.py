@@ -7,7 +7,7 @@ import pytest
 
 from cli import embedded
 from storage.records import Stage, State
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import small_sweep, sweep, sweep_through
 from tests.faults.harness import Stack, running, wait_for
 from tests.network import RedisProxy, redis_proxy
 from tests.own_postgres import OwnPostgres
@@ -28,17 +28,16 @@ def own_stack(
     own_server: OwnPostgres, server: embedded.Redis, stack: Stack, tmp_path: Path
 ) -> Iterator[Stack]:
     """A stack on that Redis, with a database and a scheduler of its own."""
-    stack.workers(0)
     with running(Stack(own_server.dsn, server.url, stack.candles, tmp_path)) as own:
         own.scheduler()
         yield own
 
 
 def test_jobs_survive_a_restart_of_the_whole_server_and_what_it_forgot(
-    own_stack: Stack, server: embedded.Redis, undisturbed: Rows
+    own_stack: Stack, server: embedded.Redis, undisturbed_through: dict[Stage, Rows]
 ) -> None:
     own_stack.workers(1)
-    long = own_stack.submit(sweep())
+    long = own_stack.submit(sweep_through(Stage.STAGE_A))
     own_stack.reaches(long, Stage.STAGE_A)
     waiting = [own_stack.submit(small_sweep()) for _ in range(3)]
 
@@ -48,7 +47,7 @@ def test_jobs_survive_a_restart_of_the_whole_server_and_what_it_forgot(
     server.start()
 
     assert (ended.state, ended.attempt, ended.crash_count) == (State.SUCCEEDED, 1, 0)
-    assert own_stack.stored_bytes(long) == undisturbed
+    assert own_stack.stored_bytes(long) == undisturbed_through[Stage.STAGE_A]
     for job_id in (*waiting, meanwhile):
         job = own_stack.ends(job_id)
         assert (job.state, job.attempt) == (State.SUCCEEDED, 1)

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from storage.records import EventName, Stage, State
-from tests.faults.conftest import sweep
+from tests.faults.conftest import sweep, sweep_through
 from tests.faults.harness import Program, Stack, gone, owner_pid, wait_for
 from tests.network import PostgresProxy
 
@@ -65,7 +65,7 @@ def test_an_owner_that_cannot_release_ends_in_time_and_its_lease_runs_out(
     stack: Stack, network: PostgresProxy, stage: Stage, hurt: Callable[[PostgresProxy], None]
 ) -> None:
     with stack.only({"STRATEGY_PG_DSN": network.dsn}, **PATIENT) as worker:
-        job_id = stack.caught(sweep(), stage)[0].job_id
+        job_id = stack.caught(sweep_through(stage), stage)[0].job_id
         everything = worker.processes()
 
         hurt(network)

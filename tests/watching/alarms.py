@@ -7,7 +7,7 @@ from functools import partial
 from typing import Self
 
 from storage.records import Stage
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import small_sweep, sweep_through
 from tests.faults.harness import wait_for
 from tests.watching.prometheus import Prometheus
 from tests.watching.watched import Watched, without_candles
@@ -81,7 +81,7 @@ def jobs_fail(watched: Watched, alarms: Alarms) -> None:
 def everybody_is_gone(watched: Watched, alarms: Alarms) -> None:
     """The owner of a job dies while it writes the reports; the API is stopped; a job waits."""
     stack = watched.stack
-    killed = stack.submit(sweep(preselect=6000))
+    killed = stack.submit(sweep_through(Stage.FINALIZING))
     watched.kill_owner(killed, Stage.FINALIZING)
     begun = time.monotonic()
     watched.api.stop()
@@ -115,7 +115,7 @@ def _another_redis(watched: Watched, alarms: Alarms) -> None:
 
 def a_job_kills_its_workers(watched: Watched, alarms: Alarms) -> None:
     begun = time.monotonic()
-    job_id = watched.stack.submit(sweep(preselect=6000))
+    job_id = watched.stack.submit(sweep_through(Stage.STAGE_A))
     for attempt in (1, 2):  # max_crashes is 1
         watched.stack.claimed(job_id, attempt)
         watched.kill_owner(job_id)

@@ -18,9 +18,9 @@ from uuid import uuid4
 import pytest
 
 from storage import jobs, schema
-from storage.records import Client, Stage, State
+from storage.records import Client, Job, Stage, State
 from tasks import wake_up
-from tests.faults.conftest import small_sweep, sweep
+from tests.faults.conftest import small_sweep, sweep, sweep_through
 from tests.faults.harness import computing_child, gone, owner_pid, wait_for
 from tests.own_postgres import NEWEST, POSTGRES_VERSIONS
 from tests.ports import free_port
@@ -61,6 +61,11 @@ def as_asked(query: str) -> str:
     """With the values of Grafana's variables, and without what stands in for data."""
     query = query.replace("$__rate_interval", "5m").replace("$instance", ".*")
     return query.removesuffix(" or vector(0)")
+
+
+def held(job: Job) -> None:
+    """Have what computes a job stand still, so that Prometheus sees the job, however short."""
+    computing_child(owner_pid(job)).suspend()
 
 
 def test_every_counter_is_scraped_with_0_from_the_start(prometheus: Prometheus) -> None:
@@ -112,7 +117,7 @@ def test_jobs_that_do_not_succeed_and_messages_for_nobody_are_counted(
     queue.close()
     stack.ends(stack.submit(without_candles()))
     cancelled = stack.submit(sweep())
-    stack.claimed(cancelled)
+    held(stack.claimed(cancelled))
     prometheus.becomes(ACTIVE, 1)
     prometheus.becomes(f'{SCHEDULER}_jobs{{state="running"}}', 1)
     jobs.cancel(stack.connection, cancelled, client=Client.CLI)
@@ -130,7 +135,7 @@ def test_counters_survive_the_death_of_a_computing_child(
 ) -> None:
     claims = count(prometheus, "claim_total")
     started = prometheus.value('process_start_time_seconds{job="backtest-worker"}')
-    job_id = watched.stack.submit(sweep(top_k=5, tsl=1))
+    job_id = watched.stack.submit(sweep_through(Stage.STAGE_A))
     child = computing_child(owner_pid(watched.stack.reaches(job_id, Stage.STAGE_A)))
     child.kill()
     gone([child])
@@ -142,14 +147,14 @@ def test_counters_survive_the_death_of_a_computing_child(
 
 def test_gauges_return_to_zero_after_a_sigkill(watched: Watched, prometheus: Prometheus) -> None:
     stack = watched.stack
-    # It is cancelled in the end; until then it is computed for longer than Prometheus looks away.
-    job_id = stack.submit(sweep(tsl=60, preselect=8000))
-    stack.claimed(job_id)
+    job_id = stack.submit(sweep())
+    held(stack.reaches(job_id, Stage.STAGE_B))
     prometheus.becomes(ACTIVE, 1)
     watched.kill_owner(job_id, Stage.STAGE_B)
     prometheus.becomes(ACTIVE, 0)
     prometheus.becomes(f"{SCHEDULER}_expired_leases", 1)
     watched.start_worker()
+    held(stack.claimed(job_id, attempt=2))
     prometheus.becomes(f"{SCHEDULER}_expired_leases", 0)
     prometheus.becomes(ACTIVE, 1)
     jobs.cancel(stack.connection, job_id, client=Client.CLI)

@@ -18,7 +18,7 @@ from storage.candles import Bars, open_store
 from storage.records import Stage, State
 from tests.api.running import Api
 from tests.api.running import running as running_api
-from tests.faults.conftest import MINUTES, START_MS, small_sweep, sweep
+from tests.faults.conftest import MINUTES, START_MS, small_sweep, sweep_through
 from tests.faults.harness import Stack, running, wait_for
 from tests.storage.making import new_database
 
@@ -133,7 +133,7 @@ def test_an_attempt_is_a_child_of_the_submission_which_is_one_of_its_caller(
 
 
 def test_a_retry_is_linked_to_the_attempt_before(stack: Stack, receiver: Receiver) -> None:
-    job_id = stack.submit(sweep())
+    job_id = stack.submit(sweep_through(Stage.STAGE_A))
     stack.reaches(job_id, Stage.STAGE_A)
     worker = stack.programs[1]
     worker.process.terminate()

@@ -20,14 +20,14 @@ NO_CANDLES = "no candles"
 
 
 def requests() -> dict[str, dict[str, Any]]:
-    """The kinds of jobs: from a fraction of a second to several seconds, and one that must fail."""
+    """The kinds of jobs: from a tenth of a second to two seconds, and one that must fail."""
     nowhere = small_sweep()
     nowhere["template"]["instrument_id"]["symbol"] = "NOSUCHUSDT"
     return {
         "tiny": small_sweep(),
         "small": sweep(windows=6, top_k=40, tsl=4),
         "medium": sweep(windows=20, top_k=100, tsl=8),
-        "large": sweep(preselect=6000),
+        "large": sweep(windows=24, top_k=300, tsl=12, preselect=3000),
         NO_CANDLES: nowhere,
     }
 
