@@ -126,7 +126,7 @@ def gone(processes: list[psutil.Process], seconds: float = 15) -> None:
         except psutil.NoSuchProcess:
             return True
 
-    wait_for(lambda: all(map(ended, processes)), f"end of {processes}", seconds)
+    wait_for(lambda: all(map(ended, processes)), f"end of {processes}", seconds, every=0.03)
 
 
 def owner_pid(job: Job) -> int:

@@ -58,7 +58,7 @@ def test_a_wake_up_that_was_lost_while_a_worker_idles_is_sent_again(
             ).fetchone()
             return row == (True,)
 
-        wait_for(waited_for_long, "several turns of the redispatch time")
+        wait_for(waited_for_long, "several turns of the redispatch time", every=0.05)
         stack.flush_redis()
     finally:
         master.signal_group(signal.SIGCONT)
@@ -100,6 +100,7 @@ def test_repeated_and_forged_messages_are_dropped_and_counted(
         wait_for(
             lambda: sum(master.metric(STALE) for master in masters) >= before + dropped - 1,
             "every other message to be counted",
+            every=0.05,
         )
         assert client.llen(f"{queue.namespace}:{QUEUE}") == 0
         wait_for(

@@ -202,7 +202,7 @@ class Work:
         """Whether a worker has one and the same shard for a while."""
         before = self.at_work().get(pid)
         with suppress(AssertionError):
-            wait_for(lambda: self.at_work().get(pid) != before, "another shard", 0.3)
+            wait_for(lambda: self.at_work().get(pid) != before, "another shard", 0.3, every=0.03)
             return False
         return before is not None
 
@@ -280,13 +280,14 @@ def test_a_worker_that_comes_later_helps(
     work = Work(stack, Stage.STAGE_A)
     work.pause_owner()
     helper = crew.joins()
-    wait_for(lambda: work.done() == len(work.lines()) - 1, "all that is to be had", 60)
+    wait_for(lambda: work.done() == len(work.lines()) - 1, "all that is to be had", 60, every=0.05)
     work.go_on()
     assert_succeeded(stack, work, alone, witness)
     assert len(witness.owners(work.job_id)) >= 2
     wait_for(
         lambda: helper.metric("backtest_job_runner_help_seconds_total") > 0,
         "the help to be counted",
+        every=0.05,
     )
     assert helper.metric("backtest_job_runner_stale_message_total") == 0
 
@@ -382,7 +383,7 @@ def test_a_cancelled_job_ends_with_all_who_compute_it(stack: Stack, work: Work) 
 
     assert stack.ends(work.job_id).state is State.CANCELLED
     gone([child for child in children if child is not None])
-    wait_for(lambda: work.lines() == [], "the plan to be swept")
+    wait_for(lambda: work.lines() == [], "the plan to be swept", every=0.05)
 
 
 def test_a_worker_with_other_candles_does_not_help(

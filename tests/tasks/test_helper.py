@@ -141,7 +141,7 @@ def shared(
     owner = with_children(sharing(worker), slow.target, slow.target)
     with answering(owner, runner.run, job_id) as answered:
         shared = Shared(stack, job_id, stage, slow, answered)
-        wait_for(lambda: ShardState.RUNNING in shared.states(), "a shard of the owner")
+        wait_for(lambda: ShardState.RUNNING in shared.states(), "a shard of the owner", every=0.05)
         yield shared
         slow.open()
 
@@ -319,7 +319,7 @@ def in_a_shard(shared: Shared, other: Worker, tmp_path: Path) -> Iterator[Future
     slow = Slow(tmp_path / "other")
     slow.gate.parent.mkdir()
     with answering(with_children(other, slow.target), helper.run, shared.job_id) as answered:
-        wait_for(lambda: shared.states().count(RUNNING) == 2, "a shard of the helper")
+        wait_for(lambda: shared.states().count(RUNNING) == 2, "a shard of the helper", every=0.05)
         yield answered
         slow.open()
 
@@ -386,9 +386,9 @@ def test_what_a_helper_computes_outlives_the_owner(
     slow = Slow(tmp_path / "other")
     slow.gate.parent.mkdir()
     with answering(with_children(other, slow.target), helper.run, shared.job_id) as answered:
-        wait_for(lambda: shared.states().count(RUNNING) == 2, "a shard of the helper")
+        wait_for(lambda: shared.states().count(RUNNING) == 2, "a shard of the helper", every=0.05)
         worker.stopping.set()
-        wait_for(lambda: stack.job(shared.job_id).locked_by is None, "the release")
+        wait_for(lambda: stack.job(shared.job_id).locked_by is None, "the release", every=0.05)
         time.sleep(1.5 * helper.BEAT_SECONDS)
         slow.open()
         answered.result(20)
@@ -405,13 +405,15 @@ def test_draws_are_searched_while_the_next_owner_repeats_what_comes_before_them(
     stack: Stack, shared: Shared, worker: Worker, other: Worker, tmp_path: Path, witness: Witness
 ) -> None:
     worker.stopping.set()
-    wait_for(lambda: stack.job(shared.job_id).locked_by is None, "the release")
+    wait_for(lambda: stack.job(shared.job_id).locked_by is None, "the release", every=0.05)
     worker.stopping.clear()
     slow = Slow(tmp_path / "next", Stage.STAGE_B)
     slow.gate.parent.mkdir()
     following = with_children(sharing(worker), slow.target)
     with answering(following, runner.run, shared.job_id) as answered:
-        wait_for(lambda: stack.in_stage(shared.job_id, Stage.STAGE_B), "stage B once more")
+        wait_for(
+            lambda: stack.in_stage(shared.job_id, Stage.STAGE_B), "stage B once more", every=0.05
+        )
         helper.run(shared.job_id, other)
         assert set(shared.states()) == {DONE}
         assert stack.job(shared.job_id).stage is Stage.STAGE_B

@@ -53,9 +53,11 @@ def test_a_worker_takes_the_wake_ups_of_its_own_database_only(stack: Stack, othe
     with started(stack, stack.dsn) as worker:
         wake_up(stack, theirs, job_id)
         wake_up(stack, mine, uuid4())  # of no job: taken and dropped
-        wait_for(lambda: count(stack, mine) == 0, "the own wake-up to be taken")
+        wait_for(lambda: count(stack, mine) == 0, "the own wake-up to be taken", every=0.05)
         wait_for(
-            lambda: worker.metric("backtest_job_runner_stale_message_total") == 1, "the drop of it"
+            lambda: worker.metric("backtest_job_runner_stale_message_total") == 1,
+            "the drop of it",
+            every=0.05,
         )
         assert count(stack, theirs) == 1
         assert stack.job(job_id).state is State.QUEUED

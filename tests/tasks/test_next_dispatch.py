@@ -28,6 +28,7 @@ def queue(stack: Stack) -> Iterator[RedisBroker]:
     stack.flush_redis()
     queue = wake_up.make_broker(stack.redis_url, schema.namespace(stack.connection))
     yield queue
+    stack.workers(0)
     queue.close()
 
 
@@ -50,10 +51,10 @@ def all_ended(stack: Stack, job_ids: list[UUID]) -> bool:
 def test_a_queue_longer_than_the_window_drains_without_a_poll(
     stack: Stack, queue: RedisBroker
 ) -> None:
-    with stack.only():
-        job_ids = [stack.submit(small_sweep()) for _ in range(12)]
-        with patient_scheduler(stack):
-            wait_for(lambda: all_ended(stack, job_ids), "the end of all jobs", 60)
+    stack.workers(1)
+    job_ids = [stack.submit(small_sweep()) for _ in range(12)]
+    with patient_scheduler(stack):
+        wait_for(lambda: all_ended(stack, job_ids), "the end of all jobs", 60, every=0.05)
 
 
 def test_dropped_messages_make_room_for_others(stack: Stack, queue: RedisBroker) -> None:
@@ -64,5 +65,5 @@ def test_dropped_messages_make_room_for_others(stack: Stack, queue: RedisBroker)
         others = [stack.submit(small_sweep()) for _ in range(WINDOW)]
         for job_id in first:
             jobs.cancel(stack.connection, job_id, client=Client.CLI)
-        with stack.only():
-            wait_for(lambda: all_ended(stack, others), "the end of the others", 60)
+        stack.workers(1)
+        wait_for(lambda: all_ended(stack, others), "the end of the others", 60, every=0.05)

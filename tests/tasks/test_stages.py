@@ -167,6 +167,7 @@ class ByHand:
         wait_for(
             lambda: plans.tally(self._conn, self.plan).done == self.plan.shards - 1,
             "the end of all other shards",
+            every=0.05,
         )
         assert self._stack.job(self.plan.job_id).state is State.RUNNING
 
@@ -224,7 +225,7 @@ def test_progress_is_the_sum_over_all_shards_and_what_was_done_before(
             job = stack.job(job_id)
             return (job.processed_units, job.total_units) == (units - left, units)
 
-        wait_for(summed, "the sum")
+        wait_for(summed, "the sum", every=0.05)
 
 
 def test_a_stage_b_that_waits_for_others_shows_what_it_has(
@@ -235,7 +236,7 @@ def test_a_stage_b_that_waits_for_others_shows_what_it_has(
     with answering(eager, runner.run, job_id) as answered:
         helper = ByHand(stack, job_id, Stage.STAGE_B)
         helper.until_the_others_are_done()
-        rows = wait_for(lambda: stack.rows(job_id), "a snapshot")
+        rows = wait_for(lambda: stack.rows(job_id), "a snapshot", every=0.05)
         assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
         assert all(row.report_table_md is None for row in rows)
         assert shards.give_back(stack.connection, helper.taken.lease)
@@ -252,7 +253,7 @@ def test_a_coordinator_whose_shard_was_taken_over_leaves_it_to_the_other(
     slow = Slow(tmp_path)
     with capture_logs() as lines, answering(forked(worker, slow.target), runner.run, job_id) as end:
         plan = wait_for(lambda: shards.offer(conn, job_id, HELPER), "a plan")
-        wait_for(lambda: plans.tally(conn, plan).running, "a shard of the coordinator")
+        wait_for(lambda: plans.tally(conn, plan).running, "a shard of the coordinator", every=0.05)
         with conn.transaction():  # between two of its beats
             conn.execute(
                 "UPDATE backtest_job_shards SET lease_expires_at = now() - interval '1 minute'"
@@ -262,7 +263,9 @@ def test_a_coordinator_whose_shard_was_taken_over_leaves_it_to_the_other(
             theirs = shards.claim(conn, plan, HELPER)
         assert theirs is not None
         assert (theirs.lease.shard, theirs.crash_count) == (0, 1)
-        wait_for(lambda: any(line["event"] == "shard_lost" for line in lines), "its loss")
+        wait_for(
+            lambda: any(line["event"] == "shard_lost" for line in lines), "its loss", every=0.05
+        )
         assert shards.give_back(conn, theirs.lease)
         slow.open()
         end.result(60)
