@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
+from uuid import UUID
 
 import pytest
 
-from storage.records import Stage, State
+from storage.records import Job, Stage, State
 from tests.faults.conftest import sweep, validated_sweep
 from tests.faults.harness import LEASE_SECONDS, Stack, gone, wait_for
 from tests.network import PostgresProxy
@@ -19,15 +21,27 @@ def test_cut_connections_are_opened_again_and_the_job_goes_on(
     stack: Stack, undisturbed_through: dict[Stage, Rows]
 ) -> None:
     stack.workers(1)
-    job_id = stack.submit(validated_sweep())
-    for stage in Stage:
-        stack.reaches(job_id, stage)
-        for pid in stack.backends():
-            stack.connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    job_id = wait_for(partial(cut_in_every_stage, stack), "a job that is met in every stage", 120)
 
     ended = stack.ends(job_id)
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
     assert stack.stored_bytes(job_id) == undisturbed_through[Stage.VALIDATION]
+
+
+def cut_in_every_stage(stack: Stack) -> UUID | None:
+    """Return the job whose connections were cut; None where it left a stage before it was seen."""
+    job_id = stack.submit(validated_sweep())
+    for stage in Stage:
+        wait_for(partial(met_or_ended, stack, job_id, stage), f"{stage}")
+        if stack.ended(job_id):
+            return None
+        for pid in stack.backends():
+            stack.connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    return job_id
+
+
+def met_or_ended(stack: Stack, job_id: UUID, stage: Stage) -> Job | None:
+    return stack.in_stage(job_id, stage) or stack.ended(job_id)
 
 
 def test_an_owner_whose_connections_say_nothing_goes_on_with_others(
