@@ -21,6 +21,10 @@ SERVER_OF = "BACKTEST_FORK_SERVER_OF"
 
 MOST_COMPILERS = 4
 
+YOUNG_OBJECTS = 50_000
+"""So many new ones, not Python's 700, let a compiler look for garbage: it makes millions, and
+looked for a tenth of its time. It needs a twentieth more memory for that."""
+
 
 class Preloaded(NamedTuple):
     """How long the kernels took to be ready, whether they had been compiled before, and of what."""
@@ -77,6 +81,7 @@ def _side_by_side(compile_part: Callable[[int, int], object]) -> None:
         child = os.fork()
         if child == 0:
             isolation.signal_on_parent_death(signal.SIGKILL, parent=server)
+            gc.set_threshold(YOUNG_OBJECTS)
             try:
                 compile_part(part, parts)
             finally:  # what could not be compiled here fails again in the server, which says so
