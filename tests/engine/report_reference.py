@@ -1,5 +1,8 @@
 """Every figure of a report, computed with pandas from trades and equity alone.
 
+Times are ms since 1970, as in the prices, and days are counted from there: an index of times costs
+more than all the figures.
+
 Written from the definitions of the figures; shares no code with the engine or with the plain loops
 of `plain_metrics`. NaN is undefined, +inf a positive numerator over zero.
 """
@@ -9,15 +12,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tests.engine.adapter import close_to
 from tests.engine.simulator import LONG, SHORT, Execution, Prices, Trade
 
 NAN = math.nan
+DAY_MS = 86_400_000
+
+
+class Filled(NamedTuple):
+    """A trade, with the bar and the time in ms of its fills.
+
+    A fill at an open belongs to the bar that opens there and has its time; every other fill has the
+    close time of its bar.
+    """
+
+    trade: Trade
+    entry_bar: int
+    exit_bar: int
+    entry_ms: int
+    exit_ms: int
 
 
 @dataclass(frozen=True)
@@ -33,20 +53,18 @@ class Facts:
     def init_cash(self) -> float:
         return self.execution.init_cash
 
+    @cached_property
     def equity_series(self) -> "pd.Series[float]":
-        return pd.Series(list(self.equity), index=self.times(), dtype="float64")
+        return pd.Series(self.equity, dtype="float64")
 
-    def times(self) -> pd.DatetimeIndex:
-        return pd.to_datetime(list(self.prices.close_ms), unit="ms", utc=True)
-
-    def days(self) -> pd.DatetimeIndex:
+    def days(self) -> NDArray[np.int64]:
         """Return the UTC day of each bar: the one it opens in."""
-        return pd.to_datetime(list(self.prices.open_ms), unit="ms", utc=True).floor("D")
+        return np.array(self.prices.open_ms) // DAY_MS
 
     def traded_rows(self) -> dict[str, str]:
         """Return what a table says of the traded time: first open, last close, time between."""
-        opens, closes = pd.to_datetime(list(self.prices.open_ms), unit="ms"), self.times()
-        start, end = opens[0], closes[-1].tz_localize(None)
+        start = pd.Timestamp(self.prices.open_ms[0], unit="ms")
+        end = pd.Timestamp(self.prices.close_ms[-1], unit="ms")
         length = end - start
         clock = length - pd.Timedelta(days=length.days)
         return {
@@ -56,26 +74,24 @@ class Facts:
         }
 
     @cached_property
-    def trade_frame(self) -> pd.DataFrame:
-        """Return the trades, with the bar and the time in ms of their fills.
-
-        A fill at an open belongs to the bar that opens there and has its time; every other fill
-        has the close time of its bar.
-        """
-        frame = pd.DataFrame.from_records(list(self.trades), columns=Trade._fields)
+    def filled(self) -> list[Filled]:
+        """Return the trades, with the bars and times of their fills."""
+        entered_at_open = self.execution.entry_fill == "next_open"
         last = len(self.equity) - 1
-        at_open = {
-            "entry": [self.execution.entry_fill == "next_open" for _ in self.trades],
-            "exit": [self.leaves_at_an_open(t) and t.exit_bar < last for t in self.trades],
-        }
-        for end, opens in at_open.items():
-            bars = frame[f"{end}_bar"].to_numpy(np.int64) + np.array(opens, np.int64)
-            frame[f"{end}_fill_bar"] = bars
-            frame[f"{end}_ms"] = [
-                (self.prices.open_ms if at else self.prices.close_ms)[bar]
-                for bar, at in zip(bars, opens, strict=True)
+        return [
+            Filled(trade, entry_bar, exit_bar, entry_ms, exit_ms)
+            for trade in self.trades
+            for entry_bar, entry_ms in [self.fill(trade.entry_bar, entered_at_open)]
+            for exit_bar, exit_ms in [
+                self.fill(trade.exit_bar, self.leaves_at_an_open(trade) and trade.exit_bar < last)
             ]
-        return frame
+        ]
+
+    def fill(self, decided: int, at_open: bool) -> tuple[int, int]:
+        """Return the bar and the time of a fill that was decided on a bar."""
+        if at_open:
+            return decided + 1, self.prices.open_ms[decided + 1]
+        return decided, self.prices.close_ms[decided]
 
     def leaves_at_an_open(self, trade: Trade) -> bool:
         """Return whether an exit like this one waits for the next open, if there is one."""
@@ -92,34 +108,35 @@ def ratio(numerator: float, denominator: float) -> float:
 
 
 def drawdown_figures(facts: Facts) -> dict[str, float]:
-    equity = facts.equity_series()
+    equity = facts.equity_series
     peak = equity.cummax().clip(lower=facts.init_cash)
     drawdown = (peak - equity) / peak
-    lengths = episodes(equity < peak) / pd.Timedelta(milliseconds=1)
+    lengths = pd.Series(episodes((equity < peak).tolist(), facts.prices.close_ms), dtype="float64")
     return {
         "max_drawdown_pct": 100 * drawdown.max(),
         "avg_drawdown_pct": 100 * drawdown.mean(),
-        "max_drawdown_duration_ms": float(lengths.max()),  # NaN where there is none
-        "avg_drawdown_duration_ms": float(lengths.mean()),
+        "max_drawdown_duration_ms": lengths.max(),  # NaN where there is none
+        "avg_drawdown_duration_ms": lengths.mean(),
     }
 
 
-def episodes(below: "pd.Series[bool]") -> "pd.Series[pd.Timedelta]":
-    """Return the length of each stretch below the peak: from the bar before it to the bar after.
+def episodes(below: Sequence[bool], close_ms: Sequence[int]) -> list[int]:
+    """Return the ms of each stretch below the peak: from the bar before it to the bar after.
 
     Where there is no such bar, the first or the last one stands in.
     """
-    number = (below != below.shift(fill_value=False)).cumsum()
-    places = pd.Series(range(len(below)), index=below.index)
-    stretches = places[below].groupby(number[below])
-    starts = (stretches.first() - 1).clip(lower=0)
-    stops = (stretches.last() + 1).clip(upper=len(below) - 1)
-    return pd.Series(below.index[stops] - below.index[starts])
+    lengths, after = [], 0
+    for is_below, stretch in groupby(below):
+        first = after
+        after += len(list(stretch))
+        if is_below:
+            lengths.append(close_ms[min(after, len(below) - 1)] - close_ms[max(first - 1, 0)])
+    return lengths
 
 
 def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
-    equity = facts.equity_series()
-    daily = equity.groupby(facts.days()).last().asfreq("D", method="ffill")
+    ends = facts.equity_series.groupby(facts.days()).last()
+    daily = ends.reindex(range(ends.index[0], ends.index[-1] + 1), method="ffill")
     growth = daily / daily.shift(fill_value=facts.init_cash)
     returns = growth - 1
     if len(daily) < 2 or (daily <= 0).any():
@@ -139,11 +156,11 @@ def daily_figures(facts: Facts, max_drawdown: float) -> dict[str, float]:
 
 
 def trade_figures(facts: Facts) -> dict[str, float]:
-    trades = facts.trade_frame
-    held = trades["exit_ms"] - trades["entry_ms"]
-    returns = 100 * trades["net"] / trades["quote"]
-    won = trades["net"] > 1e-12 * trades["quote"]
-    net = trades["net"]
+    held = pd.Series([trade.exit_ms - trade.entry_ms for trade in facts.filled])
+    net = pd.Series([trade.net for trade in facts.trades])
+    quote = pd.Series([trade.quote for trade in facts.trades])
+    returns = 100 * net / quote
+    won = net > 1e-12 * quote
     spread = net.std(ddof=1)  # NaN for a single trade
     return {
         "win_rate_pct": 100 * won.mean(),
@@ -161,9 +178,9 @@ def trade_figures(facts: Facts) -> dict[str, float]:
 def exposure_figures(facts: Facts) -> dict[str, float]:
     invested = np.zeros(len(facts.equity))
     covered = np.zeros(len(facts.equity), dtype=bool)
-    for trade in facts.trade_frame.itertuples():
-        covered[trade.entry_fill_bar : trade.exit_fill_bar + 1] = True
-        invested[trade.entry_fill_bar : trade.exit_fill_bar] = trade.quote  # at closes
+    for filled in facts.filled:
+        covered[filled.entry_bar : filled.exit_bar + 1] = True
+        invested[filled.entry_bar : filled.exit_bar] = filled.trade.quote  # at closes
     equity = np.asarray(facts.equity)
     exposure = NAN if (equity <= 0).any() else float((invested / equity).mean())
     return {"position_coverage_pct": 100 * float(covered.mean()), "gross_exposure": exposure}
@@ -235,15 +252,14 @@ def unequal_trades(
     """Return what differs between the trades of a report and those there were."""
     assert len(listed) == len(facts.trades)
     wrong = []
-    for number, (row, trade) in enumerate(
-        zip(listed, facts.trade_frame.itertuples(), strict=True), start=1
-    ):
+    for number, (row, filled) in enumerate(zip(listed, facts.filled, strict=True), start=1):
+        trade = filled.trade
         exact = {
             "id": number,
             "direction": DIRECTIONS[trade.direction],
             "exit_reason": trade.reason,
-            "entry_time": second_of(trade.entry_ms),
-            "exit_time": second_of(trade.exit_ms),
+            "entry_time": second_of(filled.entry_ms),
+            "exit_time": second_of(filled.exit_ms),
         }
         amounts = {
             "entry_price": trade.entry_fill,

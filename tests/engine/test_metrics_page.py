@@ -181,12 +181,12 @@ def test_the_simulator_does_what_the_page_says(title: str) -> None:
         case, prices = EXAMPLES[title].case(execution, risk)
         exits = EXAMPLES[title].exits
         run = simulate(case.signals, case.closes, execution, risk, prices, exits)
-        frame = Facts(run.trades, run.equity, prices, execution).trade_frame
+        facts = Facts(run.trades, run.equity, prices, execution)
         trades = [
             {
                 "direction": DIRECTIONS[trade.direction],
-                "entry_time": pd.Timestamp(trade.entry_ms, unit="ms"),
-                "exit_time": pd.Timestamp(trade.exit_ms, unit="ms"),
+                "entry_time": pd.Timestamp(entry_ms, unit="ms"),
+                "exit_time": pd.Timestamp(exit_ms, unit="ms"),
                 "entry_price": trade.entry_fill,
                 "exit_price": trade.exit_fill,
                 "exit_reason": trade.reason,
@@ -196,7 +196,7 @@ def test_the_simulator_does_what_the_page_says(title: str) -> None:
                 "carry": trade.carry,
                 "net_pnl": trade.net,
             }
-            for trade in frame.itertuples()
+            for trade, _, _, entry_ms, exit_ms in facts.filled
         ]
         compared(trades, rows)
 
