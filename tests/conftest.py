@@ -21,6 +21,9 @@ from tests.storage.clickhouse_endpoint import Endpoint
 
 TEMPLATE = "migrated_template"
 
+YOUNG_OBJECTS = 20_000
+"""So many new ones, instead of 700, let Python look for garbage."""
+
 # A developer's runs look for new examples; CI judges a change by the same ones each time.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 # `make chaos` looks for long.
@@ -43,6 +46,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         gc.enable()
 
 
