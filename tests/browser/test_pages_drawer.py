@@ -1,9 +1,9 @@
 """The drawer of a job's page: one variant with its report, in a real browser."""
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.api.running import Caller
-from tests.browser.job_page import KEPT, drawn, lean, open_row, read, resources, until
+from tests.browser.job_page import CHART, KEPT, drawn, lean, open_row, read, resources, until
 from tests.browser.stack import SWEEP, Stack, Visit
 
 
@@ -73,6 +73,17 @@ def test_a_zoom_is_one_of_all_pictures_and_reads_finer_bars(stack: Stack, visit:
     assert all(now != before for now, before in zip(zoomed, whole, strict=True))
     times = page.evaluate("document.querySelector('.chart').data.map((one) => one.xaxis ?? 'x')")
     assert set(times) == {"x"}
+
+
+def test_bars_that_come_after_the_curves_are_drawn_beside_them(opened: Visit) -> None:
+    page = opened.page
+    held: list[Route] = []
+    page.route("**/bars?**", lambda route: held.append(route))
+    open_row(page, 1)
+    page.locator("#drawer .chart .js-line").first.wait_for(state="attached")
+    assert page.locator(CHART).count() == 0
+    held[0].continue_()
+    drawn(page)
 
 
 def test_charts_follow_the_theme(opened: Visit) -> None:

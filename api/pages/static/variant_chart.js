@@ -28,10 +28,12 @@ export class VariantChart {
     this.whole = [this.equityAt[0], this.equityAt.at(-1)];
     this.current = -1;
     this.bars = null;
+    this.drawn = null; // the bars that the chart shows
     this.asked = 0;
     this.chart = new Chart(place, words, { traces: () => this.#traces(), layout: (range) => this.#layout(range),
       moved: debounced((range) => this.#moved(range), 150) });
-    this.ready = Promise.all([this.chart.ready, this.#read(null)]).then(() => this.chart.draw());
+    // Bars are mostly there before plotly is: then all of it was drawn at once.
+    this.ready = Promise.all([this.chart.ready, this.#read(null)]).then(() => (this.drawn === this.bars ? null : this.chart.draw()));
   }
 
   /** Show trade `at` (from 0) and what was around it; returns the trade. */
@@ -87,6 +89,7 @@ export class VariantChart {
   }
 
   #traces() {
+    this.drawn = this.bars;
     const at = times(this.equityAt);
     const found = [
       line("equity", color("equity"), { x: at, y: this.equity, hovertemplate: "%{y:,.2f}", line: { color: color("equity"), width: 2.2 } }),
