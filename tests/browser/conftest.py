@@ -31,7 +31,8 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed: `make packages` as root does it")
     with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
+        # With the last, one visit after the other finds the scripts of the product compiled.
+        options = ["--no-sandbox", "--disable-gpu", "--process-per-site"]
         browser = playwright.chromium.launch(executable_path=found, args=options)
         yield browser
         browser.close()

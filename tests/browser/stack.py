@@ -19,6 +19,7 @@ from configs.environment import CandlesFolder
 from engine import synthetic
 from storage.candles import Bars, open_store
 from tests.api.running import OURS, Api, Caller, running
+from tests.browser.tabs import Tabs, heard
 
 Theme = Literal["light", "dark"]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
@@ -99,6 +100,14 @@ LONG_SWEEP: dict[str, Any] = SWEEP | {
 """A sweep of minutes, for whoever wants to see one running; to be cancelled."""
 
 
+LOOK = """async (within) => {
+  await Promise.allSettled(document.getAnimations().map((change) => change.finished));
+  const { violations } = await axe.run(within, { resultTypes: ["violations"] });
+  return JSON.stringify(violations);
+}"""
+"""What axe finds once colours that change with the theme, or under the mouse, have done so."""
+
+
 @dataclass
 class Visit:
     """A browser in which somebody is signed in, and what its pages complained about."""
@@ -130,22 +139,20 @@ def violations(page: Page, within: str = "html") -> str:
 
     Only that is brought here: what else axe has looked at is long, and slow to hand over.
     """
-    page.evaluate(AXE_SCRIPT)
-    found = page.evaluate(
-        "(within) => axe.run(within, { resultTypes: ['violations'] })"
-        ".then((all) => JSON.stringify(all.violations))",
-        within,
-    )
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(LOOK, within)
     results = AxeResults({"violations": json.loads(found)})
     return results.generate_report() if results.violations_count else ""
 
 
 class Stack:
-    """The running product."""
+    """The running product, and the tabs in which it is looked at."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
         self.url = api.url
+        self._tabs = Tabs(api.url, DESKTOP)
 
     @contextmanager
     def visit(
@@ -160,25 +167,15 @@ class Stack:
     ) -> Iterator[Visit]:
         """Open a browser as a user, by default one who was never here."""
         user = self.api.as_user(user_id or uuid4())
-        context = chromium.new_context(color_scheme=theme, viewport=size or DESKTOP)  # type: ignore[arg-type]
-        context.set_default_timeout(SECONDS * 500)
-        if signed_in:
-            token = self.api.token(user.user_id, role=role)
-            context.add_cookies([{"name": tokens.COOKIE, "value": token, "url": self.url}])
-        page, complaints = context.new_page(), []
-        self.hear(page, complaints)
-        try:
-            yield Visit(page, context, user, self.url, complaints)
-        finally:
-            context.close()
-
-    @staticmethod
-    def hear(page: Page, complaints: list[str]) -> None:
-        """Collect what a page's scripts and the console complain about."""
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console", lambda said: complaints.append(said.text) if said.type == "error" else None
-        )
+        with self._tabs.lent(chromium) as page, heard(page) as complaints:
+            page.context.set_default_timeout(SECONDS * 500)
+            page.set_viewport_size(size or DESKTOP)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=theme)
+            if signed_in:
+                token = self.api.token(user.user_id, role=role)
+                cookie = {"name": tokens.COOKIE, "value": token, "url": self.url}
+                page.context.add_cookies([cookie])  # type: ignore[list-item]
+            yield Visit(page, page.context, user, self.url, complaints)
 
     def submit(self, user: Caller, request: dict[str, Any], **changes: Any) -> str:
         """Submit a sweep and return its id."""

@@ -198,16 +198,16 @@ def test_what_a_user_wrote_is_shown_as_text(stack: Stack, visit: Visit) -> None:
 
 
 def test_a_hidden_page_holds_no_stream(visit: Visit) -> None:
-    visit.page.add_init_script(COUNTED_STREAMS)
-    page = visit.open("/")
-    page.wait_for_selector(".welcome")
-    opened = "() => window.streams.filter((one) => one.readyState !== 2).length"
-    assert page.evaluate(opened) == 1
-    show = """(hidden) => {
-      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(show, True)
-    assert page.evaluate(opened) == 0
-    page.evaluate(show, False)
-    assert page.evaluate(opened) == 1
+    with visit.page.add_init_script(COUNTED_STREAMS):
+        page = visit.open("/")
+        page.wait_for_selector(".welcome")
+        opened = "() => window.streams.filter((one) => one.readyState !== 2).length"
+        assert page.evaluate(opened) == 1
+        show = """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+        page.evaluate(show, True)
+        assert page.evaluate(opened) == 0
+        page.evaluate(show, False)
+        assert page.evaluate(opened) == 1

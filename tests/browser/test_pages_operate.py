@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Request, expect
 
 from storage import leases
 from storage.records import Stage
@@ -124,8 +124,13 @@ def test_figures_are_asked_for_again_and_not_while_nobody_looks(
         "window.away = true; document.dispatchEvent(new Event('visibilitychange'))"
     )
     asked: list[str] = []
-    page.on("request", lambda sent: asked.append(sent.url))
+
+    def sent(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("request", sent)
     page.wait_for_timeout(6000)  # longer than the pause between two looks
+    page.remove_listener("request", sent)
     assert asked == []
     with page.expect_response("**/operate/queue", timeout=20_000):
         page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
