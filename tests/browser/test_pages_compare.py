@@ -45,10 +45,20 @@ def best(user: Caller, job_id: str) -> dict[str, Any]:
     return row
 
 
+@pytest.fixture(scope="module")
+def looked_at(
+    stack: Stack, chromium: Browser, owner: Caller, job_ids: list[str]
+) -> Iterator[Visit]:
+    """Both sweeps side by side, for tests that only read the page."""
+    with stack.visit(chromium, user_id=owner.user_id) as opened:
+        read(opened, f"jobs={','.join(job_ids)}")
+        yield opened
+
+
 def test_jobs_are_compared_by_their_best_variants(
-    visit: Visit, owner: Caller, job_ids: list[str]
+    looked_at: Visit, owner: Caller, job_ids: list[str]
 ) -> None:
-    page = read(visit, f"jobs={','.join(job_ids)}")
+    page = looked_at.page
     assert curves(page) == 2
     returns = page.locator(".figures-table tr", has_text="total return").locator("td")
     shown = [
@@ -58,7 +68,7 @@ def test_jobs_are_compared_by_their_best_variants(
     stored = [best(owner, job_id)["total_return_pct"] for job_id in job_ids]
     assert shown == pytest.approx(stored, abs=0.00501)
     assert page.locator(".figures-table thead a").all_inner_texts() == list(NAMES)
-    assert visit.complaints == []
+    assert looked_at.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -102,17 +112,17 @@ def test_a_curve_under_an_equal_one_is_seen_beside_it(visit: Visit, alike: list[
 
 
 def test_curves_begin_at_a_hundred_percent_and_end_at_the_return(
-    visit: Visit, owner: Caller, job_ids: list[str]
+    looked_at: Visit, owner: Caller, job_ids: list[str]
 ) -> None:
-    page = read(visit, f"jobs={','.join(job_ids)}")
+    page = looked_at.page
     curves(page)
     ends = page.evaluate("document.querySelector('.chart').data.map((one) => one.y.at(-1))")
     stored = [100 + best(owner, job_id)["total_return_pct"] for job_id in job_ids]
     assert ends == pytest.approx(stored)
 
 
-def test_only_what_differs_is_listed(visit: Visit, job_ids: list[str]) -> None:
-    page = read(visit, f"jobs={','.join(job_ids)}")
+def test_only_what_differs_is_listed(looked_at: Visit) -> None:
+    page = looked_at.page
     lines = page.locator(".differences tbody tr")
     assert any("range" in text for text in lines.all_inner_texts())
     for at in range(lines.count()):

@@ -1,12 +1,13 @@
 """The page of a job, in a real browser against the running product."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from storage import leases
 from storage.records import Claimed, Failure, Stage, State
@@ -14,6 +15,7 @@ from tests.api.running import Caller
 from tests.browser.job_page import HOSTILE, drawn, lean, open_row, ranks, read
 from tests.browser.stack import (
     DESKTOP,
+    HOURLY,
     LONG_SWEEP,
     PHONE,
     PROFITABLE,
@@ -25,18 +27,32 @@ from tests.browser.stack import (
 from tests.storage.making import claim, submitted
 
 
+@pytest.fixture(scope="module")
+def looked_at(stack: Stack, chromium: Browser, owner: Caller, job_id: str) -> Iterator[Visit]:
+    """The page of the finished sweep, for tests that only read it."""
+    with stack.visit(chromium, user_id=owner.user_id) as visit:
+        read(visit, job_id)
+        yield visit
+        assert visit.complaints == []
+
+
+@pytest.fixture
+def page(looked_at: Visit) -> Page:
+    return looked_at.page
+
+
 def test_the_verdict_stands_above_everything_it_is_about(
-    opened: Visit, owner: Caller, job_id: str
+    page: Page, owner: Caller, job_id: str
 ) -> None:
     said = owner.get(f"/backtests/jobs/{job_id}").json()["verdict"]
-    shown = opened.page.locator("#verdict .first, #verdict li").all_inner_texts()
+    shown = page.locator("#verdict .first, #verdict li").all_inner_texts()
     assert shown == said
-    tops = [opened.page.locator(part).bounding_box() for part in ("#verdict", "#table")]
+    tops = [page.locator(part).bounding_box() for part in ("#verdict", "#table")]
     assert tops[0]["y"] < tops[1]["y"]  # type: ignore[index]
 
 
-def test_all_rows_stand_in_the_table_by_rank(opened: Visit, owner: Caller, job_id: str) -> None:
-    assert ranks(opened.page) == [row["rank"] for row in lean(owner, job_id)]
+def test_all_rows_stand_in_the_table_by_rank(page: Page, owner: Caller, job_id: str) -> None:
+    assert ranks(page) == [row["rank"] for row in lean(owner, job_id)]
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
@@ -56,9 +72,9 @@ def test_a_heading_sorts_by_its_figure_and_once_more_the_other_way(
     assert ranks(opened.page)[0] == max(rows, key=lambda row: drawdown(row)[0])["rank"]
 
 
-def test_what_all_rows_share_is_said_once_above_them(opened: Visit) -> None:
-    shared = opened.page.locator(".shared").inner_text()
-    headings = opened.page.locator(".sorter").all_inner_texts()
+def test_what_all_rows_share_is_said_once_above_them(page: Page) -> None:
+    shared = page.locator(".shared").inner_text()
+    headings = page.locator(".sorter").all_inner_texts()
     assert "short 45" in shared
     assert not any("short" in heading for heading in headings)
     assert any("window" in heading for heading in headings)
@@ -143,31 +159,31 @@ def test_what_a_user_wrote_is_text_and_can_be_changed(
     owner.patch(f"/backtests/jobs/{job_id}", json={"name": HOSTILE, "note": None})
 
 
-def test_pictures_say_in_words_what_they_show(opened: Visit, owner: Caller, job_id: str) -> None:
+def test_pictures_say_in_words_what_they_show(page: Page, owner: Caller, job_id: str) -> None:
     tried = owner.get(f"/backtests/jobs/{job_id}").json()["outcomes"]["tried"]
-    words = opened.page.locator("#distribution svg").get_attribute("aria-label") or ""
+    words = page.locator("#distribution svg").get_attribute("aria-label") or ""
     assert f"{tried} variants" in words
     assert "made money" in words
-    marks = opened.page.locator("#distribution .mark").count()
+    marks = page.locator("#distribution .mark").count()
     assert marks == 3  # zero, buy and hold, the winner
-    lines = opened.page.locator("canvas.parallel").get_attribute("aria-label") or ""
+    lines = page.locator("canvas.parallel").get_attribute("aria-label") or ""
     assert "sma window" in lines
-    tables = opened.page.locator("#multiples .multiple table").count()
-    assert tables == opened.page.locator("#multiples svg").count() > 2
+    tables = page.locator("#multiples .multiple table").count()
+    assert tables == page.locator("#multiples svg").count() > 2
 
 
-def test_small_pictures_have_a_scale(opened: Visit) -> None:
-    for picture in opened.page.locator("#multiples svg").all():
+def test_small_pictures_have_a_scale(page: Page) -> None:
+    for picture in page.locator("#multiples svg").all():
         scale = [
             text for text in picture.locator("text").all_text_contents() if text.endswith(" %")
         ]
         assert len(scale) >= 2
 
 
-def test_twins_are_one_row_that_counts_them(opened: Visit, owner: Caller, job_id: str) -> None:
+def test_twins_are_one_row_that_counts_them(page: Page, owner: Caller, job_id: str) -> None:
     rows = lean(owner, job_id)
     assert max(row["twins"] for row in rows) > 1
-    shown = opened.page.locator(".top-rows td.twins").all_inner_texts()
+    shown = page.locator(".top-rows td.twins").all_inner_texts()
     assert shown == [f"{row['twins']:,}" for row in rows]
 
 
@@ -188,17 +204,17 @@ def test_any_metric_sorts_once_its_column_is_chosen(
         assert values == sorted(values) or values == sorted(values, reverse=True), key
 
 
-def test_times_are_utc_and_say_how_long_ago_they_were(opened: Visit) -> None:
-    time = opened.page.locator("#facts time")
+def test_times_are_utc_and_say_how_long_ago_they_were(page: Page) -> None:
+    time = page.locator("#facts time")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", time.get_attribute("title") or "")
     assert re.fullmatch(r"just now|\d+ (s|min) ago", time.inner_text())
 
 
 def test_who_sees_a_job_for_the_first_time_is_told_what_to_make_of_it(
-    opened: Visit, owner: Caller, job_id: str
+    page: Page, owner: Caller, job_id: str
 ) -> None:
     assert lean(owner, job_id)[0]["total_return_pct"] < 0
-    expect(opened.page.locator("#verdict .advice")).to_contain_text("nothing here to trade")
+    expect(page.locator("#verdict .advice")).to_contain_text("nothing here to trade")
 
 
 def test_a_winner_is_not_to_be_believed_before_it_was_tried_elsewhere(
@@ -351,18 +367,28 @@ def test_a_job_of_somebody_else_is_refused_in_words(visit: Visit, job_id: str) -
     assert HOSTILE not in page.content()
 
 
+@pytest.fixture(scope="module")
+def of_few_rows(stack: Stack, owner: Caller) -> str:
+    """A finished sweep that lists ten variants, the best of which has 27 trades of every kind.
+
+    One more row is the same line again, and rows are most of what is looked at in each look.
+    """
+    template = HOURLY["template"] | {"timeframe": "4h"}
+    return stack.finished(owner, HOURLY, template=template, top_k=10, top_trades_n=1)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_anybody_can_use_page_and_drawer(
     stack: Stack,
     chromium: Browser,
     owner: Caller,
-    job_id: str,
+    of_few_rows: str,
     theme: Any,
     size: dict[str, int],
 ) -> None:
     with stack.visit(chromium, user_id=owner.user_id, theme=theme, size=size) as visit:
-        page = read(visit, job_id)
+        page = read(visit, of_few_rows)
         assert visit.accessible() == ""
         assert visit.fits()
         open_row(page, 1)
