@@ -131,6 +131,19 @@ def start(
     if arguments[0] in PROGRAMS and _read_by_imports(env) == _read_by_imports(os.environ):
         outputs = (stdout, stderr or stdout)
         return _zygote().fork(list(arguments), dict(env), outputs, leads=start_new_session)
+    return execute(
+        *arguments, env=env, stdout=stdout, stderr=stderr, start_new_session=start_new_session
+    )
+
+
+def execute(
+    *arguments: str,
+    env: Mapping[str, str],
+    stdout: IO[Any],
+    stderr: IO[Any] | None = None,
+    start_new_session: bool = False,
+) -> Process:
+    """The same by a command line, which the system shows."""
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         env=dict(env),

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def sweep(
-    *, windows: int = 4, top_k: int = 20, tsl: int = 24, preselect: int = 1000
+    *, windows: int = 4, top_k: int = 20, tsl: int = 24, preselect: int = 2000
 ) -> dict[str, Any]:
     """A request whose stage B lasts long enough to be hit; ranked by a costly metric."""
     return {

@@ -160,6 +160,8 @@ class Stack:
     folder: Path
     programs: list[Program] = field(default_factory=list)
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    typed: bool = False
+    """Whether the system shows the programs' command lines."""
     _ordinary: list[Program] = field(default_factory=list)
     _connection: psycopg.Connection[Any] | None = None
 
@@ -212,7 +214,8 @@ class Stack:
         log = self.folder / f"{len(self.programs)}.log"
         environ = {"ROEHUB_METRICS_PORT": str(free_port())} | environ
         with log.open("wb") as output:
-            process = zygote.start(
+            start = zygote.execute if self.typed else zygote.start
+            process = start(
                 *command, env=self.environ(**environ), stdout=output, start_new_session=True
             )
         program = Program(process, log, int(environ["ROEHUB_METRICS_PORT"]))

@@ -73,8 +73,8 @@ def test_jobs_survive_restarts_of_the_whole_server_under_load(
 ) -> None:
     own_stack.workers(2)
     long = own_stack.submit(sweep())
-    short = [own_stack.submit(small_sweep()) for _ in range(12)]
     own_stack.reaches(long, Stage.STAGE_B)
+    short = [own_stack.submit(small_sweep()) for _ in range(12)]
     for mode in ("fast", "immediate"):
         own_server.stop(mode)
         own_server.start()

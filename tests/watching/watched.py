@@ -86,6 +86,6 @@ def watched_stack(folder: Path) -> Iterator[Watched]:
         redis.start()
         prometheus = ending.enter_context(running_prometheus(folder / "prometheus"))
         api = ending.enter_context(running_api(postgres.dsn, candles, folder / "api"))
-        stack = Stack(postgres.dsn, redis.url, candles, folder)
+        stack = Stack(postgres.dsn, redis.url, candles, folder, typed=True)
         ending.enter_context(running(stack))
         yield Watched(stack, postgres, redis, api, prometheus)
