@@ -21,7 +21,7 @@ from storage.candles import Bars, open_store
 from storage.plan_records import ShardLine, ShardState
 from storage.records import Client, EventName, Stage, State
 from tests.faults.conftest import MINUTES, START_MS, sweep
-from tests.faults.harness import Program, Stack, child_of, gone, wait_for
+from tests.faults.harness import Program, Stack, child_of, gone, owner_pid, wait_for
 from tests.tasks.sharing import Witness
 
 Rows = list[tuple[str, ...]]
@@ -261,8 +261,8 @@ def test_an_owner_that_is_killed_when_all_is_merged_changes_nothing(
     stack: Stack, crew: Crew, alone: dict[Stage, Rows]
 ) -> None:
     crew.are(2)
-    job_id = stack.submit(document(Stage.STAGE_A))
-    owner = pid_of(stack.reaches(job_id, Stage.FINALIZING).locked_by)
+    met, _ = stack.caught(document(Stage.STAGE_A), Stage.FINALIZING)
+    job_id, owner = met.job_id, owner_pid(met)
     everything = stack.master_of(owner).processes()
 
     os.kill(owner, signal.SIGKILL)
