@@ -123,27 +123,17 @@ def start(
     stdout: IO[Any],
     stderr: IO[Any] | None = None,
     start_new_session: bool = False,
+    typed: bool = False,
 ) -> Process:
     """Run `python -m` with these arguments in the sources' folder; it reads nothing.
 
-    Both outputs go to `stdout` unless there is a place for errors.
+    Both outputs go to `stdout` unless there is a place for errors. If it is `typed`, the system
+    shows its command line.
     """
-    if arguments[0] in PROGRAMS and _read_by_imports(env) == _read_by_imports(os.environ):
+    alike = _read_by_imports(env) == _read_by_imports(os.environ)
+    if alike and arguments[0] in PROGRAMS and not typed:
         outputs = (stdout, stderr or stdout)
         return _zygote().fork(list(arguments), dict(env), outputs, leads=start_new_session)
-    return execute(
-        *arguments, env=env, stdout=stdout, stderr=stderr, start_new_session=start_new_session
-    )
-
-
-def execute(
-    *arguments: str,
-    env: Mapping[str, str],
-    stdout: IO[Any],
-    stderr: IO[Any] | None = None,
-    start_new_session: bool = False,
-) -> Process:
-    """The same by a command line, which the system shows."""
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         env=dict(env),

@@ -214,9 +214,12 @@ class Stack:
         log = self.folder / f"{len(self.programs)}.log"
         environ = {"ROEHUB_METRICS_PORT": str(free_port())} | environ
         with log.open("wb") as output:
-            start = zygote.execute if self.typed else zygote.start
-            process = start(
-                *command, env=self.environ(**environ), stdout=output, start_new_session=True
+            process = zygote.start(
+                *command,
+                env=self.environ(**environ),
+                stdout=output,
+                start_new_session=True,
+                typed=self.typed,
             )
         program = Program(process, log, int(environ["ROEHUB_METRICS_PORT"]))
         self.programs.append(program)
